@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_IMAGE_H
+#define DMLIVE_IMAGE_H
+
+/*
+ * Read access to a disk image: a qcow2 image with its whole backing chain, or
+ * a raw image; in a regular file or on a block device.
+ *
+ * An image is opened once and then read by any number of threads at the same
+ * time; no call but image_close() needs the callers to keep out of each other's
+ * way. Compressed clusters are decompressed in the thread that reads them, so
+ * parallel decompression is had by reading from several threads. Memory is
+ * bounded whatever the size of the image: metadata goes through a cache.
+ *
+ * All offsets and lengths are in bytes. Functions that can fail return 0 or a
+ * negative errno, and say why in *err: one line that names the file, the reason
+ * and, where it helps, the way out.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct image;
+
+struct image_error {
+	char message[512];
+};
+
+struct image_options {
+	const char *format;	/* "qcow2", "raw", or NULL: probe, as QEMU does */
+	const char *snapshot;	/* internal snapshot, by name or id, or NULL */
+	bool force;		/* open an image that is marked corrupt */
+	uint64_t cache_bytes;	/* metadata cache per layer, 0: the default */
+};
+
+/* What is stored at a range of the guest's address space. */
+enum image_extent_kind {
+	IMAGE_EXTENT_ZERO,		/* reads as zeros, nothing to read */
+	IMAGE_EXTENT_DATA,		/* plain data */
+	IMAGE_EXTENT_COMPRESSED,	/* a compressed cluster */
+};
+
+struct image_extent {
+	uint64_t offset;	/* in the guest's address space */
+	uint64_t length;
+	enum image_extent_kind kind;
+	bool allocated;		/* false: in no layer of the chain */
+	unsigned int depth;	/* layer: 0 the image itself, 1 its backing, ... */
+	bool has_file_offset;	/* only for IMAGE_EXTENT_DATA */
+	uint64_t file_offset;	/* where in that layer's data file */
+};
+
+/* Open the image at @path, read-only, with all of its backing chain. */
+int image_open(const char *path, const struct image_options *options,
+	       struct image **image, struct image_error *err);
+void image_close(struct image *image);
+
+/* Size that a guest sees. */
+uint64_t image_size(const struct image *image);
+
+/* Unit in which reads are cheapest: the cluster size (raw: 64 KiB). */
+uint32_t image_cluster_size(const struct image *image);
+
+/* "qcow2" or "raw". */
+const char *image_format(const struct image *image);
+
+/*
+ * The extent at @offset, at most @length long. Neighbours of one kind, layer
+ * and (for plain data) adjoining place in the file are merged.
+ */
+int image_map(struct image *image, uint64_t offset, uint64_t length,
+	      struct image_extent *extent, struct image_error *err);
+
+/*
+ * Read @length bytes at @offset; the range must lie within image_size(). An
+ * error of the medium gives its errno (EIO), a malformed image -EINVAL.
+ */
+int image_read(struct image *image, uint64_t offset, void *buffer,
+	       size_t length, struct image_error *err);
+
+#endif /* DMLIVE_IMAGE_H */
