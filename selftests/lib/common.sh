@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What every test script stands on. A test is a bash script, run as root in the
+# machine that selftests/vm/run boots:
+#
+#	#!/bin/bash
+#	# One sentence: the promise that this test checks.
+#	. "$(dirname "$0")/../lib/common.sh"
+#	require_target alloctrack
+#	plan 2
+#	disk=$(make_disk 64 4096)
+#	dm_create t0 "0 $(sectors "$disk") linear $disk 0"
+#	check "device can be read" dd if=/dev/mapper/t0 of=/dev/null bs=1M
+#	is "table is linear" "$(dm_target t0)" linear
+#	finish
+#
+# It prints TAP and exits 0 (all passed), 1 (something failed) or 4 (skipped).
+# Whatever on_exit was told is undone in reverse order, however the test ends;
+# the helpers that make a device tell it themselves. Each helper that makes
+# something, and is called in $(...), must not register there (a subshell's
+# cleanup list is lost): such helpers write to a file that the exit trap reads.
+#
+# Variables: TMP (an empty folder of this test), SUITE_BUILD (compiled helpers
+# of this suite, on PATH), CHECKOUT, and LIB (this folder).
+
+set -u
+LIB=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+CHECKOUT=$(realpath "$LIB/../..")
+SUITE=$(basename "$(dirname "$(realpath "$0")")")
+SUITE_BUILD=$CHECKOUT/build/selftests/$SUITE
+PATH=$SUITE_BUILD:$CHECKOUT/build/tools:$PATH
+export PATH
+if [ -z "${DMLIVE_VM:-}" ]; then
+	echo "1..0 # SKIP this test makes block devices; run it with selftests/vm/run" >&2
+	exit 4
+fi
+TMP=$(mktemp -d /run/test.XXXXXX)
+
+. "$LIB/tap.sh"
+. "$LIB/devices.sh"

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# TAP output, clean-up in reverse order, and waiting for a state.
+
+tap_planned='' tap_count=0 tap_failed=0 tap_finished=
+
+# plan N - announces N results. Without it, finish prints the plan.
+plan()
+{
+	tap_planned=$1
+	echo "1..$1"
+}
+
+# diag TEXT... - a remark; each line gets its own '#'.
+diag()
+{
+	printf '%s\n' "$*" | sed 's/^/# /'
+}
+
+# ok [DESCRIPTION...], not_ok [DESCRIPTION...] - one result.
+ok()
+{
+	tap_count=$((tap_count + 1))
+	echo "ok $tap_count - $*"
+}
+
+not_ok()
+{
+	tap_count=$((tap_count + 1))
+	tap_failed=$((tap_failed + 1))
+	echo "not ok $tap_count - $*"
+	return 1
+}
+
+# result STATUS DESCRIPTION... - ok if STATUS is 0, not ok otherwise.
+result()
+{
+	local status=$1
+	shift
+	if [ "$status" -eq 0 ]; then ok "$@"; else not_ok "$@"; fi
+}
+
+# skip DESCRIPTION REASON... - one result that cannot be had here.
+skip()
+{
+	tap_count=$((tap_count + 1))
+	echo "ok $tap_count - $1 # SKIP ${*:2}"
+}
+
+# skip_all REASON... - leaves the whole test.
+skip_all()
+{
+	tap_finished=1
+	echo "1..0 # SKIP $*"
+	exit 4
+}
+
+# bail REASON... - leaves the test as failed: its setting could not be made.
+bail()
+{
+	diag "gives up: $*"
+	not_ok "set up: $*"
+	exit 1
+}
+
+# check DESCRIPTION COMMAND [ARG...] - the command must succeed.
+check()
+{
+	local output status
+	output=$("${@:2}" 2>&1)
+	status=$?
+	[ $status -eq 0 ] || diag "status $status of: ${*:2}"$'\n'"$output"
+	result $status "$1"
+}
+
+# check_fails DESCRIPTION COMMAND [ARG...] - the command must fail, and not by a
+# signal.
+check_fails()
+{
+	local output status
+	output=$("${@:2}" 2>&1)
+	status=$?
+	if [ $status -gt 0 ] && [ $status -lt 126 ]; then
+		ok "$1"
+	else
+		diag "status $status of: ${*:2}"$'\n'"$output"
+		not_ok "$1"
+	fi
+}
+
+# is DESCRIPTION GOT WANTED - the strings are equal.
+is()
+{
+	[ "$2" = "$3" ] || diag "got:    $2"$'\n'"wanted: $3"
+	[ "$2" = "$3" ]
+	result $? "$1"
+}
+
+# like DESCRIPTION GOT REGEX - the string matches the extended expression.
+like()
+{
+	[[ $2 =~ $3 ]] || diag "got: $2"$'\n'"wanted a match of: $3"
+	[[ $2 =~ $3 ]]
+	result $? "$1"
+}
+
+# finish - the end of every test.
+finish()
+{
+	[ -n "$tap_planned" ] || plan "$tap_count"
+	tap_finished=1
+	[ "$tap_failed" -eq 0 ] && [ "$tap_count" -eq "$tap_planned" ]
+	exit $?
+}
+
+# on_exit COMMAND [ARG...] - to be run when the test ends, last first. Works in
+# a subshell too.
+on_exit()
+{
+	printf '%q ' "$@" >> "$TMP/on_exit"
+	echo >> "$TMP/on_exit"
+}
+
+# shellcheck disable=SC2317 # called by the trap
+tap_exit()
+{
+	local status=$? line output
+
+	trap '' INT TERM HUP
+	if [ -z "$tap_finished" ]; then
+		diag "the test ended early, with status $status"
+		status=1
+	fi
+	if [ -e "$TMP/on_exit" ]; then
+		while read -r line; do
+			output=$(eval "$line" 2>&1) && continue
+			diag "clean-up failed: $line"$'\n'"$output"
+			status=1
+		done < <(tac "$TMP/on_exit")
+	fi
+	rm -rf "$TMP"
+	exit $status
+}
+trap tap_exit EXIT
+trap 'exit 1' INT TERM HUP
+
+# wait_until [-t SECONDS] COMMAND [ARG...] - polls until the command succeeds;
+# fails at the deadline (default 30 s).
+wait_until()
+{
+	local limit=30 deadline
+	if [ "$1" = -t ]; then
+		limit=$2
+		shift 2
+	fi
+	deadline=$((SECONDS + limit))
+	until "$@" > /dev/null 2>&1; do
+		if [ $SECONDS -ge $deadline ]; then
+			diag "not within $limit s: $*"
+			return 1
+		fi
+		sleep 0.05
+	done
+}
+
+# require_command NAME... - skips the test where a program is missing.
+require_command()
+{
+	local c
+	for c; do
+		command -v "$c" > /dev/null || skip_all "no program $c"
+	done
+}
