@@ -17,9 +17,8 @@
 #
 # It prints TAP and exits 0 (all passed), 1 (something failed) or 4 (skipped).
 # Whatever on_exit was told is undone in reverse order, however the test ends;
-# the helpers that make a device tell it themselves. Each helper that makes
-# something, and is called in $(...), must not register there (a subshell's
-# cleanup list is lost): such helpers write to a file that the exit trap reads.
+# the helpers that make a device tell it themselves, also when called in $(...).
+# What each function does stands above it, in tap.sh and devices.sh.
 #
 # Variables: TMP (an empty folder of this test), SUITE_BUILD (compiled helpers
 # of this suite, on PATH), CHECKOUT, and LIB (this folder).

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The front door: everything that can be built or run from this checkout.
+# `make help` lists it. Products go to build/ alone; what is costly to make or
+# fetch (test kernels) to the cache folder, see selftests/vm/run --help.
+
+VERSION := 0.1.0
+
+# Kernel to build the modules for: the running one's headers, else the newest
+# installed. Both are folders that hold a configured build tree.
+installed_kdirs := $(shell printf '%s\n' /lib/modules/*/build | sort -rV)
+KDIR ?= $(firstword $(wildcard /lib/modules/$(shell uname -r)/build $(installed_kdirs)))
+# More words for the kernel's make: ARCH=um, O=DIR.
+KMAKE ?=
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+INSTALL_MOD_PATH ?= $(DESTDIR)
+
+KERNELRELEASE = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
+	$(KOUT)/include/generated/utsrelease.h 2>/dev/null)
+# Where the kernel was built: KDIR itself, or the O= of KMAKE.
+KOUT = $(or $(patsubst O=%,%,$(filter O=%,$(KMAKE))),$(KDIR))
+MODULE_DIRS := dm-live dm-alloctrack dm-cbw
+MODULE_BUILD = build/modules/$(KERNELRELEASE)
+KBUILD = $(MAKE) -C $(KDIR) $(KMAKE) M=$(abspath $(MODULE_BUILD)) \
+	CONFIG_DEBUG_INFO_BTF_MODULES=
+
+# Several builds may run at the same time in one checkout.
+LOCKED = @mkdir -p build && exec flock build/.lock
+
+.PHONY: help all modules tools test-programs unit check demo install clean \
+	checkstyle setup modules-locked install-modules install-tools
+
+help: ## list the targets
+	@echo 'make TARGET [KDIR=...] [PREFIX=...] [DESTDIR=...] [W=1] [C=2]'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+all: modules tools ## modules and tools
+
+modules: ## the kernel modules, for the kernel whose build tree is KDIR
+	$(if $(KERNELRELEASE),,$(error no kernel headers in KDIR=$(KDIR); \
+		apt-get install linux-headers-amd64))
+	$(LOCKED) $(MAKE) --no-print-directory modules-locked
+
+# The kernel's build writes beside the sources, so it gets a folder of its own
+# for each kernel, with links to them.
+modules-locked:
+	@scripts/mirror-sources $(MODULE_BUILD)
+	@$(KBUILD) $(if $(V),,-s) modules
+
+tools: ## the dmlive command, build/tools/dmlive
+	$(LOCKED) $(MAKE) --no-print-directory -C tools VERSION=$(VERSION)
+
+test-programs: ## the compiled helpers of the tests, build/selftests/
+	$(LOCKED) $(MAKE) --no-print-directory -C selftests programs
+
+unit: ## run the unit tests
+	@$(MAKE) --no-print-directory -C selftests/unit run
+
+check: ## everything that must hold: style, unit tests, all suites in a VM
+	@scripts/setup
+	@selftests/run
+
+demo: ## show a live restore, in a VM
+	@scripts/setup
+	@selftests/e2e/demo
+
+checkstyle: ## checkpatch, sparse and W=1 over all code
+	@scripts/setup
+	@scripts/checkstyle
+
+setup: ## install the Debian packages that building and testing need
+	@scripts/setup
+
+install: install-modules install-tools ## modules, tool, man pages, uapi header
+
+install-modules: modules
+	$(KBUILD) INSTALL_MOD_PATH=$(INSTALL_MOD_PATH) modules_install
+	depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(KERNELRELEASE)
+
+install-tools: tools
+	install -D -m 755 build/tools/dmlive $(DESTDIR)$(PREFIX)/sbin/dmlive
+	for page in $(wildcard Documentation/*.8); do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man8/$${page##*/} || exit; \
+	done
+	for header in $(wildcard include/uapi/linux/*.h); do \
+		install -D -m 644 $$header $(DESTDIR)$(PREFIX)/include/linux/$${header##*/} || exit; \
+	done
+
+clean: ## remove build/
+	rm -rf build

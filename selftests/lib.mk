@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What every suite's Makefile includes, in the manner of kselftest:
+#   TEST_PROGS      executables that print TAP; default: all test-* scripts
+#   TEST_GEN_FILES  compiled helpers, each from NAME.c; default: every *.c
+# Helpers go to build/selftests/SUITE, which is on PATH in a test.
+
+SUITE := $(notdir $(CURDIR))
+OUTPUT ?= $(abspath ../../build/selftests/$(SUITE))
+
+TEST_PROGS ?= $(sort $(filter-out %.c %.h %~,$(wildcard test-* test_*)))
+TEST_GEN_FILES ?= $(sort $(patsubst %.c,%,$(wildcard *.c)))
+
+CFLAGS ?= -O2 -g
+TEST_CFLAGS = -std=gnu11 -Wall -Wextra -D_GNU_SOURCE -pthread $(CFLAGS) \
+	-I../../include -I../../include/uapi
+
+all: $(TEST_GEN_FILES:%=$(OUTPUT)/%)
+
+$(OUTPUT)/%: %.c $(MAKEFILE_LIST)
+	@mkdir -p $(OUTPUT)
+	$(CC) $(TEST_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LDLIBS)
+
+-include $(TEST_GEN_FILES:%=$(OUTPUT)/%.d)
+
+list:
+	@printf '%s\n' $(TEST_PROGS)
+
+.PHONY: all list
