@@ -144,6 +144,7 @@ struct at_device {
 	 * blocks fails, since nobody knows what it left behind.
 	 */
 	bool file_is_zero;
+	bool applied;	/* target_is_zero of the first table was seen to */
 
 	/* Read: somebody fills through @active. Write: @active changes. */
 	struct rw_semaphore active_rwsem;
@@ -184,6 +185,7 @@ struct at_table {
 	struct dm_dev *backing_dev;
 	sector_t backing_sectors;	/* what lies past it reads as zeros */
 	bool read_only;
+	bool resumed;		/* was active before */
 
 	bool auto_remove;
 	bool copy_on_read;
@@ -263,6 +265,17 @@ static inline sector_t at_range_sectors(const struct at_device *device,
 	       at_block_to_sector(device, first);
 }
 
+/* @changed of the @nr blocks from @first became allocated by streaming. */
+static inline void at_count_streamed(struct at_device *device, u64 first,
+				     u64 nr, u64 changed)
+{
+	sector_t nr_sectors = changed == nr ?
+			      at_range_sectors(device, first, nr) :
+			      changed * at_block_sectors(device);
+
+	atomic64_add((u64)nr_sectors << SECTOR_SHIFT, &device->streamed_bytes);
+}
+
 /* Blocks that one fill covers at the most, at least 1. */
 static inline u64 at_fill_blocks(const struct at_device *device)
 {
@@ -317,6 +330,9 @@ u64 at_set_allocated(struct at_table *table, u64 first, u64 nr);
 bool at_device_is_full(const struct at_device *device);
 
 /* target.c */
+
+int at_target_init(void);
+void at_target_exit(void);
 
 /** at_raise_event - raise a device-mapper event, soon. Any context. */
 void at_raise_event(struct at_table *table);
@@ -425,6 +441,9 @@ void at_faults_fail(struct at_device *device, u64 first, u64 nr,
 unsigned int at_faults_tell(struct at_device *device,
 			    struct dm_alloctrack_range *ranges,
 			    unsigned int max);
+
+/** at_faults_untell - what was told did not get to the server: tell it again */
+void at_faults_untell(struct at_device *device);
 
 /** at_faults_pending - is there a range that the server was not told? */
 bool at_faults_pending(struct at_device *device);

@@ -337,7 +337,7 @@ u64 dm_live_rate_get(const struct dm_live_rate *rate)
 }
 EXPORT_SYMBOL_GPL(dm_live_rate_get);
 
-unsigned long dm_live_rate_take(struct dm_live_rate *rate, u64 bytes)
+unsigned long dm_live_rate_wait(struct dm_live_rate *rate)
 {
 	unsigned long wait_jiffies = 0;
 	unsigned long flags;
@@ -348,18 +348,29 @@ unsigned long dm_live_rate_take(struct dm_live_rate *rate, u64 bytes)
 
 	spin_lock_irqsave(&rate->lock, flags);
 	now_ns = ktime_get_ns();
-	if (rate->next_ns > now_ns) {
+	if (rate->next_ns > now_ns)
 		wait_jiffies = nsecs_to_jiffies(rate->next_ns - now_ns) + 1;
-	} else if (rate->bytes_per_second) {
-		u64 from_ns = now_ns;
-
-		/* A short pause may be caught up on, a long one not. */
-		if (rate->next_ns && now_ns - rate->next_ns < RATE_BURST_NS)
-			from_ns = rate->next_ns;
-		rate->next_ns = from_ns + div64_u64(bytes * NSEC_PER_SEC,
-						    rate->bytes_per_second);
-	}
 	spin_unlock_irqrestore(&rate->lock, flags);
 	return wait_jiffies;
 }
-EXPORT_SYMBOL_GPL(dm_live_rate_take);
+EXPORT_SYMBOL_GPL(dm_live_rate_wait);
+
+void dm_live_rate_charge(struct dm_live_rate *rate, u64 bytes)
+{
+	unsigned long flags;
+	u64 now_ns;
+
+	if (!dm_live_rate_get(rate))
+		return;
+
+	spin_lock_irqsave(&rate->lock, flags);
+	now_ns = ktime_get_ns();
+	/* A short pause may be caught up on, a long one not. */
+	if (rate->next_ns + RATE_BURST_NS < now_ns)
+		rate->next_ns = now_ns;
+	if (rate->bytes_per_second)
+		rate->next_ns += div64_u64(bytes * NSEC_PER_SEC,
+					   rate->bytes_per_second);
+	spin_unlock_irqrestore(&rate->lock, flags);
+}
+EXPORT_SYMBOL_GPL(dm_live_rate_charge);

@@ -155,14 +155,16 @@ void dm_live_rate_set(struct dm_live_rate *rate, u64 bytes_per_second);
 u64 dm_live_rate_get(const struct dm_live_rate *rate);
 
 /**
- * dm_live_rate_take - ask to move @bytes now
- *
- * @bytes: at most 1 GiB
- *
- * Context: any.
- * Return: 0 when they may be moved now (and are charged), else the number of
- * jiffies after which to ask again (nothing is charged).
+ * dm_live_rate_wait - may something be moved now?
+ * Context: any. Return: 0, or the number of jiffies after which to ask again.
  */
-unsigned long dm_live_rate_take(struct dm_live_rate *rate, u64 bytes);
+unsigned long dm_live_rate_wait(struct dm_live_rate *rate);
+
+/**
+ * dm_live_rate_charge - @bytes are being moved
+ * @bytes: at most 1 GiB
+ * Context: any.
+ */
+void dm_live_rate_charge(struct dm_live_rate *rate, u64 bytes);
 
 #endif /* DM_LIVE_COPIER_H */

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Fill: how a range becomes allocated, whoever brings the data.
+ *
+ * Under the exclusive lock of the range, what is still unallocated is written
+ * to the file, and only when all of it has succeeded the bits are set. A fill
+ * that fails leaves the blocks unallocated; what it may have written there is
+ * never read.
+ */
+#include <linux/blkdev.h>
+
+#include "alloctrack.h"
+
+/*
+ * The unallocated blocks may hold anything now. Partner of the reads of
+ * file_is_zero under the range lock: it is set before the lock of the blocks
+ * concerned is released.
+ */
+static void write_failed(struct at_table *table)
+{
+	WRITE_ONCE(table->device->file_is_zero, false);
+}
+
+static bool can_write_zeroes(const struct at_table *table)
+{
+	return !READ_ONCE(table->file_lacks_write_zeroes) &&
+	       bdev_write_zeroes_sectors(table->file->bdev);
+}
+
+struct fill {
+	struct at_table *table;
+	const struct dm_live_data *data;
+	u64 first;
+	bool detect_zeroes;
+	struct dm_live_batch batch;
+};
+
+static size_t bytes_to(const struct fill *fill, u64 block)
+{
+	const struct at_device *device = fill->table->device;
+
+	return (at_end_sector(device, block) -
+		at_block_to_sector(device, fill->first)) << SECTOR_SHIFT;
+}
+
+static bool is_zero_block(const struct fill *fill, u64 block)
+{
+	size_t from = bytes_to(fill, block);
+
+	return fill->detect_zeroes &&
+	       dm_live_data_is_zero(fill->data, from,
+				    bytes_to(fill, block + 1) - from);
+}
+
+static void submit_blocks(struct fill *fill, u64 block, u64 end, bool zero)
+{
+	struct at_table *table = fill->table;
+	sector_t sector = at_block_to_sector(table->device, block);
+	size_t from = bytes_to(fill, block);
+	size_t bytes = bytes_to(fill, end) - from;
+
+	if (zero && READ_ONCE(table->device->file_is_zero))
+		return;
+	if (zero && can_write_zeroes(table))
+		dm_live_batch_zero(&fill->batch, table->file->bdev, sector,
+				   bytes >> SECTOR_SHIFT);
+	else
+		dm_live_batch_rw(&fill->batch, REQ_OP_WRITE, table->file->bdev,
+				 sector, fill->data, from, bytes);
+}
+
+/* The unallocated blocks [block, end): runs of zeros apart from the others. */
+static void submit_run(struct fill *fill, u64 block, u64 end)
+{
+	while (block < end) {
+		bool zero = is_zero_block(fill, block);
+		u64 next = block + 1;
+
+		while (next < end && is_zero_block(fill, next) == zero)
+			next++;
+		submit_blocks(fill, block, next, zero);
+		block = next;
+	}
+}
+
+static blk_status_t write_data(struct fill *fill, u64 end)
+{
+	struct at_table *table = fill->table;
+	const struct dm_live_bitmap *bitmap = table->device->bitmap;
+	struct blk_plug plug;
+	u64 block, next;
+
+	dm_live_batch_begin(&fill->batch, table->copier);
+	blk_start_plug(&plug);
+	block = dm_live_bitmap_next_clear(bitmap, fill->first, end);
+	while (block < end) {
+		next = dm_live_bitmap_next_set(bitmap, block, end);
+		submit_run(fill, block, next);
+		block = dm_live_bitmap_next_clear(bitmap, next, end);
+	}
+	blk_finish_plug(&plug);
+	return dm_live_batch_wait(&fill->batch);
+}
+
+static blk_status_t fill_data(struct at_table *table, u64 first, u64 nr,
+			      const struct dm_live_data *data)
+{
+	struct fill fill = {
+		.table = table,
+		.data = data,
+		.first = first,
+		.detect_zeroes = !table->no_detect_zeroes,
+	};
+	blk_status_t status = write_data(&fill, first + nr);
+
+	if (status == BLK_STS_NOTSUPP && can_write_zeroes(table)) {
+		/* The device learned only now that it cannot. */
+		WRITE_ONCE(table->file_lacks_write_zeroes, true);
+		status = write_data(&fill, first + nr);
+	}
+	return status;
+}
+
+static blk_status_t zero_blocks(struct at_table *table, u64 block, u64 end,
+				unsigned int flags)
+{
+	sector_t sector = at_block_to_sector(table->device, block);
+	int r;
+
+	r = blkdev_issue_zeroout(table->file->bdev, sector,
+				 at_end_sector(table->device, end) - sector,
+				 GFP_NOIO, flags);
+	return errno_to_blk_status(r);
+}
+
+static blk_status_t fill_zeros(struct at_table *table, u64 first, u64 nr)
+{
+	const struct dm_live_bitmap *bitmap = table->device->bitmap;
+	u64 end = first + nr;
+	u64 block = dm_live_bitmap_next_clear(bitmap, first, end);
+
+	if (READ_ONCE(table->device->file_is_zero))
+		return BLK_STS_OK;
+	while (block < end) {
+		u64 next = dm_live_bitmap_next_set(bitmap, block, end);
+		blk_status_t status = zero_blocks(table, block, next, 0);
+
+		if (status)
+			return status;
+		block = dm_live_bitmap_next_clear(bitmap, next, end);
+	}
+	return BLK_STS_OK;
+}
+
+static u64 set_or_spoil(struct at_table *table, u64 first, u64 nr,
+			blk_status_t status)
+{
+	if (status) {
+		write_failed(table);
+		return 0;
+	}
+	/* all that was unallocated in the range has been written */
+	return at_set_allocated(table, first, nr);
+}
+
+blk_status_t at_fill(struct at_table *table, u64 first, u64 nr,
+		     const struct dm_live_data *data, u64 *changed_blocks)
+{
+	struct at_device *device = table->device;
+	struct dm_live_range range;
+	blk_status_t status;
+	u64 changed;
+
+	if (changed_blocks)
+		*changed_blocks = 0;
+	if (dm_live_bitmap_next_clear(device->bitmap, first, first + nr) ==
+	    first + nr)
+		return BLK_STS_OK;
+
+	dm_live_range_acquire_wait(device->ranges, &range, first,
+				   first + nr - 1, DM_LIVE_RANGE_EXCLUSIVE);
+	if (data)
+		status = fill_data(table, first, nr, data);
+	else
+		status = fill_zeros(table, first, nr);
+	changed = set_or_spoil(table, first, nr, status);
+	dm_live_range_release(device->ranges, &range);
+
+	if (changed_blocks)
+		*changed_blocks = changed;
+	return status;
+}
+
+blk_status_t at_zero_for_guest(struct at_table *table, u64 first, u64 nr,
+			       unsigned int flags)
+{
+	struct at_device *device = table->device;
+	struct dm_live_range range;
+	blk_status_t status;
+
+	dm_live_range_acquire_wait(device->ranges, &range, first,
+				   first + nr - 1, DM_LIVE_RANGE_EXCLUSIVE);
+	status = zero_blocks(table, first, first + nr, flags);
+	set_or_spoil(table, first, nr, status);
+	dm_live_range_release(device->ranges, &range);
+	return status;
+}
+
+static blk_status_t read_blocks(struct at_table *table, sector_t sector,
+				sector_t nr_sectors,
+				const struct dm_live_data *data)
+{
+	sector_t present = min(nr_sectors, table->backing_sectors - sector);
+	size_t present_bytes = present << SECTOR_SHIFT;
+	struct dm_live_batch batch;
+
+	dm_live_data_zero(data, present_bytes,
+			  (nr_sectors - present) << SECTOR_SHIFT);
+	dm_live_batch_begin(&batch, table->copier);
+	dm_live_batch_rw(&batch, REQ_OP_READ, table->backing_dev->bdev, sector,
+			 data, 0, present_bytes);
+	return dm_live_batch_wait(&batch);
+}
+
+void at_copy(struct at_table *table, u64 first, u64 nr, struct bio *reader,
+	     struct at_copy_result *result)
+{
+	struct at_device *device = table->device;
+	sector_t sector = at_block_to_sector(device, first);
+	sector_t nr_sectors = at_range_sectors(device, first, nr);
+	struct dm_live_buffer *buffer;
+
+	*result = (struct at_copy_result) { };
+	if (sector >= table->backing_sectors) {
+		result->write_status = at_fill(table, first, nr, NULL,
+					       &result->changed_blocks);
+		return;
+	}
+
+	buffer = dm_live_buffer_get(table->copier, nr_sectors << SECTOR_SHIFT);
+	result->read_status = read_blocks(table, sector, nr_sectors,
+					  &buffer->data);
+	if (reader) {
+		if (!result->read_status)
+			dm_live_data_to_bio(reader, 0, &buffer->data,
+					    (reader->bi_iter.bi_sector -
+					     sector) << SECTOR_SHIFT,
+					    reader->bi_iter.bi_size);
+		reader->bi_status = result->read_status;
+		bio_endio(reader);
+	}
+	if (!result->read_status)
+		result->write_status = at_fill(table, first, nr, &buffer->data,
+					       &result->changed_blocks);
+	dm_live_buffer_put(table->copier, buffer);
+}

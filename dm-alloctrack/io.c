@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The map path: where each bio of the guest goes.
+ *
+ * A bio is split so that each part needs one thing only: the file, the backing,
+ * zeros, whole unallocated blocks, or one partly covered unallocated block. A
+ * part that needs nothing but the file or the backing takes no lock and no
+ * memory.
+ *
+ * Nothing here sleeps. A part that must wait for a range lock, for the server or
+ * for a worker is kept by whom it waits for. A part that holds a range lock is
+ * never queued behind one that waits for a range lock.
+ */
+#include <linux/blkdev.h>
+
+#include "alloctrack.h"
+
+/* A guest discard or write-zeroes is worked off in pieces of this size. */
+#define MAX_ZERO_SECTORS	((64u << 20) >> SECTOR_SHIFT)
+
+static struct at_io *io_of(struct bio *bio)
+{
+	return dm_per_bio_data(bio, sizeof(struct at_io));
+}
+
+static struct bio *bio_of(struct at_io *io)
+{
+	return dm_bio_from_per_bio_data(io, sizeof(struct at_io));
+}
+
+static int remap(struct bio *bio, struct dm_dev *dev)
+{
+	bio_set_dev(bio, dev->bdev);
+	return DM_MAPIO_REMAPPED;
+}
+
+static void trim(struct bio *bio, sector_t nr_sectors)
+{
+	if (nr_sectors < bio_sectors(bio))
+		dm_accept_partial_bio(bio, nr_sectors);
+}
+
+static int end(struct bio *bio, blk_status_t status)
+{
+	bio->bi_status = status;
+	bio_endio(bio);
+	return DM_MAPIO_SUBMITTED;
+}
+
+/* The blocks that a bio touches: [first, end). */
+static u64 first_block(const struct at_table *table, const struct bio *bio)
+{
+	return at_sector_to_block(table->device, bio->bi_iter.bi_sector);
+}
+
+static u64 end_block(const struct at_table *table, const struct bio *bio)
+{
+	return at_sector_to_block(table->device, bio_end_sector(bio) - 1) + 1;
+}
+
+/* Sectors of the bio that lie before block @end. */
+static sector_t sectors_before(const struct at_table *table,
+			       const struct bio *bio, u64 end)
+{
+	sector_t limit = min_t(sector_t, bio_end_sector(bio),
+			       at_block_to_sector(table->device, end));
+
+	return limit - bio->bi_iter.bi_sector;
+}
+
+/*
+ * The end of the blocks that the bio covers wholly, from its first block on:
+ * that block itself when it is covered in part only.
+ */
+static u64 whole_end(const struct at_table *table, const struct bio *bio)
+{
+	const struct at_device *device = table->device;
+	u64 first = first_block(table, bio);
+
+	if (at_block_to_sector(device, first) != bio->bi_iter.bi_sector)
+		return first;
+	if (bio_end_sector(bio) == device->geometry.nr_sectors)
+		return device->geometry.nr_blocks;
+	return at_sector_to_block(device, bio_end_sector(bio));
+}
+
+static bool all_allocated(const struct at_table *table, u64 first, u64 end)
+{
+	return dm_live_bitmap_next_clear(table->device->bitmap, first, end) ==
+	       end;
+}
+
+void at_defer(struct at_table *table, struct bio *bio)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&table->deferred_lock, flags);
+	bio_list_add(&table->deferred, bio);
+	spin_unlock_irqrestore(&table->deferred_lock, flags);
+	queue_work(table->submit_wq, &table->deferred_work);
+}
+
+void at_submit_to_file(struct at_table *table, struct bio *bio)
+{
+	/* The submitter is not here any more: there is nobody to be told. */
+	bio->bi_opf &= ~REQ_NOWAIT;
+	remap(bio, table->file);
+	submit_bio_noacct(bio);
+}
+
+void at_deferred_work(struct work_struct *work)
+{
+	struct at_table *table = container_of(work, struct at_table,
+					      deferred_work);
+	struct blk_plug plug;
+	struct bio_list bios;
+	struct bio *bio;
+
+	spin_lock_irq(&table->deferred_lock);
+	bios = table->deferred;
+	bio_list_init(&table->deferred);
+	spin_unlock_irq(&table->deferred_lock);
+
+	blk_start_plug(&plug);
+	while ((bio = bio_list_pop(&bios)))
+		at_submit_to_file(table, bio);
+	blk_finish_plug(&plug);
+}
+
+/* Rule 3, whole blocks: exclusive lock, to the file, bits in at_end_io(). */
+
+static void write_granted(struct dm_live_range *range)
+{
+	struct at_io *io = container_of(range, struct at_io, range);
+
+	at_defer(io->table, bio_of(io));
+}
+
+static int write_whole(struct at_table *table, struct bio *bio, u64 first,
+		       u64 end)
+{
+	struct at_io *io = io_of(bio);
+
+	trim(bio, sectors_before(table, bio, end));
+	io->kind = AT_IO_WRITE;
+	io->first = first;
+	io->nr = end - first;
+	if (!dm_live_range_acquire(table->device->ranges, &io->range, first,
+				   end - 1, DM_LIVE_RANGE_EXCLUSIVE,
+				   write_granted))
+		return DM_MAPIO_SUBMITTED;
+	return remap(bio, table->file);
+}
+
+/* Rule 3, a partly covered block: first filled, then written as allocated. */
+
+static void fill_then_write(struct work_struct *work)
+{
+	struct at_io *io = container_of(work, struct at_io, work);
+	struct at_table *table = io->table;
+	struct bio *bio = bio_of(io);
+	struct at_copy_result result;
+	blk_status_t status;
+
+	at_copy(table, io->first, 1, NULL, &result);
+	status = result.read_status ?: result.write_status;
+	if (status)
+		end(bio, status);
+	else
+		at_submit_to_file(table, bio);
+}
+
+static int write_part(struct at_table *table, struct bio *bio, u64 block)
+{
+	struct at_io *io = io_of(bio);
+	sector_t nr_sectors = sectors_before(table, bio, block + 1);
+
+	io->first = block;
+	io->nr = 1;
+	if (table->backing == AT_BACKING_USER) {
+		if (at_fault_queue(io, bio, nr_sectors))
+			return DM_MAPIO_SUBMITTED;
+		/* Allocated meanwhile. */
+		trim(bio, nr_sectors);
+		return remap(bio, table->file);
+	}
+	trim(bio, nr_sectors);
+	INIT_WORK(&io->work, fill_then_write);
+	queue_work(table->fill_wq, &io->work);
+	return DM_MAPIO_SUBMITTED;
+}
+
+/* Rule 4: zero whole blocks, in a worker. */
+static void zero_whole_work(struct work_struct *work)
+{
+	struct at_io *io = container_of(work, struct at_io, work);
+	struct bio *bio = bio_of(io);
+	unsigned int flags = 0;
+
+	if (bio_op(bio) == REQ_OP_WRITE_ZEROES && (bio->bi_opf & REQ_NOUNMAP))
+		flags = BLKDEV_ZERO_NOUNMAP;
+	end(bio, at_zero_for_guest(io->table, io->first, io->nr, flags));
+}
+
+static int zero_whole(struct at_table *table, struct bio *bio, u64 first,
+		      u64 end)
+{
+	struct at_io *io = io_of(bio);
+	u64 max = max_t(u64, at_sector_to_block(table->device,
+						MAX_ZERO_SECTORS), 1);
+
+	end = min(end, first + max);
+	trim(bio, sectors_before(table, bio, end));
+	io->first = first;
+	io->nr = end - first;
+	INIT_WORK(&io->work, zero_whole_work);
+	queue_work(table->fill_wq, &io->work);
+	return DM_MAPIO_SUBMITTED;
+}
+
+/* Writes and write-zeroes: rules 2, 3 and 4. */
+static int map_write(struct at_table *table, struct bio *bio)
+{
+	u64 first = first_block(table, bio);
+	u64 end = end_block(table, bio);
+	u64 whole;
+
+	if (likely(all_allocated(table, first, end)))
+		return remap(bio, table->file);
+
+	whole = whole_end(table, bio);
+	if (whole == first) {
+		if (!dm_live_bitmap_test(table->device->bitmap, first))
+			return write_part(table, bio, first);
+		trim(bio, sectors_before(table, bio, first + 1));
+		return remap(bio, table->file);
+	}
+	if (all_allocated(table, first, whole)) {
+		trim(bio, sectors_before(table, bio, whole));
+		return remap(bio, table->file);
+	}
+	if (bio_op(bio) == REQ_OP_WRITE_ZEROES)
+		return zero_whole(table, bio, first, whole);
+	return write_whole(table, bio, first, whole);
+}
+
+/* Rule 4. */
+static int map_discard(struct at_table *table, struct bio *bio)
+{
+	u64 first = first_block(table, bio);
+	u64 end_of_bio = end_block(table, bio);
+	u64 whole, next;
+
+	if (dm_live_bitmap_test(table->device->bitmap, first)) {
+		next = dm_live_bitmap_next_clear(table->device->bitmap, first,
+						 end_of_bio);
+		trim(bio, sectors_before(table, bio, next));
+		return remap(bio, table->file);
+	}
+
+	whole = whole_end(table, bio);
+	if (whole == first) {
+		/* A partly covered block is left alone. */
+		trim(bio, sectors_before(table, bio, first + 1));
+		return end(bio, BLK_STS_OK);
+	}
+	next = dm_live_bitmap_next_set(table->device->bitmap, first, whole);
+	return zero_whole(table, bio, first, next);
+}
+
+/* copy_on_read: the read and the fill share one read of the backing. */
+static void read_and_fill(struct work_struct *work)
+{
+	struct at_io *io = container_of(work, struct at_io, work);
+	struct at_copy_result result;
+
+	/* The bio, and @io in it, are gone once the data have arrived. */
+	at_copy(io->table, io->first, io->nr, bio_of(io), &result);
+}
+
+static int read_backing(struct at_table *table, struct bio *bio, u64 first,
+			u64 end)
+{
+	struct at_device *device = table->device;
+	sector_t sector = bio->bi_iter.bi_sector;
+	sector_t nr_sectors = sectors_before(table, bio, end);
+	struct at_io *io = io_of(bio);
+
+	if (sector >= table->backing_sectors) {
+		trim(bio, nr_sectors);
+		zero_fill_bio(bio);
+		bio_endio(bio);
+		return DM_MAPIO_SUBMITTED;
+	}
+	nr_sectors = min(nr_sectors, table->backing_sectors - sector);
+	if (!table->copy_on_read || table->read_only) {
+		trim(bio, nr_sectors);
+		if (atomic64_read(&device->stream.demand) != first)
+			atomic64_set(&device->stream.demand, first);
+		return remap(bio, table->backing_dev);
+	}
+
+	end = min(end, first + at_fill_blocks(device));
+	trim(bio, min(nr_sectors, sectors_before(table, bio, end)));
+	io->first = first;
+	io->nr = end_block(table, bio) - first;
+	INIT_WORK(&io->work, read_and_fill);
+	queue_work(table->fill_wq, &io->work);
+	return DM_MAPIO_SUBMITTED;
+}
+
+static int read_user(struct at_table *table, struct bio *bio, u64 first,
+		     u64 end)
+{
+	struct at_io *io = io_of(bio);
+
+	end = min(end, first + AT_FAULT_BLOCKS);
+	io->first = first;
+	io->nr = end - first;
+	if (at_fault_queue(io, bio, sectors_before(table, bio, end)))
+		return DM_MAPIO_SUBMITTED;
+	return -EAGAIN;
+}
+
+/* Rule 1. */
+static int map_read(struct at_table *table, struct bio *bio)
+{
+	const struct dm_live_bitmap *bitmap = table->device->bitmap;
+	u64 first = first_block(table, bio);
+	u64 end = end_block(table, bio);
+	u64 next;
+	int r;
+
+	do {
+		if (dm_live_bitmap_test(bitmap, first)) {
+			next = dm_live_bitmap_next_clear(bitmap, first, end);
+			trim(bio, sectors_before(table, bio, next));
+			return remap(bio, table->file);
+		}
+		next = dm_live_bitmap_next_set(bitmap, first, end);
+		if (table->backing != AT_BACKING_USER)
+			return read_backing(table, bio, first, next);
+		/* Fails when a block became allocated: route it anew. */
+		r = read_user(table, bio, first, next);
+	} while (r == -EAGAIN);
+	return r;
+}
+
+int at_map(struct dm_target *ti, struct bio *bio)
+{
+	struct at_table *table = ti->private;
+	struct at_io *io = io_of(bio);
+
+	io->table = table;
+	io->kind = AT_IO_PLAIN;
+
+	if (READ_ONCE(table->passthrough) || (bio->bi_opf & REQ_PREFLUSH) ||
+	    !bio_sectors(bio))
+		return remap(bio, table->file);
+
+	if (READ_ONCE(table->guest_jiffies) != jiffies)
+		WRITE_ONCE(table->guest_jiffies, jiffies);
+
+	switch (bio_op(bio)) {
+	case REQ_OP_READ:
+		return map_read(table, bio);
+	case REQ_OP_WRITE:
+	case REQ_OP_WRITE_ZEROES:
+		return map_write(table, bio);
+	case REQ_OP_DISCARD:
+		return map_discard(table, bio);
+	default:
+		return DM_MAPIO_KILL;
+	}
+}
+
+int at_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
+{
+	struct at_io *io = io_of(bio);
+	struct at_table *table = ti->private;
+
+	if (io->kind != AT_IO_WRITE)
+		return DM_ENDIO_DONE;
+
+	if (*error)
+		WRITE_ONCE(table->device->file_is_zero, false);
+	else	/* the write of all these blocks succeeded */
+		at_set_allocated(table, io->first, io->nr);
+	dm_live_range_release(table->device->ranges, &io->range);
+	return DM_ENDIO_DONE;
+}

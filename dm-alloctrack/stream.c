@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The stream job: in the background everything that is not allocated is copied
+ * from the backing.
+ *
+ * For a backing device the workers here do it: each takes the next unallocated
+ * chunk, copies it, and queues itself again. Blocks near the last read of the
+ * backing come first, then ascending order. While guest I/O was seen a moment
+ * ago only a few of the workers run, but never none, so that the job ends under
+ * any load. For a user server the job is only its state: the server reads it
+ * with INFO and does the work.
+ *
+ * States: idle -> running <-> paused or stopped; running, paused and stopped ->
+ * cancelled or failed; any -> complete, since guest writes alone can allocate
+ * the last block. failed and cancelled end a job, `stream start` begins a new
+ * one. complete is final.
+ */
+#include <linux/blkdev.h>
+
+#include "alloctrack.h"
+
+/* Workers that go on while the guest is at work. */
+#define BUSY_WORKERS	2
+#define BUSY_JIFFIES	(HZ / 50 + 1)
+
+/* A chunk takes no longer than this at the speed limit. */
+#define CHUNKS_PER_SECOND	8
+
+static const char *const state_names[] = {
+	[DM_ALLOCTRACK_IDLE] = "idle",
+	[DM_ALLOCTRACK_RUNNING] = "running",
+	[DM_ALLOCTRACK_PAUSED] = "paused",
+	[DM_ALLOCTRACK_STOPPED] = "stopped",
+	[DM_ALLOCTRACK_FAILED] = "failed",
+	[DM_ALLOCTRACK_CANCELLED] = "cancelled",
+	[DM_ALLOCTRACK_COMPLETE] = "complete",
+};
+
+static const char *const on_error_names[] = {
+	[DM_ALLOCTRACK_ON_ERROR_REPORT] = "report",
+	[DM_ALLOCTRACK_ON_ERROR_IGNORE] = "ignore",
+	[DM_ALLOCTRACK_ON_ERROR_STOP] = "stop",
+	[DM_ALLOCTRACK_ON_ERROR_ENOSPC] = "enospc",
+};
+
+const char *at_stream_state_name(enum dm_alloctrack_state state)
+{
+	return state_names[state];
+}
+
+const char *at_on_error_name(enum dm_alloctrack_on_error on_error)
+{
+	return on_error_names[on_error];
+}
+
+int at_parse_on_error(const char *name, enum dm_alloctrack_on_error *on_error)
+{
+	int i = match_string(on_error_names, ARRAY_SIZE(on_error_names), name);
+
+	if (i < 0)
+		return -EINVAL;
+	*on_error = i;
+	return 0;
+}
+
+static enum dm_alloctrack_state state_of(const struct at_device *device)
+{
+	return READ_ONCE(device->stream.state);
+}
+
+/* Tell whoever looks at the job that it has changed. */
+static void control_changed(struct at_device *device)
+{
+	atomic_inc(&device->control_sequence);
+	wake_up_all(&device->wait);
+}
+
+/* The one place where the state changes. */
+static void set_state(struct at_table *table, enum dm_alloctrack_state state)
+{
+	struct at_device *device = table->device;
+
+	lockdep_assert_held(&device->stream.mutex);
+	if (device->stream.state == state)
+		return;
+	DMINFO("%s: stream %s", device->name, at_stream_state_name(state));
+	WRITE_ONCE(device->stream.state, state);
+	control_changed(device);
+	if (state == DM_ALLOCTRACK_STOPPED || state == DM_ALLOCTRACK_FAILED ||
+	    state == DM_ALLOCTRACK_COMPLETE)
+		at_raise_event(table);
+}
+
+static bool is_active(enum dm_alloctrack_state state)
+{
+	return state == DM_ALLOCTRACK_RUNNING ||
+	       state == DM_ALLOCTRACK_PAUSED ||
+	       state == DM_ALLOCTRACK_STOPPED;
+}
+
+static int start(struct at_table *table)
+{
+	struct at_stream *stream = &table->device->stream;
+
+	if (is_active(stream->state))
+		return -EALREADY;
+	spin_lock(&stream->lock);
+	stream->position = 0;
+	stream->holes = false;
+	spin_unlock(&stream->lock);
+	set_state(table, DM_ALLOCTRACK_RUNNING);
+	/* Nothing may be left to copy: then it is complete at once. */
+	if (at_device_is_full(table->device))
+		queue_work(table->fill_wq, &table->complete_work);
+	return 0;
+}
+
+int at_stream_message(struct at_table *table, const char *verb)
+{
+	struct at_stream *stream = &table->device->stream;
+	int r = 0;
+
+	if (table->read_only)
+		return -EROFS;
+
+	mutex_lock(&stream->mutex);
+	if (stream->state == DM_ALLOCTRACK_COMPLETE)
+		r = -EALREADY;
+	else if (!strcmp(verb, "start"))
+		r = start(table);
+	else if (!is_active(stream->state))
+		r = -ESRCH;
+	else if (!strcmp(verb, "pause"))
+		set_state(table, DM_ALLOCTRACK_PAUSED);
+	else if (!strcmp(verb, "resume"))
+		set_state(table, DM_ALLOCTRACK_RUNNING);
+	else if (!strcmp(verb, "cancel"))
+		set_state(table, DM_ALLOCTRACK_CANCELLED);
+	else
+		r = -EINVAL;
+	mutex_unlock(&stream->mutex);
+
+	if (!r)
+		at_stream_kick(table);
+	return r;
+}
+
+void at_stream_set_speed(struct at_device *device, u64 bytes_per_second)
+{
+	dm_live_rate_set(&device->stream.rate, bytes_per_second);
+	control_changed(device);
+}
+
+void at_stream_set_on_error(struct at_device *device,
+			    enum dm_alloctrack_on_error on_error)
+{
+	mutex_lock(&device->stream.mutex);
+	WRITE_ONCE(device->stream.on_error, on_error);
+	mutex_unlock(&device->stream.mutex);
+	control_changed(device);
+}
+
+void at_stream_error(struct at_table *table, u64 first, blk_status_t status,
+		     bool is_read)
+{
+	struct at_device *device = table->device;
+	struct at_stream *stream = &device->stream;
+	bool stop;
+
+	DMERR_LIMIT("%s: stream: %s error %d at sector %llu", device->name,
+		    is_read ? "read" : "write", blk_status_to_errno(status),
+		    (u64)at_block_to_sector(device, first));
+	atomic64_inc(is_read ? &device->read_errors : &device->write_errors);
+
+	mutex_lock(&stream->mutex);
+	spin_lock(&stream->lock);
+	if (stream->on_error == DM_ALLOCTRACK_ON_ERROR_IGNORE)
+		stream->holes = true;
+	else
+		stream->position = min(stream->position, first);
+	spin_unlock(&stream->lock);
+
+	stop = stream->on_error == DM_ALLOCTRACK_ON_ERROR_STOP ||
+	       (stream->on_error == DM_ALLOCTRACK_ON_ERROR_ENOSPC &&
+		status == BLK_STS_NOSPC);
+	if (stream->on_error != DM_ALLOCTRACK_ON_ERROR_IGNORE &&
+	    is_active(stream->state))
+		set_state(table, stop ? DM_ALLOCTRACK_STOPPED :
+					DM_ALLOCTRACK_FAILED);
+	mutex_unlock(&stream->mutex);
+}
+
+void at_stream_complete(struct at_table *table)
+{
+	struct at_stream *stream = &table->device->stream;
+
+	mutex_lock(&stream->mutex);
+	set_state(table, DM_ALLOCTRACK_COMPLETE);
+	mutex_unlock(&stream->mutex);
+}
+
+static unsigned int nr_workers_now(const struct at_table *table)
+{
+	unsigned long idle = jiffies - READ_ONCE(table->guest_jiffies);
+
+	return idle < BUSY_JIFFIES ? BUSY_WORKERS : AT_STREAM_WORKERS;
+}
+
+static bool may_run(const struct at_table *table)
+{
+	return table->backing != AT_BACKING_USER && !table->read_only &&
+	       READ_ONCE(table->device->active) == table &&
+	       state_of(table->device) == DM_ALLOCTRACK_RUNNING;
+}
+
+void at_stream_kick(struct at_table *table)
+{
+	unsigned int i, nr = nr_workers_now(table);
+
+	if (!may_run(table))
+		return;
+	for (i = 0; i < nr; i++)
+		mod_delayed_work(table->fill_wq, &table->workers[i].work, 0);
+}
+
+static bool is_claimed(const struct at_table *table, u64 block)
+{
+	const struct at_stream_worker *worker;
+	unsigned int i;
+
+	lockdep_assert_held(&table->device->stream.lock);
+	for (i = 0; i < AT_STREAM_WORKERS; i++) {
+		worker = &table->workers[i];
+		if (block - worker->first < worker->nr)
+			return true;
+	}
+	return false;
+}
+
+static u64 chunk_blocks(const struct at_device *device)
+{
+	u64 speed = dm_live_rate_get(&device->stream.rate);
+	u64 nr = at_fill_blocks(device);
+
+	if (speed)
+		nr = clamp_t(u64, at_sector_to_block(device,
+				speed / CHUNKS_PER_SECOND >> SECTOR_SHIFT),
+			     1, nr);
+	return nr;
+}
+
+/* An unallocated block near what the guest read last, or AT_NO_BLOCK. */
+static u64 demanded_block(struct at_table *table, u64 max_blocks)
+{
+	struct at_device *device = table->device;
+	u64 block = atomic64_xchg(&device->stream.demand, AT_NO_BLOCK);
+	u64 end;
+
+	if (block == (u64)AT_NO_BLOCK)
+		return AT_NO_BLOCK;
+	end = min(block + max_blocks, device->geometry.nr_blocks);
+	block = dm_live_bitmap_next_clear(device->bitmap, block, end);
+	if (block == end || is_claimed(table, block))
+		return AT_NO_BLOCK;
+	return block;
+}
+
+/* Give @worker an unallocated chunk that no other one has. */
+static bool claim(struct at_stream_worker *worker)
+{
+	struct at_table *table = worker->table;
+	struct at_device *device = table->device;
+	struct at_stream *stream = &device->stream;
+	u64 nr_blocks = device->geometry.nr_blocks;
+	u64 max_blocks = chunk_blocks(device);
+	u64 block;
+
+	spin_lock(&stream->lock);
+	block = demanded_block(table, max_blocks);
+	if (block == (u64)AT_NO_BLOCK) {
+		do {
+			block = dm_live_bitmap_next_clear(device->bitmap,
+							  stream->position,
+							  nr_blocks);
+			if (block == nr_blocks)
+				break;
+			stream->position = block + 1;
+		} while (is_claimed(table, block));
+	}
+	if (block < nr_blocks) {
+		u64 end = min(block + max_blocks, nr_blocks);
+
+		end = dm_live_bitmap_next_set(device->bitmap, block, end);
+		worker->first = block;
+		worker->nr = end - block;
+		if (stream->position >= block && stream->position < end)
+			stream->position = end;
+	}
+	spin_unlock(&stream->lock);
+	return block < nr_blocks;
+}
+
+static void unclaim(struct at_stream_worker *worker)
+{
+	struct at_stream *stream = &worker->table->device->stream;
+
+	spin_lock(&stream->lock);
+	worker->nr = 0;
+	spin_unlock(&stream->lock);
+}
+
+/* Copy blocks and account for them. Returns the status of the read. */
+static blk_status_t copy(struct at_table *table, u64 first, u64 nr)
+{
+	struct at_device *device = table->device;
+	struct at_copy_result result;
+
+	at_copy(table, first, nr, NULL, &result);
+	at_count_streamed(device, first, nr, result.changed_blocks);
+	if (result.write_status)
+		at_stream_error(table, first, result.write_status, false);
+	return result.read_status;
+}
+
+/* A chunk that cannot be read is tried block by block: only those fail. */
+static void copy_chunk(struct at_table *table, u64 first, u64 nr)
+{
+	blk_status_t status = copy(table, first, nr);
+	u64 block;
+
+	if (!status)
+		return;
+	if (nr == 1) {
+		at_stream_error(table, first, status, true);
+		return;
+	}
+	for (block = first; block < first + nr && may_run(table); block++) {
+		status = copy(table, block, 1);
+		if (status)
+			at_stream_error(table, block, status, true);
+	}
+}
+
+/*
+ * Nothing left to claim. When nobody else is at work either, all blocks were
+ * dealt with: they are allocated, which completes the job elsewhere, or there
+ * are holes, or one slipped away (a guest write failed): then begin anew.
+ */
+static void reached_end(struct at_table *table)
+{
+	struct at_device *device = table->device;
+	struct at_stream *stream = &device->stream;
+	bool others = false, holes;
+	unsigned int i;
+
+	spin_lock(&stream->lock);
+	for (i = 0; i < AT_STREAM_WORKERS; i++)
+		others |= table->workers[i].nr;
+	holes = stream->holes;
+	if (!others && !holes)
+		stream->position = 0;
+	spin_unlock(&stream->lock);
+	if (others || at_device_is_full(device))
+		return;
+	if (!holes) {
+		at_stream_kick(table);
+		return;
+	}
+
+	mutex_lock(&stream->mutex);
+	if (stream->state == DM_ALLOCTRACK_RUNNING) {
+		DMERR("%s: stream: blocks that could not be copied remain",
+		      device->name);
+		set_state(table, DM_ALLOCTRACK_FAILED);
+	}
+	mutex_unlock(&stream->mutex);
+}
+
+static void worker_work(struct work_struct *work)
+{
+	struct at_stream_worker *worker =
+		container_of(to_delayed_work(work), struct at_stream_worker,
+			     work);
+	struct at_table *table = worker->table;
+	struct at_device *device = table->device;
+	unsigned long wait_jiffies;
+
+	if (!may_run(table))
+		return;
+	if (worker->index >= nr_workers_now(table)) {
+		/* The first ones may have left the rest of the job to others. */
+		at_stream_kick(table);
+		return;
+	}
+	wait_jiffies = dm_live_rate_wait(&device->stream.rate);
+	if (wait_jiffies) {
+		queue_delayed_work(table->fill_wq, &worker->work,
+				   wait_jiffies);
+		return;
+	}
+	if (!claim(worker)) {
+		reached_end(table);
+		return;
+	}
+	dm_live_rate_charge(&device->stream.rate,
+			    (u64)at_range_sectors(device, worker->first,
+						  worker->nr) << SECTOR_SHIFT);
+	copy_chunk(table, worker->first, worker->nr);
+	unclaim(worker);
+
+	queue_delayed_work(table->fill_wq, &worker->work, 0);
+	if (!worker->index)
+		at_stream_kick(table);
+}
+
+void at_stream_init_workers(struct at_table *table)
+{
+	unsigned int i;
+
+	for (i = 0; i < AT_STREAM_WORKERS; i++) {
+		table->workers[i].table = table;
+		table->workers[i].index = i;
+		INIT_DELAYED_WORK(&table->workers[i].work, worker_work);
+	}
+}
+
+void at_stream_stop_workers(struct at_table *table)
+{
+	unsigned int i;
+
+	for (i = 0; i < AT_STREAM_WORKERS; i++)
+		cancel_delayed_work_sync(&table->workers[i].work);
+}
+
+void at_stream_init(struct at_device *device)
+{
+	struct at_stream *stream = &device->stream;
+
+	mutex_init(&stream->mutex);
+	spin_lock_init(&stream->lock);
+	dm_live_rate_init(&stream->rate);
+	atomic64_set(&stream->demand, AT_NO_BLOCK);
+	stream->state = DM_ALLOCTRACK_IDLE;
+}
