@@ -7,7 +7,7 @@
 # More than the command's own timeout: booting, and saying what was blocked.
 boot_allowance_s=60
 
-qemu=qemu-system-x86_64
+qemu='qemu-system-x86_64'
 
 # The modules without which the root file system cannot be reached.
 initramfs_modules=(virtio_pci virtio_blk 9pnet_virtio 9p overlay)
@@ -37,10 +37,11 @@ make_initramfs()
 	cp "$here/initramfs-init" "$dir/init"
 	chmod +x "$dir/init"
 	for m in "${initramfs_modules[@]}"; do
-		module_closure "$m"
-	done | awk '!seen[$0]++' | while read -r f; do
+		module_closure "$m" || die "kernel $kernel_release has no module $m"
+	done | awk '!seen[$0]++' > "$dir/files" || exit
+	while read -r f; do
 		module_unpack "$f" "$dir/modules"
-	done > "$dir/modules/order" || die "no $m module for $kernel_release"
+	done < "$dir/files" > "$dir/modules/order"
 	(cd "$dir" && find . | busybox cpio -o -H newc 2>/dev/null) > "$initramfs.new" ||
 		die "cannot make the initramfs"
 	rm -rf "$dir"
@@ -50,7 +51,8 @@ make_initramfs()
 # Prints the files that a module needs, itself last.
 module_closure()
 {
-	# modprobe looks under ROOT/lib/modules/RELEASE.
+	# modprobe looks under ROOT/lib/modules/RELEASE. What is built in prints
+	# another word than insmod.
 	modprobe -d "${kernel_modules%/lib/modules/*}/" -S "$kernel_release" \
 		--show-depends "$1" | awk '$1 == "insmod" { print $2 }'
 }
@@ -117,12 +119,12 @@ machine_prepare()
 		-device virtio-rng-pci
 		-serial "file:$run_dir/console"
 		-fsdev "local,id=host,path=/,readonly=on,$share"
-		-device virtio-9p-pci,fsdev=host,mount_tag=host
+		-device 'virtio-9p-pci,fsdev=host,mount_tag=host'
 		-fsdev "local,id=run,path=$run_dir,$share"
-		-device virtio-9p-pci,fsdev=run,mount_tag=run)
+		-device 'virtio-9p-pci,fsdev=run,mount_tag=run')
 	if [ -n "$out_dir" ]; then
 		qemu_args+=(-fsdev "local,id=out,path=$out_dir,$share"
-			-device virtio-9p-pci,fsdev=out,mount_tag=out)
+			-device 'virtio-9p-pci,fsdev=out,mount_tag=out')
 	fi
 	for i in "${!disk_files[@]}"; do
 		qemu_args+=(-drive "file=${disk_files[i]},format=raw,if=none,id=d$i,cache=unsafe,discard=unmap"
