@@ -32,6 +32,7 @@ struct image_options {
 	const char *snapshot;	/* internal snapshot, by name or id, or NULL */
 	bool force;		/* open an image that is marked corrupt */
 	uint64_t cache_bytes;	/* metadata cache per layer, 0: the default */
+	bool no_backing;	/* open the image alone, without its backing */
 };
 
 /* What is stored at a range of the guest's address space. */

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_IMAGE_PROBE_H
+#define DMLIVE_IMAGE_PROBE_H
+
+/*
+ * Which format an image has. Whoever can write to a raw image can make it look
+ * like any other format: so a stated format is always believed, and only where
+ * none is stated do the contents decide, as in QEMU.
+ */
+
+#include "host-file.h"
+#include "image.h"
+
+enum probe_format {
+	FORMAT_RAW,
+	FORMAT_QCOW2,
+};
+
+/* @name: the stated format, or NULL. */
+int image_format_find(const struct host_file *file, const char *name,
+		      enum probe_format *format, struct image_error *err);
+
+#endif /* DMLIVE_IMAGE_PROBE_H */
