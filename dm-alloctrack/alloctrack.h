@@ -29,7 +29,7 @@
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
-#include <uapi/linux/dm-alloctrack.h>
+#include <linux/dm-alloctrack.h>
 
 #include "dm-live/bitmap.h"
 #include "dm-live/compat.h"
@@ -39,7 +39,7 @@
 #define DM_MSG_PREFIX "alloctrack"
 
 /* Bytes that one fill moves, unless a block is larger. */
-#define AT_FILL_BYTES		(1u << 20)
+#define AT_FILL_BYTES		1048576u
 
 /* Streaming workers, the most requests that streaming has in flight. */
 #define AT_STREAM_WORKERS	8
@@ -125,6 +125,7 @@ struct at_stream {
 	bool holes;
 	atomic64_t demand;
 };
+
 #define AT_NO_BLOCK	(-1LL)
 
 struct at_device {
@@ -187,6 +188,7 @@ struct at_table {
 	bool read_only;
 	bool resumed;		/* was active before */
 
+	/* features */
 	bool auto_remove;
 	bool copy_on_read;
 	bool stream;
@@ -207,7 +209,7 @@ struct at_table {
 	struct workqueue_struct *fill_wq;
 	/* Work that submits bios which hold a lock already: waits for no lock. */
 	struct workqueue_struct *submit_wq;
-	spinlock_t deferred_lock;
+	spinlock_t deferred_lock;	/* protects deferred */
 	struct bio_list deferred;
 	struct work_struct deferred_work;
 	struct work_struct complete_work;
@@ -328,6 +330,22 @@ u64 at_set_allocated(struct at_table *table, u64 first, u64 nr);
 
 /** at_device_is_full - are all blocks allocated? */
 bool at_device_is_full(const struct at_device *device);
+
+/* table.c: the table line */
+
+/** at_table_parse - read the arguments; sets ti->error. See the grammar there. */
+int at_table_parse(struct at_table *table, unsigned int argc, char **argv);
+
+/**
+ * at_table_emit - write the arguments
+ * @sz: bytes of @result that are used already
+ * Return: bytes used then; at_table_emit_features() writes only the features.
+ */
+unsigned int at_table_emit(const struct at_table *table, unsigned int sz,
+			   char *result, unsigned int maxlen);
+unsigned int at_table_emit_features(const struct at_table *table,
+				    unsigned int sz, char *result,
+				    unsigned int maxlen);
 
 /* target.c */
 

@@ -35,7 +35,7 @@
  */
 struct server {
 	struct at_device *device;
-	struct mutex mutex;
+	struct mutex mutex;	/* serializes ATTACH */
 	int seen_sequence;
 };
 

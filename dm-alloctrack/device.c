@@ -90,7 +90,7 @@ struct at_device *at_device_get(struct dm_target *ti,
 		goto found;
 	}
 	if (device && device->activated) {
-		ti->error = "Size, file device or block size is not that of the active table, whose allocation bitmap would be lost";
+		ti->error = "Not the file device, size and block size of the active table";
 		device = ERR_PTR(-EBUSY);
 		goto unlock;
 	}

@@ -358,7 +358,8 @@ int at_map(struct dm_target *ti, struct bio *bio)
 	    !bio_sectors(bio))
 		return remap(bio, table->file);
 
-	if (READ_ONCE(table->guest_jiffies) != jiffies)
+	/* Write the shared cache line once a jiffy at the most. */
+	if (time_after(jiffies, READ_ONCE(table->guest_jiffies)))
 		WRITE_ONCE(table->guest_jiffies, jiffies);
 
 	switch (bio_op(bio)) {

@@ -239,13 +239,12 @@ static bool is_claimed(const struct at_table *table, u64 block)
 
 static u64 chunk_blocks(const struct at_device *device)
 {
-	u64 speed = dm_live_rate_get(&device->stream.rate);
+	u64 bytes = dm_live_rate_get(&device->stream.rate) / CHUNKS_PER_SECOND;
 	u64 nr = at_fill_blocks(device);
+	u64 slow = at_sector_to_block(device, bytes >> SECTOR_SHIFT);
 
-	if (speed)
-		nr = clamp_t(u64, at_sector_to_block(device,
-				speed / CHUNKS_PER_SECOND >> SECTOR_SHIFT),
-			     1, nr);
+	if (dm_live_rate_get(&device->stream.rate))
+		nr = clamp_t(u64, slow, 1, nr);
 	return nr;
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The target "alloctrack": table line, status, messages, limits, and the life
- * of a table.
+ * The target "alloctrack": status, messages, limits, and the life of a table.
  *
  * The constructor reads and checks; nothing is written before the resume. In
  * preresume the table takes over the device (see device.c), in postsuspend it
@@ -13,12 +12,8 @@
 
 #include "alloctrack.h"
 
-#define MIN_BLOCK_SECTORS	(4096u >> SECTOR_SHIFT)
-#define MAX_BLOCK_SECTORS	((2u << 20) >> SECTOR_SHIFT)
-#define MAX_USER_TIMEOUT_S	(LONG_MAX / HZ / 2)
-
 /* One guest discard reaches the file in pieces of at most this size. */
-#define MAX_DISCARD_SECTORS	(1u << 22)
+#define MAX_DISCARD_SECTORS	BIT(22)
 
 /* Workers of one device, streaming and guest I/O together. */
 #define MAX_FILL_WORKERS	64
@@ -56,205 +51,10 @@ static void complete_work(struct work_struct *work)
 	at_stream_complete(table);
 }
 
-static int parse_file(struct at_table *table, const char *path)
-{
-	struct dm_target *ti = table->ti;
-	int r;
-
-	r = dm_get_device(ti, path, dm_table_get_mode(ti->table), &table->file);
-	if (r) {
-		ti->error = "Cannot open the file device";
-		return r;
-	}
-	if (bdev_nr_sectors(table->file->bdev) < ti->len) {
-		ti->error = "The file device is smaller than the target";
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static int parse_backing(struct at_table *table, const char *path)
-{
-	struct dm_target *ti = table->ti;
-	int r;
-
-	if (!strcmp(path, "-")) {
-		table->backing = AT_BACKING_NONE;
-		return 0;
-	}
-	if (!strcmp(path, "user")) {
-		table->backing = AT_BACKING_USER;
-		table->backing_sectors = ti->len;
-		return 0;
-	}
-
-	table->backing = AT_BACKING_DEVICE;
-	r = dm_get_device(ti, path, BLK_OPEN_READ, &table->backing_dev);
-	if (r) {
-		ti->error = "Cannot open the backing device";
-		return r;
-	}
-	if (table->backing_dev->bdev == table->file->bdev) {
-		ti->error = "The backing device is the file device";
-		return -EINVAL;
-	}
-	table->backing_sectors = min(bdev_nr_sectors(table->backing_dev->bdev),
-				     ti->len);
-	return 0;
-}
-
-static int parse_meta(struct at_table *table, const char *path)
-{
-	if (!strcmp(path, "-"))
-		return 0;
-	table->ti->error = "A metadata device is not supported: it must be -";
-	return -EOPNOTSUPP;
-}
-
-static int parse_block_size(struct at_table *table, const char *text,
-			    unsigned int *block_shift)
-{
-	struct dm_target *ti = table->ti;
-	unsigned int sectors, bytes;
-
-	if (kstrtouint(text, 10, &sectors) || sectors < MIN_BLOCK_SECTORS ||
-	    sectors > MAX_BLOCK_SECTORS || !is_power_of_2(sectors)) {
-		ti->error = "The block size must be a power of two from 8 to 4096 sectors";
-		return -EINVAL;
-	}
-	bytes = sectors << SECTOR_SHIFT;
-	if (bytes < bdev_logical_block_size(table->file->bdev)) {
-		ti->error = "The block size is smaller than the logical block size of the file device";
-		return -EINVAL;
-	}
-	if (table->backing_dev &&
-	    bytes < bdev_logical_block_size(table->backing_dev->bdev)) {
-		ti->error = "The block size is smaller than the logical block size of the backing device";
-		return -EINVAL;
-	}
-	*block_shift = ilog2(sectors);
-	return 0;
-}
-
-static int parse_feature_value(struct at_table *table, const char *name,
-			       const char *value)
-{
-	struct dm_target *ti = table->ti;
-
-	if (!strcmp(name, "stream_speed")) {
-		if (kstrtou64(value, 10, &table->stream_speed)) {
-			ti->error = "stream_speed must be a number of bytes per second";
-			return -EINVAL;
-		}
-		table->has_stream_speed = true;
-	} else if (!strcmp(name, "on_error")) {
-		if (at_parse_on_error(value, &table->on_error)) {
-			ti->error = "on_error must be report, ignore, stop or enospc";
-			return -EINVAL;
-		}
-		table->has_on_error = true;
-	} else {
-		if (kstrtouint(value, 10, &table->user_timeout_s) ||
-		    table->user_timeout_s > MAX_USER_TIMEOUT_S) {
-			ti->error = "user_timeout must be a number of seconds";
-			return -EINVAL;
-		}
-	}
-	return 0;
-}
-
-static bool takes_value(const char *name)
-{
-	return !strcmp(name, "stream_speed") || !strcmp(name, "on_error") ||
-	       !strcmp(name, "user_timeout");
-}
-
-static int parse_feature(struct at_table *table, const char *name)
-{
-	const struct {
-		const char *name;
-		bool *flag;
-	} flags[] = {
-		{ "auto_remove", &table->auto_remove },
-		{ "copy_on_read", &table->copy_on_read },
-		{ "stream", &table->stream },
-		{ "target_is_zero", &table->target_is_zero },
-		{ "no_detect_zeroes", &table->no_detect_zeroes },
-	};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(flags); i++) {
-		if (!strcmp(name, flags[i].name)) {
-			*flags[i].flag = true;
-			return 0;
-		}
-	}
-	DMERR("unknown feature '%s'", name);
-	table->ti->error = "Unknown feature";
-	return -EINVAL;
-}
-
-static int parse_features(struct at_table *table, struct dm_arg_set *args)
-{
-	static const struct dm_arg counts[] = {
-		{ 0, 32, "Invalid number of features" },
-	};
-	struct dm_target *ti = table->ti;
-	unsigned int nr;
-	int r;
-
-	if (!args->argc)
-		return 0;
-	r = dm_read_arg_group(counts, args, &nr, &ti->error);
-	if (r)
-		return r;
-	while (nr) {
-		const char *name = dm_shift_arg(args);
-
-		nr--;
-		if (!takes_value(name)) {
-			r = parse_feature(table, name);
-		} else if (!nr) {
-			ti->error = "A value is missing after the last feature";
-			r = -EINVAL;
-		} else {
-			r = parse_feature_value(table, name,
-						dm_shift_arg(args));
-			nr--;
-		}
-		if (r)
-			return r;
-	}
-	if (args->argc) {
-		ti->error = "There are arguments after the features";
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static int check_features(struct at_table *table)
-{
-	struct dm_target *ti = table->ti;
-
-	table->read_only = !(dm_table_get_mode(ti->table) & BLK_OPEN_WRITE);
-	if (table->read_only && table->stream) {
-		ti->error = "stream needs a table that is not read-only";
-		return -EINVAL;
-	}
-	if (table->copy_on_read && table->backing != AT_BACKING_DEVICE) {
-		ti->error = "copy_on_read needs a backing device";
-		return -EINVAL;
-	}
-	if (table->user_timeout_s && table->backing != AT_BACKING_USER) {
-		ti->error = "user_timeout needs the backing user";
-		return -EINVAL;
-	}
-	return 0;
-}
-
 static int make_workers(struct at_table *table)
 {
 	struct dm_target *ti = table->ti;
+	size_t max_bytes;
 
 	INIT_WORK(&table->deferred_work, at_deferred_work);
 	INIT_WORK(&table->complete_work, complete_work);
@@ -262,10 +62,11 @@ static int make_workers(struct at_table *table)
 	spin_lock_init(&table->deferred_lock);
 	bio_list_init(&table->deferred);
 	at_stream_init_workers(table);
+	table->guest_jiffies = jiffies;
 
-	table->copier = dm_live_copier_create(
-		max_t(size_t, AT_FILL_BYTES,
-		      at_block_sectors(table->device) << SECTOR_SHIFT));
+	max_bytes = max_t(size_t, AT_FILL_BYTES,
+			  at_block_sectors(table->device) << SECTOR_SHIFT);
+	table->copier = dm_live_copier_create(max_bytes);
 	if (IS_ERR(table->copier)) {
 		int r = PTR_ERR(table->copier);
 
@@ -305,61 +106,6 @@ static void free_table(struct at_table *table)
 	kfree(table);
 }
 
-/*
- * <file dev> <backing> <meta dev|-> <block size> [<#features> <feature>...]
- *
- * file dev: the target volume
- * backing: a device, "user" (served through /dev/dm-alloctrack), or "-"
- * meta dev: "-"
- * block size: in sectors, a power of two from 8 to 4096
- *
- * Features:
- * auto_remove: when complete, map without looking at the bitmap
- * copy_on_read: what is read from the backing is put on the file
- * stream: start streaming at once
- * stream_speed <bytes/s>: limit of streaming, 0: none
- * on_error report|ignore|stop|enospc: what a stream error does
- * target_is_zero: the file reads as zeros where nothing was written
- * no_detect_zeroes: do not look for zeros in what is copied
- * user_timeout <s>: I/O waits no longer than that for the server, 0: for ever
- */
-static int parse(struct at_table *table, unsigned int argc, char **argv)
-{
-	struct dm_arg_set args = { .argc = argc, .argv = argv };
-	struct dm_target *ti = table->ti;
-	struct at_geometry geometry = { };
-	const char *file, *backing, *meta, *block_size;
-	int r;
-
-	if (argc < 4) {
-		ti->error = "Needs <file dev> <backing> <meta dev> <block size>";
-		return -EINVAL;
-	}
-	file = dm_shift_arg(&args);
-	backing = dm_shift_arg(&args);
-	meta = dm_shift_arg(&args);
-	block_size = dm_shift_arg(&args);
-	r = parse_file(table, file) ?:
-	    parse_backing(table, backing) ?:
-	    parse_meta(table, meta) ?:
-	    parse_block_size(table, block_size, &geometry.block_shift) ?:
-	    parse_features(table, &args) ?:
-	    check_features(table);
-	if (r)
-		return r;
-
-	geometry.file_devt = table->file->bdev->bd_dev;
-	geometry.nr_sectors = ti->len;
-	geometry.nr_blocks = DIV_ROUND_UP_ULL(ti->len,
-					      1ULL << geometry.block_shift);
-	table->device = at_device_get(ti, &geometry);
-	if (IS_ERR(table->device)) {
-		r = PTR_ERR(table->device);
-		table->device = NULL;
-	}
-	return r;
-}
-
 static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 {
 	struct at_table *table = kzalloc(sizeof(*table), GFP_KERNEL);
@@ -370,7 +116,7 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 		return -ENOMEM;
 	}
 	table->ti = ti;
-	r = parse(table, argc, argv) ?: make_workers(table);
+	r = at_table_parse(table, argc, argv) ?: make_workers(table);
 	if (r) {
 		free_table(table);
 		return r;
@@ -423,7 +169,7 @@ static int preresume(struct dm_target *ti)
 	int r = at_device_activate(table);
 
 	if (r)
-		DMERR("%s: resume refused: the table does not fit the allocation bitmap; load one with the former file device, size and block size",
+		DMERR("%s: the table does not fit the allocation bitmap: load one with the former file device, size and block size",
 		      table->device->name);
 	return r;
 }
@@ -462,45 +208,15 @@ static void resume(struct dm_target *ti)
 	at_stream_kick(table);
 }
 
-static void emit_features(struct at_table *table, char *result,
-			  unsigned int maxlen, unsigned int *position)
-{
-	unsigned int sz = *position;
-	unsigned int nr = table->auto_remove + table->copy_on_read +
-			  table->stream + 2 * table->has_stream_speed +
-			  2 * table->has_on_error + table->target_is_zero +
-			  table->no_detect_zeroes +
-			  2 * !!table->user_timeout_s;
-
-	DMEMIT("%u", nr);
-	if (table->auto_remove)
-		DMEMIT(" auto_remove");
-	if (table->copy_on_read)
-		DMEMIT(" copy_on_read");
-	if (table->stream)
-		DMEMIT(" stream");
-	if (table->has_stream_speed)
-		DMEMIT(" stream_speed %llu", table->stream_speed);
-	if (table->has_on_error)
-		DMEMIT(" on_error %s", at_on_error_name(table->on_error));
-	if (table->target_is_zero)
-		DMEMIT(" target_is_zero");
-	if (table->no_detect_zeroes)
-		DMEMIT(" no_detect_zeroes");
-	if (table->user_timeout_s)
-		DMEMIT(" user_timeout %u", table->user_timeout_s);
-	*position = sz;
-}
-
 /*
  * <meta rw|ro|none> <state> <allocated blocks>/<total blocks> <block size>
  * <streamed bytes> <read errors> <write errors> <#features> <feature>...
  */
-static void emit_status(struct at_table *table, char *result,
-			unsigned int maxlen, unsigned int *position)
+static void emit_status(const struct at_table *table, char *result,
+			unsigned int maxlen)
 {
-	struct at_device *device = table->device;
-	unsigned int sz = *position;
+	const struct at_device *device = table->device;
+	unsigned int sz = 0;
 
 	DMEMIT("none %s %llu/%llu %llu %llu %llu %llu ",
 	       at_stream_state_name(READ_ONCE(device->stream.state)),
@@ -509,39 +225,20 @@ static void emit_status(struct at_table *table, char *result,
 	       (u64)atomic64_read(&device->streamed_bytes),
 	       (u64)atomic64_read(&device->read_errors),
 	       (u64)atomic64_read(&device->write_errors));
-	*position = sz;
-}
-
-static void emit_table(struct at_table *table, char *result,
-		       unsigned int maxlen, unsigned int *position)
-{
-	static const char *const backings[] = {
-		[AT_BACKING_NONE] = "-",
-		[AT_BACKING_USER] = "user",
-	};
-	unsigned int sz = *position;
-
-	DMEMIT("%s %s - %llu ", table->file->name,
-	       table->backing_dev ? table->backing_dev->name :
-				    backings[table->backing],
-	       (u64)at_block_sectors(table->device));
-	*position = sz;
+	at_table_emit_features(table, sz, result, maxlen);
 }
 
 static void status(struct dm_target *ti, status_type_t type,
 		   unsigned int status_flags, char *result, unsigned int maxlen)
 {
 	struct at_table *table = ti->private;
-	unsigned int position = 0;
 
 	switch (type) {
 	case STATUSTYPE_INFO:
-		emit_status(table, result, maxlen, &position);
-		emit_features(table, result, maxlen, &position);
+		emit_status(table, result, maxlen);
 		break;
 	case STATUSTYPE_TABLE:
-		emit_table(table, result, maxlen, &position);
-		emit_features(table, result, maxlen, &position);
+		at_table_emit(table, 0, result, maxlen);
 		break;
 	case STATUSTYPE_IMA:
 		*result = '\0';
@@ -564,7 +261,7 @@ static int message(struct dm_target *ti, unsigned int argc, char **argv,
 	int r = -EINVAL;
 
 	if (argc != 2) {
-		DMERR("%s: message: needs two words", device->name);
+		DMERR("%s: two words are needed", device->name);
 		return -EINVAL;
 	}
 	if (!strcmp(argv[0], "stream")) {
@@ -581,7 +278,7 @@ static int message(struct dm_target *ti, unsigned int argc, char **argv,
 			at_stream_set_on_error(device, on_error);
 	}
 	if (r)
-		DMERR("%s: message '%s %s' refused: %d (the job is %s)",
+		DMERR("%s: '%s %s' refused: %d (the job is %s)",
 		      device->name, argv[0], argv[1], r,
 		      at_stream_state_name(READ_ONCE(device->stream.state)));
 	return r;
@@ -612,16 +309,17 @@ static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 	struct block_device *file = table->file->bdev;
 	u64 block_bytes = (u64)at_block_sectors(table->device) << SECTOR_SHIFT;
 	unsigned int opt_bytes = limits->io_opt;
+	unsigned int granularity;
 
 	/* A write of whole blocks needs no fill. */
 	if (!opt_bytes || opt_bytes % block_bytes)
 		limits->io_opt = block_bytes;
 	if (!bdev_max_discard_sectors(file))
 		return;
-	dm_live_limits_set_discard(limits,
-		max_t(unsigned int, block_bytes,
-		      bdev_discard_granularity(file)),
-		min(bdev_max_discard_sectors(file), MAX_DISCARD_SECTORS));
+	granularity = max_t(u64, block_bytes, bdev_discard_granularity(file));
+	dm_live_limits_set_discard(limits, granularity,
+				   min_t(unsigned int, MAX_DISCARD_SECTORS,
+					 bdev_max_discard_sectors(file)));
 }
 
 static struct target_type alloctrack_target = {

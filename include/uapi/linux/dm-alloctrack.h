@@ -86,6 +86,7 @@ struct dm_alloctrack_attach {
 	__u32 major;
 	__u32 minor;
 };
+
 #define DM_ALLOCTRACK_IOC_ATTACH \
 	_IO(DM_ALLOCTRACK_IOC, DM_ALLOCTRACK_CMD_ATTACH)
 
@@ -161,6 +162,7 @@ struct dm_alloctrack_info {
 	__u32 on_error;
 	__u32 reserved;
 };
+
 #define DM_ALLOCTRACK_IOC_INFO \
 	_IO(DM_ALLOCTRACK_IOC, DM_ALLOCTRACK_CMD_INFO)
 
@@ -196,6 +198,7 @@ struct dm_alloctrack_wait {
 	__u32 nr;
 	__aligned_u64 ranges;
 };
+
 #define DM_ALLOCTRACK_IOC_WAIT \
 	_IO(DM_ALLOCTRACK_IOC, DM_ALLOCTRACK_CMD_WAIT)
 
@@ -233,6 +236,7 @@ struct dm_alloctrack_fill {
 	__aligned_u64 buffer;
 	__aligned_u64 used_bytes;
 };
+
 #define DM_ALLOCTRACK_MAX_FILL_BYTES	(64u << 20)
 #define DM_ALLOCTRACK_IOC_FILL \
 	_IO(DM_ALLOCTRACK_IOC, DM_ALLOCTRACK_CMD_FILL)
@@ -254,6 +258,7 @@ struct dm_alloctrack_zero {
 	__aligned_u64 length;
 	__aligned_u64 used_bytes;
 };
+
 #define DM_ALLOCTRACK_IOC_ZERO \
 	_IO(DM_ALLOCTRACK_IOC, DM_ALLOCTRACK_CMD_ZERO)
 
@@ -279,6 +284,7 @@ struct dm_alloctrack_fail {
 	__u32 error;
 	__u32 reserved;
 };
+
 #define DM_ALLOCTRACK_IOC_FAIL \
 	_IO(DM_ALLOCTRACK_IOC, DM_ALLOCTRACK_CMD_FAIL)
 
@@ -304,6 +310,7 @@ struct dm_alloctrack_next {
 	__u32 allocated;
 	__u32 reserved;
 };
+
 #define DM_ALLOCTRACK_NEXT_UNALLOCATED	(1u << 0)
 #define DM_ALLOCTRACK_IOC_NEXT \
 	_IO(DM_ALLOCTRACK_IOC, DM_ALLOCTRACK_CMD_NEXT)
