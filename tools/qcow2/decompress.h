@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-#include "../../include/qcow2-format.h"
+#include "qcow2-format.h"
 
 struct decompressor_pool;
 struct decompressor;

@@ -130,6 +130,17 @@ bool host_file_same(const struct host_file *a, const struct host_file *b)
 	return a->is_block || a->ino == b->ino;
 }
 
+bool host_file_same_fd(const struct host_file *file, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) || file->is_block != S_ISBLK(st.st_mode))
+		return false;
+	if (file->is_block)
+		return file->dev == st.st_rdev;
+	return file->dev == st.st_dev && file->ino == st.st_ino;
+}
+
 static int read_inside(const struct host_file *file, uint64_t offset,
 		       unsigned char *buffer, size_t length,
 		       struct image_error *err)

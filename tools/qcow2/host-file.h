@@ -35,6 +35,7 @@ uint64_t host_file_allocated(const struct host_file *file);
 
 /* Whether both are the same file, or nodes of the same block device. */
 bool host_file_same(const struct host_file *a, const struct host_file *b);
+bool host_file_same_fd(const struct host_file *file, int fd);
 
 /*
  * Read @length bytes at @offset. What lies beyond the end reads as zeros, as it

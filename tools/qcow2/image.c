@@ -158,6 +158,20 @@ const char *image_format(const struct image *image)
 	return image->layers[0]->ops->format;
 }
 
+bool image_uses_file(const struct image *image, int fd)
+{
+	const struct host_file *data_file;
+	unsigned int i;
+
+	for (i = 0; i < image->nr_layers; i++) {
+		data_file = layer_data_file(image->layers[i]);
+		if (host_file_same_fd(image->layers[i]->file, fd) ||
+		    (data_file && host_file_same_fd(data_file, fd)))
+			return true;
+	}
+	return false;
+}
+
 /* A run, and which layer has it. */
 struct resolved {
 	struct layer_run run;

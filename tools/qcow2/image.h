@@ -80,4 +80,7 @@ int image_map(struct image *image, uint64_t offset, uint64_t length,
 int image_read(struct image *image, uint64_t offset, void *buffer,
 	       size_t length, struct image_error *err);
 
+/* Whether the open file @fd is one of the files that the image is made of. */
+bool image_uses_file(const struct image *image, int fd);
+
 #endif /* DMLIVE_IMAGE_H */

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../../include/qcow2-format.h"
+#include "qcow2-format.h"
 #include "image.h"
 
 /* All in the host's byte order; names are NULL if absent or empty. */

@@ -234,3 +234,10 @@ layer_qcow2_snapshots(const struct layer *layer)
 		return NULL;
 	return &((const struct qcow2_layer *)layer)->snapshots;
 }
+
+const struct host_file *layer_data_file(const struct layer *layer)
+{
+	if (layer->ops != &qcow2_ops)
+		return NULL;
+	return ((const struct qcow2_layer *)layer)->data_file;
+}
