@@ -37,16 +37,19 @@ typedef void (*dm_live_range_granted_fn)(struct dm_live_range *range);
 /**
  * struct dm_live_range - a held or waiting request
  *
- * Embedded in the caller's own struct; all members are private but may be read
- * by their owner while the lock is held: node.start and node.last are the
- * first and the last block.
+ * Embedded in the caller's own struct. All members are private, but the owner
+ * may read @first and @last, the first and the last block.
  */
 struct dm_live_range {
-	struct interval_tree_node node;
+	struct rb_node rb;
+	u64 first;
+	u64 last;
+	u64 subtree_last;
 	u64 sequence;
 	unsigned int blockers;
 	enum dm_live_range_mode mode;
 	dm_live_range_granted_fn granted;
+	void *context;
 	struct list_head link;
 };
 

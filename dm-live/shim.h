@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DM_LIVE_SHIM_H
+#define DM_LIVE_SHIM_H
+
+/*
+ * What the pure parts of dm-live need of their surroundings: in the kernel its
+ * own headers, in user space (unit tests, tools, fuzzers) small replacements
+ * with the same meaning. The one place that asks which of the two it is.
+ */
+
+#ifdef __KERNEL__
+
+#include <linux/atomic.h>
+#include <linux/bitops.h>
+#include <linux/completion.h>
+#include <linux/errno.h>
+#include <linux/export.h>
+#include <linux/interval_tree_generic.h>
+#include <linux/list.h>
+#include <linux/math64.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <linux/types.h>
+#include <linux/vmalloc.h>
+#include <asm/byteorder.h>
+
+/* Zeroed memory of any size; kvzalloc() warns above INT_MAX. */
+static inline void *shim_zalloc_large(u64 bytes)
+{
+	if (bytes != (size_t)bytes)
+		return NULL;
+	return bytes > INT_MAX ? vzalloc(bytes) : kvzalloc(bytes, GFP_KERNEL);
+}
+
+static inline void shim_free_large(void *memory)
+{
+	kvfree(memory);
+}
+
+#else /* user space */
+
+#include "shim-user.h"
+
+#endif
+
+#endif /* DM_LIVE_SHIM_H */
