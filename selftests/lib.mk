@@ -19,7 +19,8 @@ all: $(TEST_GEN_FILES:%=$(OUTPUT)/%)
 
 $(OUTPUT)/%: %.c $(MAKEFILE_LIST)
 	@mkdir -p $(OUTPUT)
-	$(CC) $(TEST_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LDLIBS)
+	@echo '  CC      $(SUITE)/$<'
+	$(if $(V),,@)$(CC) $(TEST_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LDLIBS)
 
 -include $(TEST_GEN_FILES:%=$(OUTPUT)/%.d)
 

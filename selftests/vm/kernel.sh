@@ -12,8 +12,9 @@ kernel_resolve()
 {
 	case $1 in
 	stock)	kernel_stock ;;
-	6.12|7.2|uml|uml-kasan|uml-lockdep)
-		die "--kernel $1: not there yet; stock is" ;;
+	uml|uml-kasan|uml-lockdep) kernel_uml "$1" ;;
+	6.12|7.2)
+		die "--kernel $1: not there yet; stock and uml are" ;;
 	*)	die "--kernel $1: unknown; see --help" ;;
 	esac
 }
@@ -36,4 +37,16 @@ kernel_stock()
 		return
 	done < <(printf '%s\n' /boot/vmlinuz-*-amd64 | sort -rV)
 	die "no kernel in /boot with modules; install it: apt-get install linux-image-amd64 linux-headers-amd64"
+}
+
+kernel_uml()
+{
+	local dir
+
+	dir=$("$here/build-uml" "$1") || die "--kernel $1: cannot be built, see above"
+	kernel_kind=uml
+	kernel_image=$dir/obj/linux
+	kernel_release=$(ls "$dir/modules/lib/modules")
+	kernel_modules=$dir/modules/lib/modules/$kernel_release
+	kernel_make_args=("KDIR=$(readlink "$dir/src")" "KMAKE=ARCH=um O=$dir/obj")
 }

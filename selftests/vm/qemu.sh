@@ -4,9 +4,6 @@
 # Boots a kernel in QEMU: the small initramfs that finds the host's files over
 # 9p, the choice of accelerator, and the command line.
 
-# More than the command's own timeout: booting, and saying what was blocked.
-boot_allowance_s=60
-
 qemu='qemu-system-x86_64'
 
 # The modules without which the root file system cannot be reached.
@@ -103,10 +100,11 @@ choose_accelerator()
 	[ "$(cat "$answer")" != kvm ] || accel_args=(-accel kvm -cpu host)
 }
 
-machine_prepare()
+qemu_prepare()
 {
 	local i share
 
+	boot_allowance_s=60
 	command -v $qemu > /dev/null || die "QEMU is missing; apt-get install qemu-system-x86"
 	make_initramfs
 	qemu_common=(-no-user-config -nodefaults -display none -no-reboot
@@ -137,8 +135,13 @@ rcupdate.rcu_cpu_stall_timeout=60 sysctl.kernel.hung_task_timeout_secs=60 \
 net.ifnames=0 dmlive.init=$here/guest-init ${append}")
 }
 
-machine_start()
+qemu_start()
 {
 	"$qemu" "${qemu_args[@]}" < /dev/null > "$run_dir/qemu" 2>&1 &
 	machine_pid=$!
+}
+
+qemu_kill()
+{
+	kill "$machine_pid" 2>/dev/null
 }
