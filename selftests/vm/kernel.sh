@@ -13,9 +13,9 @@ kernel_resolve()
 	case $1 in
 	stock)	kernel_stock ;;
 	uml|uml-kasan|uml-lockdep) kernel_uml "$1" ;;
-	6.12|7.2)
-		die "--kernel $1: not there yet; stock and uml are" ;;
-	*)	die "--kernel $1: unknown; see --help" ;;
+	6.12|7.2) kernel_backport "$1" ;;
+	*/*|.)	kernel_folder "$1" ;;
+	*)	die "--kernel $1: unknown; see --help (a folder needs a / in its name)" ;;
 	esac
 }
 
@@ -37,6 +37,36 @@ kernel_stock()
 		return
 	done < <(printf '%s\n' /boot/vmlinuz-*-amd64 | sort -rV)
 	die "no kernel in /boot with modules; install it: apt-get install linux-image-amd64 linux-headers-amd64"
+}
+
+kernel_backport()
+{
+	local dir
+
+	dir=$("$here/fetch-kernel" "$1") || die "--kernel $1: cannot be fetched, see above"
+	kernel_kind=qemu
+	kernel_image=$dir/vmlinuz
+	kernel_release=$(cat "$dir/release")
+	kernel_modules=$dir/lib/modules/$kernel_release
+	kernel_make_args=("KDIR=$dir/headers")
+}
+
+# A kernel of one's own: the build tree, with what modules_install gave it
+# under lib/modules (make INSTALL_MOD_PATH=. modules_install).
+kernel_folder()
+{
+	local dir
+
+	dir=$(cd "$caller_dir" && realpath -e "$1") || die "--kernel $1: no such folder"
+	kernel_kind=qemu
+	kernel_image=$dir/arch/x86/boot/bzImage
+	[ -e "$kernel_image" ] || die "--kernel $1: no arch/x86/boot/bzImage in it; build it first"
+	kernel_release=$(sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
+		"$dir/include/generated/utsrelease.h")
+	kernel_modules=$dir/lib/modules/$kernel_release
+	[ -d "$kernel_modules" ] ||
+		die "--kernel $1: no lib/modules/$kernel_release in it; make INSTALL_MOD_PATH=. modules_install"
+	kernel_make_args=("KDIR=$dir")
 }
 
 kernel_uml()
