@@ -9,17 +9,9 @@
 #include <string.h>
 
 #include "error.h"
-#include "layer.h"
+#include "image-internal.h"
 #include "path.h"
 #include "probe.h"
-
-/* More than anyone has; it only keeps a mistake from eating all descriptors. */
-#define MAX_LAYERS 256
-
-struct image {
-	unsigned int nr_layers;
-	struct layer *layers[MAX_LAYERS];
-};
 
 void layer_close(struct layer *layer)
 {
@@ -123,7 +115,7 @@ int image_open(const char *path, const struct image_options *options,
 	if (!options)
 		options = &defaults;
 	ret = add_layer(image, path, options, err);
-	while (!ret && !options->no_backing &&
+	while (!ret && !options->metadata_only &&
 	       image->layers[image->nr_layers - 1]->backing_name)
 		ret = add_backing(image, options, err);
 	if (ret) {
@@ -138,8 +130,10 @@ void image_close(struct image *image)
 {
 	if (!image)
 		return;
-	while (image->nr_layers)
-		layer_close(image->layers[--image->nr_layers]);
+	while (image->nr_layers) {
+		image_description_free(image->descriptions[--image->nr_layers]);
+		layer_close(image->layers[image->nr_layers]);
+	}
 	free(image);
 }
 

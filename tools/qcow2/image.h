@@ -32,7 +32,8 @@ struct image_options {
 	const char *snapshot;	/* internal snapshot, by name or id, or NULL */
 	bool force;		/* open an image that is marked corrupt */
 	uint64_t cache_bytes;	/* metadata cache per layer, 0: the default */
-	bool no_backing;	/* open the image alone, without its backing */
+	bool metadata_only;	/* to describe or check the image, not to read:
+				 * neither its backing nor its data file */
 };
 
 /* What is stored at a range of the guest's address space. */
@@ -79,6 +80,69 @@ int image_map(struct image *image, uint64_t offset, uint64_t length,
  */
 int image_read(struct image *image, uint64_t offset, void *buffer,
 	       size_t length, struct image_error *err);
+
+/* An internal snapshot. */
+struct image_snapshot {
+	const char *id;
+	const char *name;
+	uint64_t size;			/* of the disk when it was taken */
+	uint64_t vm_state_size;
+	uint64_t date_sec;		/* since the epoch */
+	uint32_t date_nsec;
+	uint64_t vm_clock_nsec;
+};
+
+/* A persistent dirty bitmap. */
+struct image_bitmap {
+	const char *name;
+	uint64_t granularity;
+	bool in_use;			/* not to be trusted */
+	bool is_auto;			/* records from the first write on */
+};
+
+/* What an image file says of itself; strings are valid until image_close(). */
+struct image_layer_info {
+	const char *path;
+	const char *format;
+	uint64_t size;			/* that a guest sees */
+	uint64_t file_size;
+	uint64_t disk_size;		/* used on the medium; 0 if unknown */
+
+	/* the rest of a qcow2 image only, else all 0 */
+	uint32_t cluster_size;
+	unsigned int version;
+	unsigned int refcount_bits;
+	const char *compression;	/* "zlib" or "zstd" */
+	uint64_t incompatible_features;
+	uint64_t compatible_features;
+	uint64_t autoclear_features;
+	bool dirty;
+	bool corrupt;
+	bool lazy_refcounts;
+	bool extended_l2;
+	bool data_file_raw;
+	const char *data_file;		/* or NULL; as written in the image */
+	const char *backing_file;	/* or NULL; as written in the image */
+	const char *backing_format;	/* or NULL */
+	unsigned int nr_snapshots;
+	const struct image_snapshot *snapshots;
+	unsigned int nr_bitmaps;
+	const struct image_bitmap *bitmaps;
+};
+
+/* Number of images in the chain, at least 1. */
+unsigned int image_layers(const struct image *image);
+
+/*
+ * Describe the image at @depth. Fails if the list of its bitmaps is malformed,
+ * which does not keep one from reading its data.
+ */
+int image_describe(struct image *image, unsigned int depth,
+		   const struct image_layer_info **info,
+		   struct image_error *err);
+
+/* The file that extents of the layer @depth speak of. */
+const char *image_data_path(const struct image *image, unsigned int depth);
 
 /* Whether the open file @fd is one of the files that the image is made of. */
 bool image_uses_file(const struct image *image, int fd);

@@ -72,6 +72,9 @@ const struct qcow2_header_info *layer_qcow2_header(const struct layer *layer);
 const struct qcow2_snapshot_table *
 layer_qcow2_snapshots(const struct layer *layer);
 
+/* The L1 table that the layer was opened with; NULL if it is empty. */
+const uint64_t *layer_qcow2_l1(const struct layer *layer);
+
 /* The external data file, or NULL. */
 const struct host_file *layer_data_file(const struct layer *layer);
 

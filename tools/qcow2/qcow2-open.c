@@ -194,9 +194,11 @@ static int setup(struct qcow2_layer *q, const struct image_options *options,
 		return ret;
 	/* The guest sees whole sectors; QEMU rounds a qcow2 image down. */
 	q->layer.size_bytes &= ~(uint64_t)(SECTOR_BYTES - 1);
-	ret = open_data_file(q, err);
-	if (ret)
-		return ret;
+	if (!options->metadata_only) {
+		ret = open_data_file(q, err);
+		if (ret)
+			return ret;
+	}
 	return create_caches(q, options->cache_bytes, err);
 }
 
@@ -240,4 +242,11 @@ const struct host_file *layer_data_file(const struct layer *layer)
 	if (layer->ops != &qcow2_ops)
 		return NULL;
 	return ((const struct qcow2_layer *)layer)->data_file;
+}
+
+const uint64_t *layer_qcow2_l1(const struct layer *layer)
+{
+	if (layer->ops != &qcow2_ops)
+		return NULL;
+	return ((const struct qcow2_layer *)layer)->l1;
 }

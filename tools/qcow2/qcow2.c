@@ -49,6 +49,17 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+static bool has_data_file(const struct qcow2_layer *q)
+{
+	return qcow2_has(&q->info, QCOW2_INCOMPAT_DATA_FILE);
+}
+
+/* Where plain clusters are; NULL if the image was opened without it. */
+static const struct host_file *cluster_file(const struct qcow2_layer *q)
+{
+	return has_data_file(q) ? q->data_file : q->layer.file;
+}
+
 static int fail_at(const struct qcow2_layer *q, uint64_t guest_offset,
 		   struct image_error *err, const char *reason, uint64_t value)
 {
@@ -83,7 +94,7 @@ static int check_compressed(const struct qcow2_layer *q, uint64_t guest_offset,
 	unsigned int shift = QCOW2_COMPRESSED_SHIFT(q->info.cluster_bits);
 	uint64_t offset = entry & ((1ULL << shift) - 1);
 
-	if (q->data_file)
+	if (has_data_file(q))
 		return fail_at(q, guest_offset, err,
 			       "compressed cluster in spite of an external data file",
 			       entry);
@@ -101,9 +112,13 @@ static int check_compressed(const struct qcow2_layer *q, uint64_t guest_offset,
 static int check_data(const struct qcow2_layer *q, uint64_t guest_offset,
 		      uint64_t offset, struct image_error *err)
 {
-	const struct host_file *file = q->data_file ?: q->layer.file;
+	const struct host_file *file = cluster_file(q);
 
-	if (q->data_file &&
+	if (!file)
+		return image_fail(err, -EINVAL,
+				  "%s: was opened without its data file",
+				  qcow2_path(q));
+	if (has_data_file(q) &&
 	    offset != guest_offset - into_cluster(q, guest_offset))
 		return fail_at(q, guest_offset, err,
 			       "data file offset differs from guest offset",
@@ -127,7 +142,7 @@ static int standard_kind(const struct qcow2_layer *q, uint64_t guest_offset,
 	uint32_t mask;
 
 	/* In a data file the first cluster's place is offset 0. */
-	if (q->data_file && (entry & QCOW2_OFLAG_COPIED))
+	if (has_data_file(q) && (entry & QCOW2_OFLAG_COPIED))
 		has_place = true;
 	if (zero_flag && (extended || q->info.version < 3))
 		return fail_at(q, guest_offset, err,
@@ -223,7 +238,7 @@ static int run_in_slice(const struct qcow2_layer *q, const void *slice,
 	}
 	run->kind = first.kind;
 	run->length = min_u64(done, length);
-	run->file = q->data_file ?: q->layer.file;
+	run->file = cluster_file(q);
 	run->file_offset = first.file_offset;
 	run->descriptor = first.descriptor;
 	return 0;

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * `dmlive image info` and `dmlive image map`: what they print. The JSON has the
+ * names that qemu-img gives to the same things.
+ */
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "cmd-image.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+#include "lib/size.h"
+
+#define JSON_STYLE (JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | \
+		    JSON_C_TO_STRING_NOSLASHESCAPE)
+
+static int output_status(void)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return EXIT_OK;
+	error("standard output: cannot write");
+	return EXIT_ERROR;
+}
+
+int image_print_json(struct json_object *object)
+{
+	puts(json_object_to_json_string_ext(object, JSON_STYLE));
+	json_object_put(object);
+	return output_status();
+}
+
+static void add_string(struct json_object *object, const char *name,
+		       const char *string)
+{
+	if (string)
+		json_object_object_add(object, name,
+				       json_object_new_string(string));
+}
+
+static void add_number(struct json_object *object, const char *name,
+		       uint64_t number)
+{
+	json_object_object_add(object, name, json_object_new_uint64(number));
+}
+
+static void add_bool(struct json_object *object, const char *name, bool value)
+{
+	json_object_object_add(object, name, json_object_new_boolean(value));
+}
+
+static struct json_object *
+snapshots_to_json(const struct image_layer_info *info)
+{
+	struct json_object *list = json_object_new_array(), *object;
+	const struct image_snapshot *s;
+
+	for (s = info->snapshots; s < info->snapshots + info->nr_snapshots; s++) {
+		object = json_object_new_object();
+		add_string(object, "id", s->id);
+		add_string(object, "name", s->name);
+		add_number(object, "disk-size", s->size);
+		add_number(object, "vm-state-size", s->vm_state_size);
+		add_number(object, "date-sec", s->date_sec);
+		add_number(object, "date-nsec", s->date_nsec);
+		add_number(object, "vm-clock-sec", s->vm_clock_nsec / 1000000000);
+		add_number(object, "vm-clock-nsec", s->vm_clock_nsec % 1000000000);
+		json_object_array_add(list, object);
+	}
+	return list;
+}
+
+static struct json_object *bitmaps_to_json(const struct image_layer_info *info)
+{
+	struct json_object *list = json_object_new_array(), *object, *flags;
+	const struct image_bitmap *b;
+
+	for (b = info->bitmaps; b < info->bitmaps + info->nr_bitmaps; b++) {
+		object = json_object_new_object();
+		flags = json_object_new_array();
+		if (b->in_use)
+			json_object_array_add(flags,
+					      json_object_new_string("in-use"));
+		if (b->is_auto)
+			json_object_array_add(flags,
+					      json_object_new_string("auto"));
+		add_string(object, "name", b->name);
+		add_number(object, "granularity", b->granularity);
+		json_object_object_add(object, "flags", flags);
+		json_object_array_add(list, object);
+	}
+	return list;
+}
+
+static struct json_object *qcow2_to_json(const struct image_layer_info *info)
+{
+	struct json_object *specific = json_object_new_object();
+	struct json_object *data = json_object_new_object();
+
+	add_string(data, "compat", info->version == 2 ? "0.10" : "1.1");
+	add_string(data, "compression-type", info->compression);
+	add_number(data, "refcount-bits", info->refcount_bits);
+	add_bool(data, "lazy-refcounts", info->lazy_refcounts);
+	add_bool(data, "corrupt", info->corrupt);
+	add_bool(data, "extended-l2", info->extended_l2);
+	if (info->data_file) {
+		add_string(data, "data-file", info->data_file);
+		add_bool(data, "data-file-raw", info->data_file_raw);
+	}
+	if (info->nr_bitmaps)
+		json_object_object_add(data, "bitmaps", bitmaps_to_json(info));
+	add_number(data, "incompatible-features", info->incompatible_features);
+	add_number(data, "compatible-features", info->compatible_features);
+	add_number(data, "autoclear-features", info->autoclear_features);
+	add_string(specific, "type", "qcow2");
+	json_object_object_add(specific, "data", data);
+	return specific;
+}
+
+static struct json_object *layer_to_json(const struct image_layer_info *info)
+{
+	struct json_object *object = json_object_new_object();
+
+	add_string(object, "filename", info->path);
+	add_string(object, "format", info->format);
+	add_number(object, "virtual-size", info->size);
+	add_number(object, "actual-size", info->disk_size);
+	add_number(object, "file-size", info->file_size);
+	if (!info->version)
+		return object;
+	add_number(object, "cluster-size", info->cluster_size);
+	add_bool(object, "dirty-flag", info->dirty);
+	add_string(object, "backing-filename", info->backing_file);
+	add_string(object, "backing-filename-format", info->backing_format);
+	if (info->nr_snapshots)
+		json_object_object_add(object, "snapshots",
+				       snapshots_to_json(info));
+	json_object_object_add(object, "format-specific", qcow2_to_json(info));
+	return object;
+}
+
+static void print_size(const char *what, uint64_t bytes)
+{
+	char text[SIZE_TEXT_BYTES];
+
+	printf("%s: %s (%" PRIu64 " bytes)\n", what, size_format(bytes, text),
+	       bytes);
+}
+
+/* A name from the image: it must not reach the terminal's control functions. */
+static void print_name(const char *name)
+{
+	for (; *name; name++)
+		putchar((unsigned char)*name < ' ' || *name == 0x7f ? '?' :
+			*name);
+}
+
+static void print_named(const char *what, const char *name, const char *format)
+{
+	printf("%s: ", what);
+	print_name(name);
+	if (format)
+		printf(" (format ");
+	if (format)
+		print_name(format);
+	puts(format ? ")" : "");
+}
+
+static void print_features(const struct image_layer_info *info)
+{
+	const struct {
+		bool present;
+		const char *name;
+	} features[] = {
+		{ info->extended_l2, "extended L2 entries" },
+		{ info->lazy_refcounts, "lazy refcounts" },
+		{ info->data_file_raw, "raw data file" },
+		{ info->dirty, "dirty: refcounts may be out of date" },
+		{ info->corrupt, "MARKED CORRUPT" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(features) / sizeof(features[0]); i++)
+		if (features[i].present)
+			printf("feature: %s\n", features[i].name);
+}
+
+static void print_snapshots(const struct image_layer_info *info)
+{
+	const struct image_snapshot *s;
+	char size[SIZE_TEXT_BYTES], date[32] = "?";
+	struct tm tm;
+	time_t when;
+
+	for (s = info->snapshots; s < info->snapshots + info->nr_snapshots; s++) {
+		when = s->date_sec;
+		if (localtime_r(&when, &tm))
+			strftime(date, sizeof(date), "%F %T", &tm);
+		printf("snapshot: ");
+		print_name(s->id);
+		printf(" '");
+		print_name(s->name);
+		printf("', %s, disk %s", date, size_format(s->size, size));
+		if (s->vm_state_size)
+			printf(", VM state %s",
+			       size_format(s->vm_state_size, size));
+		putchar('\n');
+	}
+}
+
+static void print_bitmaps(const struct image_layer_info *info)
+{
+	const struct image_bitmap *b;
+
+	for (b = info->bitmaps; b < info->bitmaps + info->nr_bitmaps; b++) {
+		printf("bitmap: '");
+		print_name(b->name);
+		printf("', granularity %" PRIu64 "%s%s\n", b->granularity,
+		       b->is_auto ? ", auto" : "",
+		       b->in_use ? ", in use: not to be trusted" : "");
+	}
+}
+
+static void print_layer(const struct image_layer_info *info)
+{
+	print_named("image", info->path, NULL);
+	if (info->version)
+		printf("format: %s, version %u\n", info->format, info->version);
+	else
+		printf("format: %s\n", info->format);
+	print_size("virtual size", info->size);
+	print_size("file size", info->file_size);
+	if (info->disk_size)
+		print_size("size on disk", info->disk_size);
+	if (!info->version)
+		return;
+	printf("cluster size: %u\n"
+	       "compression: %s\n"
+	       "refcount bits: %u\n",
+	       info->cluster_size, info->compression, info->refcount_bits);
+	if (info->backing_file)
+		print_named("backing file", info->backing_file,
+			    info->backing_format ?: "not stated");
+	if (info->data_file)
+		print_named("data file", info->data_file, NULL);
+	print_features(info);
+	print_snapshots(info);
+	print_bitmaps(info);
+}
+
+static int describe_all(struct image *image, struct json_object *list,
+			struct image_error *err)
+{
+	const struct image_layer_info *info;
+	unsigned int depth;
+	int ret;
+
+	for (depth = 0; depth < image_layers(image); depth++) {
+		ret = image_describe(image, depth, &info, err);
+		if (ret)
+			return ret;
+		if (list) {
+			json_object_array_add(list, layer_to_json(info));
+			continue;
+		}
+		if (depth)
+			putchar('\n');
+		print_layer(info);
+	}
+	return 0;
+}
+
+int image_info_command(const struct image_arguments *arguments)
+{
+	struct image_options options = arguments->options;
+	struct json_object *list = NULL;
+	struct image_error err;
+	struct image *image;
+	int ret;
+
+	options.force = true;
+	options.metadata_only = !arguments->chain;
+	if (arguments->json)
+		list = json_object_new_array();
+	ret = image_open(arguments->image, &options, &image, &err);
+	if (!ret) {
+		ret = describe_all(image, list, &err);
+		if (!ret && list && !arguments->chain)
+			puts(json_object_to_json_string_ext(
+				json_object_array_get_idx(list, 0), JSON_STYLE));
+		else if (!ret && list)
+			puts(json_object_to_json_string_ext(list, JSON_STYLE));
+		image_close(image);
+	}
+	json_object_put(list);
+	if (!ret)
+		return output_status();
+	error("%s", err.message);
+	return EXIT_ERROR;
+}
+
+/* As in QEMU, "data" is true for what must be read, of either kind. */
+static void print_extent_json(const struct image *image,
+			      const struct image_extent *extent)
+{
+	struct json_object *object = json_object_new_object();
+
+	add_number(object, "start", extent->offset);
+	add_number(object, "length", extent->length);
+	add_number(object, "depth", extent->depth);
+	add_bool(object, "present", extent->allocated);
+	add_bool(object, "zero", extent->kind == IMAGE_EXTENT_ZERO);
+	add_bool(object, "data", extent->kind != IMAGE_EXTENT_ZERO);
+	add_bool(object, "compressed",
+		 extent->kind == IMAGE_EXTENT_COMPRESSED);
+	if (extent->has_file_offset) {
+		add_number(object, "offset", extent->file_offset);
+		add_string(object, "filename",
+			   image_data_path(image, extent->depth));
+	}
+	printf("%s%s", extent->offset ? ",\n" : "",
+	       json_object_to_json_string_ext(object,
+					      JSON_C_TO_STRING_SPACED |
+					      JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
+}
+
+static void print_extent(const struct image *image,
+			 const struct image_extent *extent)
+{
+	static const char *const kinds[] = {
+		[IMAGE_EXTENT_ZERO] = "zero",
+		[IMAGE_EXTENT_DATA] = "data",
+		[IMAGE_EXTENT_COMPRESSED] = "compressed",
+	};
+
+	printf("%#-18" PRIx64 " %#-14" PRIx64 " ", extent->offset,
+	       extent->length);
+	if (!extent->allocated) {
+		printf("-     unallocated\n");
+		return;
+	}
+	printf("%-5u ", extent->depth);
+	if (extent->has_file_offset)
+		printf("%-11s %#-18" PRIx64 " ", kinds[extent->kind],
+		       extent->file_offset);
+	else
+		printf("%-11s %-18s ", kinds[extent->kind], "-");
+	print_name(image_data_path(image, extent->depth));
+	putchar('\n');
+}
+
+static int map_all(struct image *image, bool json, struct image_error *err)
+{
+	uint64_t offset, size = image_size(image);
+	struct image_extent extent;
+	int ret;
+
+	if (json)
+		printf("[");
+	else
+		printf("%-18s %-14s DEPTH %-11s %-18s FILE\n", "START",
+		       "LENGTH", "KIND", "OFFSET");
+	for (offset = 0; offset < size; offset += extent.length) {
+		ret = image_map(image, offset, size - offset, &extent, err);
+		if (ret)
+			return ret;
+		if (json)
+			print_extent_json(image, &extent);
+		else
+			print_extent(image, &extent);
+		if (ferror(stdout))
+			break;
+	}
+	if (json)
+		printf("]\n");
+	return 0;
+}
+
+int image_map_command(const struct image_arguments *arguments)
+{
+	struct image_error err;
+	struct image *image;
+	int ret;
+
+	ret = image_open(arguments->image, &arguments->options, &image, &err);
+	if (!ret) {
+		ret = map_all(image, arguments->json, &err);
+		image_close(image);
+	}
+	if (!ret)
+		return output_status();
+	fflush(stdout);
+	error("%s", err.message);
+	return EXIT_ERROR;
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * `dmlive image`: subcommands that look at a disk image without any device. This
+ * file owns their command lines; what each prints stands in cmd-image-*.c.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd-image.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+#include "lib/size.h"
+
+enum argument_option {
+	OPTION_CHAIN = 1 << 0,
+	OPTION_FORCE = 1 << 1,
+	OPTION_FORMAT = 1 << 2,
+	OPTION_JSON = 1 << 3,
+	OPTION_QUIET = 1 << 4,
+	OPTION_SNAPSHOT = 1 << 5,
+	OPTION_THREADS = 1 << 6,
+};
+
+static const struct option_help {
+	enum argument_option option;
+	const char *name;
+	const char *value;	/* NULL: takes none */
+	const char *help;
+} option_table[] = {
+	{ OPTION_CHAIN, "chain", NULL,
+	  "describe the backing images too" },
+	{ OPTION_FORCE, "force", NULL,
+	  "read an image that is marked corrupt" },
+	{ OPTION_FORMAT, "format", "FORMAT",
+	  "qcow2 or raw; default: what the contents say" },
+	{ OPTION_JSON, "json", NULL,
+	  "print JSON, with the names that qemu-img uses" },
+	{ OPTION_QUIET, "quiet", NULL,
+	  "no progress, no single findings" },
+	{ OPTION_SNAPSHOT, "snapshot", "ID|NAME",
+	  "the state in an internal snapshot" },
+	{ OPTION_THREADS, "threads", "N",
+	  "work with N threads; default: one for each CPU" },
+};
+
+#define NR_OPTIONS (sizeof(option_table) / sizeof(option_table[0]))
+
+static const struct subcommand {
+	const char *name;
+	const char *arguments;
+	unsigned int options;		/* set of enum argument_option */
+	int usage_status;
+	int (*run)(const struct image_arguments *arguments);
+	const char *help;
+} subcommands[] = {
+	{ "info", "IMAGE", OPTION_CHAIN | OPTION_FORMAT | OPTION_JSON,
+	  EXIT_USAGE, image_info_command,
+	  "describe an image: sizes, features, backing, snapshots, bitmaps" },
+	{ "map", "IMAGE",
+	  OPTION_FORCE | OPTION_FORMAT | OPTION_JSON | OPTION_SNAPSHOT,
+	  EXIT_USAGE, image_map_command,
+	  "list which range of the disk comes from which file" },
+	{ "check", "IMAGE", OPTION_FORMAT | OPTION_JSON | OPTION_QUIET,
+	  EXIT_ERROR, image_check_command,
+	  "check a qcow2 image's tables; status 0: clean, 1: not checked,\n"
+	  "2: corruptions, 3: only leaked clusters (as qemu-img check)" },
+	{ "convert", "IMAGE TARGET",
+	  OPTION_FORCE | OPTION_FORMAT | OPTION_QUIET | OPTION_SNAPSHOT |
+	  OPTION_THREADS, EXIT_USAGE, image_convert_command,
+	  "write the disk to a raw file or a block device" },
+};
+
+#define NR_SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))
+
+static void print_indented(FILE *out, const char *text)
+{
+	const char *line;
+	size_t length;
+
+	for (line = text; *line; line += length + !!line[length]) {
+		length = strcspn(line, "\n");
+		fprintf(out, "      %.*s\n", (int)length, line);
+	}
+}
+
+static void print_usage(FILE *out)
+{
+	size_t i, j;
+
+	fprintf(out, "Usage:\n");
+	for (i = 0; i < NR_SUBCOMMANDS; i++) {
+		fprintf(out, "  dmlive image %s", subcommands[i].name);
+		for (j = 0; j < NR_OPTIONS; j++)
+			if (subcommands[i].options & option_table[j].option)
+				fprintf(out, " [--%s%s%s]", option_table[j].name,
+					option_table[j].value ? " " : "",
+					option_table[j].value ?: "");
+		fprintf(out, " %s\n", subcommands[i].arguments);
+		print_indented(out, subcommands[i].help);
+	}
+	fprintf(out, "Options:\n");
+	for (j = 0; j < NR_OPTIONS; j++) {
+		fprintf(out, "  --%s%s%s\n", option_table[j].name,
+			option_table[j].value ? " " : "",
+			option_table[j].value ?: "");
+		print_indented(out, option_table[j].help);
+	}
+}
+
+static const struct subcommand *find_subcommand(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NR_SUBCOMMANDS; i++)
+		if (!strcmp(subcommands[i].name, name))
+			return &subcommands[i];
+	return NULL;
+}
+
+/* Fill @options for getopt_long(); each returns its place in option_table. */
+static void make_options(const struct subcommand *subcommand,
+			 struct option options[NR_OPTIONS + 1])
+{
+	size_t i, nr = 0;
+
+	for (i = 0; i < NR_OPTIONS; i++)
+		if (subcommand->options & option_table[i].option)
+			options[nr++] = (struct option) {
+				.name = option_table[i].name,
+				.has_arg = option_table[i].value ?
+					   required_argument : no_argument,
+				.val = i + 1,
+			};
+	options[nr] = (struct option) { 0 };
+}
+
+static int take_option(enum argument_option option,
+		       struct image_arguments *arguments)
+{
+	uint64_t number;
+
+	switch (option) {
+	case OPTION_CHAIN:
+		arguments->chain = true;
+		break;
+	case OPTION_FORCE:
+		arguments->options.force = true;
+		break;
+	case OPTION_FORMAT:
+		arguments->options.format = optarg;
+		break;
+	case OPTION_JSON:
+		arguments->json = true;
+		break;
+	case OPTION_QUIET:
+		arguments->quiet = true;
+		break;
+	case OPTION_SNAPSHOT:
+		arguments->options.snapshot = optarg;
+		break;
+	case OPTION_THREADS:
+		if (number_parse(optarg, 256, &number) || !number) {
+			error("--threads %s: not a number from 1 to 256",
+			      optarg);
+			return -1;
+		}
+		arguments->threads = number;
+		break;
+	}
+	return 0;
+}
+
+/* @argv[0] is the subcommand's name. Returns 0, or -1 after a message. */
+static int parse_arguments(const struct subcommand *subcommand, int argc,
+			   char **argv, struct image_arguments *arguments)
+{
+	struct option options[NR_OPTIONS + 1];
+	bool wants_target = subcommand->run == image_convert_command;
+	int found;
+
+	make_options(subcommand, options);
+	optind = 0;
+	opterr = 0;
+	while ((found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		if (found == '?' || found == ':') {
+			error("image %s: %s: %s; see dmlive image --help",
+			      subcommand->name, argv[optind - 1],
+			      found == ':' ? "needs a value" :
+			      "unknown option");
+			return -1;
+		}
+		if (take_option(option_table[found - 1].option, arguments))
+			return -1;
+	}
+	if (argc - optind != 1 + wants_target) {
+		error("image %s: needs %s; see dmlive image --help",
+		      subcommand->name, subcommand->arguments);
+		return -1;
+	}
+	arguments->image = argv[optind];
+	arguments->target = wants_target ? argv[optind + 1] : NULL;
+	return 0;
+}
+
+int cmd_image(int argc, char **argv)
+{
+	struct image_arguments arguments = { 0 };
+	const struct subcommand *subcommand;
+	int i;
+
+	for (i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+		if (strcmp(argv[i], "--help") && strcmp(argv[i], "-h"))
+			continue;
+		print_usage(stdout);
+		return EXIT_OK;
+	}
+	if (argc < 2) {
+		print_usage(stderr);
+		return EXIT_USAGE;
+	}
+	subcommand = find_subcommand(argv[1]);
+	if (!subcommand) {
+		error("image: no subcommand '%s'; see dmlive image --help",
+		      argv[1]);
+		return EXIT_USAGE;
+	}
+	if (parse_arguments(subcommand, argc - 1, argv + 1, &arguments))
+		return subcommand->usage_status;
+	return subcommand->run(&arguments);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_CMD_IMAGE_H
+#define DMLIVE_CMD_IMAGE_H
+
+/* `dmlive image`: what its subcommands share. */
+
+#include <stdbool.h>
+
+#include "qcow2/image.h"
+
+struct image_arguments {
+	struct image_options options;
+	bool json;
+	bool chain;			/* info: the backing images too */
+	bool quiet;			/* no progress, no findings */
+	unsigned int threads;		/* 0: as many as there are CPUs */
+	const char *image;
+	const char *target;
+};
+
+/* The subcommands; each returns the exit status. */
+int image_info_command(const struct image_arguments *arguments);
+int image_map_command(const struct image_arguments *arguments);
+int image_check_command(const struct image_arguments *arguments);
+int image_convert_command(const struct image_arguments *arguments);
+
+/* Print @object on standard output and release it; returns an exit status. */
+struct json_object;
+int image_print_json(struct json_object *object);
+
+/* `dmlive image`: @argv[0] is "image". Returns the exit status. */
+int cmd_image(int argc, char **argv);
+
+#endif /* DMLIVE_CMD_IMAGE_H */
