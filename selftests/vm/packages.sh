@@ -7,6 +7,7 @@
 
 apt_sources=(
 	'deb http://deb.debian.org/debian bookworm-backports main'
+	'deb http://deb.debian.org/debian trixie main'
 	'deb http://deb.debian.org/debian trixie-backports main'
 )
 

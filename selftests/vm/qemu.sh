@@ -69,7 +69,7 @@ module_unpack()
 }
 
 # The presence of /dev/kvm says little, so boot with it and see. The answer is
-# kept for as long as kernel, QEMU and host stay the same.
+# kept until the host boots again or gets another QEMU.
 choose_accelerator()
 {
 	local answer
@@ -80,8 +80,7 @@ choose_accelerator()
 	kvm)	accel_args=(-accel kvm -cpu host); return ;;
 	esac
 	[ -w /dev/kvm ] || return 0
-	answer=$cache/kvm-$({ uname -a; "$qemu" --version; echo "$kernel_image"
-		stat -L -c '%n %s %Y' "$kernel_image" /dev/kvm
+	answer=$cache/kvm-$({ uname -a; "$qemu" --version
 		cat /proc/sys/kernel/random/boot_id; } | cache_key)
 	if [ ! -e "$answer" ]; then
 		echo "vm/run: trying whether KVM works here (once)" >&2
