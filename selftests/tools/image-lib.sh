@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# For tests of the image reader: they need neither root nor a VM, and run in one
+# all the same. Images are made by qemu-img and qemu-io in $TMP, their guest
+# contents are compared with what qemu-img reads.
+
+set -u
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+CHECKOUT=$(realpath "$here/../..")
+PATH=$CHECKOUT/build/tools:$PATH
+export LC_ALL=C
+TMP=$(mktemp -d "${TMPDIR:-/tmp}/image-test.XXXXXX")
+
+. "$here/../lib/tap.sh"
+
+require_command dmlive qemu-img qemu-io cmp awk
+cd "$TMP" || exit 1
+
+# numbered_file FILE BYTES WORD: text in which every 64 bytes differ.
+numbered_file()
+{
+	awk -v n="$(($2 / 64 + 1))" -v w="$3" 'BEGIN {
+		for (i = 0; i < n; i++)
+			printf "%-10.10s %051d\n", w, i
+	}' | head -c "$2" > "$1"
+	truncate -s "$2" "$1"
+}
+
+# Every image is written with these: 512-byte blocks that all differ.
+numbered_file pattern-a 2097152 alpha
+numbered_file pattern-b 1048576 beta
+
+# image_io IMAGE COMMAND...: qemu-io, quietly; the test ends if that fails.
+image_io()
+{
+	local image=$1 c args=()
+	shift
+	for c; do args+=(-c "$c"); done
+	qemu-io "${args[@]}" "$image" > qemu-io.log 2>&1 &&
+		! grep -qiE 'failed|error' qemu-io.log ||
+		bail "qemu-io $image: $(cat qemu-io.log)"
+}
+
+image_create()
+{
+	qemu-img create -q -f qcow2 "$@" > qemu-img.log 2>&1 ||
+		bail "qemu-img create $*: $(cat qemu-img.log)"
+}
+
+# same_content NAME IMAGE [dmlive's options --] [qemu-img's options]: both read
+# the same bytes.
+same_content()
+{
+	local name=$1 image=$2 ours=()
+	shift 2
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do ours+=("$1"); shift; done
+	[ $# -eq 0 ] || shift
+	if ! qemu-img convert -O raw "$@" "$image" wanted.raw 2> qemu-img.log; then
+		diag "qemu-img: $(cat qemu-img.log)"
+		not_ok "$name"
+		return
+	fi
+	rm -f got.raw
+	if ! dmlive image convert --threads 3 "${ours[@]}" "$image" got.raw \
+			> dmlive.log 2>&1; then
+		diag "$(cat dmlive.log)"
+		not_ok "$name: it is readable"
+	elif ! cmp got.raw wanted.raw > cmp.log 2>&1; then
+		diag "$(cat cmp.log)"
+		not_ok "$name: the content is qemu-img's"
+	else
+		ok "$name"
+	fi
+}
+
+# extents: reads the JSON of a map, ours or qemu-img's, and prints its extents in
+# one normal form: neighbours merged, layers told apart for data only.
+extents()
+{
+	tr -d ' []{}"' | awk -F, '
+	function field(name,   i, a) {
+		for (i = 1; i <= NF; i++) {
+			split($i, a, ":")
+			if (a[1] == name)
+				return a[2]
+		}
+		return ""
+	}
+	function flush() {
+		if (length_ > 0)
+			print start, length_, kind, (offset == "" ? "-" : offset)
+	}
+	NF > 3 {
+		s = field("start"); l = field("length"); o = field("offset")
+		k = field("zero") == "true" ? "zero" : "data:" field("depth")
+		if (k == "zero")
+			o = ""
+		if (k == kind && s == start + length_ &&
+		    (o == "" ? offset == "" : o == offset + length_)) {
+			length_ += l
+			next
+		}
+		flush()
+		start = s; length_ = l; kind = k; offset = o
+	}
+	END { flush() }'
+}
+
+# same_map NAME IMAGE: dmlive and qemu-img say the same of where data are.
+same_map()
+{
+	if ! dmlive image map --json "$2" > dmlive.map 2> dmlive.log; then
+		diag "$(cat dmlive.log)"
+		not_ok "$1"
+		return
+	fi
+	qemu-img map --output=json "$2" > qemu-img.map 2> qemu-img.log ||
+		bail "qemu-img map: $(cat qemu-img.log)"
+	check "$1" diff -u <(extents < qemu-img.map) <(extents < dmlive.map)
+}
+
+# poke FILE OFFSET HEX: overwrite bytes.
+poke()
+{
+	local hex=$3 text=
+	while [ -n "$hex" ]; do
+		text+="\\x${hex:0:2}"
+		hex=${hex:2}
+	done
+	# shellcheck disable=SC2059 # the text is the format
+	printf "$text" | dd of="$1" bs=1 seek="$(($2))" conv=notrunc status=none
+}
+
+# peek FILE OFFSET: a big-endian 64-bit number, in decimal.
+peek()
+{
+	echo $((0x$(od -An -tx1 -j "$(($2))" -N 8 "$1" | tr -d ' \n')))
+}
+
+# hex64 NUMBER: its big-endian bytes.
+hex64()
+{
+	printf '%016x' "$(($1))"
+}
