@@ -29,7 +29,7 @@ KBUILD = $(MAKE) -C $(KDIR) $(KMAKE) M=$(abspath $(MODULE_BUILD)) \
 # Several builds may run at the same time in one checkout.
 LOCKED = @mkdir -p build && exec flock build/.lock
 
-.PHONY: help all modules tools test-programs unit check demo install clean \
+.PHONY: help all modules tools test-programs unit check check-all demo install clean \
 	checkstyle setup modules-locked install-modules install-tools
 
 help: ## list the targets
@@ -58,9 +58,17 @@ test-programs: ## the compiled helpers of the tests, build/selftests/
 unit: ## run the unit tests
 	@$(MAKE) --no-print-directory -C selftests/unit run
 
+# Kernels that the suites run on.
+CHECK_KERNELS ?= stock
+ALL_KERNELS := stock uml 6.12 7.2 uml-kasan uml-lockdep
+
 check: ## everything that must hold: style, unit tests, all suites in a VM
 	@scripts/setup
-	@selftests/run
+	@selftests/run $(CHECK_KERNELS:%=--kernel %)
+
+check-all: ## the same on every kernel
+	@scripts/setup
+	@selftests/run $(ALL_KERNELS:%=--kernel %)
 
 demo: ## show a live restore, in a VM
 	@scripts/setup
@@ -77,7 +85,11 @@ install: install-modules install-tools ## modules, tool, man pages, uapi header
 
 install-modules: modules
 	$(KBUILD) INSTALL_MOD_PATH=$(INSTALL_MOD_PATH) modules_install
-	depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(KERNELRELEASE)
+ifeq ($(INSTALL_MOD_PATH),)
+	depmod $(KERNELRELEASE)
+else
+	@echo 'not on this system: depmod -b $(INSTALL_MOD_PATH) $(KERNELRELEASE) is left to do'
+endif
 
 install-tools: tools
 	install -D -m 755 build/tools/dmlive $(DESTDIR)$(PREFIX)/sbin/dmlive
