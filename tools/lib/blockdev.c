@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Block devices: size and limits, signatures, and how they are stacked. */
+#include <blkid/blkid.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "lib/blockdev.h"
+#include "lib/log.h"
+
+/* Devices can be stacked no deeper than this: a guard against loops. */
+#define MAX_DEPTH 32
+
+bool path_is_blockdev(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISBLK(st.st_mode);
+}
+
+/* The queue of a partition is that of its disk. */
+static uint64_t read_queue_limit(dev_t devt, const char *name)
+{
+	static const char *const folders[] = { "queue", "../queue" };
+	char path[PATH_MAX];
+	unsigned long long value = 0;
+	unsigned int i;
+	FILE *file;
+
+	for (i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s/%s",
+			 major(devt), minor(devt), folders[i], name);
+		file = fopen(path, "re");
+		if (!file)
+			continue;
+		if (fscanf(file, "%llu", &value) != 1)
+			value = 0;
+		fclose(file);
+		break;
+	}
+	return value;
+}
+
+static int read_geometry(int fd, struct blockdev *device)
+{
+	int logical, read_only;
+	uint64_t bytes;
+
+	if (ioctl(fd, BLKGETSIZE64, &bytes) || ioctl(fd, BLKSSZGET, &logical) ||
+	    ioctl(fd, BLKROGET, &read_only))
+		return -errno;
+	device->bytes = bytes;
+	device->logical_block_bytes = logical;
+	device->read_only = read_only;
+	return 0;
+}
+
+int blockdev_open(const char *path, struct blockdev *device)
+{
+	char *canonical = realpath(path, NULL);
+	struct stat st;
+	int fd, r = 0;
+
+	memset(device, 0, sizeof(*device));
+	if (!canonical) {
+		r = -errno;
+		error_errno(r, "%s", path);
+		return r;
+	}
+	snprintf(device->path, sizeof(device->path), "%s", canonical);
+	free(canonical);
+
+	fd = open(device->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st)) {
+		r = -errno;
+		error_errno(r, "%s", path);
+	} else if (!S_ISBLK(st.st_mode)) {
+		r = -ENOTBLK;
+		error("%s is not a block device; to write an image to a file use dmlive image convert",
+		      path);
+	} else {
+		device->devt = st.st_rdev;
+		r = read_geometry(fd, device);
+		if (r)
+			error_errno(r, "%s: cannot read its size", path);
+		device->writes_zeroes =
+			read_queue_limit(device->devt, "write_zeroes_max_bytes");
+	}
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+/* What the probe found, as a phrase. */
+static void describe(blkid_probe probe, char *what, size_t what_bytes)
+{
+	const char *type = NULL, *label = NULL, *usage = NULL;
+
+	blkid_probe_lookup_value(probe, "TYPE", &type, NULL);
+	blkid_probe_lookup_value(probe, "USAGE", &usage, NULL);
+	blkid_probe_lookup_value(probe, "LABEL", &label, NULL);
+	if (type) {
+		snprintf(what, what_bytes, "%s%s%s%s%s", type,
+			 usage && !strcmp(usage, "filesystem") ?
+			 " file system" : " signature",
+			 label ? " '" : "", label ? label : "",
+			 label ? "'" : "");
+		return;
+	}
+	if (!blkid_probe_lookup_value(probe, "PTTYPE", &type, NULL)) {
+		snprintf(what, what_bytes, "partition table (%s)", type);
+		return;
+	}
+	snprintf(what, what_bytes, "signature");
+}
+
+int blockdev_check_empty(const struct blockdev *device, char *what,
+			 size_t what_bytes)
+{
+	blkid_probe probe = blkid_new_probe_from_filename(device->path);
+	int r;
+
+	if (!probe) {
+		error("%s: cannot be searched for signatures", device->path);
+		return -EIO;
+	}
+	blkid_probe_enable_superblocks(probe, 1);
+	blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE |
+					  BLKID_SUBLKS_USAGE |
+					  BLKID_SUBLKS_LABEL);
+	blkid_probe_enable_partitions(probe, 1);
+	/* One result is enough: 0 found, 1 nothing, less: an error. */
+	r = blkid_do_probe(probe);
+	if (r < 0) {
+		error("%s: cannot be searched for signatures", device->path);
+		r = -EIO;
+	} else if (r == 0) {
+		describe(probe, what, what_bytes);
+		r = -EEXIST;
+	} else {
+		r = 0;
+	}
+	blkid_free_probe(probe);
+	return r;
+}
+
+/* "MAJOR:MINOR" in the file at @path. */
+static bool read_devt(const char *path, dev_t *devt)
+{
+	unsigned int major, minor;
+	FILE *file = fopen(path, "re");
+	bool found;
+
+	if (!file)
+		return false;
+	found = fscanf(file, "%u:%u", &major, &minor) == 2;
+	fclose(file);
+	if (found)
+		*devt = makedev(major, minor);
+	return found;
+}
+
+static bool is_above(dev_t devt, dev_t lower, unsigned int depth);
+
+/* Is one of the devices that @devt is made of the device @lower, or above it? */
+static bool slaves_are_above(dev_t devt, dev_t lower, unsigned int depth)
+{
+	char path[PATH_MAX];
+	bool above = false;
+	struct dirent *entry;
+	dev_t slave;
+	DIR *folder;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves",
+		 major(devt), minor(devt));
+	folder = opendir(path);
+	if (!folder)
+		return false;
+	while (!above && (entry = readdir(folder))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path),
+			 "/sys/dev/block/%u:%u/slaves/%.255s/dev", major(devt),
+			 minor(devt), entry->d_name);
+		above = read_devt(path, &slave) &&
+			is_above(slave, lower, depth + 1);
+	}
+	closedir(folder);
+	return above;
+}
+
+/* A loop device is made of the file system that its file lies on. */
+static bool loop_file_is_above(dev_t devt, dev_t lower, unsigned int depth)
+{
+	char path[PATH_MAX], file_path[PATH_MAX];
+	bool above = false;
+	struct stat st;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/loop/backing_file",
+		 major(devt), minor(devt));
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (fgets(file_path, sizeof(file_path), file)) {
+		file_path[strcspn(file_path, "\n")] = '\0';
+		if (!stat(file_path, &st))
+			above = is_above(S_ISBLK(st.st_mode) ? st.st_rdev :
+					 st.st_dev, lower, depth + 1);
+	}
+	fclose(file);
+	return above;
+}
+
+static bool is_above(dev_t devt, dev_t lower, unsigned int depth)
+{
+	char path[PATH_MAX];
+	dev_t disk;
+
+	if (devt == lower)
+		return true;
+	if (depth > MAX_DEPTH)
+		return false;
+	/* A partition is made of its disk. */
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition",
+		 major(devt), minor(devt));
+	if (!access(path, F_OK)) {
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev",
+			 major(devt), minor(devt));
+		if (read_devt(path, &disk) && is_above(disk, lower, depth + 1))
+			return true;
+	}
+	return slaves_are_above(devt, lower, depth) ||
+	       loop_file_is_above(devt, lower, depth);
+}
+
+bool blockdev_is_above(dev_t devt, dev_t lower)
+{
+	return is_above(devt, lower, 0);
+}
+
+static int check_own_file(const struct blockdev *device, const char *link)
+{
+	char target[PATH_MAX];
+	struct stat st;
+	ssize_t length;
+
+	if (stat(link, &st) || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
+		return 0;
+	if (!blockdev_is_above(S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev,
+			       device->devt))
+		return 0;
+	length = readlink(link, target, sizeof(target) - 1);
+	target[length < 0 ? 0 : length] = '\0';
+	error("%s is, or lies on, the target %s, which the restore would overwrite; restore to another device",
+	      target, device->path);
+	return -EBUSY;
+}
+
+int blockdev_check_own_files(const struct blockdev *device)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	char path[PATH_MAX];
+	struct dirent *entry;
+	int r = 0;
+
+	if (!folder) {
+		r = -errno;
+		error_errno(r, "/proc/self/fd");
+		return r;
+	}
+	while (!r && (entry = readdir(folder))) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%.20s",
+			 entry->d_name);
+		r = check_own_file(device, path);
+	}
+	closedir(folder);
+	return r;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_BLOCKDEV_H
+#define DMLIVE_BLOCKDEV_H
+
+/*
+ * Block devices: what they are, who uses them, what they hold. Functions that
+ * return an int give 0 or a negative errno, and say why on failure.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct blockdev {
+	char path[4096];		/* canonical */
+	dev_t devt;
+	uint64_t bytes;
+	uint32_t logical_block_bytes;
+	bool read_only;
+	bool writes_zeroes;		/* has a cheap way to zero a range */
+};
+
+int blockdev_open(const char *path, struct blockdev *device);
+
+/*
+ * Is the device, or a part of it, in use: mounted, swap space, held by another
+ * block device, or opened exclusively by anybody? Prints by whom. -EBUSY.
+ */
+int blockdev_check_unused(const struct blockdev *device);
+
+/*
+ * Does it hold something: a file system, RAID or LVM signature, a partition
+ * table? -EEXIST, and a description in @what.
+ */
+int blockdev_check_empty(const struct blockdev *device, char *what,
+			 size_t what_bytes);
+
+/* Is @devt the device @lower, a part of it, or stacked on it at any depth? */
+bool blockdev_is_above(dev_t devt, dev_t lower);
+
+/*
+ * Do files that this process has open lie on @device? Prints which. -EBUSY.
+ */
+int blockdev_check_own_files(const struct blockdev *device);
+
+/* Is @path a block device? */
+bool path_is_blockdev(const char *path);
+
+#endif /* DMLIVE_BLOCKDEV_H */

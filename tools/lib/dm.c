@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mapped devices, over libdevmapper.
+ *
+ * libdevmapper prints its own errors; here they are caught, and the last one is
+ * added to the message of the call that failed.
+ */
+#include <errno.h>
+#include <libdevmapper.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/dm.h"
+#include "lib/log.h"
+
+/* Of the levels of libdevmapper's log: errors and worse. */
+#define LOG_ERROR_LEVEL 3
+#define LOG_LEVEL_MASK 7
+
+static char last_message[256];
+
+static void catch_message(int level, const char *file, int line,
+			  int error_class, const char *format, ...)
+{
+	va_list args;
+
+	(void)file;
+	(void)line;
+	(void)error_class;
+	if ((level & LOG_LEVEL_MASK) > LOG_ERROR_LEVEL)
+		return;
+	va_start(args, format);
+	vsnprintf(last_message, sizeof(last_message), format, args);
+	va_end(args);
+}
+
+void dm_init(void)
+{
+	dm_log_with_errno_init(catch_message);
+	if (getenv("DM_DISABLE_UDEV")) {
+		dm_udev_set_sync_support(0);
+		dm_udev_set_checking(0);
+	}
+}
+
+bool dm_name_is_valid(const char *name)
+{
+	if (!*name || strlen(name) >= DM_NAME_BYTES || strchr(name, '/') ||
+	    !strcmp(name, ".") || !strcmp(name, "..") ||
+	    !strcmp(name, "control")) {
+		error("'%s' cannot be the name of a mapped device: it must have 1 to %d characters and no slash",
+		      name, DM_NAME_BYTES - 1);
+		return false;
+	}
+	return true;
+}
+
+static struct dm_task *new_task(int type, const char *name)
+{
+	struct dm_task *task;
+
+	last_message[0] = '\0';
+	task = dm_task_create(type);
+	if (task && (!name || dm_task_set_name(task, name)))
+		return task;
+	if (task)
+		dm_task_destroy(task);
+	error("%s: cannot talk to device-mapper%s%s", name ? name : "dm",
+	      last_message[0] ? ": " : "", last_message);
+	return NULL;
+}
+
+static int run_task(struct dm_task *task)
+{
+	int r = 0;
+
+	if (!dm_task_run(task)) {
+		r = -dm_task_get_errno(task);
+		if (!r)
+			r = -EIO;
+	}
+	return r;
+}
+
+/* Run a task that changes nodes, and wait until udev has seen to them. */
+static int run_task_with_udev(struct dm_task *task)
+{
+	uint32_t cookie = 0;
+	int r;
+
+	if (!dm_task_set_cookie(task, &cookie, 0))
+		return -EIO;
+	r = run_task(task);
+	dm_udev_wait(cookie);
+	return r;
+}
+
+/* Run a task that changes something; say what failed; free it. */
+static int finish_task(struct dm_task *task, const char *name, const char *what,
+		       bool with_udev)
+{
+	int r = with_udev ? run_task_with_udev(task) : run_task(task);
+
+	if (r)
+		error_errno(r, "%s: cannot %s%s%s%s", name, what,
+			    last_message[0] ? " (" : "", last_message,
+			    last_message[0] ? ")" : "");
+	dm_task_destroy(task);
+	return r;
+}
+
+const char *dm_node_path(const char *name)
+{
+	static char path[4096];
+	struct dm_task *task = new_task(DM_DEVICE_INFO, name);
+	char *mangled = task ? dm_task_get_name_mangled(task) : NULL;
+
+	snprintf(path, sizeof(path), "%s/%s", dm_dir(),
+		 mangled ? mangled : name);
+	dm_free(mangled);
+	if (task)
+		dm_task_destroy(task);
+	return path;
+}
+
+static int take_info(struct dm_task *task, struct dm_device *device)
+{
+	struct dm_info info;
+	const char *uuid;
+
+	if (!dm_task_get_info(task, &info))
+		return -EIO;
+	if (!info.exists)
+		return -ENXIO;
+	if (!device)
+		return 0;
+	uuid = dm_task_get_uuid(task);
+	snprintf(device->uuid, sizeof(device->uuid), "%s", uuid ? uuid : "");
+	device->major = info.major;
+	device->minor = info.minor;
+	device->suspended = info.suspended;
+	device->read_only = info.read_only;
+	device->has_table = info.live_table;
+	device->has_inactive_table = info.inactive_table;
+	device->open_count = info.open_count;
+	device->event_nr = info.event_nr;
+	return 0;
+}
+
+int dm_get_device(const char *name, struct dm_device *device)
+{
+	struct dm_task *task = new_task(DM_DEVICE_INFO, name);
+	int r;
+
+	if (!task)
+		return -ENOMEM;
+	r = run_task(task);
+	if (!r)
+		r = take_info(task, device);
+	dm_task_destroy(task);
+	return r;
+}
+
+static int take_line(struct dm_task *task, struct dm_line *line)
+{
+	uint64_t start, length;
+	char *target, *params;
+	void *next = NULL;
+
+	memset(line, 0, sizeof(*line));
+	do {
+		next = dm_get_next_target(task, next, &start, &length, &target,
+					  &params);
+		if (!target)
+			break;
+		if (line->nr_lines++)
+			continue;
+		line->start_sector = start;
+		line->nr_sectors = length;
+		snprintf(line->target, sizeof(line->target), "%s", target);
+		line->params = strdup(params ? params : "");
+		if (!line->params)
+			return -ENOMEM;
+	} while (next);
+	return line->nr_lines ? 0 : -ENODATA;
+}
+
+int dm_get_line(const char *name, enum dm_line_kind kind, struct dm_line *line,
+		struct dm_device *device)
+{
+	struct dm_task *task = new_task(kind == DM_LINE_TABLE ?
+					DM_DEVICE_TABLE : DM_DEVICE_STATUS,
+					name);
+	int r;
+
+	if (!task)
+		return -ENOMEM;
+	/* A status must not wait for I/O that the device itself has to serve. */
+	dm_task_no_flush(task);
+	r = run_task(task);
+	if (!r)
+		r = take_info(task, device);
+	if (!r)
+		r = take_line(task, line);
+	dm_task_destroy(task);
+	return r;
+}
+
+void dm_line_free(struct dm_line *line)
+{
+	free(line->params);
+	line->params = NULL;
+}
+
+int dm_create_empty(const char *name, const char *uuid)
+{
+	struct dm_task *task = new_task(DM_DEVICE_CREATE, name);
+
+	if (!task)
+		return -ENOMEM;
+	if (!dm_task_set_uuid(task, uuid) ||
+	    !dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME)) {
+		dm_task_destroy(task);
+		return -EINVAL;
+	}
+	return finish_task(task, name, "create the mapped device", true);
+}
+
+int dm_load(const char *name, uint64_t nr_sectors, const char *target,
+	    const char *params, bool read_only)
+{
+	struct dm_task *task = new_task(DM_DEVICE_RELOAD, name);
+
+	if (!task)
+		return -ENOMEM;
+	if (!dm_task_add_target(task, 0, nr_sectors, target, params) ||
+	    (read_only && !dm_task_set_ro(task))) {
+		dm_task_destroy(task);
+		return -EINVAL;
+	}
+	return finish_task(task, name,
+			   "load the table; the kernel log says why", false);
+}
+
+static int run_simple(int type, const char *name, const char *what)
+{
+	struct dm_task *task = new_task(type, name);
+
+	return task ? finish_task(task, name, what, false) : -ENOMEM;
+}
+
+int dm_clear(const char *name)
+{
+	return run_simple(DM_DEVICE_CLEAR, name, "drop the inactive table");
+}
+
+int dm_suspend_held(const char *name)
+{
+	struct dm_task *task = new_task(DM_DEVICE_SUSPEND, name);
+
+	if (!task)
+		return -ENOMEM;
+	if (!dm_task_no_flush(task) || !dm_task_skip_lockfs(task)) {
+		dm_task_destroy(task);
+		return -EINVAL;
+	}
+	return finish_task(task, name, "suspend", false);
+}
+
+int dm_resume(const char *name)
+{
+	struct dm_task *task = new_task(DM_DEVICE_RESUME, name);
+
+	if (!task)
+		return -ENOMEM;
+	if (!dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME)) {
+		dm_task_destroy(task);
+		return -EINVAL;
+	}
+	return finish_task(task, name, "resume", true);
+}
+
+int dm_remove(const char *name)
+{
+	struct dm_task *task = new_task(DM_DEVICE_REMOVE, name);
+
+	if (!task)
+		return -ENOMEM;
+	dm_task_retry_remove(task);
+	return finish_task(task, name, "remove the mapped device", true);
+}
+
+int dm_message(const char *name, const char *text)
+{
+	struct dm_task *task = new_task(DM_DEVICE_TARGET_MSG, name);
+	int r;
+
+	if (!task)
+		return -ENOMEM;
+	r = dm_task_set_message(task, text) ? run_task(task) : -ENOMEM;
+	dm_task_destroy(task);
+	return r;
+}
+
+int dm_wait_event(const char *name, uint32_t event_nr)
+{
+	struct dm_task *task = new_task(DM_DEVICE_WAITEVENT, name);
+	int r;
+
+	if (!task)
+		return -ENOMEM;
+	r = dm_task_set_event_nr(task, event_nr) ? run_task(task) : -ENOMEM;
+	dm_task_destroy(task);
+	return r;
+}
+
+/* Call @each with the name as people write it. */
+static int call_unmangled(const char *name, int (*each)(const char *, void *),
+			  void *argument)
+{
+	struct dm_task *task = new_task(DM_DEVICE_INFO, name);
+	char *unmangled = task ? dm_task_get_name_unmangled(task) : NULL;
+	int r = each(unmangled ? unmangled : name, argument);
+
+	dm_free(unmangled);
+	if (task)
+		dm_task_destroy(task);
+	return r;
+}
+
+int dm_for_each(int (*each)(const char *name, void *argument), void *argument)
+{
+	struct dm_task *task = new_task(DM_DEVICE_LIST, NULL);
+	struct dm_names *names;
+	int r;
+
+	if (!task)
+		return -ENOMEM;
+	r = run_task(task);
+	if (r)
+		error_errno(r, "cannot list the mapped devices; is the module dm-mod loaded, and are you root?");
+	names = r ? NULL : dm_task_get_names(task);
+	while (!r && names && names->dev) {
+		r = call_unmangled(names->name, each, argument);
+		if (!names->next)
+			break;
+		names = (struct dm_names *)((char *)names + names->next);
+	}
+	dm_task_destroy(task);
+	return r;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_DM_H
+#define DMLIVE_DM_H
+
+/*
+ * Mapped devices by name: the only place that talks to libdevmapper.
+ *
+ * Names are as people write them; libdevmapper mangles what a file name may not
+ * hold. Works with udev (waits for its rules) and without (DM_DISABLE_UDEV set,
+ * or no udev running: makes the nodes itself).
+ *
+ * Functions return 0 or a negative errno. Those that change something print why
+ * they failed; those that look return -ENXIO in silence when there is no such
+ * device. Not for several threads at the same time.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DM_NAME_BYTES	128
+#define DM_UUID_PREFIX	"DMLIVE-"
+
+struct dm_device {
+	unsigned int major, minor;
+	bool suspended;
+	bool read_only;
+	bool has_table;			/* a live one */
+	bool has_inactive_table;
+	int open_count;
+	uint32_t event_nr;
+	char uuid[129];
+};
+
+/* The first line of a table or of a status. */
+struct dm_line {
+	uint64_t start_sector;
+	uint64_t nr_sectors;
+	unsigned int nr_lines;		/* of the whole table */
+	char target[32];
+	char *params;			/* dm_line_free() */
+};
+
+enum dm_line_kind {
+	DM_LINE_TABLE,
+	DM_LINE_STATUS,
+};
+
+void dm_init(void);
+
+/* Prints why not, unless it can be the name of a mapped device. */
+bool dm_name_is_valid(const char *name);
+
+/* The device's node, in static memory till the next call. */
+const char *dm_node_path(const char *name);
+
+int dm_get_device(const char *name, struct dm_device *device);
+
+/* @device may be NULL. -ENODATA: it has no live table. */
+int dm_get_line(const char *name, enum dm_line_kind kind, struct dm_line *line,
+		struct dm_device *device);
+void dm_line_free(struct dm_line *line);
+
+/* Make a device without a table; its node comes with the first resume. */
+int dm_create_empty(const char *name, const char *uuid);
+
+/* Load a table of one line, starting at sector 0, as the inactive one. */
+int dm_load(const char *name, uint64_t nr_sectors, const char *target,
+	    const char *params, bool read_only);
+
+/* Drop the inactive table. */
+int dm_clear(const char *name);
+
+/*
+ * Suspend so that I/O is held, not flushed: without waiting for what a target
+ * keeps queued, and without freezing the file system.
+ */
+int dm_suspend_held(const char *name);
+
+int dm_resume(const char *name);
+
+int dm_remove(const char *name);
+
+int dm_message(const char *name, const char *text);
+
+/*
+ * Sleep until the event counter is not @event_nr any more. -EINTR when a signal
+ * came first.
+ */
+int dm_wait_event(const char *name, uint32_t event_nr);
+
+/* Call @each for the name of each mapped device, until it is not 0. */
+int dm_for_each(int (*each)(const char *name, void *argument), void *argument);
+
+#endif /* DMLIVE_DM_H */

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* JSON output and input. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/exit.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+static struct json_object *check(struct json_object *object)
+{
+	if (!object) {
+		error("out of memory");
+		exit(EXIT_ERROR);
+	}
+	return object;
+}
+
+struct json_object *json_new_object(void)
+{
+	return check(json_object_new_object());
+}
+
+struct json_object *json_new_array(void)
+{
+	return check(json_object_new_array());
+}
+
+void json_append(struct json_object *array, struct json_object *element)
+{
+	if (json_object_array_add(array, element))
+		check(NULL);
+}
+
+void json_add(struct json_object *object, const char *key,
+	      struct json_object *value)
+{
+	if (json_object_object_add(object, key, value))
+		check(NULL);
+}
+
+void json_add_string(struct json_object *object, const char *key,
+		     const char *value)
+{
+	json_add(object, key,
+		 value ? check(json_object_new_string(value)) : NULL);
+}
+
+void json_add_number(struct json_object *object, const char *key,
+		     uint64_t value)
+{
+	json_add(object, key, check(json_object_new_uint64(value)));
+}
+
+void json_add_double(struct json_object *object, const char *key, double value)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%.3f", value);
+	json_add(object, key, check(json_object_new_double_s(value, text)));
+}
+
+void json_add_bool(struct json_object *object, const char *key, bool value)
+{
+	json_add(object, key, check(json_object_new_boolean(value)));
+}
+
+static void print(struct json_object *object, int flags)
+{
+	puts(json_object_to_json_string_ext(object, flags |
+					    JSON_C_TO_STRING_NOSLASHESCAPE));
+	fflush(stdout);
+	json_object_put(object);
+}
+
+void json_print_line(struct json_object *object)
+{
+	print(object, JSON_C_TO_STRING_PLAIN);
+}
+
+void json_print_pretty(struct json_object *object)
+{
+	print(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED);
+}
+
+const char *json_get_string(struct json_object *object, const char *key)
+{
+	struct json_object *value;
+
+	if (!json_object_object_get_ex(object, key, &value) || !value)
+		return NULL;
+	return json_object_get_string(value);
+}
+
+uint64_t json_get_number(struct json_object *object, const char *key)
+{
+	struct json_object *value;
+
+	if (!json_object_object_get_ex(object, key, &value))
+		return 0;
+	return json_object_get_uint64(value);
+}
+
+bool json_get_bool(struct json_object *object, const char *key)
+{
+	struct json_object *value;
+
+	return json_object_object_get_ex(object, key, &value) &&
+	       json_object_get_boolean(value);
+}

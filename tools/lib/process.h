@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_PROCESS_H
+#define DMLIVE_PROCESS_H
+
+/* What a process does to itself because it serves a disk. */
+
+#include <stdint.h>
+
+/*
+ * Keep all memory, present and future, in RAM: swapping or paging in could need
+ * the very device that this process serves or has suspended.
+ */
+void process_lock_memory(void);
+
+/*
+ * To be called before any thread is made: locked memory, few malloc arenas, no
+ * reclaim through devices that this process serves, spared by the OOM killer.
+ */
+void process_become_server(void);
+
+/* Standard input, output and error to /dev/null; folder /. */
+void process_leave_terminal(void);
+
+/* Monotonic time in nanoseconds. */
+uint64_t monotonic_ns(void);
+
+#define NS_PER_SECOND 1000000000ull
+#define NS_PER_MS 1000000ull
+
+#endif /* DMLIVE_PROCESS_H */

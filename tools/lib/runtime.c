@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The files in /run/dmlive. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/runtime.h"
+
+/* The log of one restore is cut off here; then it starts anew. */
+#define MAX_LOG_BYTES (256 << 10)
+
+static void path_of(char path[PATH_MAX], const char *name, const char *suffix)
+{
+	snprintf(path, PATH_MAX, "%s/%s.%s", RUNTIME_FOLDER, name, suffix);
+}
+
+static int make_folder(void)
+{
+	int r;
+
+	if (!mkdir(RUNTIME_FOLDER, 0755) || errno == EEXIST)
+		return 0;
+	r = -errno;
+	error_errno(r, "%s cannot be made", RUNTIME_FOLDER);
+	return r;
+}
+
+/* Was the file that is open as @fd replaced or removed since? */
+static bool is_stale(int fd, const char *path)
+{
+	struct stat opened, named;
+
+	return fstat(fd, &opened) || stat(path, &named) ||
+	       opened.st_ino != named.st_ino || opened.st_dev != named.st_dev;
+}
+
+static int write_pid(int fd)
+{
+	char text[32];
+	int length = snprintf(text, sizeof(text), "%d\n", getpid());
+
+	if (ftruncate(fd, 0) || pwrite(fd, text, length, 0) != length)
+		return -EIO;
+	return 0;
+}
+
+int runtime_lock(const char *name)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[PATH_MAX];
+	int fd, r;
+
+	r = make_folder();
+	if (r)
+		return r;
+	path_of(path, name, "lock");
+	for (;;) {
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+		if (fd < 0) {
+			r = -errno;
+			error_errno(r, "%s", path);
+			return r;
+		}
+		if (fcntl(fd, F_OFD_SETLK, &lock)) {
+			r = -EBUSY;
+			error("%s is being served by process %d; nothing to do",
+			      name, runtime_server(name));
+			break;
+		}
+		if (!is_stale(fd, path)) {
+			r = write_pid(fd);
+			if (!r)
+				return fd;
+			error_errno(r, "%s", path);
+			break;
+		}
+		close(fd);
+	}
+	close(fd);
+	return r;
+}
+
+pid_t runtime_server(const char *name)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[PATH_MAX], text[32] = "";
+	pid_t pid = 0;
+	int fd;
+
+	path_of(path, name, "lock");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	if (!fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK &&
+	    pread(fd, text, sizeof(text) - 1, 0) > 0)
+		pid = atoi(text);
+	close(fd);
+	return pid;
+}
+
+int runtime_save(const char *name, const struct restore_options *options)
+{
+	char path[PATH_MAX], temporary[PATH_MAX];
+	struct json_object *object = json_new_object();
+	int r = 0;
+
+	json_add_string(object, "name", name);
+	json_add_string(object, "uuid", options->uuid);
+	json_add_string(object, "image", options->image);
+	json_add_string(object, "format", options->format);
+	json_add_string(object, "snapshot", options->snapshot);
+	json_add_string(object, "target", options->target);
+	json_add_bool(object, "kernel_streams", options->kernel_streams);
+	json_add_bool(object, "no_finish", options->no_finish);
+	json_add_bool(object, "force", options->force);
+	json_add_number(object, "threads", options->nr_threads);
+	json_add_number(object, "image_bytes", options->image_bytes);
+	json_add_number(object, "image_inode", options->image_inode);
+	json_add_number(object, "image_mtime_ns", options->image_mtime_ns);
+
+	path_of(path, name, "json");
+	path_of(temporary, name, "json.new");
+	if (json_object_to_file_ext(temporary, object,
+				    JSON_C_TO_STRING_PRETTY) ||
+	    rename(temporary, path)) {
+		r = -EIO;
+		error("%s cannot be written; without it dmlive status and resume know nothing of %s",
+		      path, name);
+	}
+	json_object_put(object);
+	return r;
+}
+
+static char *copy_string(struct json_object *object, const char *key)
+{
+	const char *value = json_get_string(object, key);
+
+	return value ? strdup(value) : NULL;
+}
+
+int runtime_load(const char *name, struct restore_options *options)
+{
+	struct json_object *object;
+	char path[PATH_MAX];
+	const char *uuid;
+
+	memset(options, 0, sizeof(*options));
+	path_of(path, name, "json");
+	if (access(path, F_OK))
+		return -ENOENT;
+	object = json_object_from_file(path);
+	if (!object || !json_object_is_type(object, json_type_object)) {
+		error("%s cannot be read; remove it, and name the image: dmlive resume %s IMAGE",
+		      path, name);
+		json_object_put(object);
+		return -EINVAL;
+	}
+	options->image = copy_string(object, "image");
+	options->format = copy_string(object, "format");
+	options->snapshot = copy_string(object, "snapshot");
+	options->target = copy_string(object, "target");
+	options->kernel_streams = json_get_bool(object, "kernel_streams");
+	options->no_finish = json_get_bool(object, "no_finish");
+	options->force = json_get_bool(object, "force");
+	options->nr_threads = json_get_number(object, "threads");
+	options->image_bytes = json_get_number(object, "image_bytes");
+	options->image_inode = json_get_number(object, "image_inode");
+	options->image_mtime_ns = json_get_number(object, "image_mtime_ns");
+	uuid = json_get_string(object, "uuid");
+	snprintf(options->uuid, sizeof(options->uuid), "%s", uuid ? uuid : "");
+	json_object_put(object);
+	return 0;
+}
+
+void restore_options_free(struct restore_options *options)
+{
+	free(options->image);
+	free(options->format);
+	free(options->snapshot);
+	free(options->target);
+	memset(options, 0, sizeof(*options));
+}
+
+void runtime_remove(const char *name, int lock_fd)
+{
+	static const char *const suffixes[] = { "json", "log", "lock" };
+	char path[PATH_MAX];
+	unsigned int i;
+
+	if (lock_fd < 0 && runtime_server(name))
+		return;
+	for (i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		path_of(path, name, suffixes[i]);
+		unlink(path);
+	}
+}
+
+int runtime_open_log(const char *name)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int fd;
+
+	path_of(path, name, "log");
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -errno;
+	if (!fstat(fd, &st) && st.st_size > MAX_LOG_BYTES &&
+	    ftruncate(fd, 0))
+		warning("%s: cannot be cut: %m", path);
+	return fd;
+}
+
+char *runtime_last_error(const char *name)
+{
+	char path[PATH_MAX], *last = NULL, *line = NULL;
+	size_t capacity = 0;
+	FILE *file;
+
+	path_of(path, name, "log");
+	file = fopen(path, "re");
+	if (!file)
+		return NULL;
+	while (getline(&line, &capacity, file) > 0) {
+		char *text = strstr(line, " error: ");
+
+		if (!text)
+			continue;
+		free(last);
+		last = strdup(text + strlen(" error: "));
+		if (last)
+			last[strcspn(last, "\n")] = '\0';
+	}
+	free(line);
+	fclose(file);
+	return last;
+}

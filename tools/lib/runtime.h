@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_RUNTIME_H
+#define DMLIVE_RUNTIME_H
+
+/*
+ * What is known of a restore beside what the kernel knows, in /run/dmlive:
+ *
+ *   NAME.json	the image, the target and the options, for status and resume
+ *   NAME.lock	locked by the process that serves the device, as long as it
+ *		lives (and by no other: so a free lock means that nobody does)
+ *   NAME.log	what that process had to say
+ *
+ * The files of a restore that is through are removed.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define RUNTIME_FOLDER "/run/dmlive"
+
+struct restore_options {
+	char *image;		/* canonical path */
+	char *format;		/* NULL: probe */
+	char *snapshot;		/* NULL: the active state */
+	char *target;		/* canonical path, NULL: unknown */
+	bool kernel_streams;	/* the backing is a device */
+	bool no_finish;
+	bool force;
+	unsigned int nr_threads;	/* 0: the default */
+	char uuid[129];		/* of the mapped device */
+	/* The image as it was, to notice when it is another one. */
+	uint64_t image_bytes;
+	uint64_t image_inode;
+	uint64_t image_mtime_ns;
+};
+
+void restore_options_free(struct restore_options *options);
+
+/*
+ * Become the process that serves @name.
+ * Return: a file descriptor to keep open, or a negative errno after a message:
+ * -EBUSY when there is one.
+ */
+int runtime_lock(const char *name);
+
+/* The process that serves @name, 0 when there is none. */
+pid_t runtime_server(const char *name);
+
+/* Both print what went wrong. The caller of save holds the lock. */
+int runtime_save(const char *name, const struct restore_options *options);
+
+/* -ENOENT, without a message, when nothing is known of @name. */
+int runtime_load(const char *name, struct restore_options *options);
+
+/* Forget @name, unless a process serves it. With @lock_fd: its holder forgets. */
+void runtime_remove(const char *name, int lock_fd);
+
+/* Open the log for appending. A file descriptor or a negative errno. */
+int runtime_open_log(const char *name);
+
+/* The last line of the log that is an error, or NULL. To be freed. */
+char *runtime_last_error(const char *name);
+
+#endif /* DMLIVE_RUNTIME_H */

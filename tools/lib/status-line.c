@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Table and status lines of the target alloctrack, word by word. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/size.h"
+#include "lib/status-line.h"
+
+#define SECTOR_BYTES 512u
+
+#define NR_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
+
+static const char *const state_names[] = {
+	[DM_ALLOCTRACK_IDLE] = "idle",
+	[DM_ALLOCTRACK_RUNNING] = "running",
+	[DM_ALLOCTRACK_PAUSED] = "paused",
+	[DM_ALLOCTRACK_STOPPED] = "stopped",
+	[DM_ALLOCTRACK_FAILED] = "failed",
+	[DM_ALLOCTRACK_CANCELLED] = "cancelled",
+	[DM_ALLOCTRACK_COMPLETE] = "complete",
+};
+
+static const char *const on_error_names[] = {
+	[DM_ALLOCTRACK_ON_ERROR_REPORT] = "report",
+	[DM_ALLOCTRACK_ON_ERROR_IGNORE] = "ignore",
+	[DM_ALLOCTRACK_ON_ERROR_STOP] = "stop",
+	[DM_ALLOCTRACK_ON_ERROR_ENOSPC] = "enospc",
+};
+
+static int find_name(const char *const *names, size_t nr, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		if (!strcmp(names[i], name))
+			return i;
+	return -EINVAL;
+}
+
+const char *state_name(enum dm_alloctrack_state state)
+{
+	return state < NR_ELEMENTS(state_names) ? state_names[state] :
+						  "unknown";
+}
+
+const char *on_error_name(enum dm_alloctrack_on_error on_error)
+{
+	return on_error < NR_ELEMENTS(on_error_names) ?
+	       on_error_names[on_error] : "unknown";
+}
+
+int on_error_parse(const char *name, enum dm_alloctrack_on_error *on_error)
+{
+	int index = find_name(on_error_names, NR_ELEMENTS(on_error_names),
+			      name);
+
+	if (index < 0)
+		return index;
+	*on_error = index;
+	return 0;
+}
+
+/* Copy the next word of *@text and step over it. */
+static int next_word(const char **text, char *word, size_t word_bytes)
+{
+	size_t length;
+
+	*text += strspn(*text, " ");
+	length = strcspn(*text, " ");
+	if (!length || length >= word_bytes)
+		return -EINVAL;
+	memcpy(word, *text, length);
+	word[length] = '\0';
+	*text += length;
+	return 0;
+}
+
+static int next_number(const char **text, uint64_t *number)
+{
+	char word[STATUS_WORD_BYTES];
+
+	if (next_word(text, word, sizeof(word)))
+		return -EINVAL;
+	return number_parse(word, UINT64_MAX, number);
+}
+
+static int next_state(const char **text, enum dm_alloctrack_state *state)
+{
+	char word[STATUS_WORD_BYTES];
+	int index;
+
+	if (next_word(text, word, sizeof(word)))
+		return -EINVAL;
+	index = find_name(state_names, NR_ELEMENTS(state_names), word);
+	if (index < 0)
+		return index;
+	*state = index;
+	return 0;
+}
+
+/* <allocated>/<total> */
+static int next_fraction(const char **text, uint64_t *part, uint64_t *total)
+{
+	char word[STATUS_WORD_BYTES];
+	char *slash;
+
+	if (next_word(text, word, sizeof(word)))
+		return -EINVAL;
+	slash = strchr(word, '/');
+	if (!slash)
+		return -EINVAL;
+	*slash = '\0';
+	if (number_parse(word, UINT64_MAX, part) ||
+	    number_parse(slash + 1, UINT64_MAX, total))
+		return -EINVAL;
+	return *total && *part <= *total ? 0 : -EINVAL;
+}
+
+/* In sectors. */
+static int next_block_size(const char **text, uint64_t *block_bytes)
+{
+	uint64_t sectors;
+
+	if (next_number(text, &sectors) || !sectors ||
+	    sectors > UINT32_MAX / SECTOR_BYTES)
+		return -EINVAL;
+	*block_bytes = sectors * SECTOR_BYTES;
+	return 0;
+}
+
+/* One feature and its value. Unknown ones are a later kernel's. */
+static int next_feature(const char **params, uint64_t *nr_words,
+			struct alloctrack_features *features)
+{
+	char name[STATUS_WORD_BYTES], value[STATUS_WORD_BYTES];
+
+	if (next_word(params, name, sizeof(name)))
+		return -EINVAL;
+	(*nr_words)--;
+	if (strcmp(name, "stream_speed") && strcmp(name, "on_error") &&
+	    strcmp(name, "user_timeout"))
+		return 0;
+
+	if (!*nr_words || next_word(params, value, sizeof(value)))
+		return -EINVAL;
+	(*nr_words)--;
+	if (!strcmp(name, "stream_speed"))
+		return number_parse(value, UINT64_MAX, &features->stream_speed);
+	if (!strcmp(name, "on_error"))
+		return on_error_parse(value, &features->on_error);
+	return number_parse(value, UINT64_MAX, &features->user_timeout_s);
+}
+
+/* [<#words> <feature>...] */
+static int next_features(const char **params,
+			 struct alloctrack_features *features)
+{
+	uint64_t nr_words;
+
+	if (!*(*params + strspn(*params, " ")))
+		return 0;
+	if (next_number(params, &nr_words))
+		return -EINVAL;
+	while (nr_words)
+		if (next_feature(params, &nr_words, features))
+			return -EINVAL;
+	return 0;
+}
+
+int status_line_parse(const char *params, struct alloctrack_status *status)
+{
+	memset(status, 0, sizeof(*status));
+	if (next_word(&params, status->meta, sizeof(status->meta)) ||
+	    next_state(&params, &status->state) ||
+	    next_fraction(&params, &status->allocated_blocks,
+			  &status->total_blocks) ||
+	    next_block_size(&params, &status->block_bytes) ||
+	    next_number(&params, &status->streamed_bytes) ||
+	    next_number(&params, &status->read_errors) ||
+	    next_number(&params, &status->write_errors))
+		return -EINVAL;
+	return next_features(&params, &status->features);
+}
+
+int table_line_parse(const char *params, struct alloctrack_table *table)
+{
+	memset(table, 0, sizeof(*table));
+	if (next_word(&params, table->file, sizeof(table->file)) ||
+	    next_word(&params, table->backing, sizeof(table->backing)) ||
+	    next_word(&params, table->meta, sizeof(table->meta)) ||
+	    next_block_size(&params, &table->block_bytes))
+		return -EINVAL;
+	return next_features(&params, &table->features);
+}
+
+uint64_t status_allocated_bytes(const struct alloctrack_status *status,
+				uint64_t device_bytes)
+{
+	uint64_t bytes = status->allocated_blocks * status->block_bytes;
+
+	/* The last block may be short. */
+	if (status->allocated_blocks == status->total_blocks ||
+	    bytes > device_bytes)
+		return device_bytes;
+	return bytes;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_RESTORE_ENGINE_INTERNAL_H
+#define DMLIVE_RESTORE_ENGINE_INTERNAL_H
+
+/*
+ * What the files of the engine share.
+ *
+ * engine.c has the threads and the stream control, faults.c what guest I/O waits
+ * for, streamer.c which chunk is streamed next, transfer.c how a range gets from
+ * the source to the target.
+ *
+ * Lock order: control_lock, then lock. No lock is held during an ioctl or I/O,
+ * but control_lock during INFO, so that no answer is overtaken by an older one,
+ * and during messages.
+ */
+
+#include <pthread.h>
+
+#include "lib/log.h"
+#include "restore/engine.h"
+#include "restore/rate.h"
+
+#define NR_HINTS 16
+
+/*
+ * A range that guest I/O waits for. While a worker serves it, it is on the
+ * active list, and faults within its window hang on it: its data answer them
+ * too. If anything of it fails they are served on their own.
+ */
+struct fault {
+	struct fault *next;
+	uint64_t start, end;
+	uint64_t window_start, window_end;
+	struct fault *attached;
+	bool failed;
+};
+
+struct faults {
+	struct fault *first;		/* waiting for a worker, oldest first */
+	struct fault **last_next;
+	struct fault *active;
+	struct fault *spare;		/* kept for reuse */
+	uint64_t last_ns;		/* when one came last */
+};
+
+/*
+ * @cursor: all before it was claimed in this pass
+ * @nr_busy: workers that hold a claim or end the pass
+ * @nr_errors: ranges of this pass that could not be copied
+ * @last_try: an error in this pass ends the job, whatever the policy
+ * @idle: nothing to do until the state changes
+ * @not_before_ns: nothing is claimed before this time
+ * @pass_allocated_blocks: how many there were when the pass began
+ */
+struct streamer {
+	uint64_t cursor;
+	unsigned int nr_busy;
+	uint64_t nr_errors;
+	bool last_try;
+	bool idle;
+	uint64_t not_before_ns;
+	uint64_t pass_allocated_blocks;
+	struct rate rate;
+	uint64_t hints[NR_HINTS];	/* what the guest may want next */
+	unsigned int nr_hints;
+};
+
+struct worker {
+	struct engine *engine;
+	pthread_t thread;
+	bool started;
+	bool streams;		/* or serves faults only */
+	void *buffer;
+	uint64_t claim_start, claim_end;	/* what it streams */
+	uint64_t charged_bytes;		/* for the claim */
+	bool ends_pass;		/* what it does instead */
+};
+
+struct engine {
+	struct engine_options options;
+	struct channel *channel;
+	struct source *source;
+	uint64_t device_bytes;
+	uint32_t block_bytes;
+	uint64_t unit_bytes;	/* what is read at once: whole clusters and blocks */
+	uint64_t window_bytes;	/* what a fault reads at least */
+	uint64_t buffer_bytes;	/* of a worker */
+
+	pthread_mutex_t control_lock;
+	/* @lock protects all below; @work: something to do, or stopping. */
+	pthread_mutex_t lock;
+	pthread_cond_t work;
+	struct dm_alloctrack_info info;
+	bool stopping;
+	bool gone;
+	struct faults faults;
+	struct streamer streamer;
+	struct log_limit read_log;
+	struct log_limit write_log;
+
+	pthread_t fault_thread;
+	bool fault_thread_started;
+	unsigned int nr_workers;
+	unsigned int nr_streaming_workers;
+	struct worker *workers;
+};
+
+static inline uint64_t round_down_to(uint64_t value, uint64_t unit)
+{
+	return value & ~(unit - 1);
+}
+
+static inline uint64_t round_up_to(uint64_t value, uint64_t unit)
+{
+	return round_down_to(value + unit - 1, unit);
+}
+
+static inline uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* engine.c */
+
+/* Read INFO and act on it. Called without locks. */
+int engine_refresh(struct engine *engine);
+
+/* An ioctl said @r: takes note when the device is gone. */
+void engine_note(struct engine *engine, int r);
+
+/* Is the job running, so that streaming may go on? Called without locks. */
+bool engine_is_streaming(struct engine *engine);
+
+/* faults.c; all but serve are called with the lock held */
+
+void faults_init(struct faults *faults);
+void faults_free(struct faults *faults);
+
+/* Queue a range. -ENOMEM. */
+int faults_add(struct engine *engine, uint64_t start, uint64_t end);
+
+/* The next fault to serve, made active; NULL when there is none. */
+struct fault *faults_take(struct engine *engine);
+
+/* Serve an active fault. Called without the lock. */
+void fault_serve(struct worker *worker, struct fault *fault);
+
+/* streamer.c; all but run and extend_claim are called with the lock held */
+
+/* The job starts or goes on: begin with a new pass. */
+void streamer_restart(struct engine *engine);
+
+/* The guest has waited for @offset: what follows it may be wanted next. */
+void streamer_hint(struct engine *engine, uint64_t offset);
+
+/*
+ * Claim something to stream for @worker. False: nothing now; *@wake_ns is when
+ * to look again, 0 for not before something happens.
+ */
+bool streamer_claim(struct worker *worker, uint64_t *wake_ns);
+
+/* Do what was claimed. */
+void streamer_run(struct worker *worker);
+
+/* Claim also what lies up to @new_end, unless somebody was quicker. */
+bool streamer_extend_claim(struct worker *worker, uint64_t new_end);
+
+/* transfer.c; without the lock */
+
+/*
+ * @stream: this is streaming: it counts as such, errors act by the policy, and
+ *	it ends early when the job does not run any more
+ * @answer_start, @answer_end: outside of these an error is not reported
+ * @nr_errors: out: ranges that were not copied
+ * @charged_bytes: out: bytes that count against the speed limit
+ */
+struct transfer {
+	struct worker *worker;
+	bool stream;
+	uint64_t answer_start, answer_end;
+	uint64_t nr_errors;
+	uint64_t charged_bytes;
+};
+
+/*
+ * Bring [@start, @end) to the target: whole blocks, up to the device's end.
+ * Return: where it stopped: @end, past it when more was done in one go, before
+ * it when streaming has to stop.
+ */
+uint64_t transfer_range(struct transfer *transfer, uint64_t start,
+			uint64_t end);
+
+/* What is at @offset, at most up to @end, which is past @offset. */
+int transfer_map(struct engine *engine, uint64_t offset, uint64_t end,
+		 uint64_t *extent_end, enum image_extent_kind *kind,
+		 struct image_error *err);
+
+#endif /* DMLIVE_RESTORE_ENGINE_INTERNAL_H */

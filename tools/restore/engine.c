@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The engine: its threads, and what the kernel says of the stream job.
+ *
+ * One thread takes faults from the kernel and queues them. Workers serve them;
+ * some serve nothing else, so that a fault never waits until a chunk has been
+ * streamed; the others stream while there is no fault. The thread that calls
+ * engine_run() follows the stream control.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "lib/process.h"
+#include "restore/engine-internal.h"
+
+#define MIN_BUFFER_BYTES	(1ull << 20)
+#define MAX_WINDOW_BYTES	(64ull << 10)
+
+/* Memory is locked, stacks too. */
+#define STACK_BYTES		(512u << 10)
+
+#define MAX_STREAM_THREADS	16u
+#define MIN_FAULT_WORKERS	2u
+#define MAX_FAULT_WORKERS	8u
+
+/* Ranges that are taken from the kernel at once. */
+#define WAIT_RANGES		64
+
+/* Streaming makes way for those who serve faults. */
+#define STREAM_NICE		5
+
+/* Only a backstop: changes are told by the kernel. */
+#define CONTROL_TIMEOUT_MS	10000
+#define DRAIN_POLL_MS		20
+
+void engine_note(struct engine *engine, int r)
+{
+	struct dm_alloctrack_info info;
+
+	/* A target volume that is off line gives ENODEV too: so ask again. */
+	if (r != -ENODEV ||
+	    engine->channel->ops->info(engine->channel, &info) != -ENODEV)
+		return;
+	pthread_mutex_lock(&engine->lock);
+	__atomic_store_n(&engine->gone, true, __ATOMIC_RELAXED);
+	pthread_cond_broadcast(&engine->work);
+	pthread_mutex_unlock(&engine->lock);
+}
+
+bool engine_is_streaming(struct engine *engine)
+{
+	bool streaming;
+
+	pthread_mutex_lock(&engine->lock);
+	streaming = engine->info.state == DM_ALLOCTRACK_RUNNING &&
+		    !engine->stopping && !engine->gone;
+	pthread_mutex_unlock(&engine->lock);
+	return streaming;
+}
+
+/* Returns whether the last try of the streamer is over. */
+static bool apply_info(struct engine *engine,
+		       const struct dm_alloctrack_info *info)
+{
+	struct streamer *streamer = &engine->streamer;
+	uint32_t old_state;
+	bool last_try_over;
+
+	pthread_mutex_lock(&engine->lock);
+	old_state = engine->info.state;
+	engine->info = *info;
+	rate_set(&streamer->rate, info->stream_speed, monotonic_ns());
+	last_try_over = streamer->last_try &&
+			info->state != DM_ALLOCTRACK_RUNNING;
+	if (last_try_over)
+		streamer->last_try = false;
+	if (info->state == DM_ALLOCTRACK_RUNNING && old_state != info->state)
+		streamer_restart(engine);
+	pthread_cond_broadcast(&engine->work);
+	pthread_mutex_unlock(&engine->lock);
+	return last_try_over;
+}
+
+int engine_refresh(struct engine *engine)
+{
+	struct channel *channel = engine->channel;
+	struct dm_alloctrack_info info;
+	uint32_t old_state;
+	int r;
+
+	pthread_mutex_lock(&engine->control_lock);
+	r = channel->ops->info(channel, &info);
+	if (!r) {
+		old_state = engine->info.state;
+		if (apply_info(engine, &info))
+			channel->ops->set_on_error(channel,
+						DM_ALLOCTRACK_ON_ERROR_IGNORE);
+		if (old_state != info.state && engine->options.on_state)
+			engine->options.on_state(&info,
+						 engine->options.argument);
+	}
+	pthread_mutex_unlock(&engine->control_lock);
+	engine_note(engine, r);
+	return r;
+}
+
+static void queue_faults(struct engine *engine,
+			 const struct dm_alloctrack_range *ranges, int nr)
+{
+	int i;
+
+	pthread_mutex_lock(&engine->lock);
+	for (i = 0; i < nr; i++) {
+		/* A fault must not be lost: memory will be had again. */
+		while (faults_add(engine, ranges[i].offset,
+				  ranges[i].offset + ranges[i].length)) {
+			pthread_mutex_unlock(&engine->lock);
+			usleep(1000);
+			pthread_mutex_lock(&engine->lock);
+		}
+	}
+	pthread_cond_broadcast(&engine->work);
+	pthread_mutex_unlock(&engine->lock);
+}
+
+static uint32_t current_state(struct engine *engine, uint64_t *fault_count)
+{
+	uint32_t state;
+
+	pthread_mutex_lock(&engine->lock);
+	state = engine->info.state;
+	*fault_count = engine->info.fault_count;
+	pthread_mutex_unlock(&engine->lock);
+	return state;
+}
+
+static bool is_over(struct engine *engine)
+{
+	bool over;
+
+	pthread_mutex_lock(&engine->lock);
+	over = engine->stopping || engine->gone;
+	pthread_mutex_unlock(&engine->lock);
+	return over;
+}
+
+static void *fault_thread(void *argument)
+{
+	struct engine *engine = argument;
+	struct channel *channel = engine->channel;
+	struct dm_alloctrack_range ranges[WAIT_RANGES];
+	int r;
+
+	while (!is_over(engine)) {
+		r = channel->ops->wait(channel, ranges, WAIT_RANGES);
+		if (r > 0)
+			queue_faults(engine, ranges, r);
+		engine_note(engine, r);
+		if (r < 0 && !is_over(engine)) {
+			error_errno(r, "%s: cannot ask for what waits; trying again",
+				    engine->options.name);
+			usleep(100000);
+		}
+	}
+	return NULL;
+}
+
+/* Sleep until there may be something to do, at most until @wake_ns if not 0. */
+static void sleep_until_work(struct engine *engine, uint64_t wake_ns)
+{
+	struct timespec until = {
+		.tv_sec = wake_ns / NS_PER_SECOND,
+		.tv_nsec = wake_ns % NS_PER_SECOND,
+	};
+
+	if (wake_ns)
+		pthread_cond_timedwait(&engine->work, &engine->lock, &until);
+	else
+		pthread_cond_wait(&engine->work, &engine->lock);
+}
+
+static void *worker_thread(void *argument)
+{
+	struct worker *worker = argument;
+	struct engine *engine = worker->engine;
+	struct fault *fault;
+	uint64_t wake_ns;
+
+	if (worker->streams)
+		setpriority(PRIO_PROCESS, gettid(), STREAM_NICE);
+
+	pthread_mutex_lock(&engine->lock);
+	while (!engine->stopping && !engine->gone) {
+		wake_ns = 0;
+		fault = faults_take(engine);
+		if (fault) {
+			pthread_mutex_unlock(&engine->lock);
+			fault_serve(worker, fault);
+			pthread_mutex_lock(&engine->lock);
+		} else if (worker->streams &&
+			   streamer_claim(worker, &wake_ns)) {
+			pthread_mutex_unlock(&engine->lock);
+			streamer_run(worker);
+			pthread_mutex_lock(&engine->lock);
+		} else {
+			sleep_until_work(engine, wake_ns);
+		}
+	}
+	pthread_mutex_unlock(&engine->lock);
+	return NULL;
+}
+
+static void init_locks(struct engine *engine)
+{
+	pthread_condattr_t attributes;
+
+	pthread_mutex_init(&engine->control_lock, NULL);
+	pthread_mutex_init(&engine->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&engine->work, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
+static unsigned int clamp(unsigned int value, unsigned int low,
+			  unsigned int high)
+{
+	return value < low ? low : value > high ? high : value;
+}
+
+static int make_workers(struct engine *engine)
+{
+	unsigned int nr = engine->options.nr_threads;
+	unsigned int i;
+
+	if (!nr)
+		nr = clamp(sysconf(_SC_NPROCESSORS_ONLN), 1,
+			   MAX_STREAM_THREADS);
+	engine->nr_streaming_workers = nr;
+	engine->nr_workers = nr + clamp(nr, MIN_FAULT_WORKERS,
+					MAX_FAULT_WORKERS);
+	engine->workers = calloc(engine->nr_workers, sizeof(*engine->workers));
+	if (!engine->workers)
+		return -ENOMEM;
+	for (i = 0; i < engine->nr_workers; i++) {
+		struct worker *worker = &engine->workers[i];
+
+		worker->engine = engine;
+		worker->streams = i < nr;
+		if (posix_memalign(&worker->buffer, 4096,
+				   engine->buffer_bytes))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int engine_create(struct channel *channel, struct source *source,
+		  const struct engine_options *options, struct engine **engine_out)
+{
+	struct engine *engine = calloc(1, sizeof(*engine));
+	int r;
+
+	if (!engine)
+		return -ENOMEM;
+	init_locks(engine);
+	faults_init(&engine->faults);
+	engine->options = *options;
+	engine->channel = channel;
+	engine->source = source;
+	r = channel->ops->info(channel, &engine->info);
+	if (r) {
+		error_errno(r, "%s: cannot ask the kernel about it",
+			    options->name);
+		goto destroy;
+	}
+	engine->device_bytes = engine->info.device_bytes;
+	engine->block_bytes = engine->info.block_bytes;
+	engine->unit_bytes = max_u64(source->unit_bytes, engine->block_bytes);
+	engine->window_bytes = max_u64(min_u64(source->unit_bytes,
+					       MAX_WINDOW_BYTES),
+				       engine->block_bytes);
+	engine->buffer_bytes = max_u64(MIN_BUFFER_BYTES, engine->unit_bytes);
+	/* A job that runs already is taken up by the first refresh. */
+	engine->info.state = DM_ALLOCTRACK_IDLE;
+	r = make_workers(engine);
+	if (r) {
+		error_errno(r, "%s: no memory for buffers", options->name);
+		goto destroy;
+	}
+	*engine_out = engine;
+	return 0;
+destroy:
+	engine_destroy(engine);
+	return r;
+}
+
+int engine_start(struct engine *engine)
+{
+	pthread_attr_t attributes;
+	sigset_t all, old;
+	unsigned int i;
+	int r;
+
+	/* Signals are for the thread that calls engine_run(). */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	r = pthread_create(&engine->fault_thread, &attributes, fault_thread,
+			   engine);
+	engine->fault_thread_started = !r;
+	for (i = 0; !r && i < engine->nr_workers; i++) {
+		struct worker *worker = &engine->workers[i];
+
+		r = pthread_create(&worker->thread, &attributes, worker_thread,
+				   worker);
+		worker->started = !r;
+	}
+	pthread_attr_destroy(&attributes);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!r)
+		return 0;
+	error_errno(r, "%s: cannot start threads", engine->options.name);
+	engine_stop(engine);
+	return -r;
+}
+
+enum engine_end engine_run(struct engine *engine)
+{
+	struct channel *channel = engine->channel;
+	uint64_t fault_count;
+
+	for (;;) {
+		if (!engine_refresh(engine) &&
+		    current_state(engine, &fault_count) ==
+		    DM_ALLOCTRACK_COMPLETE)
+			return ENGINE_COMPLETE;
+		if (is_over(engine))
+			return ENGINE_GONE;
+		engine_note(engine, channel->ops->wait_control(channel,
+							CONTROL_TIMEOUT_MS));
+	}
+}
+
+void engine_drain(struct engine *engine)
+{
+	uint64_t fault_count;
+
+	while (!engine_refresh(engine)) {
+		current_state(engine, &fault_count);
+		if (!fault_count)
+			break;
+		usleep(DRAIN_POLL_MS * 1000);
+	}
+}
+
+void engine_stop(struct engine *engine)
+{
+	unsigned int i;
+
+	pthread_mutex_lock(&engine->lock);
+	engine->stopping = true;
+	pthread_cond_broadcast(&engine->work);
+	pthread_mutex_unlock(&engine->lock);
+	engine->channel->ops->stop(engine->channel);
+
+	for (i = 0; i < engine->nr_workers; i++)
+		if (engine->workers[i].started)
+			pthread_join(engine->workers[i].thread, NULL);
+	if (engine->fault_thread_started)
+		pthread_join(engine->fault_thread, NULL);
+	engine->fault_thread_started = false;
+}
+
+void engine_destroy(struct engine *engine)
+{
+	unsigned int i;
+
+	if (!engine)
+		return;
+	for (i = 0; engine->workers && i < engine->nr_workers; i++)
+		free(engine->workers[i].buffer);
+	free(engine->workers);
+	faults_free(&engine->faults);
+	pthread_cond_destroy(&engine->work);
+	pthread_mutex_destroy(&engine->lock);
+	pthread_mutex_destroy(&engine->control_lock);
+	free(engine);
+}

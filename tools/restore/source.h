@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_RESTORE_SOURCE_H
+#define DMLIVE_RESTORE_SOURCE_H
+
+/*
+ * Where a restore reads from, as the engine sees it. Behind function pointers,
+ * so that the engine can be tested with sources that fail.
+ *
+ * All functions may be called by any number of threads at the same time.
+ * Offsets and lengths are in bytes and lie within the size.
+ */
+
+#include <stdint.h>
+
+#include "qcow2/image.h"
+
+struct source;
+
+struct source_ops {
+	/* The extent at @offset: *@length is at most what it was. */
+	int (*map)(struct source *source, uint64_t offset, uint64_t *length,
+		   enum image_extent_kind *kind, struct image_error *err);
+	int (*read)(struct source *source, uint64_t offset, void *buffer,
+		    uint64_t length, struct image_error *err);
+};
+
+struct source {
+	const struct source_ops *ops;
+	uint64_t bytes;
+	uint32_t unit_bytes;	/* reads are cheapest in these; power of two */
+};
+
+struct image_source {
+	struct source source;
+	struct image *image;
+};
+
+/* @source reads from the open @image. */
+void image_source_init(struct image_source *source, struct image *image);
+
+#endif /* DMLIVE_RESTORE_SOURCE_H */

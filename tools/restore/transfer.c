@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How a range gets from the source to the target.
+ *
+ * It is cut into pieces: zeros, which are told to the kernel as a range, and
+ * data, which are read into the worker's buffer and filled. A piece that cannot
+ * be read is read again in parts, so that only those blocks fail that really
+ * cannot be had.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "restore/engine-internal.h"
+
+/* Zeroed by one call; less where zeroing means to write. */
+#define ZERO_BYTES		(32ull << 20)
+#define SLOW_ZERO_BYTES		(1ull << 20)
+
+int transfer_map(struct engine *engine, uint64_t offset, uint64_t end,
+		 uint64_t *extent_end, enum image_extent_kind *kind,
+		 struct image_error *err)
+{
+	struct source *source = engine->source;
+	uint64_t length;
+	int r;
+
+	/* What the source does not have reads as zeros. */
+	if (offset >= source->bytes) {
+		*extent_end = end;
+		*kind = IMAGE_EXTENT_ZERO;
+		return 0;
+	}
+	length = min_u64(end, source->bytes) - offset;
+	r = source->ops->map(source, offset, &length, kind, err);
+	if (!r && !length)
+		r = -EINVAL;
+	*extent_end = offset + length;
+	return r;
+}
+
+/* Where the zeros at @start end, in whole blocks; @start: no block of zeros. */
+static int find_zeros(struct engine *engine, uint64_t start, uint64_t end,
+		      uint64_t *zeros_end, struct image_error *err)
+{
+	enum image_extent_kind kind;
+	uint64_t position = start;
+	uint64_t extent_end;
+	int r;
+
+	while (position < end) {
+		r = transfer_map(engine, position, end, &extent_end, &kind,
+				 err);
+		if (r)
+			return r;
+		if (kind != IMAGE_EXTENT_ZERO)
+			break;
+		position = extent_end;
+	}
+	*zeros_end = position == engine->device_bytes ? position :
+		     round_down_to(position, engine->block_bytes);
+	return 0;
+}
+
+/* Where the data at @start end: at the next whole block of zeros. */
+static int find_data(struct engine *engine, uint64_t start, uint64_t end,
+		     uint64_t *data_end, struct image_error *err)
+{
+	enum image_extent_kind kind;
+	uint64_t position = start;
+	uint64_t extent_end;
+	int r;
+
+	while (position < end) {
+		r = transfer_map(engine, position, end, &extent_end, &kind,
+				 err);
+		if (r)
+			return r;
+		if (kind == IMAGE_EXTENT_ZERO &&
+		    round_up_to(position, engine->block_bytes) +
+		    engine->block_bytes <= extent_end)
+			break;
+		position = extent_end;
+	}
+	*data_end = min_u64(round_up_to(position, engine->block_bytes), end);
+	return 0;
+}
+
+static int read_source(struct engine *engine, uint64_t start, uint64_t length,
+		       void *buffer, struct image_error *err)
+{
+	struct source *source = engine->source;
+	uint64_t present = 0;
+	int r = 0;
+
+	if (start < source->bytes)
+		present = min_u64(length, source->bytes - start);
+	if (present)
+		r = source->ops->read(source, start, buffer, present, err);
+	memset((char *)buffer + present, 0, length - present);
+	return r;
+}
+
+static bool is_gone(struct engine *engine)
+{
+	return __atomic_load_n(&engine->gone, __ATOMIC_RELAXED);
+}
+
+static bool may_go_on(struct transfer *transfer)
+{
+	struct engine *engine = transfer->worker->engine;
+
+	return transfer->stream ? engine_is_streaming(engine) :
+				  !is_gone(engine);
+}
+
+static void say_read_failed(struct engine *engine, uint64_t start, uint64_t end,
+			    int r, const struct image_error *err)
+{
+	if (!log_allowed(&engine->read_log))
+		return;
+	if (err->message[0])
+		error("%s: bytes %" PRIu64 " to %" PRIu64 " cannot be read: %s",
+		      engine->options.name, start, end, err->message);
+	else
+		error_errno(r, "%s: bytes %" PRIu64 " to %" PRIu64 " cannot be read",
+			    engine->options.name, start, end);
+}
+
+/* The blocks [start, end) cannot be read: tell the kernel. */
+static void give_up(struct transfer *transfer, uint64_t start, uint64_t end,
+		    int r, const struct image_error *err)
+{
+	struct engine *engine = transfer->worker->engine;
+	struct channel *channel = engine->channel;
+
+	transfer->nr_errors++;
+	start = max_u64(start, transfer->answer_start);
+	end = min_u64(end, transfer->answer_end);
+	if (start >= end)
+		return;
+	say_read_failed(engine, start, end, r, err);
+	r = channel->ops->fail(channel, transfer->stream, start, end - start,
+			       abs(r) > 0 && abs(r) < 4096 ? abs(r) : EIO);
+	engine_note(engine, r);
+	if (transfer->stream)
+		engine_refresh(engine);
+}
+
+/* What the kernel said to a FILL or ZERO; the policy has acted already. */
+static void take_result(struct transfer *transfer, uint64_t start, int r)
+{
+	struct engine *engine = transfer->worker->engine;
+
+	if (!r)
+		return;
+	transfer->nr_errors++;
+	engine_note(engine, r);
+	if (is_gone(engine))
+		return;
+	if (log_allowed(&engine->write_log))
+		error_errno(r, "%s: the target cannot be written at byte %" PRIu64,
+			    engine->options.name, start);
+	if (transfer->stream)
+		engine_refresh(engine);
+}
+
+static void fill(struct transfer *transfer, uint64_t start, uint64_t length)
+{
+	struct worker *worker = transfer->worker;
+	struct channel *channel = worker->engine->channel;
+
+	take_result(transfer, start,
+		    channel->ops->fill(channel, transfer->stream, start, length,
+				       worker->buffer));
+}
+
+/* In what a range is read again after an error; 0: not at all. */
+static uint64_t smaller_part(struct engine *engine, uint64_t start,
+			     uint64_t end)
+{
+	struct image_error err = { "" };
+	enum image_extent_kind kind;
+	uint64_t extent_end;
+
+	if (end - start > engine->unit_bytes)
+		return engine->unit_bytes;
+	if (end - start <= engine->block_bytes)
+		return 0;
+	/* A compressed cluster is had as a whole or not at all. */
+	if (transfer_map(engine, start, end, &extent_end, &kind, &err) ||
+	    (kind == IMAGE_EXTENT_COMPRESSED && extent_end >= end))
+		return 0;
+	return engine->block_bytes;
+}
+
+/* Data of at most the buffer's size. Recurses to units and then to blocks. */
+static void copy_data(struct transfer *transfer, uint64_t start, uint64_t end)
+{
+	struct engine *engine = transfer->worker->engine;
+	struct image_error err = { "" };
+	uint64_t part, next;
+	int r;
+
+	r = read_source(engine, start, end - start, transfer->worker->buffer,
+			&err);
+	if (!r) {
+		transfer->charged_bytes += end - start;
+		fill(transfer, start, end - start);
+		return;
+	}
+	part = smaller_part(engine, start, end);
+	if (!part) {
+		give_up(transfer, start, end, r, &err);
+		return;
+	}
+	for (; start < end && may_go_on(transfer); start = next) {
+		next = min_u64(round_down_to(start, part) + part, end);
+		copy_data(transfer, start, next);
+	}
+}
+
+static void zero(struct transfer *transfer, uint64_t start, uint64_t end)
+{
+	struct engine *engine = transfer->worker->engine;
+	struct channel *channel = engine->channel;
+
+	if (engine->options.zeroes_are_writes)
+		transfer->charged_bytes += end - start;
+	take_result(transfer, start,
+		    channel->ops->zero(channel, transfer->stream, start,
+				       end - start));
+}
+
+/*
+ * Zeros that go on past what this worker has claimed are claimed too: an image
+ * that is mostly empty takes few calls.
+ */
+static uint64_t more_zeros(struct worker *worker, uint64_t start, uint64_t end)
+{
+	struct engine *engine = worker->engine;
+	struct image_error err = { "" };
+	uint64_t limit, zeros_end;
+
+	if (end != worker->claim_end || engine->options.zeroes_are_writes)
+		return end;
+	limit = min_u64(start + ZERO_BYTES, engine->device_bytes);
+	if (limit <= end || find_zeros(engine, end, limit, &zeros_end, &err) ||
+	    zeros_end <= end || !streamer_extend_claim(worker, zeros_end))
+		return end;
+	return zeros_end;
+}
+
+/* One piece of one kind from @start. Returns where it ends. */
+static uint64_t transfer_piece(struct transfer *transfer, uint64_t start,
+			       uint64_t end)
+{
+	struct engine *engine = transfer->worker->engine;
+	struct image_error err = { "" };
+	uint64_t limit = engine->options.zeroes_are_writes ? SLOW_ZERO_BYTES :
+							     ZERO_BYTES;
+	uint64_t piece_end;
+	int r;
+
+	limit = max_u64(limit, engine->block_bytes);
+	r = find_zeros(engine, start, min_u64(end, start + limit), &piece_end,
+		       &err);
+	if (!r && piece_end > start) {
+		if (piece_end == end && transfer->stream)
+			piece_end = more_zeros(transfer->worker, start, end);
+		zero(transfer, start, piece_end);
+		return piece_end;
+	}
+	end = min_u64(end, start + engine->buffer_bytes);
+	if (!r)
+		r = find_data(engine, start, end, &piece_end, &err);
+	if (r) {
+		/* The map itself is damaged here: this unit, then the next. */
+		piece_end = min_u64(round_down_to(start, engine->unit_bytes) +
+				    engine->unit_bytes, end);
+		give_up(transfer, start, piece_end, r, &err);
+		return piece_end;
+	}
+	copy_data(transfer, start, piece_end);
+	return piece_end;
+}
+
+uint64_t transfer_range(struct transfer *transfer, uint64_t start,
+			uint64_t end)
+{
+	while (start < end && may_go_on(transfer))
+		start = transfer_piece(transfer, start, end);
+	return start;
+}
