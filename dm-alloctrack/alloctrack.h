@@ -35,8 +35,12 @@
 #include "dm-live/compat.h"
 #include "dm-live/copier.h"
 #include "dm-live/range-lock.h"
+#include "dm-live/store.h"
 
 #define DM_MSG_PREFIX "alloctrack"
+
+/* Name of the allocation bitmap in the metadata device. */
+#define AT_BITMAP_NAME		"alloctrack"
 
 /* Bytes that one fill moves, unless a block is larger. */
 #define AT_FILL_BYTES		1048576u
@@ -52,12 +56,14 @@ struct at_table;
 /**
  * struct at_geometry - what two tables of one device must agree on
  * @file_devt: the target volume
+ * @meta_devt: the metadata device, 0: none
  * @nr_sectors: size of the device
  * @block_shift: log2 of the sectors in a block
  * @nr_blocks: size of the device in blocks; the last may be short
  */
 struct at_geometry {
 	dev_t file_devt;
+	dev_t meta_devt;
 	sector_t nr_sectors;
 	unsigned int block_shift;
 	u64 nr_blocks;
@@ -145,7 +151,7 @@ struct at_device {
 	 * blocks fails, since nobody knows what it left behind.
 	 */
 	bool file_is_zero;
-	bool applied;	/* target_is_zero of the first table was seen to */
+	bool applied;	/* was active: the bitmap in memory is the truth */
 
 	/* Read: somebody fills through @active. Write: @active changes. */
 	struct rw_semaphore active_rwsem;
@@ -185,6 +191,10 @@ struct at_table {
 	enum at_backing backing;
 	struct dm_dev *backing_dev;
 	sector_t backing_sectors;	/* what lies past it reads as zeros */
+	struct dm_dev *meta;		/* NULL: the bitmap is in memory only */
+	struct dm_live_store *store;	/* preresume to postsuspend, with @meta */
+	bool store_failed;
+	bool store_is_fresh;	/* loaded empty, and was closed cleanly */
 	bool read_only;
 	bool resumed;		/* was active before */
 
@@ -226,12 +236,14 @@ enum at_io_kind {
 struct at_io {
 	struct at_table *table;
 	enum at_io_kind kind;
+	bool fua;	/* to be committed before it is reported */
 	u64 first;
 	u64 nr;
 	union {
 		struct dm_live_range range;	/* AT_IO_WRITE */
 		struct at_fault fault;		/* waiting for the server */
 		struct work_struct work;	/* waiting for a worker */
+		struct dm_live_commit commit;	/* waiting for a commit */
 	};
 };
 
@@ -311,6 +323,9 @@ void at_device_put_table(struct at_device *device);
  */
 int at_device_activate(struct at_table *table);
 
+/** at_device_abandon - the resume failed after at_device_activate() */
+void at_device_abandon(struct at_table *table);
+
 /** at_device_find - a reference to the device of this number, or NULL */
 struct at_device *at_device_find(dev_t devt);
 
@@ -366,6 +381,29 @@ void at_submit_to_file(struct at_table *table, struct bio *bio);
 
 /** at_defer - have a worker send a bio to the file. Any context. */
 void at_defer(struct at_table *table, struct bio *bio);
+
+/* metadata.c: the metadata device of a table */
+
+/** at_meta_check - can this metadata device be used? Sets ti->error. May sleep. */
+int at_meta_check(struct at_table *table, unsigned int block_shift);
+
+/** at_meta_open - open the store and load the bitmap (preresume) */
+int at_meta_open(struct at_table *table);
+
+/** at_meta_close - last commit, and close (postsuspend) */
+void at_meta_close(struct at_table *table);
+
+/**
+ * at_meta_flush - make the file, and the bits of what is on it, durable
+ * Context: may sleep. Return: 0 or a negative errno.
+ */
+int at_meta_flush(struct at_table *table);
+
+/** at_meta_failed - can no further block become allocated durably? Any context. */
+static inline bool at_meta_failed(const struct at_table *table)
+{
+	return READ_ONCE(table->store_failed);
+}
 
 /* fill.c: the one primitive that makes a range allocated */
 

@@ -73,7 +73,8 @@ static struct at_device *new_device(struct dm_target *ti, dev_t devt,
 static bool same_geometry(const struct at_geometry *a,
 			  const struct at_geometry *b)
 {
-	return a->file_devt == b->file_devt && a->nr_sectors == b->nr_sectors &&
+	return a->file_devt == b->file_devt && a->meta_devt == b->meta_devt &&
+	       a->nr_sectors == b->nr_sectors &&
 	       a->block_shift == b->block_shift;
 }
 
@@ -90,7 +91,7 @@ struct at_device *at_device_get(struct dm_target *ti,
 		goto found;
 	}
 	if (device && device->activated) {
-		ti->error = "Not the file device, size and block size of the active table";
+		ti->error = "Not the file device, metadata device, size and block size of the active table";
 		device = ERR_PTR(-EBUSY);
 		goto unlock;
 	}
@@ -157,6 +158,15 @@ unlock:
 	return r;
 }
 
+void at_device_abandon(struct at_table *table)
+{
+	mutex_lock(&registry_mutex);
+	/* Was it ever in use, then its bitmap is still worth keeping. */
+	if (!table->device->applied)
+		table->device->activated = false;
+	mutex_unlock(&registry_mutex);
+}
+
 struct at_device *at_device_find(dev_t devt)
 {
 	struct at_device *device;
@@ -188,7 +198,11 @@ u64 at_set_allocated(struct at_table *table, u64 first, u64 nr)
 	struct at_device *device = table->device;
 	u64 changed = dm_live_bitmap_set_range(device->bitmap, first, nr);
 
-	if (changed && at_device_is_full(device))
+	if (!changed)
+		return 0;
+	if (table->store)
+		dm_live_store_changed(table->store);
+	if (at_device_is_full(device))
 		queue_work(table->fill_wq, &table->complete_work);
 	return changed;
 }

@@ -176,6 +176,8 @@ blk_status_t at_fill(struct at_table *table, u64 first, u64 nr,
 	if (dm_live_bitmap_next_clear(device->bitmap, first, first + nr) ==
 	    first + nr)
 		return BLK_STS_OK;
+	if (at_meta_failed(table))
+		return BLK_STS_IOERR;
 
 	dm_live_range_acquire_wait(device->ranges, &range, first,
 				   first + nr - 1, DM_LIVE_RANGE_EXCLUSIVE);

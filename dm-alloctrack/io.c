@@ -218,6 +218,28 @@ static int zero_whole(struct at_table *table, struct bio *bio, u64 first,
 	return DM_MAPIO_SUBMITTED;
 }
 
+/* Rule 5: what waits for a commit. */
+
+static void committed(struct dm_live_commit *commit, blk_status_t status)
+{
+	end(bio_of(container_of(commit, struct at_io, commit)), status);
+}
+
+static void commit_then_end(struct at_table *table, struct at_io *io)
+{
+	io->commit.done = committed;
+	dm_live_store_commit(table->store, &io->commit);
+}
+
+static int map_flush(struct at_table *table, struct bio *bio)
+{
+	if (!table->store || dm_live_store_is_clean(table->store))
+		return remap(bio, table->file);
+	/* A commit flushes the file too. */
+	commit_then_end(table, io_of(bio));
+	return DM_MAPIO_SUBMITTED;
+}
+
 /* Writes and write-zeroes: rules 2, 3 and 4. */
 static int map_write(struct at_table *table, struct bio *bio)
 {
@@ -227,6 +249,8 @@ static int map_write(struct at_table *table, struct bio *bio)
 
 	if (likely(all_allocated(table, first, end)))
 		return remap(bio, table->file);
+	if (at_meta_failed(table))
+		return DM_MAPIO_KILL;
 
 	whole = whole_end(table, bio);
 	if (whole == first) {
@@ -264,6 +288,8 @@ static int map_discard(struct at_table *table, struct bio *bio)
 		trim(bio, sectors_before(table, bio, first + 1));
 		return end(bio, BLK_STS_OK);
 	}
+	if (at_meta_failed(table))
+		return DM_MAPIO_KILL;
 	next = dm_live_bitmap_next_set(table->device->bitmap, first, whole);
 	return zero_whole(table, bio, first, next);
 }
@@ -353,10 +379,13 @@ int at_map(struct dm_target *ti, struct bio *bio)
 
 	io->table = table;
 	io->kind = AT_IO_PLAIN;
+	io->fua = false;
 
-	if (READ_ONCE(table->passthrough) || (bio->bi_opf & REQ_PREFLUSH) ||
-	    !bio_sectors(bio))
+	if (READ_ONCE(table->passthrough))
 		return remap(bio, table->file);
+	if ((bio->bi_opf & REQ_PREFLUSH) || !bio_sectors(bio))
+		return map_flush(table, bio);
+	io->fua = table->store && (bio->bi_opf & REQ_FUA);
 
 	/* Write the shared cache line once a jiffy at the most. */
 	if (time_after(jiffies, READ_ONCE(table->guest_jiffies)))
@@ -375,18 +404,30 @@ int at_map(struct dm_target *ti, struct bio *bio)
 	}
 }
 
+static void end_write(struct at_table *table, struct at_io *io,
+		      blk_status_t status)
+{
+	if (status)
+		WRITE_ONCE(table->device->file_is_zero, false);
+	else	/* the write of all these blocks succeeded */
+		at_set_allocated(table, io->first, io->nr);
+	dm_live_range_release(table->device->ranges, &io->range);
+}
+
 int at_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
 	struct at_io *io = io_of(bio);
 	struct at_table *table = ti->private;
 
-	if (io->kind != AT_IO_WRITE)
-		return DM_ENDIO_DONE;
+	if (io->kind == AT_IO_WRITE)
+		end_write(table, io, *error);
+	io->kind = AT_IO_PLAIN;
 
-	if (*error)
-		WRITE_ONCE(table->device->file_is_zero, false);
-	else	/* the write of all these blocks succeeded */
-		at_set_allocated(table, io->first, io->nr);
-	dm_live_range_release(table->device->ranges, &io->range);
+	/* The data are durable, the bits that lead to them may not be. */
+	if (io->fua && !*error && !dm_live_store_is_clean(table->store)) {
+		io->fua = false;
+		commit_then_end(table, io);
+		return DM_ENDIO_INCOMPLETE;
+	}
 	return DM_ENDIO_DONE;
 }

@@ -59,10 +59,23 @@ static int parse_backing(struct at_table *table, const char *path)
 
 static int parse_meta(struct at_table *table, const char *path)
 {
+	struct dm_target *ti = table->ti;
+	int r;
+
 	if (!strcmp(path, "-"))
 		return 0;
-	table->ti->error = "A metadata device is not supported: it must be -";
-	return -EOPNOTSUPP;
+	r = dm_get_device(ti, path, dm_table_get_mode(ti->table), &table->meta);
+	if (r) {
+		ti->error = "Cannot open the metadata device";
+		return r;
+	}
+	if (table->meta->bdev == table->file->bdev ||
+	    (table->backing_dev &&
+	     table->meta->bdev == table->backing_dev->bdev)) {
+		ti->error = "The metadata device is the file or the backing device";
+		return -EINVAL;
+	}
+	return 0;
 }
 
 static int parse_block_size(struct at_table *table, const char *text,
@@ -211,7 +224,7 @@ static int check_features(struct at_table *table)
  *
  * file dev: the target volume
  * backing: a device, "user" (served through /dev/dm-alloctrack), or "-"
- * meta dev: "-"
+ * meta dev: a bitmap store, see Documentation/bitmap-format.rst, or "-"
  * block size: in sectors, a power of two from 8 to 4096
  *
  * Features:
@@ -246,9 +259,12 @@ int at_table_parse(struct at_table *table, unsigned int argc, char **argv)
 	    parse_block_size(table, block_size, &geometry.block_shift) ?:
 	    parse_features(table, &args) ?:
 	    check_features(table);
+	if (!r && table->meta)
+		r = at_meta_check(table, geometry.block_shift);
 	if (r)
 		return r;
 
+	geometry.meta_devt = table->meta ? table->meta->bdev->bd_dev : 0;
 	geometry.file_devt = table->file->bdev->bd_dev;
 	geometry.nr_sectors = ti->len;
 	geometry.nr_blocks = DIV_ROUND_UP_ULL(ti->len,
@@ -299,9 +315,10 @@ unsigned int at_table_emit(const struct at_table *table, unsigned int sz,
 		[AT_BACKING_USER] = "user",
 	};
 
-	DMEMIT("%s %s - %llu ", table->file->name,
+	DMEMIT("%s %s %s %llu ", table->file->name,
 	       table->backing_dev ? table->backing_dev->name :
 				    backings[table->backing],
+	       table->meta ? table->meta->name : "-",
 	       (u64)at_block_sectors(table->device));
 	return at_table_emit_features(table, sz, result, maxlen);
 }

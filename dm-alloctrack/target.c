@@ -39,16 +39,20 @@ static void complete_work(struct work_struct *work)
 	struct at_device *device = table->device;
 	int r;
 
-	if (!at_device_is_full(device))
-		return;
-	r = blkdev_issue_flush(table->file->bdev);
+	down_read(&device->active_rwsem);
+	if (device->active != table || table->read_only ||
+	    !at_device_is_full(device))
+		goto unlock;
+	r = at_meta_flush(table);
 	if (r) {
 		at_stream_error(table, 0, errno_to_blk_status(r), false);
-		return;
+		goto unlock;
 	}
 	if (table->auto_remove)
 		WRITE_ONCE(table->passthrough, true);
 	at_stream_complete(table);
+unlock:
+	up_read(&device->active_rwsem);
 }
 
 static int make_workers(struct at_table *table)
@@ -99,6 +103,8 @@ static void free_table(struct at_table *table)
 		at_device_put_table(table->parked);
 	if (table->device)
 		at_device_put_table(table->device);
+	if (table->meta)
+		dm_put_device(table->ti, table->meta);
 	if (table->backing_dev)
 		dm_put_device(table->ti, table->backing_dev);
 	if (table->file)
@@ -161,6 +167,7 @@ static void postsuspend(struct dm_target *ti)
 	at_stream_stop_workers(table);
 	flush_workqueue(table->fill_wq);
 	flush_workqueue(table->submit_wq);
+	at_meta_close(table);
 }
 
 static int preresume(struct dm_target *ti)
@@ -168,9 +175,14 @@ static int preresume(struct dm_target *ti)
 	struct at_table *table = ti->private;
 	int r = at_device_activate(table);
 
-	if (r)
-		DMERR("%s: the table does not fit the allocation bitmap: load one with the former file device, size and block size",
+	if (r) {
+		DMERR("%s: the table does not fit the allocation bitmap: load one with the former devices, size and block size",
 		      table->device->name);
+		return r;
+	}
+	r = at_meta_open(table);
+	if (r)
+		at_device_abandon(table);
 	return r;
 }
 
@@ -179,7 +191,8 @@ static void apply_features(struct at_table *table)
 {
 	struct at_device *device = table->device;
 
-	if (table->target_is_zero && !device->applied)
+	if (table->target_is_zero && !device->applied &&
+	    (!table->meta || table->store_is_fresh))
 		device->file_is_zero = true;
 	if (table->has_stream_speed)
 		at_stream_set_speed(device, table->stream_speed);
@@ -218,7 +231,9 @@ static void emit_status(const struct at_table *table, char *result,
 	const struct at_device *device = table->device;
 	unsigned int sz = 0;
 
-	DMEMIT("none %s %llu/%llu %llu %llu %llu %llu ",
+	DMEMIT("%s %s %llu/%llu %llu %llu %llu %llu ",
+	       !table->meta ? "none" :
+	       table->read_only || at_meta_failed(table) ? "ro" : "rw",
 	       at_stream_state_name(READ_ONCE(device->stream.state)),
 	       dm_live_bitmap_weight(device->bitmap),
 	       device->geometry.nr_blocks, (u64)at_block_sectors(device),

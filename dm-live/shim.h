@@ -21,6 +21,7 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/types.h>
@@ -38,6 +39,12 @@ static inline void *shim_zalloc_large(u64 bytes)
 static inline void shim_free_large(void *memory)
 {
 	kvfree(memory);
+}
+
+static inline void shim_sort(void *base, size_t nr, size_t size,
+			     int (*compare)(const void *a, const void *b))
+{
+	sort(base, nr, size, compare, NULL);
 }
 
 #else /* user space */

@@ -239,4 +239,22 @@ _Static_assert(sizeof(struct qcow2_bitmap_entry) == 24, "bitmap entry layout");
 #define QCOW2_BITMAP_TABLE_RESERVED_MASK 0xff000000000001feULL
 #define QCOW2_BITMAP_TABLE_ALL_ONES	(1ULL << 0)
 
+/*
+ * Header extension of dmlive: marks an image as a bitmap store whose bitmap
+ * clusters are all allocated. See Documentation/bitmap-format.rst.
+ */
+#define QCOW2_EXT_DMLIVE_STATE		0x646d6c76U	/* "dmlv" */
+
+struct qcow2_dmlive_state {
+	__be32 version;			/* QCOW2_DMLIVE_STATE_VERSION */
+	__be32 flags;			/* QCOW2_DMLIVE_* */
+};
+
+_Static_assert(sizeof(struct qcow2_dmlive_state) == 8, "state layout");
+
+#define QCOW2_DMLIVE_STATE_VERSION	1
+/* The autoclear bit is clear because the directory is being rewritten. */
+#define QCOW2_DMLIVE_UPDATING		(1U << 0)
+#define QCOW2_DMLIVE_RESERVED_FLAGS	(~1U)
+
 #endif /* QCOW2_FORMAT_H */

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DM_LIVE_QCOW2_BITMAPS_H
+#define DM_LIVE_QCOW2_BITMAPS_H
+
+/*
+ * The checks of a bitmap store: a qcow2 v3 image that holds bitmaps.
+ *
+ * Pure functions over byte buffers, for the kernel, the tools and the fuzzers.
+ * Nothing that comes from the device is believed before it went through here.
+ * Buffers may be of any length and content; nothing is read outside of them.
+ *
+ * The order of use: check_header() on the first cluster, check_directory() on
+ * the bitmap directory that the header tells of, check_table() on the table of
+ * each bitmap, and check_overlaps() on all extents together.
+ *
+ * Format: docs/interop/qcow2.txt of QEMU, and Documentation/bitmap-format.rst
+ * for the header extension of our own. All functions return 0 or -EINVAL
+ * (-EOPNOTSUPP for what is valid but not supported), and then error->message
+ * says what is wrong, with the bitmap's name where it concerns one.
+ *
+ * Context: any; no locks, no allocation, no sleep.
+ */
+
+#include "shim.h"
+#include "qcow2-format.h"
+
+#define QCOW2_STORE_ERROR_BYTES	200
+
+struct qcow2_store_error {
+	char message[QCOW2_STORE_ERROR_BYTES];
+};
+
+/**
+ * struct qcow2_store_header - what a valid header says
+ * @device_bytes: size of the device that holds the image
+ * @cluster_bits: log2 of the bytes in a cluster
+ * @size_bytes: the virtual size: that of the device whose blocks are tracked
+ * @l1_offset: in bytes, 0 without one
+ * @l1_bytes: size of the L1 table
+ * @refcount_table_offset: in bytes
+ * @refcount_table_bytes: size of it
+ * @bitmaps_valid: the bitmaps are consistent: autoclear bit 0 is set, or it is
+ *	clear because dmlive was interrupted while it rewrote the directory
+ * @state_offset: flags of the state extension, in bytes; 0: there is none
+ * @state_flags: QCOW2_DMLIVE_*
+ * @nr_bitmaps: number of directory entries, 0 without the extension
+ * @directory_offset: in bytes
+ * @directory_bytes: size of it
+ */
+struct qcow2_store_header {
+	u64 device_bytes;
+	u32 cluster_bits;
+	u64 size_bytes;
+	u64 l1_offset;
+	u64 l1_bytes;
+	u64 refcount_table_offset;
+	u64 refcount_table_bytes;
+	bool bitmaps_valid;
+	u64 state_offset;
+	u32 state_flags;
+	u32 nr_bitmaps;
+	u64 directory_offset;
+	u64 directory_bytes;
+};
+
+/**
+ * struct qcow2_store_bitmap - a directory entry
+ * @name: in the directory buffer, not terminated
+ * @name_bytes: length of @name
+ * @flags: QCOW2_BITMAP_*
+ * @flags_offset: where they stand, in bytes from the start of the directory
+ * @granularity_bits: log2 of the bytes that a bit stands for
+ * @table_offset: in bytes
+ * @table_entries: number of clusters with bits
+ */
+struct qcow2_store_bitmap {
+	const char *name;
+	u16 name_bytes;
+	u32 flags;
+	u64 flags_offset;
+	u8 granularity_bits;
+	u64 table_offset;
+	u32 table_entries;
+};
+
+/**
+ * struct qcow2_store_extent - a part of the image, for check_overlaps()
+ * @offset: in bytes
+ * @bytes: length, not 0
+ * @what: for the message
+ */
+struct qcow2_store_extent {
+	u64 offset;
+	u64 bytes;
+	const char *what;
+};
+
+/** qcow2_store_probe_cluster_bits - from the first 104 bytes; 0 if not qcow2 v3 */
+u32 qcow2_store_probe_cluster_bits(const void *data, size_t bytes);
+
+/**
+ * qcow2_store_check_header - check the header and its extensions
+ * @data: the start of the image
+ * @bytes: at least min(cluster size, device size)
+ * @device_bytes: size of the device
+ */
+int qcow2_store_check_header(const void *data, size_t bytes, u64 device_bytes,
+			     struct qcow2_store_header *header,
+			     struct qcow2_store_error *error);
+
+/**
+ * qcow2_store_check_directory - check the bitmap directory
+ * @data: header->directory_bytes bytes
+ * @bitmaps: room for header->nr_bitmaps
+ * Takes time in proportion to the square of the number of bitmaps.
+ */
+int qcow2_store_check_directory(const struct qcow2_store_header *header,
+				const void *data,
+				struct qcow2_store_bitmap *bitmaps,
+				struct qcow2_store_error *error);
+
+/**
+ * qcow2_store_check_table - check a bitmap table
+ * @table: bitmap->table_entries entries, as on disk
+ * @preallocated: each entry must be a cluster of its own
+ */
+int qcow2_store_check_table(const struct qcow2_store_header *header,
+			    const struct qcow2_store_bitmap *bitmap,
+			    const __be64 *table, bool preallocated,
+			    struct qcow2_store_error *error);
+
+/** qcow2_store_table_cluster - where the bits of a table entry are, 0: nowhere */
+u64 qcow2_store_table_cluster(__be64 entry);
+
+/**
+ * qcow2_store_check_overlaps - no two extents share a byte
+ * @extents: are sorted by this
+ */
+int qcow2_store_check_overlaps(struct qcow2_store_extent *extents, size_t nr,
+			       struct qcow2_store_error *error);
+
+/** qcow2_store_name_is - is this the bitmap's name? */
+bool qcow2_store_name_is(const struct qcow2_store_bitmap *bitmap,
+			 const char *name);
+
+/** qcow2_store_bitmap_bytes - bytes of bits that the bitmap has */
+u64 qcow2_store_bitmap_bytes(const struct qcow2_store_header *header,
+			     const struct qcow2_store_bitmap *bitmap);
+
+/** qcow2_store_set_autoclear - set or clear autoclear bit 0 in the header */
+void qcow2_store_set_autoclear(void *header_data, bool valid);
+
+/** qcow2_store_set_flags - replace the flags of a bitmap, or of the state */
+void qcow2_store_set_flags(void *flags_data, u32 flags);
+
+#endif /* DM_LIVE_QCOW2_BITMAPS_H */

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DM_LIVE_STORE_INTERNAL_H
+#define DM_LIVE_STORE_INTERNAL_H
+
+/*
+ * What store-open.c (reading and checking) and store.c (writing) share.
+ */
+
+#include <linux/dm-bufio.h>
+#include <linux/workqueue.h>
+
+#include "qcow2-bitmaps.h"
+#include "store.h"
+
+/* Pages of bits that are staged at a time. */
+#define DM_LIVE_STORE_STAGE_PAGES	256u
+
+struct dm_live_store_bitmap {
+	struct qcow2_store_bitmap entry;
+	u64 *clusters;			/* where the bits are, 0: not allocated */
+	struct dm_live_bitmap *bitmap;	/* attached, or NULL */
+};
+
+struct dm_live_staged {
+	struct dm_live_store_bitmap *bitmap;
+	u64 page;
+};
+
+struct dm_live_store {
+	struct dm_live_store_params params;
+	struct dm_bufio_client *bufio;
+	unsigned int buffer_bits;	/* log2 of the bytes in a buffer */
+	struct qcow2_store_header header;
+	void *directory;
+	struct dm_live_store_bitmap *bitmaps;
+
+	bool failed;
+	/*
+	 * Pages were taken out of the bitmaps and are not known to be durable.
+	 * Set before their dirty flags are cleared, see
+	 * dm_live_store_is_clean().
+	 */
+	bool in_flight;
+
+	struct workqueue_struct *wq;
+	struct work_struct commit_work;
+	struct delayed_work timer_work;
+	spinlock_t lock;		/* protects waiters */
+	struct list_head waiters;
+	void *stage;
+	struct dm_live_staged *staged;
+	unsigned int nr_staged;
+};
+
+/**
+ * dm_live_store_read_bits - load all bits of an attached bitmap
+ * @keep: only compare them with those in memory, and mark pages that differ
+ */
+int dm_live_store_read_bits(struct dm_live_store *store,
+			    struct dm_live_store_bitmap *bitmap, bool keep);
+
+/** dm_live_store_locate - where byte @offset of a bitmap's bits is; 0: nowhere */
+u64 dm_live_store_locate(const struct dm_live_store *store,
+			 const struct dm_live_store_bitmap *bitmap, u64 offset);
+
+#endif /* DM_LIVE_STORE_INTERNAL_H */

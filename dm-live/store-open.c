@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Opening a bitmap store: everything is read through the checks of
+ * qcow2-bitmaps.c before it is used. Nothing is written here.
+ */
+#include <linux/blkdev.h>
+#include <linux/device-mapper.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "store-internal.h"
+
+#define DM_MSG_PREFIX "live"
+
+/* Buffers are no larger than this: the unit of bits that commits write. */
+#define MAX_BUFFER_BITS		12
+
+/* Buffers asked for ahead when all bits are read. */
+#define PREFETCH_BUFFERS	256
+
+/* More would take long to check, and nobody has them. */
+#define MAX_BITMAPS		1024u
+
+/* Copy @bytes at @offset of the device to memory. */
+static int read_bytes(struct dm_live_store *store, u64 offset, void *to,
+		      u64 bytes)
+{
+	const u64 buffer_bytes = 1ULL << store->buffer_bits;
+
+	dm_bufio_prefetch(store->bufio, offset >> store->buffer_bits,
+			  min_t(u64, PREFETCH_BUFFERS,
+				(bytes >> store->buffer_bits) + 1));
+	while (bytes) {
+		u64 in_buffer = offset & (buffer_bytes - 1);
+		u64 chunk = min(bytes, buffer_bytes - in_buffer);
+		struct dm_buffer *buffer;
+		void *data;
+
+		data = dm_bufio_read(store->bufio, offset >> store->buffer_bits,
+				     &buffer);
+		if (IS_ERR(data)) {
+			DMERR("%s: metadata device: read error %ld at byte %llu",
+			      store->params.name, PTR_ERR(data), offset);
+			return PTR_ERR(data);
+		}
+		memcpy(to, data + in_buffer, chunk);
+		dm_bufio_release(buffer);
+		offset += chunk;
+		to += chunk;
+		bytes -= chunk;
+	}
+	return 0;
+}
+
+static int refused(struct dm_live_store *store,
+		   const struct qcow2_store_error *error)
+{
+	DMERR("%s: metadata device: %s", store->params.name, error->message);
+	return -EINVAL;
+}
+
+static int open_bufio(struct dm_live_store *store)
+{
+	struct dm_bufio_client *bufio;
+
+	bufio = dm_bufio_client_create(store->params.meta,
+				       1U << store->buffer_bits, 1, 0, NULL,
+				       NULL, 0);
+	if (IS_ERR(bufio)) {
+		DMERR("%s: metadata device: cannot allocate buffers",
+		      store->params.name);
+		return PTR_ERR(bufio);
+	}
+	store->bufio = bufio;
+	return 0;
+}
+
+/* The cluster size limits the size of a buffer, so it is looked up first. */
+static int choose_buffers(struct dm_live_store *store)
+{
+	unsigned int block_bytes = bdev_logical_block_size(store->params.meta);
+	u8 start[QCOW2_V3_MIN_HEADER_BYTES];
+	u32 cluster_bits;
+	int r;
+
+	store->buffer_bits = ilog2(block_bytes);
+	r = open_bufio(store) ?: read_bytes(store, 0, start, sizeof(start));
+	if (r)
+		return r;
+	dm_bufio_client_destroy(store->bufio);
+	store->bufio = NULL;
+
+	cluster_bits = qcow2_store_probe_cluster_bits(start, sizeof(start));
+	if (!cluster_bits) {
+		DMERR("%s: metadata device: not a qcow2 image of version 3 with a valid cluster size",
+		      store->params.name);
+		return -EINVAL;
+	}
+	store->buffer_bits = min_t(u32, cluster_bits, MAX_BUFFER_BITS);
+	if (1U << store->buffer_bits < block_bytes) {
+		DMERR("%s: metadata device: its logical block size is larger than a cluster or than 4096 bytes",
+		      store->params.name);
+		return -EINVAL;
+	}
+	return open_bufio(store);
+}
+
+static int read_header(struct dm_live_store *store)
+{
+	u64 device_bytes = bdev_nr_bytes(store->params.meta);
+	struct qcow2_store_error error;
+	u64 bytes;
+	void *data;
+	int r;
+
+	bytes = min_t(u64, device_bytes, 1U << QCOW2_MAX_CLUSTER_BITS);
+	data = vmalloc(bytes);
+	if (!data)
+		return -ENOMEM;
+	r = read_bytes(store, 0, data, bytes);
+	if (!r && qcow2_store_check_header(data, bytes, device_bytes,
+					   &store->header, &error))
+		r = refused(store, &error);
+	vfree(data);
+	if (r)
+		return r;
+
+	if (store->header.size_bytes != store->params.size_bytes) {
+		DMERR("%s: metadata device: it is for a device of %llu bytes, not %llu",
+		      store->params.name, store->header.size_bytes,
+		      store->params.size_bytes);
+		return -EINVAL;
+	}
+	if (!store->header.bitmaps_valid) {
+		DMERR("%s: metadata device: %s", store->params.name,
+		      store->header.nr_bitmaps ?
+		      "the bitmaps are not consistent: the image was changed by something that does not know them" :
+		      "there are no bitmaps");
+		return -EINVAL;
+	}
+	if (!store->header.state_offset && !store->params.read_only) {
+		DMERR("%s: metadata device: not prepared as a bitmap store: run dmlive meta prepare",
+		      store->params.name);
+		return -EINVAL;
+	}
+	if (store->header.nr_bitmaps > MAX_BITMAPS) {
+		DMERR("%s: metadata device: more than %u bitmaps",
+		      store->params.name, MAX_BITMAPS);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int read_directory(struct dm_live_store *store)
+{
+	const struct qcow2_store_header *header = &store->header;
+	struct qcow2_store_bitmap *entries;
+	struct qcow2_store_error error;
+	u32 i;
+	int r;
+
+	store->directory = vmalloc(header->directory_bytes);
+	store->bitmaps = kvcalloc(header->nr_bitmaps, sizeof(*store->bitmaps),
+				  GFP_KERNEL);
+	entries = kvcalloc(header->nr_bitmaps, sizeof(*entries), GFP_KERNEL);
+	r = -ENOMEM;
+	if (!store->directory || !store->bitmaps || !entries)
+		goto free_entries;
+	r = read_bytes(store, header->directory_offset, store->directory,
+		       header->directory_bytes);
+	if (!r && qcow2_store_check_directory(header, store->directory, entries,
+					      &error))
+		r = refused(store, &error);
+	for (i = 0; !r && i < header->nr_bitmaps; i++)
+		store->bitmaps[i].entry = entries[i];
+free_entries:
+	kvfree(entries);
+	return r;
+}
+
+static int read_table(struct dm_live_store *store,
+		      struct dm_live_store_bitmap *bitmap)
+{
+	u32 nr = bitmap->entry.table_entries;
+	struct qcow2_store_error error;
+	__be64 *table;
+	u32 i;
+	int r;
+
+	if (!nr)
+		return 0;
+	table = vmalloc(array_size(nr, sizeof(*table)));
+	if (!table)
+		return -ENOMEM;
+	r = read_bytes(store, bitmap->entry.table_offset, table,
+		       (u64)nr * sizeof(*table));
+	if (!r && qcow2_store_check_table(&store->header, &bitmap->entry, table,
+					  !store->params.read_only, &error))
+		r = refused(store, &error);
+	/* The entries become native numbers in place. */
+	bitmap->clusters = (u64 *)table;
+	for (i = 0; !r && i < nr; i++)
+		bitmap->clusters[i] = be64_to_cpu(table[i]) &
+				      ~QCOW2_BITMAP_TABLE_RESERVED_MASK;
+	return r;
+}
+
+static u64 count_extents(const struct dm_live_store *store)
+{
+	u64 nr = 4;	/* header, L1 table, refcount table, directory */
+	u32 i;
+
+	for (i = 0; i < store->header.nr_bitmaps; i++)
+		nr += 1ULL + store->bitmaps[i].entry.table_entries;
+	return nr;
+}
+
+static void add_extent(struct qcow2_store_extent **next, u64 offset, u64 bytes,
+		       const char *what)
+{
+	if (!bytes)
+		return;
+	**next = (struct qcow2_store_extent) { offset, bytes, what };
+	(*next)++;
+}
+
+static int check_overlaps(struct dm_live_store *store)
+{
+	const struct qcow2_store_header *header = &store->header;
+	const u64 cluster_bytes = 1ULL << header->cluster_bits;
+	struct qcow2_store_extent *extents, *next;
+	struct qcow2_store_error error;
+	u32 i, j;
+	int r = 0;
+
+	extents = kvcalloc(count_extents(store), sizeof(*extents), GFP_KERNEL);
+	if (!extents)
+		return -ENOMEM;
+	next = extents;
+	add_extent(&next, 0, cluster_bytes, "the header");
+	add_extent(&next, header->l1_offset, header->l1_bytes, "the L1 table");
+	add_extent(&next, header->refcount_table_offset,
+		   header->refcount_table_bytes, "the refcount table");
+	add_extent(&next, header->directory_offset, header->directory_bytes,
+		   "the bitmap directory");
+	for (i = 0; i < header->nr_bitmaps; i++) {
+		struct dm_live_store_bitmap *bitmap = &store->bitmaps[i];
+
+		add_extent(&next, bitmap->entry.table_offset,
+			   bitmap->entry.table_entries * 8ULL,
+			   "a bitmap table");
+		for (j = 0; j < bitmap->entry.table_entries; j++)
+			if (bitmap->clusters[j] & QCOW2_BITMAP_TABLE_OFFSET_MASK)
+				add_extent(&next, bitmap->clusters[j],
+					   cluster_bytes, "a cluster of bits");
+	}
+	if (qcow2_store_check_overlaps(extents, next - extents, &error))
+		r = refused(store, &error);
+	kvfree(extents);
+	return r;
+}
+
+static int read_tables(struct dm_live_store *store)
+{
+	u32 i;
+	int r = 0;
+
+	for (i = 0; !r && i < store->header.nr_bitmaps; i++)
+		r = read_table(store, &store->bitmaps[i]);
+	return r;
+}
+
+struct dm_live_store *
+dm_live_store_open(const struct dm_live_store_params *params)
+{
+	struct dm_live_store *store = kzalloc(sizeof(*store), GFP_KERNEL);
+	int r;
+
+	if (!store)
+		return ERR_PTR(-ENOMEM);
+	store->params = *params;
+	r = choose_buffers(store) ?:
+	    read_header(store) ?:
+	    read_directory(store) ?:
+	    read_tables(store) ?:
+	    check_overlaps(store);
+	if (r) {
+		dm_live_store_close(store);
+		return ERR_PTR(r);
+	}
+	return store;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_open);
+
+u64 dm_live_store_locate(const struct dm_live_store *store,
+			 const struct dm_live_store_bitmap *bitmap, u64 offset)
+{
+	u64 cluster = offset >> store->header.cluster_bits;
+	u64 base;
+
+	if (cluster >= bitmap->entry.table_entries)
+		return 0;
+	base = bitmap->clusters[cluster] & QCOW2_BITMAP_TABLE_OFFSET_MASK;
+	if (!base)
+		return 0;
+	return base + (offset & ((1ULL << store->header.cluster_bits) - 1));
+}
+
+/* The bits of one buffer's worth, from disk or as the table entry says. */
+static int read_piece(struct dm_live_store *store,
+		      struct dm_live_store_bitmap *bitmap, u64 offset, void *to,
+		      u64 bytes)
+{
+	u64 cluster = offset >> store->header.cluster_bits;
+	u64 at = dm_live_store_locate(store, bitmap, offset);
+
+	if (at)
+		return read_bytes(store, at, to, bytes);
+	memset(to, 0, bytes);
+	if (cluster < bitmap->entry.table_entries &&
+	    (bitmap->clusters[cluster] & QCOW2_BITMAP_TABLE_ALL_ONES))
+		memset(to, 0xff, bytes);
+	return 0;
+}
+
+static int read_page(struct dm_live_store *store,
+		     struct dm_live_store_bitmap *bitmap, u64 page, void *to)
+{
+	const u64 piece_bytes = 1ULL << store->buffer_bits;
+	u64 done;
+	int r = 0;
+
+	for (done = 0; !r && done < DM_LIVE_BITMAP_PAGE_BYTES;
+	     done += piece_bytes)
+		r = read_piece(store, bitmap,
+			       page * DM_LIVE_BITMAP_PAGE_BYTES + done,
+			       to + done, piece_bytes);
+	return r;
+}
+
+int dm_live_store_read_bits(struct dm_live_store *store,
+			    struct dm_live_store_bitmap *bitmap, bool keep)
+{
+	u64 nr_pages = dm_live_bitmap_nr_pages(bitmap->bitmap);
+	void *on_disk, *in_memory;
+	u64 page;
+	int r = 0;
+
+	on_disk = kmalloc(2 * DM_LIVE_BITMAP_PAGE_BYTES, GFP_KERNEL);
+	if (!on_disk)
+		return -ENOMEM;
+	in_memory = on_disk + DM_LIVE_BITMAP_PAGE_BYTES;
+	for (page = 0; page < nr_pages; page++) {
+		r = read_page(store, bitmap, page, on_disk);
+		if (r)
+			break;
+		if (!keep) {
+			dm_live_bitmap_load_page(bitmap->bitmap, page, on_disk);
+			continue;
+		}
+		dm_live_bitmap_stage_page(bitmap->bitmap, page, in_memory);
+		if (memcmp(on_disk, in_memory, DM_LIVE_BITMAP_PAGE_BYTES))
+			dm_live_bitmap_mark_dirty(bitmap->bitmap, page);
+	}
+	kfree(on_disk);
+	return r;
+}

@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The bitmap store: commits and the in-use protocol.
+ *
+ * The order of a commit. Each page with a dirty flag: (1) its flag is cleared
+ * and its bits are copied to the stage; they are bits of completed writes only.
+ * (2) The data device is flushed: now the data of these bits are durable. (3)
+ * The stage is copied to buffers, which may be written from here on whenever
+ * dm-bufio likes, and are written and (4) flushed at the end. (5) Who waited is
+ * told. Staging comes before the flush: a bit that was set after the flush
+ * might speak of data that are not durable.
+ *
+ * A crash leaves, for each sector of bits, the old or the new ones; both are
+ * true.
+ *
+ * The order of marking bitmaps in use, or not in use any more, is QEMU's: the
+ * autoclear bit is cleared, the directory is rewritten, the bit is set again,
+ * with a flush after each. A crash in between would leave an image whose bitmaps
+ * count as lost, so the state extension says UPDATING before the bit is cleared
+ * and until it is set again: with it, a clear bit is no reason for doubt.
+ *
+ * Everything that writes runs in one ordered workqueue, or before and after its
+ * life. So there is one commit at a time.
+ */
+#include <linux/blkdev.h>
+#include <linux/device-mapper.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "store-internal.h"
+
+#define DM_MSG_PREFIX "live"
+
+/* Changes are durable after this at the latest. */
+#define COMMIT_PERIOD	HZ
+
+static struct dm_live_store_bitmap *find(struct dm_live_store *store,
+					 const char *name)
+{
+	u32 i;
+
+	for (i = 0; i < store->header.nr_bitmaps; i++)
+		if (qcow2_store_name_is(&store->bitmaps[i].entry, name))
+			return &store->bitmaps[i];
+	return NULL;
+}
+
+int dm_live_store_check(struct dm_live_store *store, const char *name,
+			u64 granularity_bytes)
+{
+	struct dm_live_store_bitmap *bitmap = find(store, name);
+
+	if (!bitmap) {
+		DMERR("%s: metadata device: there is no bitmap '%s'",
+		      store->params.name, name);
+		return -EINVAL;
+	}
+	if (1ULL << bitmap->entry.granularity_bits != granularity_bytes) {
+		DMERR("%s: metadata device: bitmap '%s' has a granularity of %llu bytes, not %llu",
+		      store->params.name, name,
+		      1ULL << bitmap->entry.granularity_bits,
+		      granularity_bytes);
+		return -EINVAL;
+	}
+	return 0;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_check);
+
+int dm_live_store_attach(struct dm_live_store *store, const char *name,
+			 u64 granularity_bytes, struct dm_live_bitmap *bitmap,
+			 bool keep, bool *was_in_use)
+{
+	struct dm_live_store_bitmap *found;
+	int r;
+
+	r = dm_live_store_check(store, name, granularity_bytes);
+	if (r)
+		return r;
+	found = find(store, name);
+	found->bitmap = bitmap;
+	*was_in_use = found->entry.flags & QCOW2_BITMAP_IN_USE;
+	r = dm_live_store_read_bits(store, found, keep);
+	if (r)
+		found->bitmap = NULL;
+	return r;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_attach);
+
+bool dm_live_store_has_failed(const struct dm_live_store *store)
+{
+	return READ_ONCE(store->failed);
+}
+EXPORT_SYMBOL_GPL(dm_live_store_has_failed);
+
+/* Final: from here on nothing is written. */
+static void fail(struct dm_live_store *store, int r)
+{
+	if (store->failed)
+		return;
+	DMERR("%s: metadata device: write error %d: read-only from now on",
+	      store->params.name, r);
+	WRITE_ONCE(store->failed, true);
+	if (store->params.failed)
+		store->params.failed(store->params.context);
+}
+
+/* Write what is in the buffers, and flush the metadata device. */
+static int sync_buffers(struct dm_live_store *store)
+{
+	int r = dm_bufio_write_dirty_buffers(store->bufio);
+
+	if (r)
+		fail(store, r);
+	return r;
+}
+
+/*
+ * Change @bytes at @offset in its buffer; with NULL as @data the buffer is only
+ * given to @edit. What is changed does not cross a buffer.
+ */
+static int edit_buffer(struct dm_live_store *store, u64 offset,
+		       void (*edit)(void *at, u32 value), u32 value)
+{
+	struct dm_buffer *buffer;
+	void *data;
+
+	data = dm_bufio_read(store->bufio, offset >> store->buffer_bits,
+			     &buffer);
+	if (IS_ERR(data)) {
+		fail(store, PTR_ERR(data));
+		return PTR_ERR(data);
+	}
+	edit(data + (offset & ((1ULL << store->buffer_bits) - 1)), value);
+	dm_bufio_mark_buffer_dirty(buffer);
+	dm_bufio_release(buffer);
+	return 0;
+}
+
+static void edit_flags(void *at, u32 value)
+{
+	qcow2_store_set_flags(at, value);
+}
+
+static void edit_autoclear(void *at, u32 value)
+{
+	qcow2_store_set_autoclear(at, value);
+}
+
+static int write_state(struct dm_live_store *store, u32 flags)
+{
+	return edit_buffer(store, store->header.state_offset, edit_flags,
+			   flags) ?: sync_buffers(store);
+}
+
+static int write_autoclear(struct dm_live_store *store, bool valid)
+{
+	return edit_buffer(store, 0, edit_autoclear, valid) ?:
+	       sync_buffers(store);
+}
+
+static int write_directory(struct dm_live_store *store, bool in_use)
+{
+	u32 i;
+	int r;
+
+	for (i = 0; i < store->header.nr_bitmaps; i++) {
+		struct dm_live_store_bitmap *bitmap = &store->bitmaps[i];
+		u32 flags = bitmap->entry.flags & ~QCOW2_BITMAP_IN_USE;
+
+		if (!bitmap->bitmap)
+			continue;
+		if (in_use)
+			flags |= QCOW2_BITMAP_IN_USE;
+		r = edit_buffer(store, store->header.directory_offset +
+				       bitmap->entry.flags_offset,
+				edit_flags, flags);
+		if (r)
+			return r;
+		bitmap->entry.flags = flags;
+	}
+	return sync_buffers(store);
+}
+
+static int set_in_use(struct dm_live_store *store, bool in_use)
+{
+	u32 flags = store->header.state_flags & ~QCOW2_DMLIVE_UPDATING;
+
+	return write_state(store, flags | QCOW2_DMLIVE_UPDATING) ?:
+	       /* crash: the bit is set, UPDATING is of no account */
+	       write_autoclear(store, false) ?:
+	       /* crash: to QEMU there are no bitmaps; to us they are good */
+	       write_directory(store, in_use) ?:
+	       /* crash: the same, with IN_USE as it was or as it will be */
+	       write_autoclear(store, true) ?:
+	       /* crash: done, UPDATING is of no account */
+	       write_state(store, flags);
+}
+
+/* Clear the dirty flags of up to a stage full of pages, and copy their bits. */
+static void stage_bitmap(struct dm_live_store *store,
+			 struct dm_live_store_bitmap *bitmap, u64 *page)
+{
+	u64 nr_pages = dm_live_bitmap_nr_pages(bitmap->bitmap);
+
+	*page = dm_live_bitmap_next_dirty(bitmap->bitmap, *page);
+	while (*page < nr_pages &&
+	       store->nr_staged < DM_LIVE_STORE_STAGE_PAGES) {
+		struct dm_live_staged *staged =
+			&store->staged[store->nr_staged];
+
+		staged->bitmap = bitmap;
+		staged->page = *page;
+		dm_live_bitmap_stage_page(bitmap->bitmap, *page,
+					  store->stage + store->nr_staged *
+					  DM_LIVE_BITMAP_PAGE_BYTES);
+		store->nr_staged++;
+		*page = dm_live_bitmap_next_dirty(bitmap->bitmap, *page + 1);
+	}
+}
+
+static int write_staged_page(struct dm_live_store *store,
+			     const struct dm_live_staged *staged,
+			     const void *bits)
+{
+	const u64 piece_bytes = 1ULL << store->buffer_bits;
+	u64 offset = staged->page * DM_LIVE_BITMAP_PAGE_BYTES;
+	u64 done, at;
+
+	for (done = 0; done < DM_LIVE_BITMAP_PAGE_BYTES; done += piece_bytes) {
+		struct dm_buffer *buffer;
+		void *data;
+
+		at = dm_live_store_locate(store, staged->bitmap, offset + done);
+		if (!at)
+			continue;	/* past the end of a short bitmap */
+		data = dm_bufio_new(store->bufio, at >> store->buffer_bits,
+				    &buffer);
+		if (IS_ERR(data))
+			return PTR_ERR(data);
+		memcpy(data, bits + done, piece_bytes);
+		dm_bufio_mark_buffer_dirty(buffer);
+		dm_bufio_release(buffer);
+	}
+	return 0;
+}
+
+static void unstage(struct dm_live_store *store)
+{
+	while (store->nr_staged) {
+		struct dm_live_staged *staged =
+			&store->staged[--store->nr_staged];
+
+		dm_live_bitmap_mark_dirty(staged->bitmap->bitmap, staged->page);
+	}
+}
+
+/* Steps 2 and 3 of a commit. */
+static int write_stage(struct dm_live_store *store)
+{
+	unsigned int i;
+	int r;
+
+	r = blkdev_issue_flush(store->params.data);
+	if (r) {
+		DMERR_LIMIT("%s: flush of the data device: error %d",
+			    store->params.name, r);
+		unstage(store);
+		return r;
+	}
+	for (i = 0; i < store->nr_staged; i++) {
+		r = write_staged_page(store, &store->staged[i],
+				      store->stage +
+				      i * DM_LIVE_BITMAP_PAGE_BYTES);
+		if (r) {
+			fail(store, r);
+			unstage(store);
+			return r;
+		}
+	}
+	store->nr_staged = 0;
+	return 0;
+}
+
+/*
+ * A commit. Each page is taken once at the most, so it ends however many bits
+ * are set meanwhile. When it fails, in_flight stays set, which keeps the store
+ * from looking clean.
+ */
+static int commit(struct dm_live_store *store)
+{
+	bool flushed = false;
+	u32 i;
+	int r;
+
+	if (store->failed)
+		return -EIO;
+	WRITE_ONCE(store->in_flight, true);
+	/* Before the flags are cleared: partner in dm_live_store_is_clean(). */
+	smp_mb();
+	for (i = 0; i < store->header.nr_bitmaps; i++) {
+		struct dm_live_store_bitmap *bitmap = &store->bitmaps[i];
+		u64 page = 0;
+
+		if (!bitmap->bitmap)
+			continue;
+		for (;;) {
+			stage_bitmap(store, bitmap, &page);
+			if (page >= dm_live_bitmap_nr_pages(bitmap->bitmap))
+				break;
+			r = write_stage(store);
+			if (r)
+				return r;
+			flushed = true;
+		}
+	}
+	/* With nothing staged the flush of the data is still owed. */
+	if (store->nr_staged || !flushed) {
+		r = write_stage(store);
+		if (r)
+			return r;
+	}
+	r = sync_buffers(store);
+	if (r)
+		return r;
+	/* Partner in dm_live_store_is_clean(): all of it is durable. */
+	smp_store_release(&store->in_flight, false);
+	return 0;
+}
+
+static bool any_dirty(const struct dm_live_store *store)
+{
+	u32 i;
+
+	for (i = 0; i < store->header.nr_bitmaps; i++) {
+		const struct dm_live_bitmap *bitmap = store->bitmaps[i].bitmap;
+
+		if (bitmap && dm_live_bitmap_next_dirty(bitmap, 0) <
+			      dm_live_bitmap_nr_pages(bitmap))
+			return true;
+	}
+	return false;
+}
+
+bool dm_live_store_is_clean(struct dm_live_store *store)
+{
+	if (store->failed || any_dirty(store))
+		return false;
+	/*
+	 * A flag that was seen clear may have been cleared by a commit: then
+	 * in_flight is seen set, unless that commit is done.
+	 */
+	smp_rmb();
+	return !READ_ONCE(store->in_flight);
+}
+EXPORT_SYMBOL_GPL(dm_live_store_is_clean);
+
+static void commit_work(struct work_struct *work)
+{
+	struct dm_live_store *store = container_of(work, struct dm_live_store,
+						   commit_work);
+	struct dm_live_commit *waiter, *next;
+	blk_status_t status;
+	LIST_HEAD(waiters);
+
+	spin_lock_irq(&store->lock);
+	list_splice_init(&store->waiters, &waiters);
+	spin_unlock_irq(&store->lock);
+
+	status = errno_to_blk_status(commit(store));
+	list_for_each_entry_safe(waiter, next, &waiters, link)
+		waiter->done(waiter, status);
+}
+
+static void timer_work(struct work_struct *work)
+{
+	struct dm_live_store *store =
+		container_of(to_delayed_work(work), struct dm_live_store,
+			     timer_work);
+
+	if (!dm_live_store_is_clean(store) && !store->failed)
+		queue_work(store->wq, &store->commit_work);
+}
+
+void dm_live_store_changed(struct dm_live_store *store)
+{
+	if (!delayed_work_pending(&store->timer_work))
+		queue_delayed_work(store->wq, &store->timer_work,
+				   COMMIT_PERIOD);
+}
+EXPORT_SYMBOL_GPL(dm_live_store_changed);
+
+void dm_live_store_commit(struct dm_live_store *store,
+			  struct dm_live_commit *commit)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&store->lock, flags);
+	list_add_tail(&commit->link, &store->waiters);
+	spin_unlock_irqrestore(&store->lock, flags);
+	queue_work(store->wq, &store->commit_work);
+}
+EXPORT_SYMBOL_GPL(dm_live_store_commit);
+
+struct sync_commit {
+	struct dm_live_commit commit;
+	struct completion done;
+	blk_status_t status;
+};
+
+static void sync_done(struct dm_live_commit *commit, blk_status_t status)
+{
+	struct sync_commit *sync = container_of(commit, struct sync_commit,
+						commit);
+
+	sync->status = status;
+	complete(&sync->done);
+}
+
+blk_status_t dm_live_store_commit_wait(struct dm_live_store *store)
+{
+	struct sync_commit sync = {
+		.commit.done = sync_done,
+		.done = COMPLETION_INITIALIZER_ONSTACK(sync.done),
+	};
+
+	dm_live_store_commit(store, &sync.commit);
+	wait_for_completion_io(&sync.done);
+	return sync.status;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_commit_wait);
+
+int dm_live_store_activate(struct dm_live_store *store)
+{
+	spin_lock_init(&store->lock);
+	INIT_LIST_HEAD(&store->waiters);
+	INIT_WORK(&store->commit_work, commit_work);
+	INIT_DELAYED_WORK(&store->timer_work, timer_work);
+	store->stage = vmalloc(DM_LIVE_STORE_STAGE_PAGES *
+			       DM_LIVE_BITMAP_PAGE_BYTES);
+	store->staged = kvcalloc(DM_LIVE_STORE_STAGE_PAGES,
+				 sizeof(*store->staged), GFP_KERNEL);
+	if (!store->stage || !store->staged)
+		return -ENOMEM;
+	store->wq = alloc_ordered_workqueue("dm_live_store", WQ_MEM_RECLAIM);
+	if (!store->wq)
+		return -ENOMEM;
+	return set_in_use(store, true);
+}
+EXPORT_SYMBOL_GPL(dm_live_store_activate);
+
+int dm_live_store_deactivate(struct dm_live_store *store)
+{
+	blk_status_t status;
+
+	cancel_delayed_work_sync(&store->timer_work);
+	status = dm_live_store_commit_wait(store);
+	flush_workqueue(store->wq);
+	if (status) {
+		DMERR("%s: metadata device: the last commit failed: the bitmaps stay marked as in use",
+		      store->params.name);
+		return blk_status_to_errno(status);
+	}
+	return set_in_use(store, false);
+}
+EXPORT_SYMBOL_GPL(dm_live_store_deactivate);
+
+void dm_live_store_close(struct dm_live_store *store)
+{
+	u32 i;
+
+	if (!store)
+		return;
+	if (store->wq) {
+		cancel_delayed_work_sync(&store->timer_work);
+		destroy_workqueue(store->wq);
+	}
+	if (store->bufio)
+		dm_bufio_client_destroy(store->bufio);
+	for (i = 0; store->bitmaps && i < store->header.nr_bitmaps; i++)
+		vfree(store->bitmaps[i].clusters);
+	kvfree(store->bitmaps);
+	vfree(store->directory);
+	vfree(store->stage);
+	kvfree(store->staged);
+	kfree(store);
+}
+EXPORT_SYMBOL_GPL(dm_live_store_close);

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DM_LIVE_STORE_H
+#define DM_LIVE_STORE_H
+
+/*
+ * The bitmap store: bitmaps in memory, made durable on a metadata device that
+ * is a qcow2 image (see qcow2-bitmaps.h).
+ *
+ * Life cycle: open (reads and checks), attach (loads a bitmap), activate (marks
+ * the attached bitmaps IN_USE on disk), any number of commits, deactivate (last
+ * commit, IN_USE off), close. A read-only store knows open, attach and close.
+ *
+ * Commit: makes durable all bits that were set before it was asked for, and
+ * first the data that they speak of. Requests that come while a commit runs
+ * share the next one.
+ *
+ * Failure: when writing the metadata fails, the store is read-only from then on
+ * and every commit fails; what is durable stays so. A failed flush of the data
+ * device fails the commits that waited for it, and the next one tries again.
+ */
+
+#include <linux/blk_types.h>
+#include <linux/list.h>
+
+#include "bitmap.h"
+
+struct dm_live_store;
+
+/**
+ * struct dm_live_store_params - what a store is opened with
+ * @meta: the metadata device
+ * @data: flushed before bits are made durable; unused if @read_only
+ * @size_bytes: size of the device whose blocks are tracked
+ * @read_only: nothing is ever written
+ * @name: for messages; must outlive the store
+ * @failed: called once, from a worker, when the store becomes read-only by a
+ *	failure; may be NULL
+ * @context: for @failed
+ */
+struct dm_live_store_params {
+	struct block_device *meta;
+	struct block_device *data;
+	u64 size_bytes;
+	bool read_only;
+	const char *name;
+	void (*failed)(void *context);
+	void *context;
+};
+
+/**
+ * struct dm_live_commit - a request to commit
+ * @done: called when it is done; context: a worker that must not be held up
+ *	and that no commit of the same store may be waited for in
+ */
+struct dm_live_commit {
+	struct list_head link;
+	void (*done)(struct dm_live_commit *commit, blk_status_t status);
+};
+
+/**
+ * dm_live_store_open - read and check the metadata device
+ *
+ * All structures are read and checked, the bits are not read. Nothing is
+ * written. What is wrong is logged.
+ *
+ * Context: may sleep; GFP_KERNEL (from a suspended device: use
+ * memalloc_noio_save()).
+ * Return: the store, or an ERR_PTR.
+ */
+struct dm_live_store *
+dm_live_store_open(const struct dm_live_store_params *params);
+
+/**
+ * dm_live_store_check - is there such a bitmap?
+ * @name: of the bitmap
+ * @granularity_bytes: of it
+ * Return: 0, or -EINVAL; what is wrong is logged.
+ */
+int dm_live_store_check(struct dm_live_store *store, const char *name,
+			u64 granularity_bytes);
+
+/**
+ * dm_live_store_attach - load a bitmap, and keep it durable from now on
+ * @bitmap: must outlive the store
+ * @keep: the bits in memory are the truth (the store was closed and is opened
+ *	again): pages that differ on disk are marked dirty; else the bits in
+ *	memory are replaced
+ * @was_in_use: out: it was not closed cleanly
+ *
+ * Before dm_live_store_activate().
+ */
+int dm_live_store_attach(struct dm_live_store *store, const char *name,
+			 u64 granularity_bytes, struct dm_live_bitmap *bitmap,
+			 bool keep, bool *was_in_use);
+
+/**
+ * dm_live_store_activate - mark the attached bitmaps as in use
+ *
+ * When it returns 0, that is durable. Context: may sleep.
+ */
+int dm_live_store_activate(struct dm_live_store *store);
+
+/**
+ * dm_live_store_commit - make everything durable that was set until now
+ * Context: any. commit->done() is called, always.
+ */
+void dm_live_store_commit(struct dm_live_store *store,
+			  struct dm_live_commit *commit);
+
+/** dm_live_store_commit_wait - the same, and wait. May sleep. */
+blk_status_t dm_live_store_commit_wait(struct dm_live_store *store);
+
+/**
+ * dm_live_store_changed - bits were set
+ * They are committed within a second. Context: any.
+ */
+void dm_live_store_changed(struct dm_live_store *store);
+
+/**
+ * dm_live_store_is_clean - is all that was set before durable?
+ * Context: any; no lock.
+ */
+bool dm_live_store_is_clean(struct dm_live_store *store);
+
+/** dm_live_store_has_failed - did it become read-only by a failure? Any context. */
+bool dm_live_store_has_failed(const struct dm_live_store *store);
+
+/**
+ * dm_live_store_deactivate - commit, and mark the bitmaps as closed cleanly
+ *
+ * Nobody may set bits or commit any more. If it fails, which is logged, the
+ * bitmaps stay marked as in use.
+ * Context: may sleep.
+ */
+int dm_live_store_deactivate(struct dm_live_store *store);
+
+/** dm_live_store_close - free it. NULL is ignored. May sleep. */
+void dm_live_store_close(struct dm_live_store *store);
+
+#endif /* DM_LIVE_STORE_H */
