@@ -70,10 +70,10 @@ static int print_check(const struct check_result *result)
 	if (!result->corruptions && !result->leaks)
 		printf("No errors were found on the image.\n");
 	if (result->corruptions)
-		printf("%" PRIu64 " errors were found on the image; its data may be damaged or in danger.\n",
+		printf("%" PRIu64 " errors were found on the image; data may be damaged.\n",
 		       result->corruptions);
 	if (result->leaks)
-		printf("%" PRIu64 " leaked clusters were found: space is wasted, but no data are in danger.\n",
+		printf("%" PRIu64 " leaked clusters were found: wasted space, no danger.\n",
 		       result->leaks);
 	printf("%" PRIu64 "/%" PRIu64 " clusters allocated, %" PRIu64 " of them compressed\n"
 	       "Image end offset: %" PRIu64 "\n",

@@ -271,6 +271,15 @@ static int describe_all(struct image *image, struct json_object *list,
 	return 0;
 }
 
+static void print_description(struct json_object *list, bool whole_list)
+{
+	struct json_object *shown = list;
+
+	if (!whole_list)
+		shown = json_object_array_get_idx(list, 0);
+	puts(json_object_to_json_string_ext(shown, JSON_STYLE));
+}
+
 int image_info_command(const struct image_arguments *arguments)
 {
 	struct image_options options = arguments->options;
@@ -286,11 +295,8 @@ int image_info_command(const struct image_arguments *arguments)
 	ret = image_open(arguments->image, &options, &image, &err);
 	if (!ret) {
 		ret = describe_all(image, list, &err);
-		if (!ret && list && !arguments->chain)
-			puts(json_object_to_json_string_ext(
-				json_object_array_get_idx(list, 0), JSON_STYLE));
-		else if (!ret && list)
-			puts(json_object_to_json_string_ext(list, JSON_STYLE));
+		if (!ret && list)
+			print_description(list, arguments->chain);
 		image_close(image);
 	}
 	json_object_put(list);

@@ -12,6 +12,7 @@ PATH=$CHECKOUT/build/tools:$PATH
 export LC_ALL=C
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/image-test.XXXXXX")
 
+# shellcheck source=../lib/tap.sh
 . "$here/../lib/tap.sh"
 
 require_command dmlive qemu-img qemu-io cmp awk
@@ -37,9 +38,10 @@ image_io()
 	local image=$1 c args=()
 	shift
 	for c; do args+=(-c "$c"); done
-	qemu-io "${args[@]}" "$image" > qemu-io.log 2>&1 &&
-		! grep -qiE 'failed|error' qemu-io.log ||
+	if ! qemu-io "${args[@]}" "$image" > qemu-io.log 2>&1 ||
+			grep -qiE 'failed|error' qemu-io.log; then
 		bail "qemu-io $image: $(cat qemu-io.log)"
+	fi
 }
 
 image_create()

@@ -39,7 +39,7 @@ static bool inside(struct checker *c, uint64_t offset, uint64_t length,
 	if (offset <= limit && length <= limit - offset)
 		return true;
 	check_corruption(c, "%s at %#llx (%llu bytes) lies beyond the end of the file",
-		   what, (ull)offset, (ull)length);
+			 what, (ull)offset, (ull)length);
 	return false;
 }
 
@@ -80,7 +80,7 @@ static int count_table(struct checker *c, uint64_t offset, uint64_t length,
 		if (!counters_get(c->counted, cluster))
 			continue;
 		check_corruption(c, "%s at %#llx overlaps other metadata", what,
-			   (ull)offset);
+				 (ull)offset);
 		return 0;
 	}
 	*walk = true;
@@ -118,12 +118,12 @@ static int visit_l1_entry(struct checker *c, uint64_t index, uint64_t entry,
 	(void)context;
 	if (entry & QCOW2_L1E_RESERVED_MASK)
 		check_corruption(c, "L1 entry %llu has reserved bits set: %#llx",
-			   (ull)index, (ull)entry);
+				 (ull)index, (ull)entry);
 	if (!offset)
 		return 0;
 	if (!check_aligned(c, offset)) {
 		check_corruption(c, "L1 entry %llu: L2 table at %#llx is misaligned",
-			   (ull)index, (ull)offset);
+				 (ull)index, (ull)offset);
 		return 0;
 	}
 	if (offset < host_file_size(c->file) &&
@@ -174,7 +174,7 @@ static int visit_bitmap_entry(struct checker *c, uint64_t index,
 	    (offset && entry & QCOW2_BITMAP_TABLE_ALL_ONES) ||
 	    !check_aligned(c, offset)) {
 		check_corruption(c, "entry %llu of a bitmap table is invalid: %#llx",
-			   (ull)index, (ull)entry);
+				 (ull)index, (ull)entry);
 		return 0;
 	}
 	return offset ? count(c, offset, c->cluster_bytes, 1, "bitmap cluster") :
@@ -196,7 +196,7 @@ static int check_bitmap_tables(struct checker *c,
 				  "bitmap table", &walk);
 		if (!ret && walk)
 			ret = check_walk_table(c, b->table_offset, b->table_entries,
-					 visit_bitmap_entry, NULL);
+					       visit_bitmap_entry, NULL);
 	}
 	return ret;
 }
@@ -238,7 +238,7 @@ static int check_refcount_blocks(struct checker *c)
 		if (entry & QCOW2_REFTABLE_RESERVED_MASK ||
 		    !check_aligned(c, offset))
 			check_corruption(c, "refcount table entry %llu is invalid: %#llx",
-				   (ull)i, (ull)entry);
+					 (ull)i, (ull)entry);
 		else if (offset)
 			ret = count(c, offset, c->cluster_bytes, 1,
 				    "refcount block");
@@ -259,7 +259,7 @@ static int count_compressed(struct checker *c, uint64_t entry, uint32_t times)
 	}
 	if (entry & QCOW2_OFLAG_COPIED)
 		check_corruption(c, "compressed cluster at %#llx has the flag of an unshared one",
-			   (ull)offset);
+				 (ull)offset);
 	offset &= ~(uint64_t)(QCOW2_COMPRESSED_SECTOR_BYTES - 1);
 	return count(c, offset, sectors * QCOW2_COMPRESSED_SECTOR_BYTES, times,
 		     "compressed cluster");
@@ -274,7 +274,7 @@ static int count_standard(struct checker *c, uint64_t entry, uint32_t times)
 	if (entry & QCOW2_L2E_RESERVED_MASK ||
 	    (entry & QCOW2_OFLAG_ZERO && !may_be_zero))
 		check_corruption(c, "L2 entry has reserved bits set: %#llx",
-			   (ull)entry);
+				 (ull)entry);
 	if (!check_aligned(c, offset)) {
 		check_corruption(c, "cluster at %#llx is misaligned", (ull)offset);
 		return 0;
@@ -302,7 +302,7 @@ static void check_subclusters(struct checker *c, uint64_t descriptor,
 	    (allocated && !(descriptor & QCOW2_L2E_OFFSET_MASK) &&
 	     !qcow2_has(c->info, QCOW2_INCOMPAT_DATA_FILE)))
 		check_corruption(c, "subcluster bitmap %#llx of L2 entry %#llx is contradictory",
-			   (ull)bitmap, (ull)descriptor);
+				 (ull)bitmap, (ull)descriptor);
 }
 
 static int visit_l2_entry(struct checker *c, uint64_t index, uint64_t entry,
@@ -337,8 +337,8 @@ static int check_l2_tables(struct checker *c)
 		};
 
 		ret = check_walk_table(c, c->l2_tables.references[i].offset,
-				 c->cluster_bytes / sizeof(__be64),
-				 visit_l2_entry, &walk);
+				       c->cluster_bytes / sizeof(__be64),
+				       visit_l2_entry, &walk);
 	}
 	return ret;
 }

@@ -73,7 +73,7 @@ static int compare_all(struct checker *c)
 static int check_flag(struct checker *c, uint64_t entry, uint64_t offset,
 		      const char *what)
 {
-	bool flagged = entry & QCOW2_OFLAG_COPIED;
+	bool flagged = entry & QCOW2_OFLAG_COPIED, unshared;
 	uint64_t refcount;
 	int ret;
 
@@ -81,10 +81,11 @@ static int check_flag(struct checker *c, uint64_t entry, uint64_t offset,
 				   &refcount, c->err);
 	if (ret)
 		return ret;
-	if (flagged != (refcount == 1))
-		check_corruption(c, "%s at %#llx: refcount %llu, but its flag says that it is%s exactly one",
-				 what, (ull)offset, (ull)refcount,
-				 flagged ? "" : " not");
+	unshared = refcount == 1;
+	if (flagged == unshared)
+		return 0;
+	check_corruption(c, "%s at %#llx: refcount %llu, but its flag says %s", what, (ull)offset,
+			 (ull)refcount, flagged ? "exactly one" : "not exactly one");
 	return 0;
 }
 
@@ -116,7 +117,7 @@ static int visit_active_entry(struct checker *c, uint64_t index,
 			return 0;
 		result->allocated_clusters++;
 		if (offset != guest)
-			check_corruption(c, "guest offset %#llx: its offset in the data file is %#llx instead",
+			check_corruption(c, "guest offset %#llx: at %#llx in the data file",
 					 (ull)guest, (ull)offset);
 		return 0;
 	}

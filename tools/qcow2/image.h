@@ -32,8 +32,8 @@ struct image_options {
 	const char *snapshot;	/* internal snapshot, by name or id, or NULL */
 	bool force;		/* open an image that is marked corrupt */
 	uint64_t cache_bytes;	/* metadata cache per layer, 0: the default */
-	bool metadata_only;	/* to describe or check the image, not to read:
-				 * neither its backing nor its data file */
+	/* To describe or check, not to read: no backing and no data file. */
+	bool metadata_only;
 };
 
 /* What is stored at a range of the guest's address space. */

@@ -326,7 +326,8 @@ static int check_features(const struct parser *p, bool force)
 {
 	const struct qcow2_header_info *info = p->info;
 	uint64_t unknown = info->incompatible & ~QCOW2_INCOMPAT_KNOWN;
-	bool typed = qcow2_has(info, QCOW2_INCOMPAT_COMPRESSION);
+	bool says_other = qcow2_has(info, QCOW2_INCOMPAT_COMPRESSION);
+	bool is_other = info->compression != QCOW2_COMPRESSION_ZLIB;
 
 	if (unknown)
 		return refuse_features(p, unknown);
@@ -338,7 +339,7 @@ static int check_features(const struct parser *p, bool force)
 		return image_fail(p->err, -ENOTSUP,
 				  "%s: unknown compression type %u", p->path,
 				  info->compression);
-	if (typed != (info->compression != QCOW2_COMPRESSION_ZLIB))
+	if (says_other != is_other)
 		return image_fail(p->err, -EINVAL,
 				  "%s: the compression type contradicts the feature bits",
 				  p->path);
