@@ -2,16 +2,15 @@
 /* `dmlive image check` and `dmlive image convert`: what they print. */
 #include <errno.h>
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cmd-image.h"
 #include "lib/exit.h"
+#include "lib/json.h"
 #include "lib/log.h"
-#include "lib/size.h"
+#include "lib/progress.h"
 #include "qcow2/check.h"
 #include "qcow2/convert.h"
 
@@ -43,29 +42,26 @@ static void show_finding(void *context, bool corruption, const char *text)
 	fprintf(stderr, "%s: %s\n", corruption ? "ERROR" : "Leaked", text);
 }
 
-static void add_number(struct json_object *object, const char *name,
-		       uint64_t number)
+static void print_check_json(const char *path,
+			     const struct check_result *result)
 {
-	json_object_object_add(object, name, json_object_new_uint64(number));
+	struct json_object *object = json_new_object();
+
+	json_add_string(object, "filename", path);
+	json_add_string(object, "format", "qcow2");
+	json_add_number(object, "check-errors", 0);
+	json_add_number(object, "corruptions", result->corruptions);
+	json_add_number(object, "leaks", result->leaks);
+	json_add_number(object, "total-clusters", result->total_clusters);
+	json_add_number(object, "allocated-clusters",
+			result->allocated_clusters);
+	json_add_number(object, "compressed-clusters",
+			result->compressed_clusters);
+	json_add_number(object, "image-end-offset", result->image_end_offset);
+	json_print_pretty(object);
 }
 
-static int print_check_json(const char *path, const struct check_result *result)
-{
-	struct json_object *object = json_object_new_object();
-
-	json_object_object_add(object, "filename", json_object_new_string(path));
-	json_object_object_add(object, "format", json_object_new_string("qcow2"));
-	add_number(object, "check-errors", 0);
-	add_number(object, "corruptions", result->corruptions);
-	add_number(object, "leaks", result->leaks);
-	add_number(object, "total-clusters", result->total_clusters);
-	add_number(object, "allocated-clusters", result->allocated_clusters);
-	add_number(object, "compressed-clusters", result->compressed_clusters);
-	add_number(object, "image-end-offset", result->image_end_offset);
-	return image_print_json(object);
-}
-
-static int print_check(const struct check_result *result)
+static void print_check(const struct check_result *result)
 {
 	if (!result->corruptions && !result->leaks)
 		printf("No errors were found on the image.\n");
@@ -79,7 +75,6 @@ static int print_check(const struct check_result *result)
 	       "Image end offset: %" PRIu64 "\n",
 	       result->allocated_clusters, result->total_clusters,
 	       result->compressed_clusters, result->image_end_offset);
-	return EXIT_OK;
 }
 
 int image_check_command(const struct image_arguments *arguments)
@@ -103,16 +98,17 @@ int image_check_command(const struct image_arguments *arguments)
 		error("%s", err.message);
 		return CHECK_NOT_MADE;
 	}
-	ret = arguments->json ? print_check_json(arguments->image, &check.result) :
-				print_check(&check.result);
-	if (ret)
-		return CHECK_NOT_MADE;
+	if (arguments->json)
+		print_check_json(arguments->image, &check.result);
+	else
+		print_check(&check.result);
 	return check.result.corruptions ? CHECK_CORRUPTIONS :
 	       check.result.leaks ? CHECK_LEAKS : CHECK_CLEAN;
 }
 
-/* A thread that shows how far the conversion is, while there is one. */
-struct progress {
+/* A thread that shows how far the conversion is. */
+struct watcher {
+	struct progress progress;
 	struct convert *convert;
 	uint64_t total_bytes;
 	pthread_mutex_t lock;	/* protects stop */
@@ -120,43 +116,36 @@ struct progress {
 	bool stop;
 };
 
-static void show_progress(struct progress *progress)
+static void show_progress(struct watcher *watcher)
 {
-	uint64_t done = atomic_load(&progress->convert->done_bytes);
-	char done_text[SIZE_TEXT_BYTES], total_text[SIZE_TEXT_BYTES];
-
-	fprintf(stderr, "\r%5.1f %%  %s of %s ",
-		progress->total_bytes ? 100.0 * done / progress->total_bytes :
-					100.0,
-		size_format(done, done_text),
-		size_format(progress->total_bytes, total_text));
+	progress_update(&watcher->progress,
+			atomic_load(&watcher->convert->done_bytes),
+			watcher->total_bytes, "running");
 }
 
-static void *progress_thread(void *context)
+static void *watch(void *context)
 {
-	struct progress *progress = context;
+	struct watcher *watcher = context;
 	struct timespec until;
 
-	pthread_mutex_lock(&progress->lock);
-	while (!progress->stop) {
-		show_progress(progress);
+	pthread_mutex_lock(&watcher->lock);
+	while (!watcher->stop) {
+		show_progress(watcher);
 		clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_nsec += PROGRESS_INTERVAL_NS;
 		until.tv_sec += until.tv_nsec / 1000000000;
 		until.tv_nsec %= 1000000000;
-		pthread_cond_timedwait(&progress->changed, &progress->lock,
+		pthread_cond_timedwait(&watcher->changed, &watcher->lock,
 				       &until);
 	}
-	pthread_mutex_unlock(&progress->lock);
-	show_progress(progress);
-	fputc('\n', stderr);
+	pthread_mutex_unlock(&watcher->lock);
+	progress_clear(&watcher->progress);
 	return NULL;
 }
 
-static int convert_showing_progress(struct convert *convert,
-				    struct image_error *err)
+static int convert_watched(struct convert *convert, struct image_error *err)
 {
-	struct progress progress = {
+	struct watcher watcher = {
 		.convert = convert,
 		.total_bytes = image_size(convert->image),
 		.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -165,13 +154,14 @@ static int convert_showing_progress(struct convert *convert,
 	pthread_t thread;
 	int ret;
 
-	if (pthread_create(&thread, NULL, progress_thread, &progress))
+	progress_init(&watcher.progress, "convert");
+	if (pthread_create(&thread, NULL, watch, &watcher))
 		return convert_run(convert, err);
 	ret = convert_run(convert, err);
-	pthread_mutex_lock(&progress.lock);
-	progress.stop = true;
-	pthread_cond_signal(&progress.changed);
-	pthread_mutex_unlock(&progress.lock);
+	pthread_mutex_lock(&watcher.lock);
+	watcher.stop = true;
+	pthread_cond_signal(&watcher.changed);
+	pthread_mutex_unlock(&watcher.lock);
 	pthread_join(thread, NULL);
 	return ret;
 }
@@ -188,10 +178,8 @@ int image_convert_command(const struct image_arguments *arguments)
 	ret = image_open(arguments->image, &arguments->options, &convert.image,
 			 &err);
 	if (!ret) {
-		if (arguments->quiet || !isatty(STDERR_FILENO))
-			ret = convert_run(&convert, &err);
-		else
-			ret = convert_showing_progress(&convert, &err);
+		ret = arguments->quiet ? convert_run(&convert, &err) :
+					 convert_watched(&convert, &err);
 		image_close(convert.image);
 	}
 	if (!ret)

@@ -4,17 +4,14 @@
  * names that qemu-img gives to the same things.
  */
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "cmd-image.h"
 #include "lib/exit.h"
+#include "lib/json.h"
 #include "lib/log.h"
 #include "lib/size.h"
-
-#define JSON_STYLE (JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | \
-		    JSON_C_TO_STRING_NOSLASHESCAPE)
 
 static int output_status(void)
 {
@@ -24,119 +21,97 @@ static int output_status(void)
 	return EXIT_ERROR;
 }
 
-int image_print_json(struct json_object *object)
-{
-	puts(json_object_to_json_string_ext(object, JSON_STYLE));
-	json_object_put(object);
-	return output_status();
-}
-
-static void add_string(struct json_object *object, const char *name,
-		       const char *string)
+static void add_string_if_any(struct json_object *object, const char *name,
+			      const char *string)
 {
 	if (string)
-		json_object_object_add(object, name,
-				       json_object_new_string(string));
-}
-
-static void add_number(struct json_object *object, const char *name,
-		       uint64_t number)
-{
-	json_object_object_add(object, name, json_object_new_uint64(number));
-}
-
-static void add_bool(struct json_object *object, const char *name, bool value)
-{
-	json_object_object_add(object, name, json_object_new_boolean(value));
+		json_add_string(object, name, string);
 }
 
 static struct json_object *
 snapshots_to_json(const struct image_layer_info *info)
 {
-	struct json_object *list = json_object_new_array(), *object;
+	struct json_object *list = json_new_array(), *object;
 	const struct image_snapshot *s;
 
 	for (s = info->snapshots; s < info->snapshots + info->nr_snapshots; s++) {
-		object = json_object_new_object();
-		add_string(object, "id", s->id);
-		add_string(object, "name", s->name);
-		add_number(object, "disk-size", s->size);
-		add_number(object, "vm-state-size", s->vm_state_size);
-		add_number(object, "date-sec", s->date_sec);
-		add_number(object, "date-nsec", s->date_nsec);
-		add_number(object, "vm-clock-sec", s->vm_clock_nsec / 1000000000);
-		add_number(object, "vm-clock-nsec", s->vm_clock_nsec % 1000000000);
-		json_object_array_add(list, object);
+		object = json_new_object();
+		json_add_string(object, "id", s->id);
+		json_add_string(object, "name", s->name);
+		json_add_number(object, "disk-size", s->size);
+		json_add_number(object, "vm-state-size", s->vm_state_size);
+		json_add_number(object, "date-sec", s->date_sec);
+		json_add_number(object, "date-nsec", s->date_nsec);
+		json_add_number(object, "vm-clock-sec", s->vm_clock_nsec / 1000000000);
+		json_add_number(object, "vm-clock-nsec", s->vm_clock_nsec % 1000000000);
+		json_append(list, object);
 	}
 	return list;
 }
 
 static struct json_object *bitmaps_to_json(const struct image_layer_info *info)
 {
-	struct json_object *list = json_object_new_array(), *object, *flags;
+	struct json_object *list = json_new_array(), *object, *flags;
 	const struct image_bitmap *b;
 
 	for (b = info->bitmaps; b < info->bitmaps + info->nr_bitmaps; b++) {
-		object = json_object_new_object();
-		flags = json_object_new_array();
+		object = json_new_object();
+		flags = json_new_array();
 		if (b->in_use)
-			json_object_array_add(flags,
-					      json_object_new_string("in-use"));
+			json_append(flags, json_object_new_string("in-use"));
 		if (b->is_auto)
-			json_object_array_add(flags,
-					      json_object_new_string("auto"));
-		add_string(object, "name", b->name);
-		add_number(object, "granularity", b->granularity);
-		json_object_object_add(object, "flags", flags);
-		json_object_array_add(list, object);
+			json_append(flags, json_object_new_string("auto"));
+		json_add_string(object, "name", b->name);
+		json_add_number(object, "granularity", b->granularity);
+		json_add(object, "flags", flags);
+		json_append(list, object);
 	}
 	return list;
 }
 
 static struct json_object *qcow2_to_json(const struct image_layer_info *info)
 {
-	struct json_object *specific = json_object_new_object();
-	struct json_object *data = json_object_new_object();
+	struct json_object *specific = json_new_object();
+	struct json_object *data = json_new_object();
 
-	add_string(data, "compat", info->version == 2 ? "0.10" : "1.1");
-	add_string(data, "compression-type", info->compression);
-	add_number(data, "refcount-bits", info->refcount_bits);
-	add_bool(data, "lazy-refcounts", info->lazy_refcounts);
-	add_bool(data, "corrupt", info->corrupt);
-	add_bool(data, "extended-l2", info->extended_l2);
+	json_add_string(data, "compat", info->version == 2 ? "0.10" : "1.1");
+	json_add_string(data, "compression-type", info->compression);
+	json_add_number(data, "refcount-bits", info->refcount_bits);
+	json_add_bool(data, "lazy-refcounts", info->lazy_refcounts);
+	json_add_bool(data, "corrupt", info->corrupt);
+	json_add_bool(data, "extended-l2", info->extended_l2);
 	if (info->data_file) {
-		add_string(data, "data-file", info->data_file);
-		add_bool(data, "data-file-raw", info->data_file_raw);
+		json_add_string(data, "data-file", info->data_file);
+		json_add_bool(data, "data-file-raw", info->data_file_raw);
 	}
 	if (info->nr_bitmaps)
-		json_object_object_add(data, "bitmaps", bitmaps_to_json(info));
-	add_number(data, "incompatible-features", info->incompatible_features);
-	add_number(data, "compatible-features", info->compatible_features);
-	add_number(data, "autoclear-features", info->autoclear_features);
-	add_string(specific, "type", "qcow2");
-	json_object_object_add(specific, "data", data);
+		json_add(data, "bitmaps", bitmaps_to_json(info));
+	json_add_number(data, "incompatible-features", info->incompatible_features);
+	json_add_number(data, "compatible-features", info->compatible_features);
+	json_add_number(data, "autoclear-features", info->autoclear_features);
+	json_add_string(specific, "type", "qcow2");
+	json_add(specific, "data", data);
 	return specific;
 }
 
 static struct json_object *layer_to_json(const struct image_layer_info *info)
 {
-	struct json_object *object = json_object_new_object();
+	struct json_object *object = json_new_object();
 
-	add_string(object, "filename", info->path);
-	add_string(object, "format", info->format);
-	add_number(object, "virtual-size", info->size);
-	add_number(object, "actual-size", info->disk_size);
-	add_number(object, "file-size", info->file_size);
+	json_add_string(object, "filename", info->path);
+	json_add_string(object, "format", info->format);
+	json_add_number(object, "virtual-size", info->size);
+	json_add_number(object, "actual-size", info->disk_size);
+	json_add_number(object, "file-size", info->file_size);
 	if (!info->version)
 		return object;
-	add_number(object, "cluster-size", info->cluster_size);
-	add_bool(object, "dirty-flag", info->dirty);
-	add_string(object, "backing-filename", info->backing_file);
-	add_string(object, "backing-filename-format", info->backing_format);
+	json_add_number(object, "cluster-size", info->cluster_size);
+	json_add_bool(object, "dirty-flag", info->dirty);
+	add_string_if_any(object, "backing-filename", info->backing_file);
+	add_string_if_any(object, "backing-filename-format", info->backing_format);
 	if (info->nr_snapshots)
-		json_object_object_add(object, "snapshots",
-				       snapshots_to_json(info));
-	json_object_object_add(object, "format-specific", qcow2_to_json(info));
+		json_add(object, "snapshots", snapshots_to_json(info));
+	json_add(object, "format-specific", qcow2_to_json(info));
 	return object;
 }
 
@@ -261,7 +236,7 @@ static int describe_all(struct image *image, struct json_object *list,
 		if (ret)
 			return ret;
 		if (list) {
-			json_object_array_add(list, layer_to_json(info));
+			json_append(list, layer_to_json(info));
 			continue;
 		}
 		if (depth)
@@ -277,7 +252,7 @@ static void print_description(struct json_object *list, bool whole_list)
 
 	if (!whole_list)
 		shown = json_object_array_get_idx(list, 0);
-	puts(json_object_to_json_string_ext(shown, JSON_STYLE));
+	json_print_pretty(json_object_get(shown));
 }
 
 int image_info_command(const struct image_arguments *arguments)
@@ -291,7 +266,7 @@ int image_info_command(const struct image_arguments *arguments)
 	options.force = true;
 	options.metadata_only = !arguments->chain;
 	if (arguments->json)
-		list = json_object_new_array();
+		list = json_new_array();
 	ret = image_open(arguments->image, &options, &image, &err);
 	if (!ret) {
 		ret = describe_all(image, list, &err);
@@ -310,20 +285,20 @@ int image_info_command(const struct image_arguments *arguments)
 static void print_extent_json(const struct image *image,
 			      const struct image_extent *extent)
 {
-	struct json_object *object = json_object_new_object();
+	struct json_object *object = json_new_object();
 
-	add_number(object, "start", extent->offset);
-	add_number(object, "length", extent->length);
-	add_number(object, "depth", extent->depth);
-	add_bool(object, "present", extent->allocated);
-	add_bool(object, "zero", extent->kind == IMAGE_EXTENT_ZERO);
-	add_bool(object, "data", extent->kind != IMAGE_EXTENT_ZERO);
-	add_bool(object, "compressed",
-		 extent->kind == IMAGE_EXTENT_COMPRESSED);
+	json_add_number(object, "start", extent->offset);
+	json_add_number(object, "length", extent->length);
+	json_add_number(object, "depth", extent->depth);
+	json_add_bool(object, "present", extent->allocated);
+	json_add_bool(object, "zero", extent->kind == IMAGE_EXTENT_ZERO);
+	json_add_bool(object, "data", extent->kind != IMAGE_EXTENT_ZERO);
+	json_add_bool(object, "compressed",
+		      extent->kind == IMAGE_EXTENT_COMPRESSED);
 	if (extent->has_file_offset) {
-		add_number(object, "offset", extent->file_offset);
-		add_string(object, "filename",
-			   image_data_path(image, extent->depth));
+		json_add_number(object, "offset", extent->file_offset);
+		json_add_string(object, "filename",
+				image_data_path(image, extent->depth));
 	}
 	printf("%s%s", extent->offset ? ",\n" : "",
 	       json_object_to_json_string_ext(object,

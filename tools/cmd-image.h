@@ -24,10 +24,6 @@ int image_map_command(const struct image_arguments *arguments);
 int image_check_command(const struct image_arguments *arguments);
 int image_convert_command(const struct image_arguments *arguments);
 
-/* Print @object on standard output and release it; returns an exit status. */
-struct json_object;
-int image_print_json(struct json_object *object);
-
 /* `dmlive image`: @argv[0] is "image". Returns the exit status. */
 int cmd_image(int argc, char **argv);
 
