@@ -27,6 +27,46 @@ bool path_is_blockdev(const char *path)
 	return !stat(path, &st) && S_ISBLK(st.st_mode);
 }
 
+/* A mapped device goes by its name rather than its number. */
+static bool find_dm_name(const char *number, char *path, size_t path_bytes)
+{
+	char name_path[PATH_MAX], name[NAME_MAX + 1];
+	FILE *file;
+	bool found;
+
+	snprintf(name_path, sizeof(name_path), "/sys/dev/block/%s/dm/name",
+		 number);
+	file = fopen(name_path, "re");
+	if (!file)
+		return false;
+	found = fscanf(file, "%255s", name) == 1;
+	fclose(file);
+	if (found)
+		snprintf(path, path_bytes, "/dev/mapper/%s", name);
+	return found && path_is_blockdev(path);
+}
+
+const char *blockdev_path_of(const char *number, char *path, size_t path_bytes)
+{
+	char uevent[PATH_MAX], line[PATH_MAX];
+	bool found = false;
+	FILE *file;
+
+	if (find_dm_name(number, path, path_bytes))
+		return path;
+	snprintf(uevent, sizeof(uevent), "/sys/dev/block/%s/uevent", number);
+	file = fopen(uevent, "re");
+	while (file && !found && fgets(line, sizeof(line), file)) {
+		found = !strncmp(line, "DEVNAME=", 8);
+		line[strcspn(line, "\n")] = '\0';
+	}
+	if (file)
+		fclose(file);
+	snprintf(path, path_bytes, "%s%s", found ? "/dev/" : "",
+		 found ? line + 8 : number);
+	return path;
+}
+
 /* The queue of a partition is that of its disk. */
 static uint64_t read_queue_limit(dev_t devt, const char *name)
 {

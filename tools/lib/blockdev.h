@@ -8,6 +8,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -42,6 +43,12 @@ bool blockdev_is_above(dev_t devt, dev_t lower);
  * Do files that this process has open lie on @device? Prints which. -EBUSY.
  */
 int blockdev_check_own_files(const struct blockdev *device);
+
+/*
+ * The node of the device of this number, "MAJOR:MINOR" as a table line has it;
+ * the text itself when there is none. Returns @path.
+ */
+const char *blockdev_path_of(const char *number, char *path, size_t path_bytes);
 
 /* Is @path a block device? */
 bool path_is_blockdev(const char *path);

@@ -87,6 +87,18 @@ int runtime_lock(const char *name)
 	return r;
 }
 
+void runtime_unlock(const char *name, int lock_fd)
+{
+	char path[PATH_MAX];
+
+	path_of(path, name, "json");
+	if (access(path, F_OK)) {
+		path_of(path, name, "lock");
+		unlink(path);
+	}
+	close(lock_fd);
+}
+
 pid_t runtime_server(const char *name)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };

@@ -44,6 +44,9 @@ void restore_options_free(struct restore_options *options);
  */
 int runtime_lock(const char *name);
 
+/* Give the lock back, and remove its file where nothing else is known. */
+void runtime_unlock(const char *name, int lock_fd);
+
 /* The process that serves @name, 0 when there is none. */
 pid_t runtime_server(const char *name);
 

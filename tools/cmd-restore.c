@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* `dmlive restore` and `dmlive resume`: their command lines. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "lib/dm.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+#include "lib/status-line.h"
+#include "restore/session.h"
+
+#define MIN_BLOCK_BYTES (4u << 10)
+#define MAX_BLOCK_BYTES (2u << 20)
+#define MAX_THREADS	64
+#define MAX_TIMEOUT_S	(30u * 24 * 3600)
+
+static const char restore_help[] =
+"Usage: dmlive restore IMAGE DEVICE --name NAME [OPTION]...\n"
+"\n"
+"Makes /dev/mapper/NAME, which has the content of IMAGE (qcow2 or raw) and is\n"
+"usable at once. Behind its I/O everything is streamed onto DEVICE; at the end\n"
+"NAME becomes a plain linear mapping of it. What DEVICE held is overwritten.\n"
+"\n"
+"  --name NAME        the mapped device\n"
+"  --background       return as soon as the device is usable\n"
+"  --foreground       show progress until all is restored (the default);\n"
+"                     Ctrl-C leaves the restore running in the background\n"
+"  --speed SIZE       stream at most SIZE per second (K, M, G)\n"
+"  --block-size SIZE  unit of tracking, 4K to 2M; default: 4K, more for devices\n"
+"                     over 4T\n"
+"  --on-error POLICY  when streaming meets an error: report (the job fails, the\n"
+"                     default), ignore (go on), stop (wait for dmlive stream\n"
+"                     NAME resume), enospc (stop if it is lack of space)\n"
+"  --size target      the device gets the size of DEVICE, not of the image\n"
+"  --force            overwrite a DEVICE that holds something; read an image\n"
+"                     that is marked corrupt\n"
+"  --format FORMAT    qcow2 or raw; default: what the content of IMAGE says\n"
+"  --snapshot ID|NAME restore an internal snapshot of the image\n"
+"  --threads N        decompress and stream with N threads; default: one a CPU\n"
+"  --user-timeout S   I/O that waits longer than S seconds for the image fails;\n"
+"                     default: it waits for ever\n"
+"  --no-finish        do not swap to a linear mapping at the end\n"
+"  --json             print one JSON object a line\n";
+
+static const char resume_help[] =
+"Usage: dmlive resume NAME [IMAGE] [OPTION]...\n"
+"\n"
+"Goes on with the restore of the mapped device NAME after its server process has\n"
+"ended. I/O that waits is served at once. IMAGE is needed only if it is not known\n"
+"(the device was made with dmsetup).\n"
+"\n"
+"  --background, --foreground, --format, --snapshot, --threads, --no-finish,\n"
+"  --json             as for dmlive restore\n"
+"  --force            take IMAGE although it is not as it was\n";
+
+enum {
+	OPTION_BACKGROUND = 256,
+	OPTION_BLOCK_SIZE,
+	OPTION_FORCE,
+	OPTION_FOREGROUND,
+	OPTION_FORMAT,
+	OPTION_JSON,
+	OPTION_NAME,
+	OPTION_NO_FINISH,
+	OPTION_ON_ERROR,
+	OPTION_SIZE,
+	OPTION_SNAPSHOT,
+	OPTION_SPEED,
+	OPTION_THREADS,
+	OPTION_USER_TIMEOUT,
+};
+
+/* Those that resume does not have stand first. */
+static const struct option restore_options[] = {
+	{ "name", required_argument, NULL, OPTION_NAME },
+	{ "block-size", required_argument, NULL, OPTION_BLOCK_SIZE },
+	{ "speed", required_argument, NULL, OPTION_SPEED },
+	{ "on-error", required_argument, NULL, OPTION_ON_ERROR },
+	{ "size", required_argument, NULL, OPTION_SIZE },
+	{ "user-timeout", required_argument, NULL, OPTION_USER_TIMEOUT },
+#define RESUME_OPTIONS (restore_options + 6)
+	{ "background", no_argument, NULL, OPTION_BACKGROUND },
+	{ "foreground", no_argument, NULL, OPTION_FOREGROUND },
+	{ "force", no_argument, NULL, OPTION_FORCE },
+	{ "format", required_argument, NULL, OPTION_FORMAT },
+	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "no-finish", no_argument, NULL, OPTION_NO_FINISH },
+	{ "snapshot", required_argument, NULL, OPTION_SNAPSHOT },
+	{ "threads", required_argument, NULL, OPTION_THREADS },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ 0 }
+};
+
+static bool take_block_size(struct restore_request *request)
+{
+	uint64_t bytes;
+
+	if (!option_size("--block-size", optarg, &bytes))
+		return false;
+	if (bytes < MIN_BLOCK_BYTES || bytes > MAX_BLOCK_BYTES ||
+	    bytes & (bytes - 1)) {
+		error("--block-size %s: must be a power of two from 4K to 2M",
+		      optarg);
+		return false;
+	}
+	request->block_bytes = bytes;
+	return true;
+}
+
+static bool take_on_error(struct restore_request *request)
+{
+	if (!on_error_parse(optarg, &request->on_error))
+		return true;
+	error("--on-error %s: must be report, ignore, stop or enospc", optarg);
+	return false;
+}
+
+static bool take_size(struct restore_request *request)
+{
+	request->whole_target = !strcmp(optarg, "target");
+	if (request->whole_target || !strcmp(optarg, "image"))
+		return true;
+	error("--size %s: must be image (the default) or target", optarg);
+	return false;
+}
+
+static bool take_threads(struct restore_request *request)
+{
+	uint64_t number;
+
+	if (!option_number("--threads", optarg, MAX_THREADS, &number))
+		return false;
+	request->nr_threads = number;
+	return true;
+}
+
+static bool take_option(struct restore_request *request, int option)
+{
+	switch (option) {
+	case OPTION_NAME:
+		request->name = optarg;
+		return true;
+	case OPTION_BLOCK_SIZE:
+		return take_block_size(request);
+	case OPTION_SPEED:
+		return option_size("--speed", optarg, &request->stream_speed);
+	case OPTION_ON_ERROR:
+		return take_on_error(request);
+	case OPTION_SIZE:
+		return take_size(request);
+	case OPTION_USER_TIMEOUT:
+		return option_number("--user-timeout", optarg, MAX_TIMEOUT_S,
+				     &request->user_timeout_s);
+	case OPTION_BACKGROUND:
+		request->background = true;
+		return true;
+	case OPTION_FOREGROUND:
+		request->background = false;
+		return true;
+	case OPTION_FORCE:
+		request->force = true;
+		return true;
+	case OPTION_FORMAT:
+		request->format = optarg;
+		return true;
+	case OPTION_JSON:
+		request->json = true;
+		return true;
+	case OPTION_NO_FINISH:
+		request->no_finish = true;
+		return true;
+	case OPTION_SNAPSHOT:
+		request->snapshot = optarg;
+		return true;
+	default:
+		return take_threads(request);
+	}
+}
+
+/* EXIT_OK: parsed; another status: to be returned; -1: help was printed. */
+static int parse(int argc, char **argv, const struct option *options,
+		 const char *help, struct restore_request *request)
+{
+	int found;
+
+	optind = 0;
+	opterr = 0;
+	while ((found = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		if (found == '?' || found == ':')
+			return option_error(argv[0], found, argv);
+		if (found == OPTION_HELP) {
+			fputs(help, stdout);
+			return -1;
+		}
+		if (!take_option(request, found))
+			return EXIT_USAGE;
+	}
+	return EXIT_OK;
+}
+
+int cmd_restore(int argc, char **argv)
+{
+	struct restore_request request = { 0 };
+	int status = parse(argc, argv, restore_options, restore_help,
+			   &request);
+
+	if (status)
+		return status < 0 ? EXIT_OK : status;
+	if (argc - optind != 2)
+		return argument_error("restore", "IMAGE DEVICE --name NAME");
+	if (!request.name) {
+		error("restore: needs --name NAME, the mapped device to make");
+		return EXIT_USAGE;
+	}
+	if (!dm_name_is_valid(request.name))
+		return EXIT_USAGE;
+	request.image = argv[optind];
+	request.target = argv[optind + 1];
+	return session_run(&request);
+}
+
+int cmd_resume(int argc, char **argv)
+{
+	struct restore_request request = { 0 };
+	int status = parse(argc, argv, RESUME_OPTIONS, resume_help, &request);
+
+	if (status)
+		return status < 0 ? EXIT_OK : status;
+	if (argc - optind < 1 || argc - optind > 2)
+		return argument_error("resume", "NAME [IMAGE]");
+	request.name = argv[optind];
+	request.image = argv[optind + 1];
+	if (!dm_name_is_valid(request.name))
+		return EXIT_USAGE;
+	return session_run(&request);
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* `dmlive status`: what alloctrack devices there are and how far they are. */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "lib/blockdev.h"
+#include "lib/dm.h"
+#include "lib/exit.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/runtime.h"
+#include "lib/size.h"
+#include "lib/status-line.h"
+
+static const char help[] =
+"Usage: dmlive status [NAME] [--json]\n"
+"\n"
+"Shows the alloctrack device NAME, or all of them. With --json: an array of\n"
+"objects, or one object if NAME is given.\n";
+
+static const struct option options[] = {
+	{ "json", no_argument, NULL, 'j' },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ 0 }
+};
+
+struct report {
+	const char *name;
+	struct dm_device device;
+	uint64_t device_bytes;
+	struct alloctrack_status status;
+	struct alloctrack_table table;
+	char target[PATH_MAX];
+	char backing[PATH_MAX];
+	struct restore_options recorded;
+	pid_t server;
+	char *last_error;
+};
+
+/* 0, -ENOENT: no alloctrack device, or another error. */
+static int get_lines(struct report *report)
+{
+	struct dm_line status = { 0 }, table = { 0 };
+	int r;
+
+	r = dm_get_line(report->name, DM_LINE_TABLE, &table, &report->device);
+	if (!r && strcmp(table.target, "alloctrack"))
+		r = -ENOENT;
+	if (!r)
+		r = dm_get_line(report->name, DM_LINE_STATUS, &status, NULL);
+	if (!r && (table_line_parse(table.params, &report->table) ||
+		   status_line_parse(status.params, &report->status))) {
+		error("%s: its table or status is not understood: '%s', '%s'",
+		      report->name, table.params, status.params);
+		r = -EPROTO;
+	}
+	report->device_bytes = table.nr_sectors * 512;
+	dm_line_free(&table);
+	dm_line_free(&status);
+	return r;
+}
+
+static int collect(const char *name, struct report *report)
+{
+	int r;
+
+	memset(report, 0, sizeof(*report));
+	report->name = name;
+	r = get_lines(report);
+	if (r)
+		return r;
+	blockdev_path_of(report->table.file, report->target,
+			 sizeof(report->target));
+	if (strchr(report->table.backing, ':'))
+		blockdev_path_of(report->table.backing, report->backing,
+				 sizeof(report->backing));
+	else
+		snprintf(report->backing, sizeof(report->backing), "%s",
+			 report->table.backing);
+	report->server = runtime_server(name);
+	if (!runtime_load(name, &report->recorded) &&
+	    strcmp(report->recorded.uuid, report->device.uuid))
+		restore_options_free(&report->recorded);
+	report->last_error = runtime_last_error(name);
+	return 0;
+}
+
+static void release(struct report *report)
+{
+	restore_options_free(&report->recorded);
+	free(report->last_error);
+}
+
+static struct json_object *report_to_json(const struct report *report)
+{
+	const struct alloctrack_status *status = &report->status;
+	struct json_object *object = json_new_object();
+
+	json_add_string(object, "name", report->name);
+	json_add_string(object, "device", dm_node_path(report->name));
+	json_add_string(object, "uuid", report->device.uuid);
+	json_add_bool(object, "suspended", report->device.suspended);
+	json_add_string(object, "state", state_name(status->state));
+	json_add_number(object, "size_bytes", report->device_bytes);
+	json_add_number(object, "block_bytes", status->block_bytes);
+	json_add_number(object, "allocated_blocks", status->allocated_blocks);
+	json_add_number(object, "total_blocks", status->total_blocks);
+	json_add_number(object, "allocated_bytes",
+			status_allocated_bytes(status, report->device_bytes));
+	json_add_number(object, "streamed_bytes", status->streamed_bytes);
+	json_add_number(object, "read_errors", status->read_errors);
+	json_add_number(object, "write_errors", status->write_errors);
+	json_add_number(object, "stream_speed", status->features.stream_speed);
+	json_add_string(object, "on_error",
+			on_error_name(status->features.on_error));
+	json_add_string(object, "target", report->target);
+	json_add_string(object, "backing", report->backing);
+	json_add_string(object, "meta", status->meta);
+	json_add_string(object, "image", report->recorded.image);
+	if (report->server)
+		json_add_number(object, "server", report->server);
+	else
+		json_add(object, "server", NULL);
+	json_add_string(object, "last_error", report->last_error);
+	return object;
+}
+
+static bool lacks_server(const struct report *report)
+{
+	return !report->server && !strcmp(report->table.backing, "user") &&
+	       report->status.state != DM_ALLOCTRACK_COMPLETE;
+}
+
+static void print_report(const struct report *report)
+{
+	const struct alloctrack_status *status = &report->status;
+	uint64_t allocated = status_allocated_bytes(status,
+						    report->device_bytes);
+	char done[SIZE_TEXT_BYTES], total[SIZE_TEXT_BYTES];
+	char text[SIZE_TEXT_BYTES];
+
+	printf("%s: %s%s, %.1f%% (%s of %s) on %s\n", report->name,
+	       state_name(status->state),
+	       report->device.suspended ? " (suspended)" : "",
+	       (double)allocated * 100 / (double)report->device_bytes,
+	       size_format(allocated, done),
+	       size_format(report->device_bytes, total), report->target);
+	printf("  from %s%s%s\n", report->recorded.image ?
+	       report->recorded.image : report->backing,
+	       report->server ? "" : ", no server process",
+	       lacks_server(report) ? ": reads wait" : "");
+	if (report->server)
+		printf("  server process %d\n", report->server);
+	printf("  block size %s", size_format(status->block_bytes, text));
+	if (status->features.stream_speed)
+		printf(", at most %s/s",
+		       size_format(status->features.stream_speed, text));
+	printf(", on error %s\n", on_error_name(status->features.on_error));
+	if (!strcmp(status->meta, "none"))
+		printf("  its bitmap is in memory only: it does not survive a restart of the machine\n");
+	if (status->read_errors || status->write_errors)
+		printf("  errors: %" PRIu64 " reading, %" PRIu64 " writing\n",
+		       status->read_errors, status->write_errors);
+	if (report->last_error)
+		printf("  last error: %s\n", report->last_error);
+	if (lacks_server(report))
+		printf("  go on with: dmlive resume %s\n", report->name);
+}
+
+struct listing {
+	struct json_object *array;	/* NULL: print for people */
+	unsigned int nr;
+	int exit_status;
+};
+
+static int list_one(const char *name, void *argument)
+{
+	struct listing *listing = argument;
+	struct report report;
+	int r = collect(name, &report);
+
+	/* A device may go, or get another table, at any time. */
+	if (r == -EPROTO)
+		listing->exit_status = EXIT_ERROR;
+	if (r)
+		return 0;
+	listing->nr++;
+	if (listing->array)
+		json_append(listing->array, report_to_json(&report));
+	else
+		print_report(&report);
+	release(&report);
+	return 0;
+}
+
+static int list_all(bool json)
+{
+	struct listing listing = {
+		.array = json ? json_new_array() : NULL,
+	};
+
+	if (dm_for_each(list_one, &listing))
+		return EXIT_ERROR;
+	if (json)
+		json_print_pretty(listing.array);
+	else if (!listing.nr)
+		printf("no device is being restored\n");
+	return listing.exit_status;
+}
+
+static int show_one(const char *name, bool json)
+{
+	struct report report;
+	int r = collect(name, &report);
+
+	if (r == -ENXIO)
+		error("there is no mapped device %s", name);
+	else if (r == -ENOENT || r == -ENODATA)
+		error("%s is no alloctrack device (any more); a finished restore is a plain linear mapping",
+		      name);
+	else if (r && r != -EPROTO)
+		error_errno(r, "%s: cannot get its status", name);
+	if (r)
+		return r == -ENOENT ? EXIT_REFUSED : EXIT_ERROR;
+	if (json)
+		json_print_pretty(report_to_json(&report));
+	else
+		print_report(&report);
+	release(&report);
+	return EXIT_OK;
+}
+
+int cmd_status(int argc, char **argv)
+{
+	bool json = false;
+	int found;
+
+	optind = 0;
+	opterr = 0;
+	while ((found = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		if (found == '?' || found == ':')
+			return option_error("status", found, argv);
+		if (found == OPTION_HELP) {
+			fputs(help, stdout);
+			return EXIT_OK;
+		}
+		json = true;
+	}
+	if (argc - optind > 1)
+		return argument_error("status", "at most one NAME");
+	if (argc - optind == 0)
+		return list_all(json);
+	if (!dm_name_is_valid(argv[optind]))
+		return EXIT_USAGE;
+	return show_one(argv[optind], json);
+}

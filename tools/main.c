@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The dmlive command: a table of subcommands. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "cmd-image.h"
+#include "lib/dm.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+
+#ifndef DMLIVE_VERSION
+#define DMLIVE_VERSION "unknown"
+#endif
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+} commands[] = {
+	{ "restore", cmd_restore,
+	  "restore an image onto a device that is usable at once" },
+	{ "resume", cmd_resume,
+	  "go on with a restore whose server process has ended" },
+	{ "status", cmd_status, "show devices that are being restored" },
+	{ "stream", cmd_stream,
+	  "start, pause, resume, cancel or limit the streaming of a device" },
+	{ "finish", cmd_finish,
+	  "turn a complete device into a plain linear mapping" },
+	{ "image", cmd_image, "look at, check and convert disk images" },
+};
+
+#define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static int print_usage(FILE *out)
+{
+	size_t i;
+
+	fprintf(out, "Usage: dmlive COMMAND [ARGUMENT]...\n\nCommands:\n");
+	for (i = 0; i < NR_COMMANDS; i++)
+		fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
+	fprintf(out, "\n"
+		"  dmlive help COMMAND   how to use a command\n"
+		"  dmlive --version      the version\n"
+		"\nThe manual: dmlive(8)\n");
+	return out == stdout ? EXIT_OK : EXIT_USAGE;
+}
+
+static const struct command *find_command(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NR_COMMANDS; i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	error("there is no command '%s'; see dmlive --help", name);
+	return NULL;
+}
+
+static int help(int argc, char **argv)
+{
+	static char option[] = "--help";
+	const struct command *command;
+	char *arguments[] = { NULL, option, NULL };
+
+	if (argc < 2)
+		return print_usage(stdout);
+	command = find_command(argv[1]);
+	if (!command)
+		return EXIT_USAGE;
+	arguments[0] = argv[1];
+	return command->run(2, arguments);
+}
+
+static int run(int argc, char **argv)
+{
+	const struct command *command;
+
+	if (argc < 2)
+		return print_usage(stderr);
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+		return print_usage(stdout);
+	if (!strcmp(argv[1], "help"))
+		return help(argc - 1, argv + 1);
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+		printf("dmlive %s\n", DMLIVE_VERSION);
+		return EXIT_OK;
+	}
+	command = find_command(argv[1]);
+	return command ? command->run(argc - 1, argv + 1) : EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	dm_init();
+	status = run(argc, argv);
+	/* A full disk must not look like success. */
+	if (fflush(stdout) || ferror(stdout)) {
+		error_errno(errno, "standard output");
+		if (status == EXIT_OK)
+			status = EXIT_ERROR;
+	}
+	return status;
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The swap to a linear mapping.
+ *
+ * The new table is loaded before the device is suspended, so what can go wrong
+ * goes wrong while I/O still runs. Between suspend and resume this process must
+ * not need the device, so its memory is locked first.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/dm.h"
+#include "lib/log.h"
+#include "lib/process.h"
+#include "lib/status-line.h"
+#include "restore/finish.h"
+
+#define RESUME_TRIES 3
+
+static void say_incomplete(const char *name,
+			   const struct alloctrack_status *status)
+{
+	const char *hint;
+
+	switch (status->state) {
+	case DM_ALLOCTRACK_RUNNING:
+		hint = "wait until it is complete";
+		break;
+	case DM_ALLOCTRACK_PAUSED:
+	case DM_ALLOCTRACK_STOPPED:
+		hint = "let the stream job go on: dmlive stream NAME resume";
+		break;
+	default:
+		hint = "start the stream job: dmlive stream NAME start";
+		break;
+	}
+	error("%s is not complete: %" PRIu64 " of %" PRIu64 " blocks are on the target and the stream job is %s; %s",
+	      name, status->allocated_blocks, status->total_blocks,
+	      state_name(status->state), hint);
+}
+
+static int check_complete(const char *name)
+{
+	struct alloctrack_status status;
+	struct dm_line line;
+	int r = dm_get_line(name, DM_LINE_STATUS, &line, NULL);
+
+	if (r) {
+		error_errno(r, "%s: cannot get its status", name);
+		return r;
+	}
+	r = status_line_parse(line.params, &status);
+	if (r) {
+		error("%s: its status line is not understood: %s", name,
+		      line.params);
+	} else if (status.state != DM_ALLOCTRACK_COMPLETE) {
+		say_incomplete(name, &status);
+		r = -EAGAIN;
+	}
+	dm_line_free(&line);
+	return r;
+}
+
+static int swap(const char *name, const struct dm_line *line,
+		const struct alloctrack_table *table, bool read_only)
+{
+	char params[STATUS_WORD_BYTES + 8];
+	int r, tries;
+
+	snprintf(params, sizeof(params), "%s 0", table->file);
+	r = dm_load(name, line->nr_sectors, "linear", params, read_only);
+	if (r)
+		return r;
+	r = dm_suspend_held(name);
+	if (r) {
+		dm_clear(name);
+		return r;
+	}
+	/* Left suspended, all I/O would hang. */
+	for (tries = 0; tries < RESUME_TRIES; tries++) {
+		r = dm_resume(name);
+		if (!r)
+			return 0;
+	}
+	error("%s may be suspended now: try dmsetup resume %s", name, name);
+	return r;
+}
+
+int finish_device(const char *name)
+{
+	struct alloctrack_table table;
+	struct dm_device device;
+	struct dm_line line = { 0 };
+	int r;
+
+	r = dm_get_line(name, DM_LINE_TABLE, &line, &device);
+	if (r == -ENXIO) {
+		error("there is no mapped device %s", name);
+		return r;
+	}
+	if (r) {
+		error_errno(r, "%s: cannot get its table", name);
+		return r;
+	}
+	if (!strcmp(line.target, "linear")) {
+		info("%s is a linear mapping already", name);
+		goto free;
+	}
+	if (strcmp(line.target, "alloctrack") || line.nr_lines != 1 ||
+	    table_line_parse(line.params, &table)) {
+		error("%s is no alloctrack device: its table is '%s %s'", name,
+		      line.target, line.params);
+		r = -EINVAL;
+		goto free;
+	}
+	process_lock_memory();
+	r = check_complete(name);
+	if (!r)
+		r = swap(name, &line, &table, device.read_only);
+free:
+	dm_line_free(&line);
+	return r;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_RESTORE_FINISH_H
+#define DMLIVE_RESTORE_FINISH_H
+
+/*
+ * Swap the table of a complete alloctrack device for a plain linear mapping, with
+ * I/O going on: it is held for the moment of the swap, and no file system is
+ * frozen. Prints why it cannot be done.
+ *
+ * Return: 0, also when the device is a linear mapping already; -EAGAIN when it is
+ * not complete, -EINVAL when it is no alloctrack device, or another negative
+ * errno.
+ */
+int finish_device(const char *name);
+
+#endif /* DMLIVE_RESTORE_FINISH_H */

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A device that is there and has lost its server, or never had one: find out what
+ * image it wants, make sure that it is that image, and serve it.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/exit.h"
+#include "lib/log.h"
+#include "lib/status-line.h"
+#include "restore/server.h"
+
+static int parse_device(struct server *server, struct dm_device *device,
+			struct alloctrack_table *table)
+{
+	struct dm_line line = { 0 };
+	int status = EXIT_ERROR;
+	int r = dm_get_line(server->name, DM_LINE_TABLE, &line, device);
+
+	if (r == -ENXIO) {
+		error("there is no mapped device %s", server->name);
+	} else if (r == -ENODATA) {
+		error("%s has no active table; remove it (dmsetup remove %s) and begin anew",
+		      server->name, server->name);
+	} else if (r) {
+		error_errno(r, "%s: cannot get its table", server->name);
+	} else if (strcmp(line.target, "alloctrack") || line.nr_lines != 1 ||
+		   table_line_parse(line.params, table)) {
+		error("%s is no alloctrack device: its table is '%s %s'",
+		      server->name, line.target, line.params);
+		status = EXIT_REFUSED;
+	} else {
+		server->device_bytes = line.nr_sectors * 512;
+		server->block_bytes = table->block_bytes;
+		status = EXIT_OK;
+	}
+	dm_line_free(&line);
+	return status;
+}
+
+/* What is on record, unless it is of another device of that name. */
+static int load_options(struct server *server, const struct dm_device *device)
+{
+	struct restore_options *options = &server->options;
+	int r = runtime_load(server->name, options);
+
+	if (r == -ENOENT)
+		return EXIT_OK;
+	if (r)
+		return server->request->image ? EXIT_OK : EXIT_ERROR;
+	if (strcmp(options->uuid, device->uuid))
+		restore_options_free(options);
+	return EXIT_OK;
+}
+
+static void replace(char **text, const char *new_text)
+{
+	if (!new_text)
+		return;
+	free(*text);
+	*text = strdup(new_text);
+}
+
+/* The command line comes before what is on record. */
+static void take_request(struct server *server)
+{
+	const struct restore_request *request = server->request;
+	struct restore_options *options = &server->options;
+
+	replace(&options->image, request->image);
+	replace(&options->format, request->format);
+	replace(&options->snapshot, request->snapshot);
+	if (request->nr_threads)
+		options->nr_threads = request->nr_threads;
+	options->no_finish |= request->no_finish;
+	options->force |= request->force;
+}
+
+static int check_image(struct server *server,
+		       const struct restore_options *recorded)
+{
+	const struct restore_options *now = &server->options;
+
+	if (server->image_bytes > server->device_bytes) {
+		error("%s is larger than the device %s: it cannot be its image",
+		      now->image, server->name);
+		return EXIT_REFUSED;
+	}
+	if (!recorded->image_bytes || server->request->force)
+		return EXIT_OK;
+	if (recorded->image_bytes == now->image_bytes &&
+	    recorded->image_inode == now->image_inode &&
+	    recorded->image_mtime_ns == now->image_mtime_ns)
+		return EXIT_OK;
+	error("%s has changed, or is another file, since the restore of %s began; if its content is the same all the same, use --force",
+	      now->image, server->name);
+	return EXIT_REFUSED;
+}
+
+static int open_image(struct server *server)
+{
+	struct restore_options recorded = server->options;
+	int status;
+
+	if (!server->options.image) {
+		error("it is not known what image %s is restored from; name it: dmlive resume %s IMAGE",
+		      server->name, server->name);
+		return EXIT_USAGE;
+	}
+	status = server_open_image(server);
+	if (!status)
+		status = check_image(server, &recorded);
+	return status;
+}
+
+/* Where the target can zero ranges, zeros are not charged as writes. */
+static void find_target(struct server *server,
+			const struct alloctrack_table *table)
+{
+	char path[PATH_MAX];
+
+	blockdev_path_of(table->file, path, sizeof(path));
+	if (path_is_blockdev(path))
+		blockdev_open(path, &server->target);
+	if (!server->options.target && server->target.path[0])
+		server->options.target = strdup(server->target.path);
+}
+
+/* Have the stream job run, unless somebody paused it. */
+static int start_job(struct server *server)
+{
+	struct alloctrack_status status = { 0 };
+	struct dm_line line = { 0 };
+	int r = dm_get_line(server->name, DM_LINE_STATUS, &line, NULL);
+
+	if (!r)
+		r = status_line_parse(line.params, &status);
+	dm_line_free(&line);
+	if (r) {
+		error_errno(r, "%s: cannot get its status", server->name);
+		return EXIT_ERROR;
+	}
+	switch (status.state) {
+	case DM_ALLOCTRACK_IDLE:
+	case DM_ALLOCTRACK_FAILED:
+	case DM_ALLOCTRACK_CANCELLED:
+		r = server_message(server, "stream start");
+		break;
+	case DM_ALLOCTRACK_STOPPED:
+		r = server_message(server, "stream resume");
+		break;
+	default:
+		break;
+	}
+	return r ? EXIT_ERROR : EXIT_OK;
+}
+
+int old_device_prepare(struct server *server)
+{
+	struct restore_options *options = &server->options;
+	struct alloctrack_table table;
+	struct dm_device device;
+	int status;
+
+	status = parse_device(server, &device, &table);
+	if (!status)
+		status = load_options(server, &device);
+	if (status)
+		return status;
+	take_request(server);
+	snprintf(options->uuid, sizeof(options->uuid), "%s", device.uuid);
+	find_target(server, &table);
+	if (!strcmp(table.backing, "user")) {
+		status = open_image(server);
+		options->kernel_streams = false;
+		if (!status)
+			status = server_attach(server);
+	} else {
+		replace(&options->image, table.backing);
+		options->kernel_streams = true;
+	}
+	if (!status && runtime_save(server->name, options))
+		status = EXIT_ERROR;
+	if (!status)
+		status = start_job(server);
+	return status;
+}

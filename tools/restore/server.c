@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The life of the server process: prepare the device, tell that it is usable,
+ * serve it till everything is on the target, swap it to a linear mapping, end.
+ *
+ * Once the device is usable the process ends only when nobody needs it any more:
+ * it ignores requests to terminate, since reads would hang. (SIGKILL ends it; then
+ * reads wait for the next server.)
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/exit.h"
+#include "lib/log.h"
+#include "lib/process.h"
+#include "lib/status-line.h"
+#include "restore/finish.h"
+#include "restore/report.h"
+#include "restore/server.h"
+
+static volatile sig_atomic_t is_usable;
+static volatile sig_atomic_t is_interrupted;
+
+static void take_terminate(int number)
+{
+	(void)number;
+	if (!is_usable)
+		is_interrupted = 1;
+	else
+		report_from_signal_handler("info: asked to terminate, but the device needs this process; it ends by itself\n");
+}
+
+static void catch_signals(void)
+{
+	struct sigaction action = {
+		.sa_handler = take_terminate,
+		.sa_flags = SA_RESTART,
+	};
+
+	sigaction(SIGTERM, &action, NULL);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+bool server_is_interrupted(void)
+{
+	return is_interrupted;
+}
+
+int server_message(struct server *server, const char *text)
+{
+	int r = dm_message(server->name, text);
+
+	if (r)
+		error_errno(r, "%s: the message '%s' was refused; the kernel log says why",
+			    server->name, text);
+	return r;
+}
+
+/* What tells this image from another one of the same name. */
+static void note_identity(struct server *server)
+{
+	struct restore_options *options = &server->options;
+	struct stat st;
+
+	options->image_bytes = server->image_bytes;
+	if (stat(options->image, &st) || !S_ISREG(st.st_mode))
+		return;
+	options->image_inode = st.st_ino;
+	options->image_mtime_ns = st.st_mtim.tv_sec * NS_PER_SECOND +
+				  st.st_mtim.tv_nsec;
+}
+
+int server_open_image(struct server *server)
+{
+	struct restore_options *options = &server->options;
+	struct image_options image_options = {
+		.format = options->format,
+		.snapshot = options->snapshot,
+		.force = options->force,
+	};
+	struct image_error err = { "" };
+	char *path = realpath(options->image, NULL);
+
+	if (!path) {
+		error_errno(errno, "%s", options->image);
+		return EXIT_ERROR;
+	}
+	free(options->image);
+	options->image = path;
+	if (image_open(path, &image_options, &server->image, &err)) {
+		error("%s", err.message);
+		return EXIT_ERROR;
+	}
+	server->image_bytes = image_size(server->image);
+	if (!server->image_bytes) {
+		error("%s is empty: there is nothing to restore", path);
+		return EXIT_ERROR;
+	}
+	options->kernel_streams = path_is_blockdev(path) &&
+				  !strcmp(image_format(server->image), "raw");
+	note_identity(server);
+	return EXIT_OK;
+}
+
+static void tell_state(const struct dm_alloctrack_info *info, void *argument)
+{
+	(void)argument;
+	report_state(state_name(info->state));
+}
+
+int server_attach(struct server *server)
+{
+	struct engine_options options = {
+		.name = server->name,
+		.nr_threads = server->options.nr_threads,
+		.zeroes_are_writes = !server->target.writes_zeroes,
+		.on_state = tell_state,
+	};
+	struct dm_device device;
+	int r;
+
+	r = dm_get_device(server->name, &device);
+	if (r) {
+		error_errno(r, "%s: cannot get its number", server->name);
+		return EXIT_ERROR;
+	}
+	image_source_init(&server->source, server->image);
+	if (control_channel_open(server->name, device.major, device.minor,
+				 &server->channel) ||
+	    engine_create(server->channel, &server->source.source, &options,
+			  &server->engine))
+		return EXIT_ERROR;
+	if (engine_start(server->engine)) {
+		engine_destroy(server->engine);
+		server->engine = NULL;
+		return EXIT_ERROR;
+	}
+	return EXIT_OK;
+}
+
+static void announce(struct server *server)
+{
+	is_usable = 1;
+	/* First: a front that reads on wants to see all messages. */
+	report_usable();
+	report_take_messages(server->name);
+	process_leave_terminal();
+	info("%s: serving it from %s", server->name, server->options.image);
+}
+
+/* The kernel streams: wait for its events until it is complete. */
+static enum engine_end follow_kernel(struct server *server)
+{
+	enum dm_alloctrack_state last = DM_ALLOCTRACK_IDLE;
+	struct alloctrack_status status;
+	struct dm_device device;
+	struct dm_line line;
+	bool known;
+
+	for (;;) {
+		if (dm_get_line(server->name, DM_LINE_STATUS, &line, &device))
+			return ENGINE_GONE;
+		known = !strcmp(line.target, "alloctrack") &&
+			!status_line_parse(line.params, &status);
+		dm_line_free(&line);
+		if (!known)
+			return ENGINE_GONE;
+		if (status.state != last)
+			report_state(state_name(status.state));
+		last = status.state;
+		if (status.state == DM_ALLOCTRACK_COMPLETE)
+			return ENGINE_COMPLETE;
+		dm_wait_event(server->name, device.event_nr);
+	}
+}
+
+/* Was it finished by somebody else, or taken away? */
+static int judge_gone(struct server *server)
+{
+	struct dm_line line;
+	bool linear;
+
+	if (dm_get_line(server->name, DM_LINE_TABLE, &line, NULL)) {
+		error("%s was removed before all data were on the target",
+		      server->name);
+		return EXIT_INCOMPLETE;
+	}
+	linear = !strcmp(line.target, "linear");
+	dm_line_free(&line);
+	if (linear) {
+		info("%s: finished by another process", server->name);
+		return EXIT_OK;
+	}
+	error("%s has another table now; this process serves it no longer",
+	      server->name);
+	return EXIT_INCOMPLETE;
+}
+
+static int end_complete(struct server *server)
+{
+	int status = EXIT_OK;
+
+	info("%s: all data are on the target", server->name);
+	if (!server->options.no_finish && finish_device(server->name)) {
+		error("%s is complete and stays an alloctrack device; try again: dmlive finish %s",
+		      server->name, server->name);
+		status = EXIT_ERROR;
+	}
+	/* A write that waited for its block may still want its answer. */
+	if (server->engine)
+		engine_drain(server->engine);
+	return status;
+}
+
+static int serve(struct server *server)
+{
+	enum engine_end end;
+	int status;
+
+	end = server->engine ? engine_run(server->engine) :
+			       follow_kernel(server);
+	status = end == ENGINE_COMPLETE ? end_complete(server) :
+					  judge_gone(server);
+	runtime_remove(server->name, server->lock_fd);
+	report_done(status);
+	return status;
+}
+
+static void release(struct server *server)
+{
+	if (server->engine) {
+		engine_stop(server->engine);
+		engine_destroy(server->engine);
+	}
+	control_channel_close(server->channel);
+	image_close(server->image);
+	if (server->lock_fd >= 0)
+		runtime_unlock(server->name, server->lock_fd);
+	restore_options_free(&server->options);
+}
+
+static int prepare(struct server *server)
+{
+	int status;
+
+	server->lock_fd = runtime_lock(server->name);
+	if (server->lock_fd < 0)
+		return server->lock_fd == -EBUSY ? EXIT_REFUSED : EXIT_ERROR;
+	status = server->request->target ? new_device_prepare(server) :
+					   old_device_prepare(server);
+	if (!status)
+		return EXIT_OK;
+
+	if (server->created) {
+		dm_remove(server->name);
+		runtime_remove(server->name, server->lock_fd);
+	}
+	return status;
+}
+
+int server_main(const struct restore_request *request, int report_fd)
+{
+	struct server server = {
+		.request = request,
+		.name = request->name,
+		.lock_fd = -1,
+	};
+	int status;
+
+	report_init(report_fd);
+	catch_signals();
+	process_become_server();
+	status = prepare(&server);
+	if (!status) {
+		announce(&server);
+		status = serve(&server);
+	}
+	release(&server);
+	return status;
+}

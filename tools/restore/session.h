@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_RESTORE_SESSION_H
+#define DMLIVE_RESTORE_SESSION_H
+
+/*
+ * A restore as the user starts it: a server process, apart from the terminal,
+ * that makes the device and serves it to the end; and the process in the
+ * foreground, which only shows what goes on. So nothing that happens to the
+ * terminal touches the device.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <linux/dm-alloctrack.h>
+
+struct restore_request {
+	const char *name;
+	const char *image;		/* resume: NULL if it is known */
+	const char *target;		/* NULL: resume, the device is there */
+	const char *format;
+	const char *snapshot;
+	uint64_t block_bytes;		/* 0: chosen by the size */
+	uint64_t stream_speed;		/* bytes/s, 0: no limit */
+	enum dm_alloctrack_on_error on_error;
+	uint64_t user_timeout_s;	/* 0: for ever */
+	unsigned int nr_threads;	/* 0: the default */
+	bool whole_target;		/* the device gets the target's size */
+	bool force;
+	bool no_finish;
+	bool background;
+	bool json;
+};
+
+/* Returns the exit status. */
+int session_run(const struct restore_request *request);
+
+/* server.c: the server process; returns its exit status. */
+int server_main(const struct restore_request *request, int report_fd);
+
+/*
+ * front.c: the process in the foreground; reads reports from @report_fd until the
+ * server is done, or the user wants no more. Returns the exit status.
+ */
+int front_main(const struct restore_request *request, int server_pid,
+	       int report_fd);
+
+#endif /* DMLIVE_RESTORE_SESSION_H */
