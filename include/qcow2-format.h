@@ -252,6 +252,12 @@ struct qcow2_dmlive_state {
 
 _Static_assert(sizeof(struct qcow2_dmlive_state) == 8, "state layout");
 
+/*
+ * Header extension of dmlive: what is being restored, as JSON text; see
+ * Documentation/bitmap-format.rst.
+ */
+#define QCOW2_EXT_DMLIVE_RESTORE	0x646d6c72U	/* "dmlr" */
+
 #define QCOW2_DMLIVE_STATE_VERSION	1
 /* The autoclear bit is clear because the directory is being rewritten. */
 #define QCOW2_DMLIVE_UPDATING		(1U << 0)

@@ -30,6 +30,7 @@ static const struct command {
 	  "start, pause, resume, cancel or limit the streaming of a device" },
 	{ "finish", cmd_finish,
 	  "turn a complete device into a plain linear mapping" },
+	{ "meta", cmd_meta, "make and check metadata devices" },
 	{ "image", cmd_image, "look at, check and convert disk images" },
 };
 

@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * `dmlive meta`: making and looking at bitmap stores, the metadata devices of
+ * the targets.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "lib/exit.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/size.h"
+#include "meta/format.h"
+#include "meta/inspect.h"
+#include "qcow2/check.h"
+
+/* The bitmap that the target alloctrack looks for. */
+#define DEFAULT_BITMAP	"alloctrack"
+#define MAX_BITMAPS	64
+
+struct arguments {
+	const char *path;
+	uint64_t size;
+	uint64_t granularity;
+	struct meta_bitmap bitmaps[MAX_BITMAPS];
+	size_t nr_bitmaps;
+	const char *backing;
+	const char *backing_format;
+	const char *target;
+	const char *bits;
+	bool force;
+	bool json;
+};
+
+static const char usage[] =
+"Usage: dmlive meta format DEVICE|FILE --size N --granularity N\n"
+"              [--bitmap NAME[:GRANULARITY][:auto]]... [--backing IMAGE]\n"
+"              [--backing-format FORMAT] [--target DEVICE] [--force]\n"
+"       dmlive meta size --size N --granularity N\n"
+"              [--bitmap NAME[:GRANULARITY][:auto]]... [--json]\n"
+"       dmlive meta dump DEVICE|FILE [--bits NAME] [--json]\n"
+"       dmlive meta check DEVICE|FILE [--json]\n"
+"\n"
+"A metadata device keeps bitmaps across crashes. It is a qcow2 image: qemu-img\n"
+"info, check and bitmap work on it while it is not in use.\n"
+"\n"
+"  format  make one, with all clusters allocated\n"
+"  size    say how large the device must be\n"
+"  dump    show what is in it; --bits lists the ranges that a bitmap has set\n"
+"  check   check all of it; status 0: clean, 1: not checked, 2: errors,\n"
+"          3: only leaked clusters (as qemu-img check)\n"
+"\n"
+"Options:\n"
+"  --size N             bytes of the device that is tracked (K, M, G, T)\n"
+"  --granularity N      bytes that a bit stands for: the block size\n"
+"  --bitmap ...         a bitmap to make; default: alloctrack:auto\n"
+"  --backing IMAGE      the image that is restored\n"
+"  --backing-format F   qcow2 or raw\n"
+"  --target DEVICE      the volume that it is restored onto\n"
+"  --force              overwrite what is there\n"
+"  --json               print JSON\n";
+
+/* NAME[:GRANULARITY][:auto]; the text is cut at the colons. */
+static int parse_bitmap(struct arguments *arguments, char *text)
+{
+	struct meta_bitmap *bitmap;
+	char *word = strchr(text, ':');
+
+	if (arguments->nr_bitmaps == MAX_BITMAPS) {
+		error("--bitmap: at most %d bitmaps", MAX_BITMAPS);
+		return -EINVAL;
+	}
+	bitmap = &arguments->bitmaps[arguments->nr_bitmaps++];
+	bitmap->name = text;
+	while (word) {
+		*word++ = 0;
+		text = word;
+		word = strchr(text, ':');
+		if (word)
+			*word = 0;
+		if (!strcmp(text, "auto")) {
+			bitmap->autoload = true;
+		} else if (size_parse(text, &bitmap->granularity) ||
+			   !bitmap->granularity) {
+			error("--bitmap %s: '%s' is neither a granularity nor auto",
+			      bitmap->name, text);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int parse_size(const char *option, const char *text, uint64_t *size)
+{
+	if (!size_parse(text, size) && *size)
+		return 0;
+	error("--%s: '%s' is not a size", option, text);
+	return -EINVAL;
+}
+
+static int parse_option(struct arguments *arguments, int option)
+{
+	switch (option) {
+	case 's':
+		return parse_size("size", optarg, &arguments->size);
+	case 'g':
+		return parse_size("granularity", optarg,
+				  &arguments->granularity);
+	case 'b':
+		return parse_bitmap(arguments, optarg);
+	case 'B':
+		arguments->backing = optarg;
+		return 0;
+	case 'F':
+		arguments->backing_format = optarg;
+		return 0;
+	case 't':
+		arguments->target = optarg;
+		return 0;
+	case 'i':
+		arguments->bits = optarg;
+		return 0;
+	case 'f':
+		arguments->force = true;
+		return 0;
+	case 'j':
+		arguments->json = true;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static int parse_arguments(struct arguments *arguments, int argc, char **argv,
+			   bool has_path)
+{
+	static const struct option options[] = {
+		{ "size", required_argument, NULL, 's' },
+		{ "granularity", required_argument, NULL, 'g' },
+		{ "bitmap", required_argument, NULL, 'b' },
+		{ "backing", required_argument, NULL, 'B' },
+		{ "backing-format", required_argument, NULL, 'F' },
+		{ "target", required_argument, NULL, 't' },
+		{ "bits", required_argument, NULL, 'i' },
+		{ "force", no_argument, NULL, 'f' },
+		{ "json", no_argument, NULL, 'j' },
+		{ }
+	};
+	int option;
+
+	memset(arguments, 0, sizeof(*arguments));
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+		if (parse_option(arguments, option))
+			return -EINVAL;
+	if (argc - optind != has_path) {
+		error(has_path ? "meta: one device or file is needed" :
+				 "meta size: no device is needed");
+		return -EINVAL;
+	}
+	arguments->path = argv[optind];
+	return 0;
+}
+
+static int make_spec(struct arguments *arguments, struct meta_spec *spec)
+{
+	size_t i;
+
+	if (!arguments->size || !arguments->granularity) {
+		error("meta: --size and --granularity are needed");
+		return -EINVAL;
+	}
+	if (!arguments->nr_bitmaps) {
+		arguments->bitmaps[0].name = DEFAULT_BITMAP;
+		arguments->bitmaps[0].autoload = true;
+		arguments->nr_bitmaps = 1;
+	}
+	for (i = 0; i < arguments->nr_bitmaps; i++)
+		if (!arguments->bitmaps[i].granularity)
+			arguments->bitmaps[i].granularity =
+				arguments->granularity;
+	*spec = (struct meta_spec) {
+		.size = arguments->size,
+		.nr_bitmaps = arguments->nr_bitmaps,
+		.bitmaps = arguments->bitmaps,
+		.backing = arguments->backing,
+		.backing_format = arguments->backing_format,
+	};
+	return 0;
+}
+
+static int format(int argc, char **argv)
+{
+	struct json_object *description = NULL;
+	struct arguments arguments;
+	struct meta_spec spec;
+	int r;
+
+	if (parse_arguments(&arguments, argc, argv, true) ||
+	    make_spec(&arguments, &spec))
+		return EXIT_USAGE;
+	if (arguments.target) {
+		description = json_new_object();
+		json_add_string(description, "target", arguments.target);
+		spec.description = json_object_to_json_string_ext(
+			description, JSON_C_TO_STRING_PLAIN);
+	}
+	r = meta_format(arguments.path, &spec, arguments.force);
+	if (description)
+		json_object_put(description);
+	if (r == -EEXIST || r == -EBUSY || r == -ENOSPC)
+		return EXIT_REFUSED;
+	return r ? EXIT_ERROR : EXIT_OK;
+}
+
+static int size(int argc, char **argv)
+{
+	struct arguments arguments;
+	struct meta_layout layout;
+	struct meta_spec spec;
+	struct json_object *object;
+	uint64_t bytes;
+
+	if (parse_arguments(&arguments, argc, argv, false) ||
+	    make_spec(&arguments, &spec))
+		return EXIT_USAGE;
+	if (meta_layout_make(&spec, &layout))
+		return EXIT_ERROR;
+	bytes = layout.nr_clusters << META_CLUSTER_BITS;
+	meta_layout_free(&layout);
+	if (!arguments.json) {
+		printf("%" PRIu64 "\n", bytes);
+		return EXIT_OK;
+	}
+	object = json_new_object();
+	json_add_number(object, "bytes", bytes);
+	json_print_pretty(object);
+	return EXIT_OK;
+}
+
+static int sum_range(void *context, uint64_t offset, uint64_t length)
+{
+	uint64_t *sum = context;
+
+	(void)offset;
+	*sum += length;
+	return 0;
+}
+
+static int add_range(void *context, uint64_t offset, uint64_t length)
+{
+	struct json_object *range = json_new_object();
+
+	json_add_number(range, "start", offset);
+	json_add_number(range, "length", length);
+	json_append(context, range);
+	return 0;
+}
+
+static int print_range(void *context, uint64_t offset, uint64_t length)
+{
+	(void)context;
+	printf("%#14" PRIx64 " %#14" PRIx64 "\n", offset, length);
+	return 0;
+}
+
+static struct json_object *name_of(const struct qcow2_store_bitmap *entry)
+{
+	return json_object_new_string_len(entry->name, entry->name_bytes);
+}
+
+static int dump_bitmap_json(struct meta_store *store,
+			    const struct meta_store_bitmap *bitmap,
+			    struct json_object *list)
+{
+	const struct qcow2_store_bitmap *entry = &bitmap->entry;
+	struct json_object *object = json_new_object();
+	uint64_t set = 0;
+	int r = meta_store_for_each_set(store, bitmap, sum_range, &set);
+
+	json_add(object, "name", name_of(entry));
+	json_add_number(object, "granularity", 1ULL << entry->granularity_bits);
+	json_add_bool(object, "in-use", entry->flags & QCOW2_BITMAP_IN_USE);
+	json_add_bool(object, "auto", entry->flags & QCOW2_BITMAP_AUTO);
+	json_add_number(object, "set-bytes", set);
+	json_append(list, object);
+	return r;
+}
+
+static void print_bitmap(const struct qcow2_store_bitmap *entry, uint64_t set,
+			 uint64_t total)
+{
+	char granularity[SIZE_TEXT_BYTES], bytes[SIZE_TEXT_BYTES];
+
+	printf("bitmap %.*s: granularity %s,%s%s %s set (%.1f %%)\n",
+	       entry->name_bytes, entry->name,
+	       size_format(1ULL << entry->granularity_bits, granularity),
+	       entry->flags & QCOW2_BITMAP_AUTO ? " auto," : "",
+	       entry->flags & QCOW2_BITMAP_IN_USE ? " in use," : "",
+	       size_format(set, bytes), total ? 100.0 * set / total : 0);
+}
+
+static int dump_human(struct meta_store *store)
+{
+	char bytes[SIZE_TEXT_BYTES];
+	uint32_t i;
+	int r = 0;
+
+	printf("size: %s (%" PRIu64 " bytes)\n",
+	       size_format(store->header.size_bytes, bytes),
+	       (uint64_t)store->header.size_bytes);
+	printf("prepared: %s\n", store->header.state_offset ? "yes" : "no");
+	printf("consistent: %s\n", store->header.bitmaps_valid ? "yes" : "no");
+	if (store->backing)
+		printf("image: %s%s%s%s\n", store->backing,
+		       store->backing_format ? " (" : "",
+		       store->backing_format ? store->backing_format : "",
+		       store->backing_format ? ")" : "");
+	if (store->description)
+		printf("restore: %s\n", store->description);
+	for (i = 0; !r && i < store->header.nr_bitmaps; i++) {
+		uint64_t set = 0;
+
+		r = meta_store_for_each_set(store, &store->bitmaps[i],
+					    sum_range, &set);
+		print_bitmap(&store->bitmaps[i].entry, set,
+			     store->header.size_bytes);
+	}
+	return r;
+}
+
+static int dump_json(struct meta_store *store)
+{
+	struct json_object *object = json_new_object();
+	struct json_object *list = json_new_array();
+	uint32_t i;
+	int r = 0;
+
+	json_add_number(object, "size", store->header.size_bytes);
+	json_add_bool(object, "prepared", store->header.state_offset);
+	json_add_bool(object, "consistent", store->header.bitmaps_valid);
+	json_add_string(object, "image", store->backing);
+	json_add_string(object, "image-format", store->backing_format);
+	json_add_string(object, "restore", store->description);
+	for (i = 0; !r && i < store->header.nr_bitmaps; i++)
+		r = dump_bitmap_json(store, &store->bitmaps[i], list);
+	json_add(object, "bitmaps", list);
+	json_print_pretty(object);
+	return r;
+}
+
+static int dump_bits(struct meta_store *store,
+		     const struct arguments *arguments)
+{
+	const struct meta_store_bitmap *bitmap;
+	struct json_object *list;
+	int r;
+
+	bitmap = meta_store_find(store, arguments->bits);
+	if (!bitmap) {
+		error("%s: there is no bitmap '%s'", store->path,
+		      arguments->bits);
+		return -ENOENT;
+	}
+	if (!arguments->json)
+		return meta_store_for_each_set(store, bitmap, print_range,
+					       NULL);
+	list = json_new_array();
+	r = meta_store_for_each_set(store, bitmap, add_range, list);
+	json_print_pretty(list);
+	return r;
+}
+
+static int dump(int argc, char **argv)
+{
+	struct arguments arguments;
+	struct meta_store store;
+	int r;
+
+	if (parse_arguments(&arguments, argc, argv, true))
+		return EXIT_USAGE;
+	if (meta_store_open(arguments.path, &store))
+		return EXIT_ERROR;
+	if (arguments.bits)
+		r = dump_bits(&store, &arguments);
+	else
+		r = arguments.json ? dump_json(&store) : dump_human(&store);
+	meta_store_close(&store);
+	return r ? EXIT_ERROR : EXIT_OK;
+}
+
+static void print_finding(void *context, bool corruption, const char *text)
+{
+	const struct arguments *arguments = context;
+
+	if (!arguments->json)
+		printf("%s: %s\n", corruption ? "error" : "leak", text);
+}
+
+static int print_check(const struct arguments *arguments,
+		       const struct check_result *result)
+{
+	struct json_object *object;
+
+	if (arguments->json) {
+		object = json_new_object();
+		json_add_number(object, "corruptions", result->corruptions);
+		json_add_number(object, "leaks", result->leaks);
+		json_print_pretty(object);
+	} else if (!result->corruptions && !result->leaks) {
+		printf("No errors were found.\n");
+	}
+	if (result->corruptions)
+		return 2;
+	return result->leaks ? 3 : 0;
+}
+
+static int check_refcounts(struct arguments *arguments)
+{
+	struct check check = {
+		.finding = print_finding,
+		.context = arguments,
+	};
+	struct image_options options = {
+		.format = "qcow2",
+		.metadata_only = true,
+	};
+	struct image_error reason;
+	struct image *image;
+	int r;
+
+	r = image_open(arguments->path, &options, &image, &reason);
+	if (!r) {
+		r = image_check(image, &check, &reason);
+		image_close(image);
+	}
+	if (r) {
+		error("%s", reason.message);
+		return EXIT_ERROR;
+	}
+	return print_check(arguments, &check.result);
+}
+
+static int check(int argc, char **argv)
+{
+	struct check_result invalid = { .corruptions = 1 };
+	struct arguments arguments;
+	struct meta_store store;
+	int r;
+
+	if (parse_arguments(&arguments, argc, argv, true))
+		return EXIT_ERROR;
+	r = meta_store_open(arguments.path, &store);
+	if (r == -EINVAL)
+		return print_check(&arguments, &invalid);
+	if (r)
+		return EXIT_ERROR;
+	meta_store_close(&store);
+	return check_refcounts(&arguments);
+}
+
+int cmd_meta(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int (*run)(int argc, char **argv);
+	} subcommands[] = {
+		{ "format", format },
+		{ "size", size },
+		{ "dump", dump },
+		{ "check", check },
+	};
+	size_t i;
+
+	for (i = 0; argc > 1 &&
+		    i < sizeof(subcommands) / sizeof(subcommands[0]); i++)
+		if (!strcmp(argv[1], subcommands[i].name))
+			return subcommands[i].run(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "--help")) {
+		fputs(usage, stdout);
+		return EXIT_OK;
+	}
+	fputs(usage, stderr);
+	return EXIT_USAGE;
+}

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Writing a new bitmap store.
+ *
+ * Order: the old header is wiped and synced; everything but the header is
+ * written and synced; then comes the header. At no moment is there a header that
+ * leads to what is not there yet.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/blockdev.h"
+#include "lib/log.h"
+#include "lib/size.h"
+#include "meta/format.h"
+#include "qcow2-format.h"
+
+struct output {
+	const char *path;
+	int fd;
+	uint8_t cluster[META_CLUSTER_BYTES];
+};
+
+static int write_at(struct output *out, uint64_t offset, const void *data,
+		    size_t bytes)
+{
+	const uint8_t *from = data;
+
+	while (bytes) {
+		ssize_t n = pwrite(out->fd, from, bytes, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			int r = n ? -errno : -EIO;
+
+			error_errno(r, "%s: cannot write", out->path);
+			return r;
+		}
+		from += n;
+		offset += n;
+		bytes -= n;
+	}
+	return 0;
+}
+
+static int sync_output(struct output *out)
+{
+	if (!fsync(out->fd))
+		return 0;
+	error_errno(errno, "%s: cannot sync", out->path);
+	return -errno;
+}
+
+static int write_zeros(struct output *out, uint64_t offset, uint64_t clusters)
+{
+	int r = 0;
+
+	memset(out->cluster, 0, META_CLUSTER_BYTES);
+	while (!r && clusters--) {
+		r = write_at(out, offset, out->cluster, META_CLUSTER_BYTES);
+		offset += META_CLUSTER_BYTES;
+	}
+	return r;
+}
+
+/* Write @nr big-endian numbers, base, base + step, ... padded to clusters. */
+static int write_offsets(struct output *out, uint64_t offset, uint64_t base,
+			 uint64_t nr)
+{
+	__be64 *entries = (__be64 *)out->cluster;
+	const uint64_t in_cluster = META_CLUSTER_BYTES / sizeof(*entries);
+	uint64_t done, i;
+	int r = 0;
+
+	for (done = 0; !r && done < nr; done += in_cluster) {
+		memset(out->cluster, 0, META_CLUSTER_BYTES);
+		for (i = 0; i < in_cluster && done + i < nr; i++)
+			entries[i] = htobe64(base +
+					     (done + i) * META_CLUSTER_BYTES);
+		r = write_at(out, offset + done * sizeof(*entries),
+			     out->cluster, META_CLUSTER_BYTES);
+	}
+	return r;
+}
+
+/* Each cluster of the image has a refcount of one. */
+static int write_refcounts(struct output *out, const struct meta_layout *layout)
+{
+	__be16 *counts = (__be16 *)out->cluster;
+	const uint64_t in_block = META_CLUSTER_BYTES / sizeof(*counts);
+	uint64_t block, i;
+	int r;
+
+	r = write_offsets(out, layout->refcount_table_offset,
+			  layout->refcount_blocks_offset,
+			  layout->nr_refcount_blocks);
+	for (block = 0; !r && block < layout->nr_refcount_blocks; block++) {
+		memset(out->cluster, 0, META_CLUSTER_BYTES);
+		for (i = 0; i < in_block &&
+			    block * in_block + i < layout->nr_clusters; i++)
+			counts[i] = htobe16(1);
+		r = write_at(out, layout->refcount_blocks_offset +
+				  block * META_CLUSTER_BYTES,
+			     out->cluster, META_CLUSTER_BYTES);
+	}
+	return r;
+}
+
+static int write_directory(struct output *out, const struct meta_spec *spec,
+			   const struct meta_layout *layout)
+{
+	uint8_t *directory, *at;
+	size_t i;
+	int r;
+
+	directory = calloc(1, layout->directory_bytes);
+	if (!directory) {
+		error("out of memory");
+		return -ENOMEM;
+	}
+	at = directory;
+	for (i = 0; i < spec->nr_bitmaps; i++) {
+		const struct meta_bitmap *bitmap = &spec->bitmaps[i];
+		size_t name_bytes = strlen(bitmap->name);
+		struct qcow2_bitmap_entry entry = {
+			.bitmap_table_offset =
+				htobe64(layout->bitmaps[i].table_offset),
+			.bitmap_table_size =
+				htobe32(layout->bitmaps[i].table_entries),
+			.flags = htobe32(bitmap->autoload ?
+					 QCOW2_BITMAP_AUTO : 0),
+			.type = QCOW2_BITMAP_TYPE_DIRTY,
+			.granularity_bits =
+				__builtin_ctzll(bitmap->granularity),
+			.name_size = htobe16(name_bytes),
+		};
+
+		memcpy(at, &entry, sizeof(entry));
+		memcpy(at + sizeof(entry), bitmap->name, name_bytes);
+		at += meta_directory_entry_bytes(name_bytes);
+	}
+	r = write_zeros(out, layout->directory_offset,
+			(layout->directory_bytes + META_CLUSTER_BYTES - 1) >>
+			META_CLUSTER_BITS);
+	if (!r)
+		r = write_at(out, layout->directory_offset, directory,
+			     layout->directory_bytes);
+	free(directory);
+	return r;
+}
+
+static int write_bitmaps(struct output *out, const struct meta_spec *spec,
+			 const struct meta_layout *layout)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; !r && i < spec->nr_bitmaps; i++) {
+		const struct meta_bitmap_place *place = &layout->bitmaps[i];
+
+		r = write_offsets(out, place->table_offset, place->bits_offset,
+				  place->table_entries);
+		if (!r)
+			r = write_zeros(out, place->bits_offset,
+					place->table_entries);
+	}
+	return r;
+}
+
+/* Append a header extension; @at is where the next one goes, 0: no room left. */
+static void add_extension(struct output *out, size_t *at, uint32_t type,
+			  const void *payload, size_t bytes)
+{
+	struct qcow2_extension extension = {
+		.type = htobe32(type),
+		.length = htobe32(bytes),
+	};
+	size_t padded = (bytes + 7) & ~(size_t)7;
+
+	if (!*at || padded > META_CLUSTER_BYTES - sizeof(extension) - *at) {
+		*at = 0;
+		return;
+	}
+	memcpy(out->cluster + *at, &extension, sizeof(extension));
+	if (bytes)
+		memcpy(out->cluster + *at + sizeof(extension), payload, bytes);
+	*at += sizeof(extension) + padded;
+}
+
+/* The state extension comes first: it is in the same sector as the header. */
+static size_t add_extensions(struct output *out, const struct meta_spec *spec,
+			     const struct meta_layout *layout)
+{
+	struct qcow2_dmlive_state state = {
+		.version = htobe32(QCOW2_DMLIVE_STATE_VERSION),
+	};
+	struct qcow2_bitmaps_extension bitmaps = {
+		.nb_bitmaps = htobe32(spec->nr_bitmaps),
+		.bitmap_directory_size = htobe64(layout->directory_bytes),
+		.bitmap_directory_offset = htobe64(layout->directory_offset),
+	};
+	size_t at = sizeof(struct qcow2_header);
+
+	add_extension(out, &at, QCOW2_EXT_DMLIVE_STATE, &state, sizeof(state));
+	if (spec->backing && spec->backing_format)
+		add_extension(out, &at, QCOW2_EXT_BACKING_FORMAT,
+			      spec->backing_format,
+			      strlen(spec->backing_format));
+	add_extension(out, &at, QCOW2_EXT_BITMAPS, &bitmaps, sizeof(bitmaps));
+	if (spec->description)
+		add_extension(out, &at, QCOW2_EXT_DMLIVE_RESTORE,
+			      spec->description, strlen(spec->description));
+	add_extension(out, &at, QCOW2_EXT_END, NULL, 0);
+	return at;
+}
+
+static int write_header(struct output *out, const struct meta_spec *spec,
+			const struct meta_layout *layout)
+{
+	struct qcow2_header header = {
+		.magic = htobe32(QCOW2_MAGIC),
+		.version = htobe32(3),
+		.cluster_bits = htobe32(META_CLUSTER_BITS),
+		.size = htobe64(spec->size),
+		.l1_size = htobe32(layout->l1_entries),
+		.l1_table_offset = htobe64(layout->l1_offset),
+		.refcount_table_offset = htobe64(layout->refcount_table_offset),
+		.refcount_table_clusters =
+			htobe32(layout->refcount_table_clusters),
+		.autoclear_features = htobe64(QCOW2_AUTOCLEAR_BITMAPS),
+		.refcount_order = htobe32(4),
+		.header_length = htobe32(sizeof(header)),
+	};
+	size_t at, name_bytes = spec->backing ? strlen(spec->backing) : 0;
+
+	memset(out->cluster, 0, META_CLUSTER_BYTES);
+	at = add_extensions(out, spec, layout);
+	if (!at || name_bytes > META_CLUSTER_BYTES - at) {
+		error("%s: the description of the restore is too long",
+		      out->path);
+		return -E2BIG;
+	}
+	if (name_bytes) {
+		header.backing_file_offset = htobe64(at);
+		header.backing_file_size = htobe32(name_bytes);
+		memcpy(out->cluster + at, spec->backing, name_bytes);
+	}
+	memcpy(out->cluster, &header, sizeof(header));
+	return write_at(out, 0, out->cluster, META_CLUSTER_BYTES);
+}
+
+static int write_all(struct output *out, const struct meta_spec *spec,
+		     const struct meta_layout *layout)
+{
+	return write_zeros(out, 0, 1) ?:
+	       sync_output(out) ?:
+	       write_refcounts(out, layout) ?:
+	       write_zeros(out, layout->l1_offset,
+			   (layout->directory_offset - layout->l1_offset) >>
+			   META_CLUSTER_BITS) ?:
+	       write_directory(out, spec, layout) ?:
+	       write_bitmaps(out, spec, layout) ?:
+	       sync_output(out) ?:
+	       write_header(out, spec, layout) ?:
+	       sync_output(out);
+}
+
+/* libblkid does not know qcow2. */
+static int check_no_image(const char *path)
+{
+	__be32 magic = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : pread(fd, &magic, sizeof(magic), 0);
+	int r = n < 0 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	if (r)
+		error_errno(r, "%s: cannot read", path);
+	if (r || be32toh(magic) != QCOW2_MAGIC)
+		return r;
+	error("%s: holds a qcow2 image, perhaps of an unfinished restore (see dmlive meta dump; dmlive resume goes on with it): --force overwrites it",
+	      path);
+	return -EEXIST;
+}
+
+static int open_device(const char *path, uint64_t bytes, bool force)
+{
+	char needed[SIZE_TEXT_BYTES], what[256];
+	struct blockdev device;
+	int r, fd;
+
+	r = blockdev_open(path, &device) ?: blockdev_check_unused(&device);
+	if (r)
+		return r;
+	if (device.bytes < bytes) {
+		error("%s: too small: %s (%" PRIu64 " bytes) are needed", path,
+		      size_format(bytes, needed), bytes);
+		return -ENOSPC;
+	}
+	if (!force) {
+		r = check_no_image(path);
+		if (r)
+			return r;
+		r = blockdev_check_empty(&device, what, sizeof(what));
+		if (r == -EEXIST)
+			error("%s: holds %s: --force overwrites it", path,
+			      what);
+		if (r)
+			return r;
+	}
+	fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	r = -errno;
+	error_errno(r, "%s: cannot open", path);
+	return r;
+}
+
+static int open_file(const char *path, bool force)
+{
+	int fd, r;
+
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC |
+			(force ? O_TRUNC : O_EXCL), 0644);
+	if (fd >= 0)
+		return fd;
+	r = -errno;
+	if (r == -EEXIST)
+		error("%s: exists: --force replaces it", path);
+	else
+		error_errno(r, "%s: cannot make", path);
+	return r;
+}
+
+int meta_format(const char *path, const struct meta_spec *spec, bool force)
+{
+	struct meta_layout layout;
+	struct output *out;
+	uint64_t bytes;
+	int r;
+
+	r = meta_layout_make(spec, &layout);
+	if (r)
+		return r;
+	bytes = layout.nr_clusters << META_CLUSTER_BITS;
+	out = malloc(sizeof(*out));
+	if (!out) {
+		error("out of memory");
+		r = -ENOMEM;
+		goto free_layout;
+	}
+	out->path = path;
+	out->fd = path_is_blockdev(path) ? open_device(path, bytes, force) :
+					   open_file(path, force);
+	r = out->fd;
+	if (r < 0)
+		goto free_output;
+	r = write_all(out, spec, &layout);
+	if (close(out->fd) && !r) {
+		r = -errno;
+		error_errno(r, "%s: cannot write", path);
+	}
+free_output:
+	free(out);
+free_layout:
+	meta_layout_free(&layout);
+	return r;
+}

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Looking at a bitmap store, see inspect.h.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "meta/inspect.h"
+
+static int read_at(struct meta_store *store, uint64_t offset, void *to,
+		   size_t bytes)
+{
+	uint8_t *at = to;
+
+	while (bytes) {
+		ssize_t n = pread(store->fd, at, bytes, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			error_errno(errno, "%s: cannot read", store->path);
+			return -errno;
+		}
+		if (!n) {
+			error("%s: ends before offset %llu", store->path,
+			      (unsigned long long)offset);
+			return -EINVAL;
+		}
+		at += n;
+		offset += n;
+		bytes -= n;
+	}
+	return 0;
+}
+
+static void *allocate(size_t nr, size_t bytes)
+{
+	void *memory = calloc(nr ? nr : 1, bytes);
+
+	if (!memory)
+		error("out of memory");
+	return memory;
+}
+
+static int invalid(const struct meta_store *store,
+		   const struct qcow2_store_error *reason)
+{
+	error("%s: not a valid bitmap store: %s", store->path, reason->message);
+	return -EINVAL;
+}
+
+/* A text of the first cluster; NULL with a message when memory is out. */
+static char *copy_text(const uint8_t *from, size_t bytes)
+{
+	char *text = strndup((const char *)from, bytes);
+
+	if (!text)
+		error("out of memory");
+	return text;
+}
+
+/* The texts in the first cluster. It has been checked, so all is in bounds. */
+static int read_texts(struct meta_store *store)
+{
+	const uint8_t *data = store->first_cluster;
+	struct qcow2_header header;
+	size_t at, end = 1UL << store->header.cluster_bits;
+
+	memcpy(&header, data, sizeof(header));
+	if (header.backing_file_offset) {
+		end = be64toh(header.backing_file_offset);
+		store->backing = copy_text(data + end,
+					   be32toh(header.backing_file_size));
+		if (!store->backing)
+			return -ENOMEM;
+	}
+	at = be32toh(header.header_length);
+	while (at + sizeof(struct qcow2_extension) <= end) {
+		struct qcow2_extension extension;
+		char **text = NULL;
+
+		memcpy(&extension, data + at, sizeof(extension));
+		at += sizeof(extension);
+		if (be32toh(extension.type) == QCOW2_EXT_END)
+			break;
+		if (be32toh(extension.type) == QCOW2_EXT_BACKING_FORMAT)
+			text = &store->backing_format;
+		else if (be32toh(extension.type) == QCOW2_EXT_DMLIVE_RESTORE)
+			text = &store->description;
+		if (text && !*text) {
+			*text = copy_text(data + at, be32toh(extension.length));
+			if (!*text)
+				return -ENOMEM;
+		}
+		at += ((size_t)be32toh(extension.length) + 7) & ~(size_t)7;
+	}
+	return 0;
+}
+
+static int read_header(struct meta_store *store)
+{
+	struct qcow2_store_error reason;
+	uint64_t bytes, device_bytes;
+	off_t size;
+	int r;
+
+	size = lseek(store->fd, 0, SEEK_END);
+	if (size < 0) {
+		error_errno(errno, "%s: cannot find its size", store->path);
+		return -errno;
+	}
+	device_bytes = size;
+	bytes = 1U << QCOW2_MAX_CLUSTER_BITS;
+	if (bytes > device_bytes)
+		bytes = device_bytes;
+	store->first_cluster = allocate(1, 1U << QCOW2_MAX_CLUSTER_BITS);
+	if (!store->first_cluster)
+		return -ENOMEM;
+	r = read_at(store, 0, store->first_cluster, bytes);
+	if (r)
+		return r;
+	if (qcow2_store_check_header(store->first_cluster, bytes, device_bytes,
+				     &store->header, &reason))
+		return invalid(store, &reason);
+	return read_texts(store);
+}
+
+static int read_directory(struct meta_store *store)
+{
+	uint32_t i, nr = store->header.nr_bitmaps;
+	struct qcow2_store_bitmap *entries;
+	struct qcow2_store_error reason;
+	int r;
+
+	store->directory = allocate(1, store->header.directory_bytes + 1);
+	store->bitmaps = allocate(nr, sizeof(*store->bitmaps));
+	entries = allocate(nr, sizeof(*entries));
+	r = -ENOMEM;
+	if (!store->directory || !store->bitmaps || !entries)
+		goto free_entries;
+	r = read_at(store, store->header.directory_offset, store->directory,
+		    store->header.directory_bytes);
+	if (!r && qcow2_store_check_directory(&store->header, store->directory,
+					      entries, &reason))
+		r = invalid(store, &reason);
+	for (i = 0; !r && i < nr; i++)
+		store->bitmaps[i].entry = entries[i];
+free_entries:
+	free(entries);
+	return r;
+}
+
+static int read_table(struct meta_store *store,
+		      struct meta_store_bitmap *bitmap)
+{
+	uint32_t i, nr = bitmap->entry.table_entries;
+	struct qcow2_store_error reason;
+	int r;
+
+	bitmap->table = allocate(nr, sizeof(*bitmap->table));
+	if (!bitmap->table)
+		return -ENOMEM;
+	r = read_at(store, bitmap->entry.table_offset, bitmap->table,
+		    nr * sizeof(*bitmap->table));
+	if (!r && qcow2_store_check_table(&store->header, &bitmap->entry,
+					  (const __be64 *)bitmap->table, false,
+					  &reason))
+		r = invalid(store, &reason);
+	for (i = 0; !r && i < nr; i++)
+		bitmap->table[i] = be64toh(bitmap->table[i]);
+	return r;
+}
+
+static void add_extent(struct qcow2_store_extent **next, uint64_t offset,
+		       uint64_t bytes, const char *what)
+{
+	if (!bytes)
+		return;
+	**next = (struct qcow2_store_extent) { offset, bytes, what };
+	(*next)++;
+}
+
+static int check_overlaps(struct meta_store *store)
+{
+	const struct qcow2_store_header *header = &store->header;
+	struct qcow2_store_extent *extents, *next;
+	struct qcow2_store_error reason;
+	const struct meta_store_bitmap *b;
+	size_t nr = 4;
+	uint32_t i;
+	int r = 0;
+
+	for (b = store->bitmaps; b < store->bitmaps + header->nr_bitmaps; b++)
+		nr += 1UL + b->entry.table_entries;
+	extents = next = allocate(nr, sizeof(*extents));
+	if (!extents)
+		return -ENOMEM;
+	add_extent(&next, 0, 1ULL << header->cluster_bits, "the header");
+	add_extent(&next, header->l1_offset, header->l1_bytes, "the L1 table");
+	add_extent(&next, header->refcount_table_offset,
+		   header->refcount_table_bytes, "the refcount table");
+	add_extent(&next, header->directory_offset, header->directory_bytes,
+		   "the bitmap directory");
+	for (b = store->bitmaps; b < store->bitmaps + header->nr_bitmaps; b++) {
+		add_extent(&next, b->entry.table_offset,
+			   b->entry.table_entries * 8ULL, "a bitmap table");
+		for (i = 0; i < b->entry.table_entries; i++)
+			if (b->table[i] & QCOW2_BITMAP_TABLE_OFFSET_MASK)
+				add_extent(&next, b->table[i],
+					   1ULL << header->cluster_bits,
+					   "a cluster of bits");
+	}
+	if (qcow2_store_check_overlaps(extents, next - extents, &reason))
+		r = invalid(store, &reason);
+	free(extents);
+	return r;
+}
+
+int meta_store_open(const char *path, struct meta_store *store)
+{
+	uint32_t i;
+	int r;
+
+	memset(store, 0, sizeof(*store));
+	store->path = path;
+	store->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (store->fd < 0) {
+		r = -errno;
+		error_errno(r, "%s: cannot open", path);
+		return r;
+	}
+	r = read_header(store);
+	if (!r && store->header.nr_bitmaps)
+		r = read_directory(store);
+	for (i = 0; !r && i < store->header.nr_bitmaps; i++)
+		r = read_table(store, &store->bitmaps[i]);
+	if (!r)
+		r = check_overlaps(store);
+	if (r)
+		meta_store_close(store);
+	return r;
+}
+
+void meta_store_close(struct meta_store *store)
+{
+	uint32_t i;
+
+	for (i = 0; store->bitmaps && i < store->header.nr_bitmaps; i++)
+		free(store->bitmaps[i].table);
+	free(store->bitmaps);
+	free(store->directory);
+	free(store->first_cluster);
+	free(store->backing);
+	free(store->backing_format);
+	free(store->description);
+	close(store->fd);
+}
+
+struct meta_store_bitmap *meta_store_find(struct meta_store *store,
+					  const char *name)
+{
+	uint32_t i;
+
+	for (i = 0; i < store->header.nr_bitmaps; i++)
+		if (qcow2_store_name_is(&store->bitmaps[i].entry, name))
+			return &store->bitmaps[i];
+	return NULL;
+}
+
+/* The bits of one table entry. */
+static int read_cluster(struct meta_store *store, uint64_t entry, uint8_t *bits,
+			size_t bytes)
+{
+	uint64_t offset = entry & QCOW2_BITMAP_TABLE_OFFSET_MASK;
+
+	if (offset)
+		return read_at(store, offset, bits, bytes);
+	memset(bits, entry & QCOW2_BITMAP_TABLE_ALL_ONES ? 0xff : 0, bytes);
+	return 0;
+}
+
+/* A run of set bits that grows, and is given away when it ends. */
+struct run {
+	int (*each)(void *context, uint64_t offset, uint64_t length);
+	void *context;
+	uint64_t start, end;		/* bytes; equal: none */
+};
+
+static int end_run(struct run *run)
+{
+	int r = 0;
+
+	if (run->start != run->end)
+		r = run->each(run->context, run->start, run->end - run->start);
+	run->start = run->end;
+	return r;
+}
+
+static int add_to_run(struct run *run, uint64_t offset, uint64_t length)
+{
+	int r = 0;
+
+	if (run->start == run->end || run->end != offset) {
+		r = end_run(run);
+		run->start = offset;
+	}
+	run->end = offset + length;
+	return r;
+}
+
+static int walk_cluster(const struct meta_store *store, struct run *run,
+			const uint8_t *bits, uint64_t first, uint64_t nr,
+			unsigned int granularity_bits)
+{
+	uint64_t i, offset, left;
+	int r = 0;
+
+	for (i = 0; !r && i < nr; i++) {
+		if (!bits[i / 8]) {
+			i |= 7;
+			continue;
+		}
+		if (!(bits[i / 8] >> (i % 8) & 1))
+			continue;
+		offset = (first + i) << granularity_bits;
+		left = store->header.size_bytes - offset;
+		if (left > 1ULL << granularity_bits)
+			left = 1ULL << granularity_bits;
+		r = add_to_run(run, offset, left);
+	}
+	return r;
+}
+
+int meta_store_for_each_set(struct meta_store *store,
+			    const struct meta_store_bitmap *bitmap,
+			    int (*each)(void *context, uint64_t offset,
+					uint64_t length),
+			    void *context)
+{
+	const size_t cluster_bytes = 1UL << store->header.cluster_bits;
+	const unsigned int granularity_bits = bitmap->entry.granularity_bits;
+	struct run run = { .each = each, .context = context };
+	uint64_t total, first = 0;
+	uint8_t *bits;
+	uint32_t i;
+	int r = 0;
+
+	total = ((store->header.size_bytes - 1) >> granularity_bits) + 1;
+	bits = allocate(1, cluster_bytes);
+	if (!bits)
+		return -ENOMEM;
+	for (i = 0; !r && i < bitmap->entry.table_entries; i++) {
+		uint64_t nr = cluster_bytes * 8;
+
+		if (nr > total - first)
+			nr = total - first;
+		r = read_cluster(store, bitmap->table[i], bits, cluster_bytes);
+		if (!r)
+			r = walk_cluster(store, &run, bits, first, nr,
+					 granularity_bits);
+		first += nr;
+	}
+	free(bits);
+	return r ? r : end_run(&run);
+}

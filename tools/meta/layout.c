@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Layout of a new bitmap store, see layout.h.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+#include "meta/layout.h"
+#include "qcow2-format.h"
+
+/* Refcounts of 16 bits. */
+#define REFCOUNTS_PER_BLOCK	(META_CLUSTER_BYTES / 2)
+
+static uint64_t divide_up(uint64_t value, uint64_t unit)
+{
+	return value / unit + (value % unit != 0);
+}
+
+static uint64_t clusters(uint64_t bytes)
+{
+	return divide_up(bytes, META_CLUSTER_BYTES);
+}
+
+size_t meta_directory_entry_bytes(size_t name_bytes)
+{
+	return (sizeof(struct qcow2_bitmap_entry) + name_bytes + 7) & ~(size_t)7;
+}
+
+static uint64_t bitmap_bytes(const struct meta_spec *spec,
+			     const struct meta_bitmap *bitmap)
+{
+	return divide_up(divide_up(spec->size, bitmap->granularity), 8);
+}
+
+static int check_bitmap(const struct meta_spec *spec, size_t index)
+{
+	const struct meta_bitmap *bitmap = &spec->bitmaps[index];
+	uint64_t granularity = bitmap->granularity;
+	size_t length = strlen(bitmap->name), i;
+
+	if (!length || length > QCOW2_MAX_BITMAP_NAME_BYTES) {
+		error("bitmap '%s': a name has 1 to %u bytes", bitmap->name,
+		      QCOW2_MAX_BITMAP_NAME_BYTES);
+		return -EINVAL;
+	}
+	if (granularity & (granularity - 1) ||
+	    granularity < 1ULL << QCOW2_MIN_BITMAP_GRANULARITY_BITS ||
+	    granularity > 1ULL << QCOW2_MAX_BITMAP_GRANULARITY_BITS) {
+		error("bitmap '%s': the granularity must be a power of two from 512 to 2G",
+		      bitmap->name);
+		return -EINVAL;
+	}
+	if (bitmap_bytes(spec, bitmap) > META_MAX_BITMAP_BYTES) {
+		error("bitmap '%s': it would be larger than 512 MiB, which QEMU's tools do not read: choose a larger granularity",
+		      bitmap->name);
+		return -EFBIG;
+	}
+	for (i = 0; i < index; i++) {
+		if (!strcmp(spec->bitmaps[i].name, bitmap->name)) {
+			error("bitmap '%s': the name is given twice",
+			      bitmap->name);
+			return -EEXIST;
+		}
+	}
+	return 0;
+}
+
+static int check_spec(const struct meta_spec *spec)
+{
+	size_t i;
+	int r = 0;
+
+	if (!spec->size || spec->size % 512) {
+		error("size %" PRIu64 ": it must be a multiple of 512 bytes, and not 0",
+		      spec->size);
+		return -EINVAL;
+	}
+	if (divide_up(spec->size, (uint64_t)META_CLUSTER_BYTES *
+				  META_CLUSTER_BYTES / 8) * 8 >
+	    QCOW2_MAX_L1_BYTES) {
+		error("size %" PRIu64 ": too large for a qcow2 image",
+		      spec->size);
+		return -EFBIG;
+	}
+	if (spec->backing &&
+	    (!*spec->backing ||
+	     strlen(spec->backing) > QCOW2_MAX_BACKING_NAME_BYTES)) {
+		error("backing image: its name must have 1 to %u bytes",
+		      QCOW2_MAX_BACKING_NAME_BYTES);
+		return -ENAMETOOLONG;
+	}
+	for (i = 0; !r && i < spec->nr_bitmaps; i++)
+		r = check_bitmap(spec, i);
+	return r;
+}
+
+/* Place everything, with this number of refcount blocks. */
+static void place(const struct meta_spec *spec, struct meta_layout *layout)
+{
+	uint64_t next = 1;	/* cluster; 0 is the header */
+	size_t i;
+
+	layout->refcount_table_clusters =
+		clusters(layout->nr_refcount_blocks * sizeof(__be64));
+	layout->refcount_table_offset = next << META_CLUSTER_BITS;
+	next += layout->refcount_table_clusters;
+	layout->refcount_blocks_offset = next << META_CLUSTER_BITS;
+	next += layout->nr_refcount_blocks;
+	layout->l1_entries = divide_up(spec->size,
+				       (uint64_t)META_CLUSTER_BYTES *
+				       META_CLUSTER_BYTES / sizeof(__be64));
+	layout->l1_offset = next << META_CLUSTER_BITS;
+	next += clusters(layout->l1_entries * sizeof(__be64));
+	layout->directory_bytes = 0;
+	for (i = 0; i < spec->nr_bitmaps; i++)
+		layout->directory_bytes += meta_directory_entry_bytes(
+			strlen(spec->bitmaps[i].name));
+	layout->directory_offset = next << META_CLUSTER_BITS;
+	next += clusters(layout->directory_bytes);
+	for (i = 0; i < spec->nr_bitmaps; i++) {
+		struct meta_bitmap_place *bitmap = &layout->bitmaps[i];
+
+		bitmap->table_entries =
+			clusters(bitmap_bytes(spec, &spec->bitmaps[i]));
+		bitmap->table_offset = next << META_CLUSTER_BITS;
+		next += clusters(bitmap->table_entries * sizeof(__be64));
+		bitmap->bits_offset = next << META_CLUSTER_BITS;
+		next += bitmap->table_entries;
+	}
+	layout->nr_clusters = next;
+}
+
+int meta_layout_make(const struct meta_spec *spec, struct meta_layout *layout)
+{
+	int r = check_spec(spec);
+
+	memset(layout, 0, sizeof(*layout));
+	if (r)
+		return r;
+	layout->bitmaps = calloc(spec->nr_bitmaps, sizeof(*layout->bitmaps));
+	if (!layout->bitmaps) {
+		error("out of memory");
+		return -ENOMEM;
+	}
+	/* More refcount blocks may need yet another one for themselves. */
+	do {
+		layout->nr_refcount_blocks++;
+		place(spec, layout);
+	} while (layout->nr_clusters >
+		 layout->nr_refcount_blocks * REFCOUNTS_PER_BLOCK);
+	return 0;
+}
+
+void meta_layout_free(struct meta_layout *layout)
+{
+	free(layout->bitmaps);
+	layout->bitmaps = NULL;
+}
