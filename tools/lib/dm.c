@@ -115,7 +115,11 @@ const char *dm_node_path(const char *name)
 {
 	static char path[4096];
 	struct dm_task *task = new_task(DM_DEVICE_INFO, name);
-	char *mangled = task ? dm_task_get_name_mangled(task) : NULL;
+	char *mangled = NULL;
+
+	/* libdevmapper knows names only of tasks that were run. */
+	if (task && !run_task(task))
+		mangled = dm_task_get_name_mangled(task);
 
 	snprintf(path, sizeof(path), "%s/%s", dm_dir(),
 		 mangled ? mangled : name);
@@ -321,9 +325,12 @@ static int call_unmangled(const char *name, int (*each)(const char *, void *),
 			  void *argument)
 {
 	struct dm_task *task = new_task(DM_DEVICE_INFO, name);
-	char *unmangled = task ? dm_task_get_name_unmangled(task) : NULL;
-	int r = each(unmangled ? unmangled : name, argument);
+	char *unmangled = NULL;
+	int r;
 
+	if (task && !run_task(task))
+		unmangled = dm_task_get_name_unmangled(task);
+	r = each(unmangled ? unmangled : name, argument);
 	dm_free(unmangled);
 	if (task)
 		dm_task_destroy(task);
