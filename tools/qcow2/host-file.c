@@ -36,6 +36,12 @@ static int block_device_size(int fd, const char *path, uint64_t *size,
 	return 0;
 }
 
+static int refuse_kind(const char *path, struct image_error *err)
+{
+	return image_fail(err, -EINVAL,
+			  "%s: neither a regular file nor a block device", path);
+}
+
 static int identify(struct host_file *file, struct image_error *err)
 {
 	struct stat st;
@@ -50,9 +56,7 @@ static int identify(struct host_file *file, struct image_error *err)
 					 &file->size_bytes, err);
 	}
 	if (!S_ISREG(st.st_mode))
-		return image_fail(err, -EINVAL,
-				  "%s: neither a regular file nor a block device",
-				  file->path);
+		return refuse_kind(file->path, err);
 	file->dev = st.st_dev;
 	file->ino = st.st_ino;
 	file->size_bytes = st.st_size;
@@ -90,9 +94,19 @@ fail:
 int host_file_open(const char *path, struct host_file **file,
 		   struct image_error *err)
 {
-	/* O_NONBLOCK: a FIFO is to be refused, not waited for. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+	int fd;
 
+	/*
+	 * Looked at before it is opened, too: an image may name anything as its
+	 * backing file, and opening some devices has effects.
+	 */
+	if (stat(path, &st))
+		return image_fail(err, -errno, "%s: cannot open: %s", path,
+				  strerror(errno));
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return refuse_kind(path, err);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return image_fail(err, -errno, "%s: cannot open: %s", path,
 				  strerror(errno));

@@ -16,7 +16,9 @@
 #define SECTOR_BYTES 512
 #define L2_SLICE_BYTES (16U << 10)
 #define DEFAULT_L2_CACHE_BYTES (16U << 20)
-#define CLUSTER_CACHE_BYTES (8U << 20)
+/* Decompressed clusters: for reads of less than one, which come in bursts. */
+#define CACHED_CLUSTERS 64U
+#define CLUSTER_CACHE_BYTES (16U << 20)
 
 static void qcow2_destroy(struct layer *layer)
 {
@@ -147,14 +149,18 @@ static int create_caches(struct qcow2_layer *q, uint64_t cache_bytes,
 {
 	uint64_t all_l2_bytes = (uint64_t)q->l1_entries *
 				q->layer.cluster_bytes;
+	uint32_t clusters_bytes;
 
 	if (!cache_bytes)
 		cache_bytes = DEFAULT_L2_CACHE_BYTES;
 	if (cache_bytes > all_l2_bytes)
 		cache_bytes = all_l2_bytes;
 	q->l2_slices = block_cache_create(q->slice_bytes, cache_bytes);
+	clusters_bytes = CACHED_CLUSTERS * q->layer.cluster_bytes;
+	if (clusters_bytes > CLUSTER_CACHE_BYTES)
+		clusters_bytes = CLUSTER_CACHE_BYTES;
 	q->clusters = block_cache_create(q->layer.cluster_bytes,
-					 CLUSTER_CACHE_BYTES);
+					 clusters_bytes);
 	q->decompressors = decompressor_pool_create(q->info.compression,
 						    q->layer.cluster_bytes);
 	if (!q->l2_slices || !q->clusters || !q->decompressors)
