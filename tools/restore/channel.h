@@ -31,8 +31,9 @@ struct channel_ops {
 		    unsigned int max);
 
 	/*
-	 * Sleep until the stream control changed (1), @stop was called or the
-	 * time is up (0). Return: that, or an error.
+	 * Sleep until the stream control changed since the last INFO, whoever
+	 * called that, or @wake was called (1), or until @stop was called or
+	 * the time is up (0). Return: that, or an error.
 	 */
 	int (*wait_control)(struct channel *channel, int timeout_ms);
 
@@ -53,6 +54,9 @@ struct channel_ops {
 	/* Set the error policy, as the message on_error does. */
 	int (*set_on_error)(struct channel *channel,
 			    enum dm_alloctrack_on_error on_error);
+
+	/* Have one call of wait_control return, the present or the next one. */
+	void (*wake)(struct channel *channel);
 
 	/* Wake up those who sleep in wait and wait_control, for good. */
 	void (*stop)(struct channel *channel);

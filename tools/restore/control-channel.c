@@ -27,6 +27,7 @@ struct control_channel {
 	const char *name;
 	int fd;
 	int stop_fd;
+	int wake_fd;
 };
 
 static struct control_channel *control_of(struct channel *channel)
@@ -50,20 +51,24 @@ static int channel_info(struct channel *channel,
 	return call(control_of(channel), DM_ALLOCTRACK_IOC_INFO, info);
 }
 
-/* 1: there is an event, 0: stopped or time is up. */
+/* 1: there is an event, 0: stopped or time is up. @wake_fd may be -1. */
 static int sleep_for(struct control_channel *control, short events,
-		     int timeout_ms)
+		     int wake_fd, int timeout_ms)
 {
 	struct pollfd fds[] = {
 		{ .fd = control->fd, .events = events },
 		{ .fd = control->stop_fd, .events = POLLIN },
+		{ .fd = wake_fd, .events = POLLIN },
 	};
-	int r = poll(fds, 2, timeout_ms);
+	eventfd_t count;
+	int r = poll(fds, 3, timeout_ms);
 
 	if (r < 0)
 		return errno == EINTR ? 0 : -errno;
 	if (fds[1].revents)
 		return 0;
+	if (fds[2].revents)
+		return eventfd_read(wake_fd, &count) ? 0 : 1;
 	if (fds[0].revents & (POLLERR | POLLHUP))
 		return -ENODEV;
 	return fds[0].revents ? 1 : 0;
@@ -78,7 +83,7 @@ static int channel_wait(struct channel *channel,
 		.max = max,
 		.ranges = (uintptr_t)ranges,
 	};
-	int r = sleep_for(control, POLLIN, -1);
+	int r = sleep_for(control, POLLIN, -1, -1);
 
 	if (r <= 0)
 		return r;
@@ -88,7 +93,9 @@ static int channel_wait(struct channel *channel,
 
 static int channel_wait_control(struct channel *channel, int timeout_ms)
 {
-	return sleep_for(control_of(channel), POLLPRI, timeout_ms);
+	struct control_channel *control = control_of(channel);
+
+	return sleep_for(control, POLLPRI, control->wake_fd, timeout_ms);
 }
 
 static unsigned int flags_of(bool stream)
@@ -161,6 +168,11 @@ static int channel_set_on_error(struct channel *channel,
 	return dm_message(control_of(channel)->name, text);
 }
 
+static void channel_wake(struct channel *channel)
+{
+	eventfd_write(control_of(channel)->wake_fd, 1);
+}
+
 static void channel_stop(struct channel *channel)
 {
 	eventfd_write(control_of(channel)->stop_fd, 1);
@@ -175,6 +187,7 @@ static const struct channel_ops control_ops = {
 	.fail = channel_fail,
 	.next_unallocated = channel_next_unallocated,
 	.set_on_error = channel_set_on_error,
+	.wake = channel_wake,
 	.stop = channel_stop,
 };
 
@@ -214,8 +227,9 @@ int control_channel_open(const char *name, unsigned int major,
 	control->channel.ops = &control_ops;
 	control->name = name;
 	control->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	control->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	control->fd = open(NODE, O_RDWR | O_CLOEXEC);
-	if (control->fd < 0 || control->stop_fd < 0) {
+	if (control->fd < 0 || control->stop_fd < 0 || control->wake_fd < 0) {
 		r = -errno;
 		error_errno(r, "%s cannot be opened; is the module dm-alloctrack loaded, and are you root?",
 			    NODE);
@@ -243,5 +257,7 @@ void control_channel_close(struct channel *channel)
 		close(control->fd);
 	if (control->stop_fd >= 0)
 		close(control->stop_fd);
+	if (control->wake_fd >= 0)
+		close(control->wake_fd);
 	free(control);
 }

@@ -102,6 +102,9 @@ int engine_refresh(struct engine *engine)
 		if (old_state != info.state && engine->options.on_state)
 			engine->options.on_state(&info,
 						 engine->options.argument);
+		/* The kernel tells a change once; engine_run() may sleep. */
+		if (old_state != info.state)
+			channel->ops->wake(channel);
 	}
 	pthread_mutex_unlock(&engine->control_lock);
 	engine_note(engine, r);
