@@ -139,6 +139,12 @@ struct at_device {
 	struct list_head link;		/* registry; registry mutex */
 	unsigned int nr_tables;		/* registry mutex */
 	bool activated;			/* was resumed once; registry mutex */
+	/*
+	 * Registry mutex. The table that was activated last; when it goes, and
+	 * others were only loaded, something else may have written the file.
+	 */
+	struct at_table *owner;
+	bool stale;
 	dev_t devt;
 	char name[32];
 	struct at_geometry geometry;
@@ -192,9 +198,10 @@ struct at_table {
 	struct dm_dev *backing_dev;
 	sector_t backing_sectors;	/* what lies past it reads as zeros */
 	struct dm_dev *meta;		/* NULL: the bitmap is in memory only */
-	struct dm_live_store *store;	/* preresume to postsuspend, with @meta */
+	struct dm_live_store *store;	/* with @meta */
+	bool store_active;	/* preresume to postsuspend */
 	bool store_failed;
-	bool store_is_fresh;	/* loaded empty, and was closed cleanly */
+	bool store_is_fresh;	/* was never in use before */
 	bool read_only;
 	bool resumed;		/* was active before */
 
@@ -314,12 +321,13 @@ static inline u64 at_fill_blocks(const struct at_device *device)
 struct at_device *at_device_get(struct dm_target *ti,
 				const struct at_geometry *geometry);
 
-/** at_device_put_table - a table no longer uses @device */
-void at_device_put_table(struct at_device *device);
+/** at_device_put_table - @table no longer uses @device */
+void at_device_put_table(struct at_device *device, struct at_table *table);
 
 /**
  * at_device_activate - the table becomes the active one (preresume)
- * Return: 0, or -EBUSY when another device of that number has taken over.
+ * Return: 0, -EBUSY when another device of that number has taken over, or
+ * -ESTALE when a table of another target was active in between. Logs why.
  */
 int at_device_activate(struct at_table *table);
 
@@ -384,14 +392,17 @@ void at_defer(struct at_table *table, struct bio *bio);
 
 /* metadata.c: the metadata device of a table */
 
-/** at_meta_check - can this metadata device be used? Sets ti->error. May sleep. */
-int at_meta_check(struct at_table *table, unsigned int block_shift);
+/**
+ * at_meta_open - open the store and check that it fits; nothing is written
+ * Sets ti->error. May sleep.
+ */
+int at_meta_open(struct at_table *table, unsigned int block_shift);
 
-/** at_meta_open - open the store and load the bitmap (preresume) */
-int at_meta_open(struct at_table *table);
+/** at_meta_activate - load the bitmap and keep it durable (preresume) */
+int at_meta_activate(struct at_table *table);
 
-/** at_meta_close - last commit, and close (postsuspend) */
-void at_meta_close(struct at_table *table);
+/** at_meta_deactivate - last commit (postsuspend) */
+void at_meta_deactivate(struct at_table *table);
 
 /**
  * at_meta_flush - make the file, and the bits of what is on it, durable
@@ -426,12 +437,12 @@ blk_status_t at_fill(struct at_table *table, u64 first, u64 nr,
 
 /**
  * at_zero_for_guest - a discard or write-zeroes of whole blocks
- * @flags: for blkdev_issue_zeroout()
+ * @flags: 0 or REQ_NOUNMAP
  *
  * Zeroes all of the blocks, allocated or not, and sets their bits.
  */
 blk_status_t at_zero_for_guest(struct at_table *table, u64 first, u64 nr,
-			       unsigned int flags);
+			       blk_opf_t flags);
 
 /**
  * struct at_copy - result of at_copy()
@@ -546,6 +557,9 @@ void at_stream_error(struct at_table *table, u64 first, blk_status_t status,
 
 /** at_stream_complete - everything is on the file and flushed */
 void at_stream_complete(struct at_table *table);
+
+/** at_stream_not_complete - everything is on the file, but the flush failed */
+void at_stream_not_complete(struct at_table *table, blk_status_t status);
 
 const char *at_stream_state_name(enum dm_alloctrack_state state);
 const char *at_on_error_name(enum dm_alloctrack_on_error on_error);

@@ -342,7 +342,7 @@ static int zero(struct request *request, void *argument)
 	if (zero->flags & ~DM_ALLOCTRACK_STREAM)
 		return -EINVAL;
 	r = parse_range(device, zero->offset, zero->length, &first, &nr);
-	while (nr && !r) {
+	while (!r && nr) {
 		u64 piece = min(nr, piece_blocks);
 
 		r = supply_piece(request, zero->flags, first, piece, NULL,

@@ -78,44 +78,74 @@ static bool same_geometry(const struct at_geometry *a,
 	       a->block_shift == b->block_shift;
 }
 
+/*
+ * The device of that number if it can be shared, NULL if a new one is to take
+ * its place, or an error.
+ */
+static struct at_device *share(struct dm_target *ti, dev_t devt,
+			       const struct at_geometry *geometry)
+{
+	struct at_device *device = find(devt);
+
+	if (!device)
+		return NULL;
+	if (same_geometry(&device->geometry, geometry)) {
+		kref_get(&device->ref);
+		device->nr_tables++;
+		return device;
+	}
+	if (device->activated) {
+		ti->error = "Not the devices, size and block size of the active table";
+		return ERR_PTR(-EBUSY);
+	}
+	return NULL;
+}
+
 struct at_device *at_device_get(struct dm_target *ti,
 				const struct at_geometry *geometry)
 {
 	dev_t devt = disk_devt(dm_disk(dm_table_get_md(ti->table)));
-	struct at_device *device;
+	struct at_device *device, *fresh;
 
 	mutex_lock(&registry_mutex);
-	device = find(devt);
-	if (device && same_geometry(&device->geometry, geometry)) {
-		kref_get(&device->ref);
-		goto found;
-	}
-	if (device && device->activated) {
-		ti->error = "Not the file device, metadata device, size and block size of the active table";
-		device = ERR_PTR(-EBUSY);
-		goto unlock;
-	}
-
-	/* A table that was loaded but never resumed is superseded. */
-	if (device)
-		list_del_init(&device->link);
-	device = new_device(ti, devt, geometry);
-	if (!device) {
-		ti->error = "Cannot allocate the allocation bitmap";
-		device = ERR_PTR(-ENOMEM);
-		goto unlock;
-	}
-	list_add(&device->link, &registry);
-found:
-	device->nr_tables++;
-unlock:
+	device = share(ti, devt, geometry);
 	mutex_unlock(&registry_mutex);
+	if (device)
+		return device;
+
+	/*
+	 * No memory is allocated under the mutex: memory may have to wait for
+	 * a device that is suspended, and its resume needs the mutex.
+	 */
+	fresh = new_device(ti, devt, geometry);
+	if (!fresh) {
+		ti->error = "Cannot allocate the allocation bitmap";
+		return ERR_PTR(-ENOMEM);
+	}
+	mutex_lock(&registry_mutex);
+	device = share(ti, devt, geometry);
+	if (!device) {
+		/* A table that was loaded but never resumed is superseded. */
+		device = find(devt);
+		if (device)
+			list_del_init(&device->link);
+		device = fresh;
+		device->nr_tables = 1;
+		list_add(&device->link, &registry);
+	}
+	mutex_unlock(&registry_mutex);
+	if (device != fresh)
+		at_device_put(fresh);
 	return device;
 }
 
-void at_device_put_table(struct at_device *device)
+void at_device_put_table(struct at_device *device, struct at_table *table)
 {
 	mutex_lock(&registry_mutex);
+	if (device->owner == table) {
+		device->owner = NULL;
+		device->stale = true;
+	}
 	if (!--device->nr_tables) {
 		list_del_init(&device->link);
 		WRITE_ONCE(device->gone, true);
@@ -125,34 +155,48 @@ void at_device_put_table(struct at_device *device)
 	at_device_put(device);
 }
 
+/*
+ * Device mapper destroys the old table even when the new one is refused. Keep
+ * what it knows, so that a table that fits can still be loaded.
+ */
+static void park(struct at_table *table, struct at_device *device)
+{
+	lockdep_assert_held(&registry_mutex);
+	if (table->parked)
+		return;
+	kref_get(&device->ref);
+	device->nr_tables++;
+	device->owner = table;
+	table->parked = device;
+}
+
 int at_device_activate(struct at_table *table)
 {
 	struct at_device *device = table->device;
-	struct at_device *current_device;
+	struct at_device *other;
 	int r = 0;
 
 	mutex_lock(&registry_mutex);
-	current_device = find(device->devt);
-	if (current_device && current_device != device) {
-		if (current_device->activated) {
-			/*
-			 * Device mapper destroys the old table even when the
-			 * new one is refused. Keep what it knows, so that a
-			 * table that fits can still be loaded.
-			 */
-			if (!table->parked) {
-				kref_get(&current_device->ref);
-				current_device->nr_tables++;
-				table->parked = current_device;
-			}
-			r = -EBUSY;
-			goto unlock;
-		}
-		list_del_init(&current_device->link);
+	other = find(device->devt);
+	if (other && other != device && other->activated) {
+		DMERR("%s: the table does not fit the allocation bitmap: load one with the former devices, size and block size",
+		      device->name);
+		park(table, other);
+		r = -EBUSY;
+		goto unlock;
 	}
+	if (device->stale) {
+		DMERR("%s: another target was active since the table was loaded: the allocation bitmap is out of date; load the table again",
+		      device->name);
+		r = -ESTALE;
+		goto unlock;
+	}
+	if (other && other != device)
+		list_del_init(&other->link);
 	if (list_empty(&device->link))
 		list_add(&device->link, &registry);
 	device->activated = true;
+	device->owner = table;
 unlock:
 	mutex_unlock(&registry_mutex);
 	return r;
@@ -200,7 +244,7 @@ u64 at_set_allocated(struct at_table *table, u64 first, u64 nr)
 
 	if (!changed)
 		return 0;
-	if (table->store)
+	if (table->store_active)
 		dm_live_store_changed(table->store);
 	if (at_device_is_full(device))
 		queue_work(table->fill_wq, &table->complete_work);

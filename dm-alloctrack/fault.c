@@ -60,13 +60,21 @@ static void end_fault(struct at_fault *fault, blk_status_t status)
 	bio_endio(bio);
 }
 
-/* Complete faults that were taken out; their status is set. */
-static void end_failed(struct list_head *failed)
+/*
+ * Complete faults that were taken out; their status is set. A write whose block
+ * was allocated meanwhile needs no server any more.
+ */
+static void end_failed(struct at_device *device, struct list_head *failed)
 {
 	struct at_fault *fault, *next;
 
-	list_for_each_entry_safe(fault, next, failed, link)
-		end_fault(fault, fault->status);
+	list_for_each_entry_safe(fault, next, failed, link) {
+		if (!is_read(fault) &&
+		    dm_live_bitmap_test(device->bitmap, fault->first))
+			at_defer(io_of(fault)->table, bio_of(fault));
+		else
+			end_fault(fault, fault->status);
+	}
 }
 
 /*
@@ -85,10 +93,22 @@ static bool cancel(struct at_faults *faults, struct at_fault *fault,
 	return true;
 }
 
-/* What becomes of a fault while nothing may wait. */
-static blk_status_t refusal(const struct at_faults *faults)
+/*
+ * May nothing wait for the server now? Then @status is what becomes of it. To
+ * requeue is possible only as long as device mapper says so: when the suspend
+ * was interrupted, I/O comes again before presuspend_undo.
+ */
+static bool is_refused(struct at_device *device, struct at_table *table,
+		       blk_status_t *status)
 {
-	return faults->noflush ? BLK_STS_DM_REQUEUE : BLK_STS_IOERR;
+	struct at_faults *faults = &device->faults;
+
+	lockdep_assert_held(&faults->lock);
+	*status = faults->noflush ? BLK_STS_DM_REQUEUE : BLK_STS_IOERR;
+	if (!faults->refuse)
+		return false;
+	return faults->noflush ? dm_noflush_suspending(table->ti) :
+				 !device->server;
 }
 
 static void arm_timeout(struct at_faults *faults, struct at_fault *fault)
@@ -105,6 +125,7 @@ bool at_fault_queue(struct at_io *io, struct bio *bio, unsigned int nr_sectors)
 	struct at_faults *faults = &device->faults;
 	struct at_fault *fault = &io->fault;
 	u64 end = io->first + io->nr;
+	blk_status_t status;
 
 	fault->first = io->first;
 	fault->last = end - 1;
@@ -121,9 +142,7 @@ bool at_fault_queue(struct at_io *io, struct bio *bio, unsigned int nr_sectors)
 	/* The bio can be completed as soon as the lock is dropped. */
 	if (nr_sectors < bio_sectors(bio))
 		dm_accept_partial_bio(bio, nr_sectors);
-	if (faults->refuse && (faults->noflush || !device->server)) {
-		blk_status_t status = refusal(faults);
-
+	if (is_refused(device, io->table, &status)) {
 		spin_unlock(&faults->lock);
 		end_fault(fault, status);
 		return true;
@@ -238,7 +257,7 @@ void at_faults_settle(struct at_device *device, u64 first, u64 nr,
 
 	list_for_each_entry_safe(fault, next, &ready, link)
 		at_defer(io_of(fault)->table, bio_of(fault));
-	end_failed(&failed);
+	end_failed(device, &failed);
 }
 
 void at_faults_fail(struct at_device *device, u64 first, u64 nr,
@@ -257,7 +276,7 @@ void at_faults_fail(struct at_device *device, u64 first, u64 nr,
 			list_add_tail(&fault->link, &failed);
 	}
 	spin_unlock(&faults->lock);
-	end_failed(&failed);
+	end_failed(device, &failed);
 }
 
 static void cancel_list(struct at_faults *faults, struct list_head *list,
@@ -271,10 +290,11 @@ static void cancel_list(struct at_faults *faults, struct list_head *list,
 }
 
 /* With no server and nobody allowed to wait for one. */
-static void refuse_all(struct at_faults *faults, struct list_head *failed)
+static void refuse_all(struct at_faults *faults, blk_status_t status,
+		       struct list_head *failed)
 {
-	cancel_list(faults, &faults->told, refusal(faults), failed);
-	cancel_list(faults, &faults->fresh, refusal(faults), failed);
+	cancel_list(faults, &faults->told, status, failed);
+	cancel_list(faults, &faults->fresh, status, failed);
 }
 
 /* Fail what is overdue in a list. Returns when the next one is, or 0. */
@@ -301,6 +321,8 @@ static void timeout_work(struct work_struct *work)
 {
 	struct at_faults *faults = container_of(to_delayed_work(work),
 						struct at_faults, timeout_work);
+	struct at_device *device = container_of(faults, struct at_device,
+						faults);
 	unsigned long told, fresh;
 	LIST_HEAD(failed);
 
@@ -317,7 +339,7 @@ static void timeout_work(struct work_struct *work)
 
 	if (!list_empty(&failed))
 		DMERR_LIMIT("I/O failed: no server brought the data within user_timeout");
-	end_failed(&failed);
+	end_failed(device, &failed);
 }
 
 unsigned int at_faults_tell(struct at_device *device,
@@ -394,10 +416,10 @@ void at_faults_detach(struct at_device *device)
 	spin_lock(&faults->lock);
 	device->server = NULL;
 	untell(faults);
-	if (faults->refuse)
-		refuse_all(faults, &failed);
+	if (faults->refuse && !faults->noflush)
+		refuse_all(faults, BLK_STS_IOERR, &failed);
 	spin_unlock(&faults->lock);
-	end_failed(&failed);
+	end_failed(device, &failed);
 }
 
 void at_faults_suspend(struct at_device *device, bool noflush)
@@ -408,10 +430,12 @@ void at_faults_suspend(struct at_device *device, bool noflush)
 	spin_lock(&faults->lock);
 	faults->refuse = true;
 	faults->noflush = noflush;
-	if (noflush || !device->server)
-		refuse_all(faults, &failed);
+	if (noflush)
+		refuse_all(faults, BLK_STS_DM_REQUEUE, &failed);
+	else if (!device->server)
+		refuse_all(faults, BLK_STS_IOERR, &failed);
 	spin_unlock(&faults->lock);
-	end_failed(&failed);
+	end_failed(device, &failed);
 }
 
 void at_faults_resume(struct at_device *device)
@@ -420,6 +444,10 @@ void at_faults_resume(struct at_device *device)
 
 	spin_lock(&faults->lock);
 	faults->refuse = false;
+	/* It was armed for the former table's timeout; it arms itself anew. */
+	cancel_delayed_work(&faults->timeout_work);
+	if (faults->count)
+		schedule_delayed_work(&faults->timeout_work, 0);
 	spin_unlock(&faults->lock);
 }
 

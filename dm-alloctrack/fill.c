@@ -32,6 +32,7 @@ struct fill {
 	const struct dm_live_data *data;
 	u64 first;
 	bool detect_zeroes;
+	bool used_write_zeroes;
 	struct dm_live_batch batch;
 };
 
@@ -61,12 +62,14 @@ static void submit_blocks(struct fill *fill, u64 block, u64 end, bool zero)
 
 	if (zero && READ_ONCE(table->device->file_is_zero))
 		return;
-	if (zero && can_write_zeroes(table))
+	if (zero && can_write_zeroes(table)) {
+		fill->used_write_zeroes = true;
 		dm_live_batch_zero(&fill->batch, table->file->bdev, sector,
-				   bytes >> SECTOR_SHIFT);
-	else
-		dm_live_batch_rw(&fill->batch, REQ_OP_WRITE, table->file->bdev,
-				 sector, fill->data, from, bytes);
+				   bytes >> SECTOR_SHIFT, 0);
+		return;
+	}
+	dm_live_batch_rw(&fill->batch, REQ_OP_WRITE, table->file->bdev, sector,
+			 fill->data, from, bytes);
 }
 
 /* The unallocated blocks [block, end): runs of zeros apart from the others. */
@@ -113,8 +116,8 @@ static blk_status_t fill_data(struct at_table *table, u64 first, u64 nr,
 	};
 	blk_status_t status = write_data(&fill, first + nr);
 
-	if (status == BLK_STS_NOTSUPP && can_write_zeroes(table)) {
-		/* The device learned only now that it cannot. */
+	if (status && fill.used_write_zeroes) {
+		/* Some devices learn only now that they cannot. */
 		WRITE_ONCE(table->file_lacks_write_zeroes, true);
 		status = write_data(&fill, first + nr);
 	}
@@ -122,34 +125,40 @@ static blk_status_t fill_data(struct at_table *table, u64 first, u64 nr,
 }
 
 static blk_status_t zero_blocks(struct at_table *table, u64 block, u64 end,
-				unsigned int flags)
+				blk_opf_t flags)
 {
 	sector_t sector = at_block_to_sector(table->device, block);
-	int r;
 
-	r = blkdev_issue_zeroout(table->file->bdev, sector,
-				 at_end_sector(table->device, end) - sector,
-				 GFP_NOIO, flags);
-	return errno_to_blk_status(r);
+	return dm_live_zero_range(table->copier, table->file->bdev, sector,
+				  at_end_sector(table->device, end) - sector,
+				  flags);
 }
 
-static blk_status_t fill_zeros(struct at_table *table, u64 first, u64 nr)
+/*
+ * Zero the blocks: the unallocated ones unless they are zero anyway, the
+ * allocated ones if @allocated_too.
+ */
+static blk_status_t zero_runs(struct at_table *table, u64 first, u64 nr,
+			      bool allocated_too, blk_opf_t flags)
 {
 	const struct dm_live_bitmap *bitmap = table->device->bitmap;
-	u64 end = first + nr;
-	u64 block = dm_live_bitmap_next_clear(bitmap, first, end);
+	bool unallocated_too = !READ_ONCE(table->device->file_is_zero);
+	blk_status_t status = BLK_STS_OK;
+	u64 block = first, end = first + nr, next;
 
-	if (READ_ONCE(table->device->file_is_zero))
-		return BLK_STS_OK;
-	while (block < end) {
-		u64 next = dm_live_bitmap_next_set(bitmap, block, end);
-		blk_status_t status = zero_blocks(table, block, next, 0);
+	if (allocated_too && unallocated_too)
+		return zero_blocks(table, first, end, flags);
+	while (block < end && !status) {
+		bool allocated = dm_live_bitmap_test(bitmap, block);
 
-		if (status)
-			return status;
-		block = dm_live_bitmap_next_clear(bitmap, next, end);
+		next = allocated ?
+		       dm_live_bitmap_next_clear(bitmap, block, end) :
+		       dm_live_bitmap_next_set(bitmap, block, end);
+		if (allocated ? allocated_too : unallocated_too)
+			status = zero_blocks(table, block, next, flags);
+		block = next;
 	}
-	return BLK_STS_OK;
+	return status;
 }
 
 static u64 set_or_spoil(struct at_table *table, u64 first, u64 nr,
@@ -184,7 +193,7 @@ blk_status_t at_fill(struct at_table *table, u64 first, u64 nr,
 	if (data)
 		status = fill_data(table, first, nr, data);
 	else
-		status = fill_zeros(table, first, nr);
+		status = zero_runs(table, first, nr, false, 0);
 	changed = set_or_spoil(table, first, nr, status);
 	dm_live_range_release(device->ranges, &range);
 
@@ -194,15 +203,17 @@ blk_status_t at_fill(struct at_table *table, u64 first, u64 nr,
 }
 
 blk_status_t at_zero_for_guest(struct at_table *table, u64 first, u64 nr,
-			       unsigned int flags)
+			       blk_opf_t flags)
 {
 	struct at_device *device = table->device;
 	struct dm_live_range range;
 	blk_status_t status;
 
+	if (at_meta_failed(table))
+		return BLK_STS_IOERR;
 	dm_live_range_acquire_wait(device->ranges, &range, first,
 				   first + nr - 1, DM_LIVE_RANGE_EXCLUSIVE);
-	status = zero_blocks(table, first, first + nr, flags);
+	status = zero_runs(table, first, nr, true, flags);
 	set_or_spoil(table, first, nr, status);
 	dm_live_range_release(device->ranges, &range);
 	return status;

@@ -105,7 +105,8 @@ void at_submit_to_file(struct at_table *table, struct bio *bio)
 	/* The submitter is not here any more: there is nobody to be told. */
 	bio->bi_opf &= ~REQ_NOWAIT;
 	remap(bio, table->file);
-	submit_bio_noacct(bio);
+	/* In the submitter's cgroup, not in the worker's. */
+	dm_submit_bio_remap(bio, NULL);
 }
 
 void at_deferred_work(struct work_struct *work)
@@ -164,7 +165,8 @@ static void fill_then_write(struct work_struct *work)
 
 	at_copy(table, io->first, 1, NULL, &result);
 	status = result.read_status ?: result.write_status;
-	if (status)
+	/* Whoever allocated it, the block is all that the write needs. */
+	if (status && !dm_live_bitmap_test(table->device->bitmap, io->first))
 		end(bio, status);
 	else
 		at_submit_to_file(table, bio);
@@ -195,10 +197,10 @@ static void zero_whole_work(struct work_struct *work)
 {
 	struct at_io *io = container_of(work, struct at_io, work);
 	struct bio *bio = bio_of(io);
-	unsigned int flags = 0;
+	blk_opf_t flags = 0;
 
-	if (bio_op(bio) == REQ_OP_WRITE_ZEROES && (bio->bi_opf & REQ_NOUNMAP))
-		flags = BLKDEV_ZERO_NOUNMAP;
+	if (bio_op(bio) == REQ_OP_WRITE_ZEROES)
+		flags = bio->bi_opf & REQ_NOUNMAP;
 	end(bio, at_zero_for_guest(io->table, io->first, io->nr, flags));
 }
 
@@ -233,7 +235,7 @@ static void commit_then_end(struct at_table *table, struct at_io *io)
 
 static int map_flush(struct at_table *table, struct bio *bio)
 {
-	if (!table->store || dm_live_store_is_clean(table->store))
+	if (!table->store_active || dm_live_store_is_clean(table->store))
 		return remap(bio, table->file);
 	/* A commit flushes the file too. */
 	commit_then_end(table, io_of(bio));
@@ -385,7 +387,10 @@ int at_map(struct dm_target *ti, struct bio *bio)
 		return remap(bio, table->file);
 	if ((bio->bi_opf & REQ_PREFLUSH) || !bio_sectors(bio))
 		return map_flush(table, bio);
-	io->fua = table->store && (bio->bi_opf & REQ_FUA);
+	/* The block layer does not keep writes off a read-only device. */
+	if (table->read_only && op_is_write(bio_op(bio)))
+		return DM_MAPIO_KILL;
+	io->fua = table->store_active && (bio->bi_opf & REQ_FUA);
 
 	/* Write the shared cache line once a jiffy at the most. */
 	if (time_after(jiffies, READ_ONCE(table->guest_jiffies)))

@@ -109,9 +109,6 @@ static int start(struct at_table *table)
 	stream->holes = false;
 	spin_unlock(&stream->lock);
 	set_state(table, DM_ALLOCTRACK_RUNNING);
-	/* Nothing may be left to copy: then it is complete at once. */
-	if (at_device_is_full(table->device))
-		queue_work(table->fill_wq, &table->complete_work);
 	return 0;
 }
 
@@ -138,6 +135,10 @@ int at_stream_message(struct at_table *table, const char *verb)
 		set_state(table, DM_ALLOCTRACK_CANCELLED);
 	else
 		r = -EINVAL;
+	/* Nothing may be left to copy, or only the last flush to be tried. */
+	if (!r && stream->state == DM_ALLOCTRACK_RUNNING &&
+	    at_device_is_full(table->device))
+		queue_work(table->fill_wq, &table->complete_work);
 	mutex_unlock(&stream->mutex);
 
 	if (!r)
@@ -160,12 +161,36 @@ void at_stream_set_on_error(struct at_device *device,
 	control_changed(device);
 }
 
+/* The state that an error leads to, unless it is ignored. */
+static enum dm_alloctrack_state state_after(const struct at_stream *stream,
+					    blk_status_t status)
+{
+	if (stream->on_error == DM_ALLOCTRACK_ON_ERROR_STOP ||
+	    (stream->on_error == DM_ALLOCTRACK_ON_ERROR_ENOSPC &&
+	     status == BLK_STS_NOSPC))
+		return DM_ALLOCTRACK_STOPPED;
+	return DM_ALLOCTRACK_FAILED;
+}
+
+void at_stream_not_complete(struct at_table *table, blk_status_t status)
+{
+	struct at_device *device = table->device;
+	struct at_stream *stream = &device->stream;
+
+	DMERR("%s: all is on the file, but not durable: error %d",
+	      device->name, blk_status_to_errno(status));
+	atomic64_inc(&device->write_errors);
+	mutex_lock(&stream->mutex);
+	if (is_active(stream->state))
+		set_state(table, state_after(stream, status));
+	mutex_unlock(&stream->mutex);
+}
+
 void at_stream_error(struct at_table *table, u64 first, blk_status_t status,
 		     bool is_read)
 {
 	struct at_device *device = table->device;
 	struct at_stream *stream = &device->stream;
-	bool stop;
 
 	DMERR_LIMIT("%s: stream: %s error %d at sector %llu", device->name,
 		    is_read ? "read" : "write", blk_status_to_errno(status),
@@ -180,13 +205,9 @@ void at_stream_error(struct at_table *table, u64 first, blk_status_t status,
 		stream->position = min(stream->position, first);
 	spin_unlock(&stream->lock);
 
-	stop = stream->on_error == DM_ALLOCTRACK_ON_ERROR_STOP ||
-	       (stream->on_error == DM_ALLOCTRACK_ON_ERROR_ENOSPC &&
-		status == BLK_STS_NOSPC);
 	if (stream->on_error != DM_ALLOCTRACK_ON_ERROR_IGNORE &&
 	    is_active(stream->state))
-		set_state(table, stop ? DM_ALLOCTRACK_STOPPED :
-					DM_ALLOCTRACK_FAILED);
+		set_state(table, state_after(stream, status));
 	mutex_unlock(&stream->mutex);
 }
 
@@ -308,35 +329,43 @@ static void unclaim(struct at_stream_worker *worker)
 	spin_unlock(&stream->lock);
 }
 
-/* Copy blocks and account for them. Returns the status of the read. */
-static blk_status_t copy(struct at_table *table, u64 first, u64 nr)
+/* Copy blocks and account for what has become allocated. */
+static bool copy(struct at_table *table, u64 first, u64 nr,
+		 struct at_copy_result *result)
 {
-	struct at_device *device = table->device;
-	struct at_copy_result result;
-
-	at_copy(table, first, nr, NULL, &result);
-	at_count_streamed(device, first, nr, result.changed_blocks);
-	if (result.write_status)
-		at_stream_error(table, first, result.write_status, false);
-	return result.read_status;
+	at_copy(table, first, nr, NULL, result);
+	at_count_streamed(table->device, first, nr, result->changed_blocks);
+	return !result->read_status && !result->write_status;
 }
 
-/* A chunk that cannot be read is tried block by block: only those fail. */
+/* Leave the blocks from @block on to whoever goes on with the job. */
+static void give_back(struct at_table *table, u64 block)
+{
+	struct at_stream *stream = &table->device->stream;
+
+	spin_lock(&stream->lock);
+	stream->position = min(stream->position, block);
+	spin_unlock(&stream->lock);
+}
+
+/* A chunk that fails is tried block by block: only those that fail count. */
 static void copy_chunk(struct at_table *table, u64 first, u64 nr)
 {
-	blk_status_t status = copy(table, first, nr);
+	struct at_copy_result result;
 	u64 block;
 
-	if (!status)
+	if (copy(table, first, nr, &result))
 		return;
-	if (nr == 1) {
-		at_stream_error(table, first, status, true);
-		return;
-	}
-	for (block = first; block < first + nr && may_run(table); block++) {
-		status = copy(table, block, 1);
-		if (status)
-			at_stream_error(table, block, status, true);
+	for (block = first; block < first + nr; block++) {
+		if (!may_run(table)) {
+			give_back(table, block);
+			return;
+		}
+		if (nr > 1 && copy(table, block, 1, &result))
+			continue;
+		at_stream_error(table, block,
+				result.read_status ?: result.write_status,
+				result.read_status != BLK_STS_OK);
 	}
 }
 

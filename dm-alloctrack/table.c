@@ -260,7 +260,7 @@ int at_table_parse(struct at_table *table, unsigned int argc, char **argv)
 	    parse_features(table, &args) ?:
 	    check_features(table);
 	if (!r && table->meta)
-		r = at_meta_check(table, geometry.block_shift);
+		r = at_meta_open(table, geometry.block_shift);
 	if (r)
 		return r;
 

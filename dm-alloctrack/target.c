@@ -45,7 +45,7 @@ static void complete_work(struct work_struct *work)
 		goto unlock;
 	r = at_meta_flush(table);
 	if (r) {
-		at_stream_error(table, 0, errno_to_blk_status(r), false);
+		at_stream_not_complete(table, errno_to_blk_status(r));
 		goto unlock;
 	}
 	if (table->auto_remove)
@@ -98,11 +98,12 @@ static void free_table(struct at_table *table)
 	}
 	if (table->submit_wq)
 		destroy_workqueue(table->submit_wq);
+	dm_live_store_close(table->store);
 	dm_live_copier_destroy(table->copier);
 	if (table->parked)
-		at_device_put_table(table->parked);
+		at_device_put_table(table->parked, table);
 	if (table->device)
-		at_device_put_table(table->device);
+		at_device_put_table(table->device, table);
 	if (table->meta)
 		dm_put_device(table->ti, table->meta);
 	if (table->backing_dev)
@@ -167,7 +168,7 @@ static void postsuspend(struct dm_target *ti)
 	at_stream_stop_workers(table);
 	flush_workqueue(table->fill_wq);
 	flush_workqueue(table->submit_wq);
-	at_meta_close(table);
+	at_meta_deactivate(table);
 }
 
 static int preresume(struct dm_target *ti)
@@ -175,12 +176,9 @@ static int preresume(struct dm_target *ti)
 	struct at_table *table = ti->private;
 	int r = at_device_activate(table);
 
-	if (r) {
-		DMERR("%s: the table does not fit the allocation bitmap: load one with the former devices, size and block size",
-		      table->device->name);
+	if (r)
 		return r;
-	}
-	r = at_meta_open(table);
+	r = at_meta_activate(table);
 	if (r)
 		at_device_abandon(table);
 	return r;

@@ -24,6 +24,9 @@
 /* What a speed limit lets through at once after a pause. */
 #define RATE_BURST_NS	(100 * NSEC_PER_MSEC)
 
+/* Bios of zeros that are written at the same time. */
+#define ZERO_BIOS_IN_FLIGHT	4
+
 /* What one bio zeroes: within bi_size, and a multiple of any block. */
 #define MAX_ZERO_SECTORS	(1U << 22)
 
@@ -33,12 +36,14 @@ struct dm_live_copier {
 	mempool_t buffers;
 	struct mutex alloc_mutex;	/* who waits for pages */
 	struct bio_set bios;
+	struct page *zero_pages[BIO_MAX_VECS];
 };
 
 struct dm_live_copier *dm_live_copier_create(size_t max_bytes)
 {
 	unsigned int max_pages = DIV_ROUND_UP(max_bytes, PAGE_SIZE);
 	struct dm_live_copier *copier;
+	unsigned int i;
 	int r;
 
 	copier = kzalloc(sizeof(*copier), GFP_KERNEL);
@@ -46,6 +51,8 @@ struct dm_live_copier *dm_live_copier_create(size_t max_bytes)
 		return ERR_PTR(-ENOMEM);
 	copier->max_pages = max_pages;
 	mutex_init(&copier->alloc_mutex);
+	for (i = 0; i < BIO_MAX_VECS; i++)
+		copier->zero_pages[i] = ZERO_PAGE(0);
 
 	r = mempool_init_page_pool(&copier->pages, max_pages, 0);
 	if (r)
@@ -289,12 +296,12 @@ void dm_live_batch_rw(struct dm_live_batch *batch, blk_opf_t opf,
 EXPORT_SYMBOL_GPL(dm_live_batch_rw);
 
 void dm_live_batch_zero(struct dm_live_batch *batch, struct block_device *bdev,
-			sector_t sector, sector_t nr_sectors)
+			sector_t sector, sector_t nr_sectors, blk_opf_t flags)
 {
 	while (nr_sectors) {
 		sector_t chunk = min_t(sector_t, nr_sectors, MAX_ZERO_SECTORS);
 		struct bio *bio = new_bio(batch, bdev, sector, 0,
-					  REQ_OP_WRITE_ZEROES);
+					  REQ_OP_WRITE_ZEROES | flags);
 
 		bio->bi_iter.bi_size = chunk << SECTOR_SHIFT;
 		submit_bio(bio);
@@ -311,6 +318,48 @@ blk_status_t dm_live_batch_wait(struct dm_live_batch *batch)
 	return (__force blk_status_t)READ_ONCE(batch->status);
 }
 EXPORT_SYMBOL_GPL(dm_live_batch_wait);
+
+static blk_status_t write_zero_pages(struct dm_live_copier *copier,
+				     struct block_device *bdev,
+				     sector_t sector, sector_t nr_sectors)
+{
+	const struct dm_live_data zeros = { .pages = copier->zero_pages };
+	const sector_t max_sectors = BIO_MAX_VECS << PAGE_SECTORS_SHIFT;
+	blk_status_t status = BLK_STS_OK;
+	struct dm_live_batch batch;
+	unsigned int i;
+
+	while (nr_sectors && !status) {
+		dm_live_batch_begin(&batch, copier);
+		for (i = 0; i < ZERO_BIOS_IN_FLIGHT && nr_sectors; i++) {
+			sector_t chunk = min(nr_sectors, max_sectors);
+
+			dm_live_batch_rw(&batch, REQ_OP_WRITE, bdev, sector,
+					 &zeros, 0, chunk << SECTOR_SHIFT);
+			sector += chunk;
+			nr_sectors -= chunk;
+		}
+		status = dm_live_batch_wait(&batch);
+	}
+	return status;
+}
+
+blk_status_t dm_live_zero_range(struct dm_live_copier *copier,
+				struct block_device *bdev, sector_t sector,
+				sector_t nr_sectors, blk_opf_t flags)
+{
+	struct dm_live_batch batch;
+
+	if (bdev_write_zeroes_sectors(bdev)) {
+		dm_live_batch_begin(&batch, copier);
+		dm_live_batch_zero(&batch, bdev, sector, nr_sectors, flags);
+		if (!dm_live_batch_wait(&batch))
+			return BLK_STS_OK;
+		/* Some devices learn only now that they cannot. */
+	}
+	return write_zero_pages(copier, bdev, sector, nr_sectors);
+}
+EXPORT_SYMBOL_GPL(dm_live_zero_range);
 
 void dm_live_rate_init(struct dm_live_rate *rate)
 {

@@ -123,18 +123,32 @@ void dm_live_batch_rw(struct dm_live_batch *batch, blk_opf_t opf,
 
 /**
  * dm_live_batch_zero - submit REQ_OP_WRITE_ZEROES
+ * @flags: 0 or REQ_NOUNMAP
  *
  * Only for a device that says that it can. It may fail with BLK_STS_NOTSUPP all
  * the same; then write zeros.
  */
 void dm_live_batch_zero(struct dm_live_batch *batch, struct block_device *bdev,
-			sector_t sector, sector_t nr_sectors);
+			sector_t sector, sector_t nr_sectors, blk_opf_t flags);
 
 /**
  * dm_live_batch_wait - wait for all of it
  * Return: the status of the first request that failed, or BLK_STS_OK.
  */
 blk_status_t dm_live_batch_wait(struct dm_live_batch *batch);
+
+/**
+ * dm_live_zero_range - make a range zero, and wait
+ * @flags: 0 or REQ_NOUNMAP
+ *
+ * By REQ_OP_WRITE_ZEROES, or by writing zeros where the device cannot do that.
+ * Takes all memory from the copier: safe on the path of writeback.
+ *
+ * Context: may sleep, GFP_NOIO.
+ */
+blk_status_t dm_live_zero_range(struct dm_live_copier *copier,
+				struct block_device *bdev, sector_t sector,
+				sector_t nr_sectors, blk_opf_t flags);
 
 /**
  * struct dm_live_rate - a speed limit

@@ -297,9 +297,15 @@ bool qcow2_store_name_is(const struct qcow2_store_bitmap *bitmap,
 	       !memcmp(name, bitmap->name, bitmap->name_bytes);
 }
 
-/* For messages: "bitmap 'name'". */
-#define NAME_FORMAT "bitmap '%.*s': "
-#define NAME_OF(bitmap) (int)min_t(u16, (bitmap)->name_bytes, 64), (bitmap)->name
+/* As refuse(), with the name of the bitmap (cut, if it is long) in front. */
+#define refuse_bitmap(error, bitmap, format, ...) \
+	refuse(error, "bitmap '%.*s': " format, name_width(bitmap), \
+	       (bitmap)->name, ##__VA_ARGS__)
+
+static int name_width(const struct qcow2_store_bitmap *bitmap)
+{
+	return min_t(int, bitmap->name_bytes, 64);
+}
 
 /*
  * Extra data would tell something about the bitmap that is not known here. It
@@ -317,38 +323,40 @@ static int check_entry(const struct qcow2_store_header *header,
 		return refuse(error, "a bitmap has a name of %u bytes, not 1 to %u",
 			      bitmap->name_bytes, QCOW2_MAX_BITMAP_NAME_BYTES);
 	if (memchr(bitmap->name, 0, bitmap->name_bytes))
-		return refuse(error, NAME_FORMAT "there is a zero byte in the name",
-			      NAME_OF(bitmap));
+		return refuse_bitmap(error, bitmap,
+				     "there is a zero byte in the name");
 	if (type != QCOW2_BITMAP_TYPE_DIRTY)
-		return refuse(error, NAME_FORMAT "unknown type %u",
-			      NAME_OF(bitmap), type);
+		return refuse_bitmap(error, bitmap,
+				     "unknown type %u",
+				     type);
 	if (bitmap->flags & QCOW2_BITMAP_RESERVED_FLAGS)
-		return refuse(error, NAME_FORMAT "unknown flags %#x",
-			      NAME_OF(bitmap), bitmap->flags);
+		return refuse_bitmap(error, bitmap,
+				     "unknown flags %#x",
+				     bitmap->flags);
 	if (extra_bytes)
-		return refuse(error, NAME_FORMAT "there is extra data%s",
-			      NAME_OF(bitmap),
-			      bitmap->flags & QCOW2_BITMAP_EXTRA_COMPATIBLE ?
-			      "" : " that must be known");
+		return refuse_bitmap(error, bitmap,
+				     "there is extra data%s",
+				     bitmap->flags & QCOW2_BITMAP_EXTRA_COMPATIBLE ? "" : " that must be known");
 	if (bitmap->granularity_bits < QCOW2_MIN_BITMAP_GRANULARITY_BITS ||
 	    bitmap->granularity_bits > QCOW2_MAX_BITMAP_GRANULARITY_BITS)
-		return refuse(error, NAME_FORMAT "invalid granularity: 2 to the power of %u",
-			      NAME_OF(bitmap), bitmap->granularity_bits);
+		return refuse_bitmap(error, bitmap,
+				     "invalid granularity: 2 to the power of %u",
+				     bitmap->granularity_bits);
 
 	clusters = (qcow2_store_bitmap_bytes(header, bitmap) +
 		    cluster_bytes(header) - 1) >> header->cluster_bits;
 	if (bitmap->table_entries != clusters ||
 	    bitmap->table_entries > QCOW2_MAX_BITMAP_TABLE_ENTRIES)
-		return refuse(error, NAME_FORMAT "the table has %u entries, not %llu",
-			      NAME_OF(bitmap), bitmap->table_entries,
-			      (unsigned long long)clusters);
+		return refuse_bitmap(error, bitmap,
+				     "the table has %u entries, not %llu",
+				     bitmap->table_entries, (unsigned long long)clusters);
 	if (!clusters)
 		return 0;
 	if (check_extent(header, bitmap->table_offset,
 			 bitmap->table_entries * 8ULL, "the table", error))
-		return refuse(error, NAME_FORMAT "the table is not aligned or outside of the device (offset %llu)",
-			      NAME_OF(bitmap),
-			      (unsigned long long)bitmap->table_offset);
+		return refuse_bitmap(error, bitmap,
+				     "the table is not aligned or outside of the device (offset %llu)",
+				     (unsigned long long)bitmap->table_offset);
 	return 0;
 }
 
@@ -361,8 +369,8 @@ static int check_unique(const struct qcow2_store_bitmap *bitmaps, u32 nr,
 	for (i = 0; i < nr; i++)
 		if (bitmaps[i].name_bytes == last->name_bytes &&
 		    !memcmp(bitmaps[i].name, last->name, last->name_bytes))
-			return refuse(error, NAME_FORMAT "there are two of that name",
-				      NAME_OF(last));
+			return refuse_bitmap(error, last,
+					     "there are two of that name");
 	return 0;
 }
 
@@ -374,6 +382,7 @@ int qcow2_store_check_directory(const struct qcow2_store_header *header,
 	const size_t fixed = sizeof(struct qcow2_bitmap_entry);
 	u64 at = 0, left, entry_bytes;
 	u32 i, extra_bytes;
+	u8 type;
 	int r;
 
 	for (i = 0; i < header->nr_bitmaps; i++) {
@@ -401,11 +410,11 @@ int qcow2_store_check_directory(const struct qcow2_store_header *header,
 			offsetof(struct qcow2_bitmap_entry, flags);
 		bitmap->flags = be32_at((const u8 *)data +
 					bitmap->flags_offset);
-		bitmap->granularity_bits = entry[
-			offsetof(struct qcow2_bitmap_entry, granularity_bits)];
-		r = check_entry(header, bitmap,
-				entry[offsetof(struct qcow2_bitmap_entry, type)],
-				extra_bytes, error);
+		bitmap->granularity_bits =
+			*(entry + offsetof(struct qcow2_bitmap_entry,
+					   granularity_bits));
+		type = *(entry + offsetof(struct qcow2_bitmap_entry, type));
+		r = check_entry(header, bitmap, type, extra_bytes, error);
 		if (!r)
 			r = check_unique(bitmaps, i, error);
 		if (r)
@@ -435,20 +444,23 @@ int qcow2_store_check_table(const struct qcow2_store_header *header,
 
 		if (entry & QCOW2_BITMAP_TABLE_RESERVED_MASK ||
 		    (offset && (entry & QCOW2_BITMAP_TABLE_ALL_ONES)))
-			return refuse(error, NAME_FORMAT "reserved bits are set in entry %u of the table",
-				      NAME_OF(bitmap), i);
+			return refuse_bitmap(error, bitmap,
+					     "reserved bits are set in entry %u of the table",
+					     i);
 		if (!offset && !preallocated)
 			continue;
 		if (!offset)
-			return refuse(error, NAME_FORMAT "its clusters are not allocated: run dmlive meta prepare",
-				      NAME_OF(bitmap));
+			return refuse_bitmap(error, bitmap,
+					     "its clusters are not allocated: run dmlive meta prepare");
 		if (offset & (cluster_bytes(header) - 1))
-			return refuse(error, NAME_FORMAT "entry %u of the table is not aligned to a cluster",
-				      NAME_OF(bitmap), i);
+			return refuse_bitmap(error, bitmap,
+					     "entry %u of the table is not aligned to a cluster",
+					     i);
 		if (offset > header->device_bytes ||
 		    cluster_bytes(header) > header->device_bytes - offset)
-			return refuse(error, NAME_FORMAT "entry %u of the table lies outside of the device",
-				      NAME_OF(bitmap), i);
+			return refuse_bitmap(error, bitmap,
+					     "entry %u of the table lies outside of the device",
+					     i);
 	}
 	return 0;
 }

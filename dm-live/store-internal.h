@@ -32,7 +32,7 @@ struct dm_live_store {
 	unsigned int buffer_bits;	/* log2 of the bytes in a buffer */
 	struct qcow2_store_header header;
 	void *directory;
-	struct dm_live_store_bitmap *bitmaps;
+	struct dm_live_store_bitmap *bitmaps;	/* header.nr_bitmaps */
 
 	bool failed;
 	/*
@@ -51,6 +51,9 @@ struct dm_live_store {
 	struct dm_live_staged *staged;
 	unsigned int nr_staged;
 };
+
+/** dm_live_store_init_commits - for a new store */
+void dm_live_store_init_commits(struct dm_live_store *store);
 
 /**
  * dm_live_store_read_bits - load all bits of an attached bitmap

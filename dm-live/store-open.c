@@ -125,6 +125,12 @@ static int read_header(struct dm_live_store *store)
 	if (r)
 		return r;
 
+	if (min_t(u32, store->header.cluster_bits, MAX_BUFFER_BITS) !=
+	    store->buffer_bits) {
+		DMERR("%s: metadata device: its cluster size has changed",
+		      store->params.name);
+		return -EINVAL;
+	}
 	if (store->header.size_bytes != store->params.size_bytes) {
 		DMERR("%s: metadata device: it is for a device of %llu bytes, not %llu",
 		      store->params.name, store->header.size_bytes,
@@ -270,6 +276,51 @@ static int read_tables(struct dm_live_store *store)
 	return r;
 }
 
+static void free_structures(struct dm_live_store *store)
+{
+	u32 i;
+
+	for (i = 0; store->bitmaps && i < store->header.nr_bitmaps; i++)
+		vfree(store->bitmaps[i].clusters);
+	kvfree(store->bitmaps);
+	vfree(store->directory);
+	store->bitmaps = NULL;
+	store->directory = NULL;
+	memset(&store->header, 0, sizeof(store->header));
+}
+
+static int read_structures(struct dm_live_store *store)
+{
+	int r;
+
+	r = read_header(store) ?:
+	    read_directory(store) ?:
+	    read_tables(store) ?:
+	    check_overlaps(store);
+	if (r)
+		free_structures(store);
+	return r;
+}
+
+int dm_live_store_reload(struct dm_live_store *store)
+{
+	free_structures(store);
+	/* Nothing is dirty: forget what was read before. */
+	dm_bufio_client_reset(store->bufio);
+	return read_structures(store);
+}
+EXPORT_SYMBOL_GPL(dm_live_store_reload);
+
+static int allocate(struct dm_live_store *store)
+{
+	store->stage = vmalloc(DM_LIVE_STORE_STAGE_PAGES *
+			       DM_LIVE_BITMAP_PAGE_BYTES);
+	store->staged = kvcalloc(DM_LIVE_STORE_STAGE_PAGES,
+				 sizeof(*store->staged), GFP_KERNEL);
+	store->wq = alloc_ordered_workqueue("dm_live_store", WQ_MEM_RECLAIM);
+	return store->stage && store->staged && store->wq ? 0 : -ENOMEM;
+}
+
 struct dm_live_store *
 dm_live_store_open(const struct dm_live_store_params *params)
 {
@@ -279,11 +330,10 @@ dm_live_store_open(const struct dm_live_store_params *params)
 	if (!store)
 		return ERR_PTR(-ENOMEM);
 	store->params = *params;
-	r = choose_buffers(store) ?:
-	    read_header(store) ?:
-	    read_directory(store) ?:
-	    read_tables(store) ?:
-	    check_overlaps(store);
+	dm_live_store_init_commits(store);
+	r = allocate(store) ?:
+	    choose_buffers(store) ?:
+	    read_structures(store);
 	if (r) {
 		dm_live_store_close(store);
 		return ERR_PTR(r);
@@ -291,6 +341,23 @@ dm_live_store_open(const struct dm_live_store_params *params)
 	return store;
 }
 EXPORT_SYMBOL_GPL(dm_live_store_open);
+
+void dm_live_store_close(struct dm_live_store *store)
+{
+	if (!store)
+		return;
+	if (store->wq) {
+		cancel_delayed_work_sync(&store->timer_work);
+		destroy_workqueue(store->wq);
+	}
+	free_structures(store);
+	if (store->bufio)
+		dm_bufio_client_destroy(store->bufio);
+	vfree(store->stage);
+	kvfree(store->staged);
+	kfree(store);
+}
+EXPORT_SYMBOL_GPL(dm_live_store_close);
 
 u64 dm_live_store_locate(const struct dm_live_store *store,
 			 const struct dm_live_store_bitmap *bitmap, u64 offset)
@@ -359,7 +426,8 @@ int dm_live_store_read_bits(struct dm_live_store *store,
 			continue;
 		}
 		dm_live_bitmap_stage_page(bitmap->bitmap, page, in_memory);
-		if (memcmp(on_disk, in_memory, DM_LIVE_BITMAP_PAGE_BYTES))
+		if (!store->params.read_only &&
+		    memcmp(on_disk, in_memory, DM_LIVE_BITMAP_PAGE_BYTES))
 			dm_live_bitmap_mark_dirty(bitmap->bitmap, page);
 	}
 	kfree(on_disk);

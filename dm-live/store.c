@@ -17,15 +17,15 @@
  * autoclear bit is cleared, the directory is rewritten, the bit is set again,
  * with a flush after each. A crash in between would leave an image whose bitmaps
  * count as lost, so the state extension says UPDATING before the bit is cleared
- * and until it is set again: with it, a clear bit is no reason for doubt.
+ * and until it is set again: with it, a clear bit is no reason for doubt. (The
+ * state extension stands in the same sector as the bit, unless QEMU has moved
+ * it.)
  *
  * Everything that writes runs in one ordered workqueue, or before and after its
  * life. So there is one commit at a time.
  */
 #include <linux/blkdev.h>
 #include <linux/device-mapper.h>
-#include <linux/slab.h>
-#include <linux/vmalloc.h>
 
 #include "store-internal.h"
 
@@ -92,7 +92,7 @@ bool dm_live_store_has_failed(const struct dm_live_store *store)
 }
 EXPORT_SYMBOL_GPL(dm_live_store_has_failed);
 
-/* Final: from here on nothing is written. */
+/* From here on nothing is written, until the store is activated anew. */
 static void fail(struct dm_live_store *store, int r)
 {
 	if (store->failed)
@@ -114,10 +114,7 @@ static int sync_buffers(struct dm_live_store *store)
 	return r;
 }
 
-/*
- * Change @bytes at @offset in its buffer; with NULL as @data the buffer is only
- * given to @edit. What is changed does not cross a buffer.
- */
+/* Have @edit change what is at @offset; it does not reach into another buffer. */
 static int edit_buffer(struct dm_live_store *store, u64 offset,
 		       void (*edit)(void *at, u32 value), u32 value)
 {
@@ -181,9 +178,20 @@ static int write_directory(struct dm_live_store *store, bool in_use)
 	return sync_buffers(store);
 }
 
+/* The bit is set and UPDATING cleared by one write if they share a sector. */
+static int end_update(struct dm_live_store *store, u32 flags)
+{
+	int r = edit_buffer(store, 0, edit_autoclear, true);
+
+	if (!r && store->header.state_offset >> SECTOR_SHIFT)
+		r = sync_buffers(store);
+	return r ?: write_state(store, flags);
+}
+
 static int set_in_use(struct dm_live_store *store, bool in_use)
 {
-	u32 flags = store->header.state_flags & ~QCOW2_DMLIVE_UPDATING;
+	u32 flags = (store->header.state_flags & ~QCOW2_DMLIVE_UPDATING) |
+		    QCOW2_DMLIVE_USED;
 
 	return write_state(store, flags | QCOW2_DMLIVE_UPDATING) ?:
 	       /* crash: the bit is set, UPDATING is of no account */
@@ -191,9 +199,7 @@ static int set_in_use(struct dm_live_store *store, bool in_use)
 	       /* crash: to QEMU there are no bitmaps; to us they are good */
 	       write_directory(store, in_use) ?:
 	       /* crash: the same, with IN_USE as it was or as it will be */
-	       write_autoclear(store, true) ?:
-	       /* crash: done, UPDATING is of no account */
-	       write_state(store, flags);
+	       end_update(store, flags);
 }
 
 /* Clear the dirty flags of up to a stage full of pages, and copy their bits. */
@@ -359,16 +365,18 @@ static void commit_work(struct work_struct *work)
 	struct dm_live_store *store = container_of(work, struct dm_live_store,
 						   commit_work);
 	struct dm_live_commit *waiter, *next;
-	blk_status_t status;
 	LIST_HEAD(waiters);
+	int r;
 
 	spin_lock_irq(&store->lock);
 	list_splice_init(&store->waiters, &waiters);
 	spin_unlock_irq(&store->lock);
 
-	status = errno_to_blk_status(commit(store));
+	r = commit(store);
+	if (r && !store->failed)
+		dm_live_store_changed(store);	/* tries again */
 	list_for_each_entry_safe(waiter, next, &waiters, link)
-		waiter->done(waiter, status);
+		waiter->done(waiter, errno_to_blk_status(r));
 }
 
 static void timer_work(struct work_struct *work)
@@ -429,59 +437,52 @@ blk_status_t dm_live_store_commit_wait(struct dm_live_store *store)
 }
 EXPORT_SYMBOL_GPL(dm_live_store_commit_wait);
 
-int dm_live_store_activate(struct dm_live_store *store)
+void dm_live_store_init_commits(struct dm_live_store *store)
 {
 	spin_lock_init(&store->lock);
 	INIT_LIST_HEAD(&store->waiters);
 	INIT_WORK(&store->commit_work, commit_work);
 	INIT_DELAYED_WORK(&store->timer_work, timer_work);
-	store->stage = vmalloc(DM_LIVE_STORE_STAGE_PAGES *
-			       DM_LIVE_BITMAP_PAGE_BYTES);
-	store->staged = kvcalloc(DM_LIVE_STORE_STAGE_PAGES,
-				 sizeof(*store->staged), GFP_KERNEL);
-	if (!store->stage || !store->staged)
-		return -ENOMEM;
-	store->wq = alloc_ordered_workqueue("dm_live_store", WQ_MEM_RECLAIM);
-	if (!store->wq)
-		return -ENOMEM;
-	return set_in_use(store, true);
+}
+
+bool dm_live_store_was_used(const struct dm_live_store *store)
+{
+	return store->header.state_flags & QCOW2_DMLIVE_USED;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_was_used);
+
+int dm_live_store_activate(struct dm_live_store *store)
+{
+	int r;
+
+	store->failed = false;
+	store->in_flight = false;
+	store->nr_staged = 0;
+	r = set_in_use(store, true);
+	if (!r && any_dirty(store))
+		dm_live_store_changed(store);
+	return r;
 }
 EXPORT_SYMBOL_GPL(dm_live_store_activate);
 
 int dm_live_store_deactivate(struct dm_live_store *store)
 {
 	blk_status_t status;
+	int r;
 
 	cancel_delayed_work_sync(&store->timer_work);
 	status = dm_live_store_commit_wait(store);
 	flush_workqueue(store->wq);
-	if (status) {
+	/* A failed commit has armed it again. */
+	cancel_delayed_work_sync(&store->timer_work);
+	r = blk_status_to_errno(status);
+	if (r)
 		DMERR("%s: metadata device: the last commit failed: the bitmaps stay marked as in use",
 		      store->params.name);
-		return blk_status_to_errno(status);
-	}
-	return set_in_use(store, false);
+	else
+		r = set_in_use(store, false);
+	/* What could not be written must not be written later. */
+	dm_bufio_client_reset(store->bufio);
+	return r;
 }
 EXPORT_SYMBOL_GPL(dm_live_store_deactivate);
-
-void dm_live_store_close(struct dm_live_store *store)
-{
-	u32 i;
-
-	if (!store)
-		return;
-	if (store->wq) {
-		cancel_delayed_work_sync(&store->timer_work);
-		destroy_workqueue(store->wq);
-	}
-	if (store->bufio)
-		dm_bufio_client_destroy(store->bufio);
-	for (i = 0; store->bitmaps && i < store->header.nr_bitmaps; i++)
-		vfree(store->bitmaps[i].clusters);
-	kvfree(store->bitmaps);
-	vfree(store->directory);
-	vfree(store->stage);
-	kvfree(store->staged);
-	kfree(store);
-}
-EXPORT_SYMBOL_GPL(dm_live_store_close);

@@ -6,9 +6,10 @@
  * The bitmap store: bitmaps in memory, made durable on a metadata device that
  * is a qcow2 image (see qcow2-bitmaps.h).
  *
- * Life cycle: open (reads and checks), attach (loads a bitmap), activate (marks
- * the attached bitmaps IN_USE on disk), any number of commits, deactivate (last
- * commit, IN_USE off), close. A read-only store knows open, attach and close.
+ * Life cycle: open (reads and checks), then any number of times: reload (reads
+ * again), attach (loads a bitmap), activate (marks the attached bitmaps IN_USE
+ * on disk), any number of commits, deactivate (last commit, IN_USE off); at last
+ * close. A read-only store is never activated nor committed.
  *
  * Commit: makes durable all bits that were set before it was asked for, and
  * first the data that they speak of. Requests that come while a commit runs
@@ -63,12 +64,22 @@ struct dm_live_commit {
  * All structures are read and checked, the bits are not read. Nothing is
  * written. What is wrong is logged.
  *
- * Context: may sleep; GFP_KERNEL (from a suspended device: use
- * memalloc_noio_save()).
+ * Context: may sleep; GFP_KERNEL.
  * Return: the store, or an ERR_PTR.
  */
 struct dm_live_store *
 dm_live_store_open(const struct dm_live_store_params *params);
+
+/**
+ * dm_live_store_reload - read and check the metadata device again
+ *
+ * As it may have changed since it was opened or deactivated. Attached bitmaps
+ * are not attached any more.
+ *
+ * Context: may sleep; allocates memory: under memalloc_noio_save() while a
+ * device is suspended.
+ */
+int dm_live_store_reload(struct dm_live_store *store);
 
 /**
  * dm_live_store_check - is there such a bitmap?
@@ -87,11 +98,14 @@ int dm_live_store_check(struct dm_live_store *store, const char *name,
  *	memory are replaced
  * @was_in_use: out: it was not closed cleanly
  *
- * Before dm_live_store_activate().
+ * After dm_live_store_reload(), before dm_live_store_activate().
  */
 int dm_live_store_attach(struct dm_live_store *store, const char *name,
 			 u64 granularity_bytes, struct dm_live_bitmap *bitmap,
 			 bool keep, bool *was_in_use);
+
+/** dm_live_store_was_used - was the store ever activated, before this time? */
+bool dm_live_store_was_used(const struct dm_live_store *store);
 
 /**
  * dm_live_store_activate - mark the attached bitmaps as in use
@@ -129,7 +143,8 @@ bool dm_live_store_has_failed(const struct dm_live_store *store);
  * dm_live_store_deactivate - commit, and mark the bitmaps as closed cleanly
  *
  * Nobody may set bits or commit any more. If it fails, which is logged, the
- * bitmaps stay marked as in use.
+ * bitmaps stay marked as in use. In any case nothing is written any more when it
+ * returns.
  * Context: may sleep.
  */
 int dm_live_store_deactivate(struct dm_live_store *store);

@@ -261,6 +261,8 @@ _Static_assert(sizeof(struct qcow2_dmlive_state) == 8, "state layout");
 #define QCOW2_DMLIVE_STATE_VERSION	1
 /* The autoclear bit is clear because the directory is being rewritten. */
 #define QCOW2_DMLIVE_UPDATING		(1U << 0)
-#define QCOW2_DMLIVE_RESERVED_FLAGS	(~1U)
+/* The store was in use at least once. */
+#define QCOW2_DMLIVE_USED		(1U << 1)
+#define QCOW2_DMLIVE_RESERVED_FLAGS	(~3U)
 
 #endif /* QCOW2_FORMAT_H */
