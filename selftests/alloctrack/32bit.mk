@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# ioctl-args-32: the ioctls have one layout for 32-bit and 64-bit programs, so the
+# same test runs as both. Not built where the compiler makes no 32-bit programs.
+
+has_m32 := $(shell echo 'int main(void) { return 0; }' | \
+	$(CC) -m32 -static -x c -o /dev/null - 2>/dev/null && echo yes)
+
+all: $(if $(has_m32),$(OUTPUT)/ioctl-args-32)
+
+$(OUTPUT)/ioctl-args-32: ioctl-args.c ioctl-test.h ioctl-layout.h $(MAKEFILE_LIST)
+	@mkdir -p $(OUTPUT)
+	@echo '  CC      $(SUITE)/ioctl-args-32'
+	$(if $(V),,@)$(CC) $(TEST_CFLAGS) -m32 -static -o $@ $<

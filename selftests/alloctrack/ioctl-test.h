@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef ALLOCTRACK_IOCTL_TEST_H
+#define ALLOCTRACK_IOCTL_TEST_H
+
+/*
+ * What the programs that test /dev/dm-alloctrack share: checks in groups, one
+ * line "ok - NAME" or "not ok - NAME" for each group with remarks before it on
+ * what was wrong, and memory that ends where nothing is mapped.
+ *
+ * All of it also runs as a 32-bit program.
+ */
+
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/dm-alloctrack.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define CONTROL	"/dev/" DM_ALLOCTRACK_NODE
+#define PAGE	4096u
+#define NR_OF(array)	(sizeof(array) / sizeof((array)[0]))
+
+/* A pointer that is one for the kernel, never for a program. */
+#define KERNEL_POINTER	((void *)(uintptr_t)0xffff888000001000ULL)
+
+static unsigned int group_failures;
+static unsigned int all_failures;
+
+/* expect - remark on it unless @good. Returns @good. */
+static inline __attribute__((format(printf, 2, 3)))
+bool expect(bool good, const char *format, ...)
+{
+	va_list arguments;
+
+	if (good)
+		return true;
+	group_failures++;
+	va_start(arguments, format);
+	printf("# ");
+	vprintf(format, arguments);
+	printf("\n");
+	va_end(arguments);
+	return false;
+}
+
+/* end_group - the result of all since the last one. */
+static inline void end_group(const char *name)
+{
+	printf("%sok - %s\n", group_failures ? "not " : "", name);
+	fflush(stdout);
+	all_failures += group_failures;
+	group_failures = 0;
+}
+
+static const char *name_of(int error)
+{
+	return error ? strerrorname_np(error) : "success";
+}
+
+/* control - an ioctl. Returns 0 or the errno. */
+static inline int control(int fd, unsigned long cmd, void *argument)
+{
+	return ioctl(fd, cmd, argument) ? errno : 0;
+}
+
+/* expect_error - the ioctl must end with this errno; 0: success. */
+#define expect_error(fd, cmd, argument, wanted, ...)			\
+	is_error(control(fd, cmd, argument), wanted, __VA_ARGS__)
+
+static inline __attribute__((format(printf, 3, 4)))
+bool is_error(int got, int wanted, const char *format, ...)
+{
+	char what[200];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(what, sizeof(what), format, arguments);
+	va_end(arguments);
+	return expect(got == wanted, "%s: got %s, wanted %s", what, name_of(got),
+		      name_of(wanted));
+}
+
+static inline int open_control(int flags)
+{
+	int fd = open(CONTROL, O_RDWR | O_CLOEXEC | flags);
+
+	if (fd < 0)
+		err(2, "%s", CONTROL);
+	return fd;
+}
+
+static inline int attach(int fd, dev_t device)
+{
+	struct dm_alloctrack_attach argument = {
+		.size = sizeof(argument),
+		.major = major(device),
+		.minor = minor(device),
+	};
+
+	return control(fd, DM_ALLOCTRACK_IOC_ATTACH, &argument);
+}
+
+static inline int open_attached(dev_t device, int flags)
+{
+	int fd = open_control(flags);
+	int error = attach(fd, device);
+
+	if (error)
+		errx(2, "ATTACH: %s", name_of(error));
+	return fd;
+}
+
+static inline struct dm_alloctrack_info info_of(int fd)
+{
+	struct dm_alloctrack_info info = { .size = sizeof(info) };
+	int error = control(fd, DM_ALLOCTRACK_IOC_INFO, &info);
+
+	if (error)
+		errx(2, "INFO: %s", name_of(error));
+	return info;
+}
+
+static inline int zero_range(int fd, uint64_t offset, uint64_t length)
+{
+	struct dm_alloctrack_zero zero = {
+		.size = sizeof(zero), .offset = offset, .length = length,
+	};
+
+	return control(fd, DM_ALLOCTRACK_IOC_ZERO, &zero);
+}
+
+/* Events that poll() reports within @timeout_ms; 0: now. */
+static inline short poll_events(int fd, int timeout_ms)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN | POLLPRI };
+
+	if (poll(&poll_fd, 1, timeout_ms) < 0)
+		err(2, "poll");
+	return poll_fd.revents;
+}
+
+static inline void *map_pages(unsigned int nr, int protection)
+{
+	void *memory = mmap(NULL, (size_t)nr * PAGE, protection,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		err(2, "mmap");
+	return memory;
+}
+
+/* @nr pages that can be used, and behind them one that cannot. */
+static inline char *map_guarded(unsigned int nr)
+{
+	char *memory = map_pages(nr + 1, PROT_READ | PROT_WRITE);
+
+	if (mprotect(memory + nr * PAGE, PAGE, PROT_NONE))
+		err(2, "mprotect");
+	return memory;
+}
+
+/* "MAJOR:MINOR" */
+static inline dev_t parse_device(const char *text)
+{
+	unsigned int major_number, minor_number;
+
+	if (sscanf(text, "%u:%u", &major_number, &minor_number) != 2)
+		errx(2, "%s is not MAJOR:MINOR", text);
+	return makedev(major_number, minor_number);
+}
+
+#endif /* ALLOCTRACK_IOCTL_TEST_H */
