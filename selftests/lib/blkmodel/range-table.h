@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef BLKMODEL_RANGE_TABLE_H
+#define BLKMODEL_RANGE_TABLE_H
+
+/*
+ * Who of the threads is at which sectors, so that what is read can be compared
+ * with what must be there. Each thread holds at most one range.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MAX_THREADS 64
+
+/** range_enter - sleeps until no other thread is in the way */
+void range_enter(unsigned int thread, uint64_t first, uint64_t nr,
+		 bool exclusive);
+
+void range_leave(unsigned int thread);
+
+#endif /* BLKMODEL_RANGE_TABLE_H */
