@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * crash-replay: goes through all states in which a crash could have left a
+ * volume and its metadata device, and holds each to the promise (promise.h).
+ *
+ *	crash-replay log=DEV image=FILE backing=DEV journal=FILE volume=SECTORS
+ *		block=SECTORS [fua-window=SECTOR:SECTORS] [trials=N] [samples=N]
+ *		[seed=N]
+ *
+ * FILE is the logged device as it was before the log began: the volume, then the
+ * metadata device. Every entry of the log is applied to it; after each one is a
+ * state. Before each flush there are "trials" more: of the writes that this
+ * flush made durable, some only, in whole or in part. The first two of these are:
+ * only what was written to the metadata, and only what was not.
+ *
+ * What the device would show in a state is computed, and only sectors are looked
+ * at that may have changed; now and then all.
+ *
+ * In "samples" of the states the real thing is asked: "sample N" is printed, and
+ * a line with the path of a device that was made on FILE is read, which is
+ * compared as a whole ("same", or "differs: ..."); then a line is read that says
+ * that the device is gone, which may have changed nothing but the metadata; the
+ * bits there must be the same, and the metadata is put back.
+ *
+ * Exit status: 0, 1 if the promise is broken, 2 if something could not be done.
+ */
+#include <err.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "args.h"
+#include "log.h"
+#include "media.h"
+#include "promise.h"
+
+#define SECTOR_BYTES	512
+#define MAX_VIOLATIONS	10
+#define FULL_CHECK_STATES 2000
+#define READ_BYTES	(1 << 20)
+#define MARK_BYTES	64
+
+static const char *log_path, *image_path, *backing_path, *journal_path;
+static uint64_t volume_sectors, block_sectors, fua_window[2];
+static uint64_t nr_trials = 4, nr_samples, random_state = 88172645463325252ULL;
+
+static struct log crash_log;
+static struct media media;
+static struct promise promise;
+static const uint8_t *backing;
+static uint64_t backing_sectors;
+static uint8_t *entry_data;
+
+/* Sectors to be looked at in the present state. */
+static uint64_t *touched, nr_touched;
+static bool *is_touched;
+
+static char state_name[160];
+static uint64_t nr_states, sample_interval, nr_marks, nr_checked, nr_sampled;
+static unsigned int nr_violations;
+
+static uint64_t random_below(uint64_t limit)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (random_state >> 11) % limit;
+}
+
+static void violation(const char *text)
+{
+	printf("violation: %s: %s\n", state_name, text);
+	if (++nr_violations < MAX_VIOLATIONS)
+		return;
+	printf("violation: and more\n");
+	exit(1);
+}
+
+static void touch(void *context, uint64_t sector)
+{
+	(void)context;
+	if (is_touched[sector])
+		return;
+	is_touched[sector] = true;
+	touched[nr_touched++] = sector;
+}
+
+static void touch_block(void *context, uint64_t block)
+{
+	uint64_t s;
+
+	for (s = block * block_sectors;
+	     s < (block + 1) * block_sectors && s < volume_sectors; s++)
+		touch(context, s);
+}
+
+static const uint8_t *backing_at(uint64_t sector)
+{
+	static const uint8_t zeros[SECTOR_BYTES];
+
+	return sector < backing_sectors ? backing + sector * SECTOR_BYTES :
+					  zeros;
+}
+
+/* What the device would show. */
+static const uint8_t *shown_at(uint64_t sector)
+{
+	if (media_is_allocated(&media, sector / block_sectors))
+		return media.data + sector * SECTOR_BYTES;
+	return backing_at(sector);
+}
+
+static void check_touched(void)
+{
+	char text[PROMISE_TEXT_BYTES];
+	uint64_t i;
+
+	for (i = 0; i < nr_touched; i++) {
+		is_touched[touched[i]] = false;
+		if (!promise_allows(&promise, touched[i], shown_at(touched[i]),
+				    backing_at(touched[i]), text))
+			violation(text);
+	}
+	nr_checked += nr_touched;
+	nr_touched = 0;
+}
+
+static void answer(char *line, size_t bytes)
+{
+	fflush(stdout);
+	if (!fgets(line, bytes, stdin))
+		errx(2, "no answer to a sample");
+	line[strcspn(line, "\n")] = 0;
+}
+
+static bool compare_device(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	uint64_t sector, i;
+	bool same = true;
+	uint8_t *data;
+
+	if (fd < 0 || posix_memalign((void **)&data, 4096, READ_BYTES))
+		err(2, "%s", path);
+	for (sector = 0; same && sector < volume_sectors;) {
+		ssize_t bytes = pread(fd, data, READ_BYTES,
+				      sector * SECTOR_BYTES);
+
+		if (bytes <= 0)
+			err(2, "%s: read at sector %" PRIu64, path, sector);
+		for (i = 0; same && i < (size_t)bytes / SECTOR_BYTES; i++)
+			same = !memcmp(data + i * SECTOR_BYTES,
+				       shown_at(sector + i), SECTOR_BYTES);
+		sector += i;
+	}
+	if (same)
+		printf("same\n");
+	else
+		printf("differs: at sector %" PRIu64 "\n", sector - 1);
+	free(data);
+	close(fd);
+	return same;
+}
+
+static void note_change(void *context, uint64_t block)
+{
+	(void)block;
+	*(bool *)context = true;
+}
+
+static void sample(void)
+{
+	uint64_t meta_bytes = media.bytes - volume_sectors * SECTOR_BYTES;
+	uint8_t *meta = media.data + volume_sectors * SECTOR_BYTES;
+	uint8_t *before = malloc(meta_bytes);
+	char line[4096], text[MEDIA_TEXT_BYTES];
+	bool bits_changed = false;
+
+	if (!before)
+		errx(2, "out of memory");
+	memcpy(before, meta, meta_bytes);
+	printf("sample %" PRIu64 "\n", ++nr_sampled);
+	answer(line, sizeof(line));
+	if (!compare_device(line))
+		violation("the device differs from what was computed");
+	answer(line, sizeof(line));
+
+	media.meta_changed = true;
+	if (!media_read_bits(&media, note_change, &bits_changed, text))
+		violation(text);
+	if (bits_changed)
+		violation("use and removal of the device changed the bits");
+	if (media.in_use)
+		violation("the bitmap is in use after the removal");
+	memcpy(meta, before, meta_bytes);
+	media.meta_changed = true;
+	if (!media_read_bits(&media, NULL, NULL, text))
+		violation(text);
+	free(before);
+}
+
+/* The media are as a crash has left them: what do they show? */
+static void check_state(void)
+{
+	char text[MEDIA_TEXT_BYTES];
+	uint64_t s;
+
+	nr_states++;
+	if (!media_read_bits(&media, touch_block, NULL, text)) {
+		violation(text);
+		return;
+	}
+	if (nr_states % FULL_CHECK_STATES == 0)
+		for (s = 0; s < volume_sectors; s++)
+			touch(NULL, s);
+	check_touched();
+	if (sample_interval && nr_states % sample_interval == 0)
+		sample();
+}
+
+/*
+ * A write with FUA is logged at once, an earlier one without it later, though it
+ * is older. Where the guest writes with FUA only, all others are fills, and a
+ * fill is never newer than what the guest wrote.
+ */
+static bool is_overtaken(const struct log_entry *entry, uint64_t sector)
+{
+	return log_is_cached_write(entry) && sector >= fua_window[0] &&
+	       sector - fua_window[0] < fua_window[1] &&
+	       stamp_read(media.data + sector * SECTOR_BYTES, sector);
+}
+
+static void apply_sector(const struct log_entry *entry, uint64_t i)
+{
+	uint64_t sector = entry->sector + i;
+
+	if (is_overtaken(entry, sector))
+		return;
+	media_write(&media, sector, entry->flags & LOG_DISCARD ? NULL :
+					entry_data + i * SECTOR_BYTES);
+	if (sector < volume_sectors)
+		touch(NULL, sector);
+}
+
+/* @torn: each sector by chance only. */
+static void apply(const struct log_entry *entry, bool torn)
+{
+	uint64_t i;
+
+	log_read(&crash_log, entry, entry_data);
+	for (i = 0; i < entry->nr_sectors; i++)
+		if (!torn || random_below(2))
+			apply_sector(entry, i);
+}
+
+static void apply_mark(const struct log_entry *entry)
+{
+	char text[MARK_BYTES] = "";
+
+	if (entry->data_bytes >= sizeof(text))
+		return;
+	log_read(&crash_log, entry, text);
+	if (promise_mark(&promise, text, touch, NULL))
+		nr_marks++;
+}
+
+static bool is_chosen(const struct log_entry *entry, uint64_t trial)
+{
+	bool is_meta = entry->sector >= volume_sectors;
+
+	if (trial == 0)
+		return is_meta;
+	if (trial == 1)
+		return !is_meta;
+	return random_below(2);
+}
+
+/* Of the entries [from, to), which a flush follows, only some are durable. */
+static void check_trials(size_t from, size_t to)
+{
+	char text[MEDIA_TEXT_BYTES];
+	uint64_t trial;
+	size_t i;
+
+	for (trial = 0; trial < nr_trials; trial++) {
+		snprintf(state_name, sizeof(state_name),
+			 "some of the entries %zu to %zu, trial %" PRIu64, from,
+			 to - 1, trial);
+		media_begin(&media);
+		for (i = from; i < to; i++)
+			if (is_chosen(&crash_log.entries[i], trial))
+				apply(&crash_log.entries[i], trial % 2 == 1);
+		check_state();
+		media_roll_back(&media);
+		media_read_bits(&media, NULL, NULL, text);
+	}
+}
+
+static size_t end_of_run(size_t from)
+{
+	while (from < crash_log.nr_entries &&
+	       log_is_cached_write(&crash_log.entries[from]))
+		from++;
+	return from;
+}
+
+static void replay(void)
+{
+	size_t i, end = 0;
+
+	snprintf(state_name, sizeof(state_name), "before the log");
+	check_state();
+	for (i = 0; i < crash_log.nr_entries; i++) {
+		const struct log_entry *entry = &crash_log.entries[i];
+
+		if (i >= end && log_is_cached_write(entry)) {
+			end = end_of_run(i);
+			check_trials(i, end);
+		}
+		snprintf(state_name, sizeof(state_name), "entry %zu", i);
+		if (entry->flags & LOG_MARK)
+			apply_mark(entry);
+		else
+			apply(entry, false);
+		check_state();
+	}
+}
+
+/* Room for the data of the largest entry, and the number of states. */
+static uint64_t prepare(void)
+{
+	uint64_t max = 0, states = 1 + crash_log.nr_entries;
+	size_t i, end = 0;
+
+	for (i = 0; i < crash_log.nr_entries; i++) {
+		const struct log_entry *entry = &crash_log.entries[i];
+
+		if (entry->data_bytes > max)
+			max = entry->data_bytes;
+		if (i >= end && log_is_cached_write(entry)) {
+			end = end_of_run(i);
+			states += nr_trials;
+		}
+	}
+	entry_data = malloc(max + 1);
+	touched = calloc(volume_sectors, sizeof(*touched));
+	is_touched = calloc(volume_sectors, sizeof(*is_touched));
+	if (!entry_data || !touched || !is_touched)
+		errx(2, "out of memory");
+	return states;
+}
+
+static void open_backing(void)
+{
+	int fd = open(backing_path, O_RDONLY | O_CLOEXEC);
+	off_t bytes = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+
+	if (bytes < 0)
+		err(2, "%s", backing_path);
+	backing = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+	if (backing == MAP_FAILED)
+		err(2, "%s", backing_path);
+	backing_sectors = bytes / SECTOR_BYTES;
+}
+
+static void parse_arguments(char **argv)
+{
+	const struct arg args[] = {
+		{ "log", .text = &log_path },
+		{ "image", .text = &image_path },
+		{ "backing", .text = &backing_path },
+		{ "journal", .text = &journal_path },
+		{ "volume", .number = &volume_sectors },
+		{ "block", .number = &block_sectors },
+		{ "fua-window", .range = &fua_window },
+		{ "trials", .number = &nr_trials },
+		{ "samples", .number = &nr_samples },
+		{ "seed", .number = &random_state },
+	};
+
+	args_parse(args, sizeof(args) / sizeof(*args), argv);
+	if (!log_path || !image_path || !backing_path || !journal_path ||
+	    !volume_sectors || !block_sectors || !random_state)
+		errx(2, "arguments are missing; the program's first comment has them");
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t states;
+
+	(void)argc;
+	parse_arguments(argv);
+	log_open(&crash_log, log_path);
+	media_open(&media, image_path, volume_sectors, block_sectors);
+	promise_open(&promise, journal_path, volume_sectors);
+	open_backing();
+	states = prepare();
+	if (nr_samples)
+		sample_interval = states / nr_samples ? states / nr_samples : 1;
+	replay();
+	printf("done: entries %zu, states %" PRIu64 ", marks %" PRIu64
+	       ", sectors %" PRIu64 ", samples %" PRIu64 ", violations %u\n",
+	       crash_log.nr_entries, nr_states, nr_marks, nr_checked,
+	       nr_sampled, nr_violations);
+	return nr_violations ? 1 : 0;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef CRASH_LOG_H
+#define CRASH_LOG_H
+
+/*
+ * Reading what dm-log-writes has logged.
+ *
+ * The log begins with a superblock in its first sector. From the second one on,
+ * entries follow each other: a sector that describes a write, and then what was
+ * written, unless it was a discard. Numbers are little-endian. The log's sectors
+ * are those of the logged device's logical block size.
+ *
+ * The order of entries: a write is logged when a flush that began after it had
+ * completed completes, just before that flush, in order of completion; one with
+ * FUA, and a mark, at once. So before a flush stand the writes that it made
+ * durable, of which a crash in its course leaves any part.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LOG_FLUSH	(1u << 0)
+#define LOG_FUA		(1u << 1)
+#define LOG_DISCARD	(1u << 2)
+#define LOG_MARK	(1u << 3)
+
+#define LOG_SECTOR_BYTES 512
+
+/* @sector and @nr_sectors are in sectors of 512 bytes. */
+struct log_entry {
+	uint64_t sector;
+	uint64_t nr_sectors;
+	uint32_t flags;
+	uint64_t data_offset;	/* in the log, bytes; of a mark: its text */
+	uint64_t data_bytes;	/* 0 for a discard */
+};
+
+struct log {
+	int fd;
+	struct log_entry *entries;
+	size_t nr_entries;
+};
+
+/* Ends the program, with a message, when there is no valid log. */
+void log_open(struct log *log, const char *path);
+
+/* Reads the data of an entry, data_bytes. */
+void log_read(const struct log *log, const struct log_entry *entry, void *data);
+
+/* Is it a write that only a later flush made durable? */
+bool log_is_cached_write(const struct log_entry *entry);
+
+#endif /* CRASH_LOG_H */

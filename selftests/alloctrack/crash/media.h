@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef CRASH_MEDIA_H
+#define CRASH_MEDIA_H
+
+/*
+ * The logged device as a crash left it: first the volume, behind it the metadata
+ * device; a file that is mapped into memory, so that loop devices on it show the
+ * same. And the bitmap that the metadata device holds: read through the checks
+ * that the kernel makes, since a store that it would refuse is lost too.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MEDIA_SECTOR_BYTES	512
+#define MEDIA_TEXT_BYTES	300
+
+struct media {
+	uint8_t *data;
+	uint64_t bytes;
+	uint64_t volume_sectors;
+	uint32_t block_sectors;
+
+	/* What was overwritten since media_begin(). */
+	bool is_trial;
+	struct media_undo *undo;
+	size_t nr_undo, max_undo;
+
+	bool meta_changed;
+	uint8_t *bits;		/* of the last media_read_bits() */
+	uint8_t *new_bits;
+	size_t bits_bytes;
+	bool in_use;
+};
+
+/* Ends the program, with a message, on any error. */
+void media_open(struct media *media, const char *path, uint64_t volume_sectors,
+		uint32_t block_sectors);
+
+/* A write of one sector; NULL as @data: zeros. */
+void media_write(struct media *media, uint64_t sector, const void *data);
+
+/* What is written from here on is taken back by media_roll_back(). */
+void media_begin(struct media *media);
+void media_roll_back(struct media *media);
+
+/*
+ * Read the bitmap, if the metadata has changed since the last time; calls
+ * @changed for each block whose bit differs from then. Returns false, with a
+ * text, if the store is not valid.
+ */
+bool media_read_bits(struct media *media,
+		     void (*changed)(void *context, uint64_t block),
+		     void *context, char text[MEDIA_TEXT_BYTES]);
+
+bool media_is_allocated(const struct media *media, uint64_t block);
+
+#endif /* CRASH_MEDIA_H */
