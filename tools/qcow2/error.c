@@ -10,20 +10,19 @@
 
 #include "error.h"
 
-int image_fail(struct image_error *err, int code, const char *format, ...)
+void image_error_set(struct image_error *err, const char *format, ...)
 {
 	va_list args;
 	char *c;
 
 	if (!err)
-		return code;
+		return;
 	va_start(args, format);
 	vsnprintf(err->message, sizeof(err->message), format, args);
 	va_end(args);
 	for (c = err->message; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = '?';
-	return code;
 }
 
 int image_fail_memory(struct image_error *err, const char *path)

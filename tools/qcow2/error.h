@@ -4,12 +4,21 @@
 
 #include "image.h"
 
+/* Write the message into @err, which may be NULL. */
+void image_error_set(struct image_error *err, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
 /*
- * Write the message into @err (which may be NULL) and return @code, a negative
- * errno: so that a check is "return image_fail(err, -EINVAL, ...)".
+ * The same, with the value of @code, a negative errno: so that a check is
+ * "return image_fail(err, -EINVAL, ...)". A macro, for analyzers to see that
+ * this is a failure.
  */
-int image_fail(struct image_error *err, int code, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+#define image_fail(err, code, ...) __extension__ ({	\
+	int image_fail_code = (code);			\
+							\
+	image_error_set((err), __VA_ARGS__);		\
+	image_fail_code;				\
+})
 
 /* The same for lack of memory: returns -ENOMEM. */
 int image_fail_memory(struct image_error *err, const char *path);
