@@ -1,0 +1,77 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# timeout: 600
+#
+# Whatever the guest does while the device streams and is suspended and resumed
+# all the time, each sector reads as the last write says, or as the backing; and
+# in the end just that stands on the volume.
+
+. "$(dirname "$0")/alloctrack.sh"
+
+# The volume's former content: no read may ever show it.
+readonly POISON=0xdb
+# Sectors: no multiple of a block; the backing is shorter.
+readonly SIZE=$((24 * 2048 - 8)) BACKING_MIB=17
+readonly OPS=${MODEL_OPS:-500} SEED=${MODEL_SEED:-$RANDOM}
+
+storms=0
+
+poison_disk()
+{
+	tr '\0' '\333' < /dev/zero | head -c $((SIZE * 512)) |
+		dd of="$1" bs=1M iflag=fullblock oflag=direct conv=notrunc status=none
+}
+
+# model DEVICE OPTION... - blkmodel with what all calls share.
+model()
+{
+	blkmodel "$1" --initial "$backing" --poison $POISON --seed "$SEED" \
+		--block-size $((block * 512)) "${@:2}"
+}
+
+# storm PID - suspends and resumes until the process has ended.
+storm()
+{
+	local how n=0
+	while is_running "$1"; do
+		how=''
+		[ $((n++ % 3)) -ne 2 ] || how=--noflush
+		dmsetup suspend $how t && dmsetup resume t || return 1
+	done
+	storms=$((storms + n))
+}
+
+streamed()
+{
+	local block=$1 lbs=$2 file backing program saved=$TMP/model
+
+	label="$label, seed $SEED"
+	file=$(make_disk 24 "$lbs") && poison_disk "$file" || bail "file"
+	backing=$(make_painted backing $BACKING_MIB "$lbs") || bail "backing"
+	rm -f "$saved"
+	at_create t $SIZE "$file" "$backing" "$block" stream \
+		stream_speed $((4 << 20))
+
+	model /dev/mapper/t --ops "$OPS" --max-io 256K --save-model "$saved" \
+		> "$TMP/out" 2>&1 &
+	program=$!
+	on_exit stop_process $program
+	storm $program
+	result $? "$label: suspends and resumes under load"
+	wait $program
+	result $? "$label: every read is right" || diag "$(cat "$TMP/out")"
+	diag "$(tail -n 1 "$TMP/out")"
+
+	message t stream_speed 0
+	check "$label: streaming completes" wait_until -t 60 state_is t complete
+	check "$label: the device, when streamed" model /dev/mapper/t \
+		--verify-only --load-model "$saved"
+	dm_remove t
+	check "$label: the volume" model "$file" --verify-only \
+		--load-model "$saved"
+}
+
+each_geometry streamed
+diag "$storms suspends"
+finish
