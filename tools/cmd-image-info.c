@@ -13,14 +13,6 @@
 #include "lib/log.h"
 #include "lib/size.h"
 
-static int output_status(void)
-{
-	if (!fflush(stdout) && !ferror(stdout))
-		return EXIT_OK;
-	error("standard output: cannot write");
-	return EXIT_ERROR;
-}
-
 static void add_string_if_any(struct json_object *object, const char *name,
 			      const char *string)
 {
@@ -276,7 +268,7 @@ int image_info_command(const struct image_arguments *arguments)
 	}
 	json_object_put(list);
 	if (!ret)
-		return output_status();
+		return EXIT_OK;
 	error("%s", err.message);
 	return EXIT_ERROR;
 }
@@ -371,8 +363,7 @@ int image_map_command(const struct image_arguments *arguments)
 		image_close(image);
 	}
 	if (!ret)
-		return output_status();
-	fflush(stdout);
+		return EXIT_OK;
 	error("%s", err.message);
 	return EXIT_ERROR;
 }

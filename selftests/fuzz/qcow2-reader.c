@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "libfuzzer.h"
 #include "qcow2-mutate.h"
 #include "qcow2/check.h"
 #include "qcow2/image.h"
@@ -20,11 +21,6 @@
 #define MAX_EXTENTS 200
 #define MAX_PLACES 50
 #define MAX_READ_BYTES (32U << 10)
-
-int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
-size_t LLVMFuzzerCustomMutator(unsigned char *data, size_t size,
-			       size_t max_size, unsigned int seed);
-size_t LLVMFuzzerMutate(unsigned char *data, size_t size, size_t max_size);
 
 static char buffer[MAX_READ_BYTES];
 

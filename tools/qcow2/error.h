@@ -13,11 +13,11 @@ void image_error_set(struct image_error *err, const char *format, ...)
  * "return image_fail(err, -EINVAL, ...)". A macro, for analyzers to see that
  * this is a failure.
  */
-#define image_fail(err, code, ...) __extension__ ({	\
-	int image_fail_code = (code);			\
-							\
-	image_error_set((err), __VA_ARGS__);		\
-	image_fail_code;				\
+#define image_fail(err, code, ...) ({		\
+	int image_fail_code = (code);		\
+						\
+	image_error_set((err), __VA_ARGS__);	\
+	image_fail_code;			\
 })
 
 /* The same for lack of memory: returns -ENOMEM. */
