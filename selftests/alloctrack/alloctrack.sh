@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What the tests of alloctrack share, on top of lib/common.sh. A volume is painted
+# with the tag "stale" before it becomes the file of a target, a backing with
+# "backing", so whatever is read tells where it is from. mirror.c compares a
+# device with a file that models it, paint.c paints and looks for tags.
+#
+# Sizes of tables and blocks are in 512-byte sectors, as in the table line. In an
+# emulated machine processes are dear: so there are few.
+
+. "$(dirname "$0")/../lib/common.sh"
+require_target alloctrack
+require_module null_blk
+
+readonly T=/dev/mapper/t MODEL=$TMP/model
+
+# make_painted TAG MIB [SECTOR_BYTES [ATTRIBUTE=VALUE...]] - make_disk, painted.
+make_painted()
+{
+	local disk
+	disk=$(make_disk "${@:2}") && paint "$1" "$disk" && echo "$disk"
+}
+
+# each_geometry FUNCTION - calls FUNCTION BLOCK_SECTORS SECTOR_BYTES for all block
+# sizes and logical block sizes, with $label saying which.
+each_geometry()
+{
+	local lbs block label
+	for lbs in 512 4096; do
+		for block in 8 128 4096; do
+			label="blocks of $((block / 2)) KiB, sectors of $lbs"
+			"$1" $block $lbs
+		done
+	done
+}
+
+# each_volume FUNCTION [BACKING_ATTRIBUTE=VALUE...] - as each_geometry, with
+#   block, bytes	the block size in sectors and in bytes
+#   lbs			the logical block size of the disks
+#   size		the size that the device is to have: the last block is short
+#			where there is room for that
+#   file, backing	painted disks that are no smaller
+#   label		which geometry it is
+each_volume()
+{
+	local block lbs bytes size label file='' backing function=$1
+	local attributes=("${@:2}") last_lbs=''
+	each_geometry one_volume
+}
+
+# shellcheck disable=SC2317 # called by each_geometry
+one_volume()
+{
+	local mib=3
+	block=$1 lbs=$2 bytes=$(($1 * 512))
+	[ "$bytes" -le $((1 << 20)) ] || mib=10
+	if [ "$lbs" != "$last_lbs" ]; then
+		file=$(make_disk 10 "$lbs") &&
+			backing=$(make_painted backing 10 "$lbs" "${attributes[@]}") ||
+			bail "disks"
+		last_lbs=$lbs
+	fi
+	size=$((mib * 2048 - lbs / 512))
+	paint stale "$file" $((mib << 20)) || bail "paint"
+	"$function"
+}
+
+# make_linear NAME DEVICE [SECTORS] - a linear mapping of DEVICE, or its begin.
+# Prints its path.
+make_linear()
+{
+	dm_create "$1" "0 ${3:-$(sectors "$2")} linear $2 0" && echo "/dev/mapper/$1"
+}
+
+# break_device NAME DEVICE FIRST NR - a linear mapping gets a hole of errors;
+# repair_device NAME DEVICE closes it.
+break_device()
+{
+	local size
+	size=$(sectors "$2")
+	dm_reload "$1" "$(
+		[ "$3" -eq 0 ] || echo "0 $3 linear $2 0"
+		echo "$3 $4 error"
+		[ $(($3 + $4)) -ge "$size" ] ||
+			echo "$(($3 + $4)) $((size - $3 - $4)) linear $2 $(($3 + $4))"
+	)" || bail "cannot break $1"
+}
+
+repair_device()
+{
+	dm_reload "$1" "0 $(sectors "$2") linear $2 0" || bail "cannot repair $1"
+}
+
+# at_table SECTORS FILE BACKING BLOCK [FEATURE_WORD...]
+at_table()
+{
+	echo "0 $1 alloctrack $2 $3 - $4 $(($# - 4)) ${*:5}"
+}
+
+# at_create NAME SECTORS FILE BACKING BLOCK [FEATURE_WORD...]
+at_create()
+{
+	dm_create "$1" "$(at_table "${@:2}")" || bail "dmsetup create $*"
+}
+
+# at_remove NAME - dm_remove with one process where all is well.
+at_remove()
+{
+	dmsetup remove "$1" 2>/dev/null || dm_remove "$1"
+}
+
+# at_status NAME FIRST [LAST] - words of the status: 1 meta, 2 state, 3 allocated/
+# total, 4 block size, 5 streamed bytes, 6 read errors, 7 write errors, 8 number of
+# features.
+at_status()
+{
+	local words
+	read -r -a words < <(dmsetup status "$1")
+	echo "${words[*]:$(($2 + 2)):$((${3:-$2} - $2 + 1))}"
+}
+
+# at_allocated NAME - number of allocated blocks.
+at_allocated()
+{
+	local counts
+	counts=$(at_status "$1" 3)
+	echo "${counts%/*}"
+}
+
+state_is()
+{
+	[ "$(at_status "$1" 2)" = "$2" ]
+}
+
+allocated_is()
+{
+	[ "$(at_allocated "$1")" = "$2" ]
+}
+
+allocated_above()
+{
+	[ "$(at_allocated "$1")" -gt "$2" ]
+}
+
+# message NAME WORD... - dmsetup message.
+message()
+{
+	dmsetup message "$1" 0 "${*:2}"
+}
+
+# mirrored DESCRIPTION ARGUMENT... - mirror with the device t and its model.
+mirrored()
+{
+	local about=$1 options=()
+	shift
+	while [[ ${1:-} = --* ]]; do
+		options+=("$1")
+		shift
+	done
+	check "${label:+$label: }$about" mirror "${options[@]}" "$T" "$MODEL" "$@"
+}
+
+# reads_as DESCRIPTION BACKING - makes the model: a new device t must read so.
+reads_as()
+{
+	mirrored "$1" "--from=$2"
+}
+
+# random_io DESCRIPTION BACKING OPTION... - blkmodel on the new device t.
+random_io()
+{
+	local initial=$2
+	[ "$initial" != - ] || initial=zero
+	check "${label:+$label: }$1" blkmodel "$T" --initial "$initial" \
+		--block-size "${bytes:-65536}" "${@:3}"
+}
+
+shows_nothing_stale()
+{
+	check_fails "${label:+$label: }${1:+$1: }nothing stale" \
+		paint --find stale "${2:-$T}"
+}
+
+# is_so DESCRIPTION GOT WANTED, as is() with the label.
+is_so()
+{
+	is "${label:+$label: }$1" "$2" "$3"
+}
+
+# dd_write DEVICE OFFSET_BYTES LENGTH_BYTES [DD_OPTION...] - one write, direct.
+dd_write()
+{
+	dd if=/dev/zero of="$1" bs="$3" seek="$2" count=1 \
+		oflag=seek_bytes,direct conv=notrunc status=none "${@:4}"
+}
+
+# dd_read DEVICE OFFSET_BYTES LENGTH_BYTES - one read, direct, to stdout.
+dd_read()
+{
+	dd if="$1" bs="$3" skip="$2" count=1 iflag=skip_bytes,direct status=none
+}
+
+# disk_stat DISK FIELD - of /sys/block/DISK/stat: 1 reads, 3 sectors read, 5
+# writes, 7 sectors written, 12 discards, 16 flushes.
+disk_stat()
+{
+	local words
+	read -r -a words < "/sys/block/${1##*/}/stat"
+	echo "${words[$2 - 1]}"
+}
+
+# queue_limit NAME - of the device t, from /sys/block/.../queue.
+queue_limit()
+{
+	local node
+	node=$(readlink -f "$T")
+	echo "$(< "/sys/block/${node##*/}/queue/$1")"
+}
+
+# log_mark - marks the kernel log here; log_since prints what came since then.
+log_mark()
+{
+	log_marker="test mark $EPOCHREALTIME"
+	echo "$log_marker" > /dev/kmsg
+}
+
+log_since()
+{
+	dmesg | sed "1,/$log_marker/d"
+}
+
+# start_server FILE [OPTION...] - userver for the device t. Sets $server to its
+# process and $server_log to what it says; waits until it is attached.
+start_server()
+{
+	server_log=$TMP/server.$((server_count = ${server_count:-0} + 1))
+	userver "${@:2}" "$(dm_number t)" "$1" > "$server_log" 2>&1 &
+	server=$!
+	on_exit stop_process $server
+	wait_until grep -q '^attached' "$server_log"
+}
+
+# stop_process PID - ends a child, if it is still there.
+stop_process()
+{
+	kill -KILL "$1" 2>/dev/null
+	wait "$1" 2>/dev/null
+	true
+}
+
+# is_running PID - a child that has ended is not, also before it is waited for.
+is_running()
+{
+	local stat
+	{ read -r stat < "/proc/$1/stat"; } 2>/dev/null && [[ $stat != *") Z "* ]]
+}
+
+has_ended()
+{
+	! is_running "$1"
+}
