@@ -1,0 +1,98 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What happens to the command in the terminal does not touch the device; what it
+# prints with --json is JSON, one object a line.
+
+. "$(dirname "$0")/restore-lib.sh"
+
+make_image image.qcow2 32
+disk=$(make_disk 48 512) || bail "disk"
+
+# begin [OPTION...]: in the foreground, slow.
+begin()
+{
+	on_exit end_restore r
+	: > "$out"
+	# Job control: else bash has it ignore SIGINT.
+	set -m
+	dmlive restore image.qcow2 "$disk" --name r --force --speed 1M "$@" \
+		> "$out" 2> "$err" < /dev/null &
+	front=$!
+	set +m
+	wait_until grep -q usable "$out" || diag "$(cat "$err")"
+	server=$(server_of r)
+}
+
+ends_well()
+{
+	same "$1: the device is usable" /dev/mapper/r image.qcow2.raw
+	dmlive stream r speed 0 2>/dev/null
+	check "$1: ends as linear" wait_until is_linear r
+	check "$1: the server ends" wait_until is_gone "$server"
+	same "$1: content" /dev/mapper/r image.qcow2.raw
+	check "$1: nothing is left in /run" [ -z "$(ls /run/dmlive)" ]
+	dm_remove r
+}
+
+for signal in INT TERM HUP; do
+	begin
+	kill -$signal $front
+	wait $front
+	is "SIG$signal: exit status" $? 5
+	like "SIG$signal: says how to go on" "$(cat "$out")" \
+		"goes on in the background.*dmlive status r.*dmlive stream r"
+	ends_well SIG$signal
+done
+
+begin
+kill -KILL $front
+wait $front 2>/dev/null
+ends_well "SIGKILL"
+
+begin
+kill -TERM "$server"
+kill -INT "$server"
+dmlive stream r speed 0
+wait $front
+is "signals to the server: exit status" $? 0
+check "signals to the server: linear" is_linear r
+dm_remove r
+
+begin
+kill -KILL "$server"
+wait $front
+is "server killed: exit status" $? 1
+like "server killed: the way out" "$(cat "$err")" "dmlive resume r"
+run 0 "resume in the foreground" sh -c 'dmlive stream r speed 0 && dmlive resume r'
+check "linear" is_linear r
+dm_remove r
+
+begin
+dmsetup remove --force r > /dev/null 2>&1
+wait $front
+is "device removed: exit status" $? 4
+dm_remove r
+
+begin --json
+# has_event FILTER: some line of the output is such an object.
+has_event()
+{
+	jq -e -s "any($1)" "$out"
+}
+check "JSON: usable" has_event '.event == "usable" and .device == "/dev/mapper/r"'
+check "JSON: progress" wait_until has_event \
+	'.event == "progress" and .total_bytes == 33554432 and .allocated_bytes >= 0'
+check "JSON: status of all" sh -c "dmlive status --json | jq -e '.[0].name == \"r\"'"
+dmlive stream r pause
+check "JSON: state" wait_until has_event '.event == "state" and .state == "paused"'
+dmlive stream r resume
+dmlive stream r speed 0
+wait $front
+is "JSON: exit status" $? 0
+check "JSON: every line is an object" jq -e -s 'all(type == "object")' "$out"
+is "JSON: the last one" "$(tail -n 1 "$out" | jq -r .event)" finished
+dm_remove r
+is "JSON: no device" "$(dmlive status --json | jq -c .)" "[]"
+like "no device" "$(dmlive status)" "no device is being restored"
+finish

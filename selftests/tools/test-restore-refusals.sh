@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A target that is in use, holds something or does not fit is refused with the
+# reason; nothing is written to it and no device is left behind.
+
+. "$(dirname "$0")/restore-lib.sh"
+
+make_image image.qcow2 4
+disk=$(make_loop 8) || bail "disk"
+on_exit end_restore r
+fingerprint=
+
+touched()
+{
+	md5sum < "$disk"
+}
+
+# refused DESCRIPTION STATUS REGEX [ARG...]
+refused()
+{
+	fingerprint=$(touched)
+	run "$2" "$1: refused" dmlive restore "${@:4}" --name r
+	says "$1: the reason" "$3"
+	check_fails "$1: no device is left" dmsetup info r
+	is "$1: the target is as it was" "$(touched)" "$fingerprint"
+}
+
+mkfs.ext4 -q -L precious "$disk" || bail "mkfs"
+refused "file system" 3 "ext4 file system 'precious'.*--force" image.qcow2 "$disk"
+mkdir mnt
+mount "$disk" mnt || bail "mount"
+refused "mounted" 3 "mounted on $TMP/mnt" image.qcow2 "$disk" --force
+umount mnt
+
+mkswap -q "$disk" > /dev/null 2>&1
+swapon "$disk" || bail "swapon"
+refused "swap space" 3 "swap" image.qcow2 "$disk" --force
+swapoff "$disk"
+refused "swap signature" 3 "swap signature.*--force" image.qcow2 "$disk"
+
+wipefs -qa "$disk"
+# A table of one partition, by hand: type 83, sectors 2048 to 10239.
+printf '\0\0\0\0\x83\0\0\0\0\x08\0\0\0\x20\0\0' |
+	dd of="$disk" bs=1 seek=446 conv=notrunc status=none
+printf '\x55\xaa' | dd of="$disk" bs=1 seek=510 conv=notrunc status=none
+refused "partition table" 3 "partition table.*--force" image.qcow2 "$disk"
+wipefs -qa "$disk"
+
+pvcreate -q "$disk" > /dev/null || bail "pvcreate"
+refused "physical volume" 3 "LVM2_member signature.*--force" image.qcow2 "$disk"
+wipefs -qa "$disk"
+
+dm_create holder "0 2048 linear $disk 0"
+refused "held by another device" 3 "in use by the block device dm-" image.qcow2 "$disk" --force
+dm_remove holder
+
+small=$(make_disk 2 512) || bail "disk"
+refused "too small" 3 "too small" image.qcow2 "$small"
+
+blockdev --setro "$disk"
+refused "read-only" 3 "read-only" image.qcow2 "$disk"
+blockdev --setrw "$disk"
+
+dm_create r "0 8 zero"
+run 3 "name is taken: refused" dmlive restore image.qcow2 "$disk" --name r
+says "name is taken: the reason" "mapped device r already"
+dm_remove r
+
+# The image is the target, or lies on it.
+qemu-img convert -O raw image.qcow2 "$disk" 2>/dev/null
+refused "image is the target" 3 "overwrite" "$disk" "$disk" --force
+mkfs.ext4 -q -F "$disk" || bail "mkfs"
+mount "$disk" mnt || bail "mount"
+cp image.qcow2 mnt/
+run 3 "image on the target: refused" dmlive restore mnt/image.qcow2 "$disk" --name r --force
+says "image on the target: the reason" "would overwrite"
+umount mnt
+
+# A backing image on the target is found too.
+qemu-img convert -O raw image.qcow2 "$disk"
+qemu-img create -q -f qcow2 -b "$disk" -F raw backed.qcow2
+refused "backing image is the target" 3 "overwrite" backed.qcow2 "$disk" --force
+
+refused "no such image" 1 "absent" absent.qcow2 "$disk"
+refused "no such target" 1 "No such file" image.qcow2 /dev/absent
+refused "target is a file" 1 "not a block device.*image convert" image.qcow2 backed.qcow2
+head -c 100000 image.qcow2 > cut.qcow2
+refused "damaged image" 1 "cut.qcow2" cut.qcow2 "$disk"
+: > empty.raw
+refused "empty image" 1 "empty" empty.raw "$disk" --format raw
+
+run 2 "no name" dmlive restore image.qcow2 "$disk"
+run 2 "no target" dmlive restore image.qcow2 --name r
+run 2 "unknown option" dmlive restore image.qcow2 "$disk" --name r --fast
+for bad in "--block-size 3K" "--block-size 4M" "--speed x" "--on-error maybe" \
+	"--size half" "--threads 1000" "--name a/b"; do
+	# shellcheck disable=SC2086 # two words
+	run 2 "$bad" dmlive restore image.qcow2 "$disk" --name r $bad
+done
+check "no files are left in /run" [ -z "$(ls /run/dmlive 2>/dev/null)" ]
+finish
