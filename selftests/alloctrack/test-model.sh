@@ -13,14 +13,14 @@
 readonly POISON=0xdb
 # Sectors: no multiple of a block; the backing is shorter.
 readonly SIZE=$((24 * 2048 - 8)) BACKING_MIB=17
-readonly OPS=${MODEL_OPS:-500} SEED=${MODEL_SEED:-$RANDOM}
+readonly SECONDS_EACH=${MODEL_SECONDS:-3} SEED=${MODEL_SEED:-$RANDOM}
 
 storms=0
 
 poison_disk()
 {
-	tr '\0' '\333' < /dev/zero | head -c $((SIZE * 512)) |
-		dd of="$1" bs=1M iflag=fullblock oflag=direct conv=notrunc status=none
+	perl -e 'my $data = "\xdb" x 1048576; syswrite STDOUT, $data or die for 1..24' \
+		> "$1" && blockdev --flushbufs "$1"
 }
 
 # model DEVICE OPTION... - blkmodel with what all calls share.
@@ -53,10 +53,11 @@ streamed()
 	at_create t $SIZE "$file" "$backing" "$block" stream \
 		stream_speed $((4 << 20))
 
-	model /dev/mapper/t --ops "$OPS" --max-io 256K --save-model "$saved" \
+	# So large that whole blocks are among it.
+	model /dev/mapper/t --seconds "$SECONDS_EACH" --save-model "$saved" \
+		--max-io $((block > 512 ? block * 1024 : 512 * 1024)) \
 		> "$TMP/out" 2>&1 &
 	program=$!
-	on_exit stop_process $program
 	storm $program
 	result $? "$label: suspends and resumes under load"
 	wait $program
