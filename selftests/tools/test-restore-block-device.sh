@@ -6,10 +6,10 @@
 
 . "$(dirname "$0")/restore-lib.sh"
 
-make_image image.qcow2 32
+make_image image.qcow2 12
 raw=$(make_loop "$TMP/image.qcow2.raw") || bail "loop"
 qcow2=$(make_loop "$TMP/image.qcow2") || bail "loop"
-disk=$(make_disk 64 512) || bail "disk"
+disk=$(make_disk 24 512) || bail "disk"
 
 soil "$disk"
 start_restore "$raw" "$disk" r --speed 2M
@@ -28,7 +28,7 @@ run 0 "a raw device, in the foreground" dmlive restore "$raw" "$disk" --name r \
 	--size target
 is "linear" "$(dm_target r)" linear
 same "content" /dev/mapper/r image.qcow2.raw
-is "zeros behind it" "$(tail -c +$(((32 << 20) + 1)) /dev/mapper/r | tr -d '\0' | wc -c)" 0
+is "zeros behind it" "$(tail -c +$(((12 << 20) + 1)) /dev/mapper/r | tr -d '\0' | wc -c)" 0
 dm_remove r
 
 soil "$disk"

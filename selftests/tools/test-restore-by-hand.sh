@@ -7,15 +7,15 @@
 . "$(dirname "$0")/restore-lib.sh"
 require_command fio
 
-make_image image.qcow2 32
-disk=$(make_disk 64 512) || bail "disk"
+make_image image.qcow2 16
+disk=$(make_disk 32 512) || bail "disk"
 soil "$disk"
 
-dm_create r "0 $((48 * 2048)) alloctrack $disk user - 128 2 on_error stop"
+dm_create r "0 $((24 * 2048)) alloctrack $disk user - 128 2 on_error stop"
 run 1 "an image must be named" sh -c 'dmlive resume r; [ $? = 2 ] && exit 1'
 says "it says how" "dmlive resume r IMAGE"
 run 3 "finish is refused while nothing is there" dmlive finish r
-says "the reason" "not complete: 0 of 768 blocks.*idle"
+says "the reason" "not complete: 0 of 384 blocks.*idle"
 
 run 0 "served" dmlive resume r image.qcow2 --background --no-finish
 check "complete" wait_until has_state r complete
@@ -23,9 +23,9 @@ check "the server leaves" wait_until [ ! -e /run/dmlive/r.lock ]
 is "not linear yet" "$(dm_target r)" alloctrack
 same "content" /dev/mapper/r image.qcow2.raw
 
-fio --name=guest --filename=/dev/mapper/r --offset=32M --size=16M --rw=randwrite \
+fio --name=guest --filename=/dev/mapper/r --offset=16M --size=8M --rw=randwrite \
 	--bs=4k --direct=1 --ioengine=libaio --iodepth=8 --verify=crc32c \
-	--do_verify=1 --verify_fatal=1 --io_size=32M > fio.log 2>&1 &
+	--do_verify=1 --verify_fatal=1 --io_size=16M > fio.log 2>&1 &
 fio=$!
 check "fio is at work" wait_until sh -c 'dmsetup info -c --noheadings -o open r | grep -q 1'
 run 0 "finish in use" dmlive finish r --json
@@ -49,7 +49,7 @@ run 1 "stream of no device" dmlive stream absent start
 
 # A device as backing: the kernel streams, somebody waits for the end.
 backing=$(make_loop "$TMP/image.qcow2.raw") || bail "loop"
-dm_create r "0 $((32 * 2048)) alloctrack $disk $backing - 8"
+dm_create r "0 $((16 * 2048)) alloctrack $disk $backing - 8"
 run 0 "resume with a device as backing" dmlive resume r
 is "the device is linear" "$(dm_target r)" linear
 same "content" /dev/mapper/r image.qcow2.raw

@@ -6,8 +6,8 @@
 
 . "$(dirname "$0")/restore-lib.sh"
 
-make_image image.qcow2 48
-disk=$(make_disk 64 512) || bail "disk"
+make_image image.qcow2 16
+disk=$(make_disk 24 512) || bail "disk"
 soil "$disk"
 
 waits()
@@ -26,13 +26,13 @@ run 0 "status without a server" dmlive status r
 like "status says so" "$(cat "$out")" "no server process: reads wait"
 is "status in JSON" "$(dmlive status r --json | jq -r .server)" null
 
-dd if=/dev/mapper/r of=tail bs=1M skip=40 iflag=direct status=none &
+dd if=/dev/mapper/r of=tail bs=1M skip=12 iflag=direct status=none &
 reader=$!
 check "a read waits" wait_until waits $reader
 run 0 "resume" dmlive resume r --background
 wait $reader
 result $? "the read that waited has ended well"
-check "it got the image's data" cmp -i $((40 << 20)):0 image.qcow2.raw tail
+check "it got the image's data" cmp -i $((12 << 20)):0 image.qcow2.raw tail
 check "another server is refused" [ "$(dmlive resume r > /dev/null 2>&1; echo $?)" = 3 ]
 
 # Killed again and again while everything is read.

@@ -6,8 +6,8 @@
 
 . "$(dirname "$0")/restore-lib.sh"
 
-make_image image.qcow2 48
-disk=$(make_disk 64 512) || bail "disk"
+make_image image.qcow2 32
+disk=$(make_disk 40 512) || bail "disk"
 soil "$disk"
 
 # reads_at MIB DESCRIPTION
@@ -38,7 +38,7 @@ says "the reason" "running already"
 run 0 "pause" dmlive stream r pause
 is "paused" "$(state_of r)" paused
 before=$(streamed_after_suspend)
-reads_at 30 "paused: reads are served"
+reads_at 26 "paused: reads are served"
 is "paused: nothing is streamed" "$(streamed_after_suspend)" "$before"
 run 0 "resume" dmlive stream r resume
 check "goes on" wait_until more_than "$before"
@@ -46,7 +46,7 @@ check "goes on" wait_until more_than "$before"
 run 0 "cancel" dmlive stream r cancel
 is "cancelled" "$(state_of r)" cancelled
 before=$(streamed_after_suspend)
-reads_at 34 "cancelled: reads are served"
+reads_at 28 "cancelled: reads are served"
 is "cancelled: nothing is streamed" "$(streamed_after_suspend)" "$before"
 run 3 "resume is refused now" dmlive stream r resume
 says "the way out" "dmlive stream r start"
