@@ -81,7 +81,11 @@ int image_check_command(const struct image_arguments *arguments)
 {
 	struct image_options options = arguments->options;
 	struct findings findings = { .quiet = arguments->quiet };
-	struct check check = { .finding = show_finding, .context = &findings };
+	struct check check = {
+		.finding = show_finding,
+		.context = &findings,
+		.force = arguments->options.force,
+	};
 	struct image_error err;
 	struct image *image;
 	int ret;

@@ -145,3 +145,40 @@ hex64()
 {
 	printf '%016x' "$(($1))"
 }
+
+# What both matrices start from: source.raw has data, holes and unique blocks.
+# shellcheck disable=SC2034 # for the tests
+disk_size=$((5 * 1048576 + 3 * 512))	# no multiple of any cluster size
+
+make_source()
+{
+	cp pattern-a source.raw
+	truncate -s $((3 << 20)) source.raw
+	cat pattern-b >> source.raw
+	truncate -s "$disk_size" source.raw
+}
+
+# scribble IMAGE COMMAND...: writes of many kinds, some unaligned, some over one
+# another.
+scribble()
+{
+	image_io "$1" \
+		"write -s pattern-b 3M 1M" \
+		"write -s pattern-a 12800 66048" \
+		"write -s pattern-b 1000k 3584" \
+		"write -s pattern-a 2033664 131072" \
+		"${@:2}" \
+		"write -s pattern-b $((disk_size - 1536)) 1536" \
+		"write -z 512k 256k" \
+		"write -z 2000k 1536" \
+		"write -z -u 1536k 192k" \
+		"discard 64k 128k" \
+		"write -s pattern-a 600k 1024"
+}
+
+# both NAME IMAGE: content and map.
+both()
+{
+	same_content "$@"
+	same_map "$1: map" "$2"
+}

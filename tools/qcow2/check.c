@@ -195,7 +195,9 @@ int image_check(struct image *image, struct check *check,
 	c->check = check;
 	c->err = err;
 	memset(&check->result, 0, sizeof(check->result));
-	ret = prepare(c, layer);
+	ret = check->force ? 0 : host_file_lock(layer->file, err);
+	if (!ret)
+		ret = prepare(c, layer);
 	if (!ret)
 		ret = check_count(c);
 	if (!ret)

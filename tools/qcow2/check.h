@@ -24,6 +24,7 @@ struct check {
 	/* Called for each finding with one line of text. */
 	void (*finding)(void *context, bool corruption, const char *text);
 	void *context;
+	bool force;			/* even while it is being written */
 	struct check_result result;
 };
 

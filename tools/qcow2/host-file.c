@@ -127,6 +127,11 @@ const char *host_file_path(const struct host_file *file)
 	return file->path;
 }
 
+int host_file_fd(const struct host_file *file)
+{
+	return file->fd;
+}
+
 uint64_t host_file_size(const struct host_file *file)
 {
 	return file->size_bytes;

@@ -26,6 +26,7 @@ int host_file_open_fd(int fd, const char *path, struct host_file **file,
 void host_file_close(struct host_file *file);
 
 const char *host_file_path(const struct host_file *file);
+int host_file_fd(const struct host_file *file);
 
 /* Size at the time of opening. */
 uint64_t host_file_size(const struct host_file *file);
@@ -36,6 +37,13 @@ uint64_t host_file_allocated(const struct host_file *file);
 /* Whether both are the same file, or nodes of the same block device. */
 bool host_file_same(const struct host_file *a, const struct host_file *b);
 bool host_file_same_fd(const struct host_file *file, int fd);
+
+/*
+ * Say in QEMU's way, by locks on bytes of the file, that it is being read and
+ * must not be written; fails with -EBUSY if somebody is writing it. The locks
+ * go with the file; a file system without such locks is taken as it is.
+ */
+int host_file_lock(const struct host_file *file, struct image_error *err);
 
 /*
  * Read @length bytes at @offset. What lies beyond the end reads as zeros, as it

@@ -71,6 +71,8 @@ static int add_layer(struct image *image, const char *path,
 	if (ret)
 		return ret;
 	ret = refuse_loop(image, file, err);
+	if (!ret && !options->force && !options->metadata_only)
+		ret = host_file_lock(file, err);
 	if (!ret)
 		ret = open_format(file, options,
 				  &image->layers[image->nr_layers], err);

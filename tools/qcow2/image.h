@@ -30,7 +30,8 @@ struct image_error {
 struct image_options {
 	const char *format;	/* "qcow2", "raw", or NULL: probe, as QEMU does */
 	const char *snapshot;	/* internal snapshot, by name or id, or NULL */
-	bool force;		/* open an image that is marked corrupt */
+	/* Open an image that is marked corrupt, or that is being written. */
+	bool force;
 	uint64_t cache_bytes;	/* metadata cache per layer, 0: the default */
 	/* To describe or check, not to read: no backing and no data file. */
 	bool metadata_only;

@@ -123,7 +123,8 @@ static int load_snapshot(struct qcow2_layer *q, const char *key,
 	return load_l1(q, snapshot->l1_offset, snapshot->l1_entries, err);
 }
 
-static int open_data_file(struct qcow2_layer *q, struct image_error *err)
+static int open_data_file(struct qcow2_layer *q, bool force,
+			  struct image_error *err)
 {
 	const char *path;
 	int ret;
@@ -141,7 +142,7 @@ static int open_data_file(struct qcow2_layer *q, struct image_error *err)
 	if (host_file_same(q->data_file, q->layer.file))
 		return image_fail(err, -ELOOP, "%s: names itself as data file",
 				  qcow2_path(q));
-	return 0;
+	return force ? 0 : host_file_lock(q->data_file, err);
 }
 
 static int create_caches(struct qcow2_layer *q, uint64_t cache_bytes,
@@ -201,7 +202,7 @@ static int setup(struct qcow2_layer *q, const struct image_options *options,
 	/* The guest sees whole sectors; QEMU rounds a qcow2 image down. */
 	q->layer.size_bytes &= ~(uint64_t)(SECTOR_BYTES - 1);
 	if (!options->metadata_only) {
-		ret = open_data_file(q, err);
+		ret = open_data_file(q, options->force, err);
 		if (ret)
 			return ret;
 	}

@@ -4,7 +4,7 @@
 # the check of an image ends with the statuses of qemu-img check.
 
 # shellcheck source=image-lib.sh
-. "$(dirname "$0")/image-lib.sh"
+. "$(dirname "$(realpath "$0")")/image-lib.sh"
 
 # refused NAME REGEX ARG...: dmlive fails with status 1 and says why, in one line
 # of standard error, and prints nothing else.
@@ -100,6 +100,48 @@ refused "a cluster far outside" "cluster beyond the end" image convert a.qcow2 o
 cp base.qcow2 a.qcow2
 poke a.qcow2 "$l1" "$(hex64 $((l2 + 512)))"
 refused "a misaligned L2 table" "misaligned L2 table" image map a.qcow2
+
+# An image that somebody writes to.
+cp base.qcow2 a.qcow2
+mkfifo writer
+qemu-io a.qcow2 < writer > /dev/null 2>&1 &
+exec 9> writer
+in_use()
+{
+	! qemu-img map a.qcow2
+}
+wait_until in_use
+refused "an image that is being written" "another process is writing.*--force" \
+	image map a.qcow2
+refused "its check" "another process is writing" image check a.qcow2
+qemu-img create -q -u -f qcow2 -b a.qcow2 -F qcow2 top.qcow2 1M
+refused "an image with such a backing file" "a.qcow2: another process" \
+	image map top.qcow2
+check "--force reads it" dmlive image map --force a.qcow2
+check "info reads it" dmlive image info a.qcow2
+exec 9>&-
+wait
+check "when it is closed, it can be read" dmlive image map a.qcow2
+
+# While dmlive reads, QEMU does not write: here it is held up by a full pipe.
+{ head -c 4096 pattern-a; head -c 4096 /dev/zero; } > striped.raw
+for _ in 1 2 3 4 5 6 7 8 9 10 11; do
+	cat striped.raw striped.raw > twice.raw
+	mv twice.raw striped.raw
+done
+qemu-img convert -S 4k -O qcow2 -o cluster_size=4k striped.raw striped.qcow2
+mkfifo map-output
+dmlive image map striped.qcow2 > map-output &
+exec 8< map-output
+cannot_write()
+{
+	! qemu-io -c quit striped.qcow2
+}
+check "QEMU cannot write to an image that dmlive reads" wait_until cannot_write
+check "QEMU can read it" qemu-img map striped.qcow2
+exec 8<&-
+wait
+check "QEMU can write to it later" qemu-io -c quit striped.qcow2
 
 # The target.
 cp base.qcow2 a.qcow2

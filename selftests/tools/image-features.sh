@@ -4,62 +4,13 @@
 # finds the same extents.
 
 # shellcheck source=image-lib.sh
-. "$(dirname "$0")/image-lib.sh"
+. "$(dirname "$(realpath "$0")")/image-lib.sh"
 
-size=$((5 * 1048576 + 3 * 512))		# no multiple of any cluster size
-
-# A raw image with data, holes and unique blocks.
-cp pattern-a source.raw
-truncate -s $((3 << 20)) source.raw
-cat pattern-b >> source.raw
-truncate -s "$size" source.raw
-
-# Writes of many kinds, some unaligned, some over one another.
-scribble()
-{
-	image_io "$1" \
-		"write -s pattern-b 3M 1M" \
-		"write -s pattern-a 12800 66048" \
-		"write -s pattern-b 1000k 3584" \
-		"write -s pattern-a 2033664 131072" \
-		"${@:2}" \
-		"write -s pattern-b $((size - 1536)) 1536" \
-		"write -z 512k 256k" \
-		"write -z 2000k 1536" \
-		"write -z -u 1536k 192k" \
-		"discard 64k 128k" \
-		"write -s pattern-a 600k 1024"
-}
-
-both()
-{
-	same_content "$@"
-	same_map "$1: map" "$2"
-}
-
-# Cluster sizes, versions, compression.
-for cluster in 512 1k 4k 64k 512k 2M; do
-	for kind in 0.10 1.1 0.10:zlib 1.1:zlib 1.1:zstd; do
-		compat=${kind%%:*} compress=()
-		options=cluster_size=$cluster,compat=$compat
-		case $kind in
-		*:zlib) compress=(-c) ;;
-		*:zstd) compress=(-c); options+=,compression_type=zstd ;;
-		esac
-		rm -f a.qcow2
-		qemu-img convert -O qcow2 "${compress[@]}" -o "$options" \
-			source.raw a.qcow2 || bail "qemu-img convert"
-		name="clusters of $cluster, ${kind/:/, }"
-		both "$name, as converted" a.qcow2
-		scribble a.qcow2
-		both "$name, written over" a.qcow2
-		check "$name: check finds nothing" dmlive image check a.qcow2
-	done
-done
+make_source
 
 # Single compressed clusters between others; the last one is cut.
 for type in zlib zstd; do
-	image_create -o "cluster_size=64k,compression_type=$type" a.qcow2 "$size"
+	image_create -o "cluster_size=64k,compression_type=$type" a.qcow2 "$disk_size"
 	image_io a.qcow2 "write -c -s pattern-a 0 64k" \
 		"write -s pattern-b 64k 64k" "write -c -s pattern-b 128k 128k" \
 		"write -c -P 7 1M 64k" "write -z 128k 64k" \
@@ -68,7 +19,7 @@ for type in zlib zstd; do
 done
 
 # Zero clusters, with and without a place in the file.
-image_create a.qcow2 "$size"
+image_create a.qcow2 "$disk_size"
 image_io a.qcow2 "write -s pattern-a 0 1M" "write -z 0 128k" \
 	"write -z -u 256k 128k" "write -z 2M 128k" "write -z -u 3M 1M"
 both "zero clusters of both kinds" a.qcow2
@@ -76,9 +27,9 @@ check "zero clusters: check finds nothing" dmlive image check a.qcow2
 
 # Subclusters.
 for cluster in 16k 64k 2M; do
-	image_create -o "cluster_size=$cluster,extended_l2=on" a.qcow2 "$size"
+	image_create -o "cluster_size=$cluster,extended_l2=on" a.qcow2 "$disk_size"
 	compressed=$cluster
-	[ "$cluster" != 2M ] || compressed=$((size - 4194304))
+	[ "$cluster" != 2M ] || compressed=$((disk_size - 4194304))
 	scribble a.qcow2 "write -s pattern-a 512 512" "write -c -s pattern-b 4M $compressed" \
 		"write -s pattern-a 2049k 1k" "write -z 2050k 4k" "discard 12k 4k"
 	both "subclusters in clusters of $cluster" a.qcow2
@@ -129,7 +80,7 @@ both "a stated raw format is believed, whatever the content" v3.qcow2
 # External data files.
 for raw in on off; do
 	rm -f data.raw
-	image_create -o "data_file=data.raw,data_file_raw=$raw" a.qcow2 "$size"
+	image_create -o "data_file=data.raw,data_file_raw=$raw" a.qcow2 "$disk_size"
 	scribble a.qcow2
 	both "data file, data_file_raw=$raw" a.qcow2
 	check "data file, data_file_raw=$raw: check finds nothing" \
@@ -137,7 +88,7 @@ for raw in on off; do
 done
 
 # Internal snapshots.
-image_create -o cluster_size=4k a.qcow2 "$size"
+image_create -o cluster_size=4k a.qcow2 "$disk_size"
 image_io a.qcow2 "write -s pattern-a 0 1M"
 qemu-img snapshot -c first a.qcow2
 scribble a.qcow2
@@ -158,7 +109,7 @@ check_fails "a snapshot that is not there is refused" \
 
 # Preallocation.
 for mode in off metadata falloc full; do
-	image_create -o "preallocation=$mode" a.qcow2 "$size"
+	image_create -o "preallocation=$mode" a.qcow2 "$disk_size"
 	image_io a.qcow2 "write -s pattern-a 1M 100k"
 	same_content "preallocation=$mode" a.qcow2
 	check "preallocation=$mode: check finds nothing" dmlive image check a.qcow2
@@ -166,13 +117,13 @@ done
 
 # Refcounts of every width, lazy ones, bitmaps.
 for bits in 1 2 4 8 16 32 64; do
-	image_create -o "refcount_bits=$bits,cluster_size=4k" a.qcow2 "$size"
+	image_create -o "refcount_bits=$bits,cluster_size=4k" a.qcow2 "$disk_size"
 	scribble a.qcow2
 	both "refcounts of $bits bits" a.qcow2
 	check "refcounts of $bits bits: check finds nothing" \
 		dmlive image check a.qcow2
 done
-image_create -o lazy_refcounts=on,cluster_size=512 a.qcow2 "$size"
+image_create -o lazy_refcounts=on,cluster_size=512 a.qcow2 "$disk_size"
 qemu-img bitmap --add a.qcow2 one
 qemu-img bitmap --add --disable -g 32k a.qcow2 two
 scribble a.qcow2
@@ -192,7 +143,7 @@ is "its copy is sparse too" "$(($(stat -c %b got.raw) < 8192))" 1
 # Sizes at the edges.
 for size in 0 512 65536 66048; do
 	image_create a.qcow2 "$size"
-	[ "$size" = 0 ] || image_io a.qcow2 "write -s pattern-a 0 512"
+	[ "$disk_size" = 0 ] || image_io a.qcow2 "write -s pattern-a 0 512"
 	same_content "size $size" a.qcow2
 done
 image_create big.qcow2 64T
