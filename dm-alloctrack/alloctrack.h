@@ -101,7 +101,7 @@ struct at_fault {
  * @noflush: while suspending: requeue instead of failing
  */
 struct at_faults {
-	spinlock_t lock;
+	spinlock_t lock;	/* see above */
 	struct rb_root_cached tree;
 	struct list_head fresh;
 	struct list_head told;
@@ -122,11 +122,11 @@ struct at_faults {
  * @demand: a block that was read from the backing lately, or AT_NO_BLOCK
  */
 struct at_stream {
-	struct mutex mutex;
+	struct mutex mutex;	/* see above */
 	enum dm_alloctrack_state state;
 	enum dm_alloctrack_on_error on_error;
 	struct dm_live_rate rate;
-	spinlock_t lock;
+	spinlock_t lock;	/* see above */
 	u64 position;
 	bool holes;
 	atomic64_t demand;

@@ -28,7 +28,7 @@
 #define ZERO_BIOS_IN_FLIGHT	4
 
 /* What one bio zeroes: within bi_size, and a multiple of any block. */
-#define MAX_ZERO_SECTORS	(1U << 22)
+#define MAX_ZERO_SECTORS	BIT(22)
 
 struct dm_live_copier {
 	unsigned int max_pages;

@@ -156,7 +156,7 @@ blk_status_t dm_live_zero_range(struct dm_live_copier *copier,
  * Zeroed memory and spin_lock_init() make one without a limit.
  */
 struct dm_live_rate {
-	spinlock_t lock;
+	spinlock_t lock;	/* protects the members */
 	u64 bytes_per_second;	/* 0: no limit */
 	u64 next_ns;
 };

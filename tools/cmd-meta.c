@@ -207,8 +207,9 @@ static int format(int argc, char **argv)
 	if (arguments.target) {
 		description = json_new_object();
 		json_add_string(description, "target", arguments.target);
-		spec.description = json_object_to_json_string_ext(
-			description, JSON_C_TO_STRING_PLAIN);
+		spec.description =
+			json_object_to_json_string_ext(description,
+						       JSON_C_TO_STRING_PLAIN);
 	}
 	r = meta_format(arguments.path, &spec, arguments.force);
 	if (description)
@@ -464,21 +465,23 @@ static int check(int argc, char **argv)
 	return check_refcounts(&arguments);
 }
 
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} subcommands[] = {
+	{ "format", format },
+	{ "size", size },
+	{ "dump", dump },
+	{ "check", check },
+};
+
+#define NR_SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))
+
 int cmd_meta(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*run)(int argc, char **argv);
-	} subcommands[] = {
-		{ "format", format },
-		{ "size", size },
-		{ "dump", dump },
-		{ "check", check },
-	};
 	size_t i;
 
-	for (i = 0; argc > 1 &&
-		    i < sizeof(subcommands) / sizeof(subcommands[0]); i++)
+	for (i = 0; argc > 1 && i < NR_SUBCOMMANDS; i++)
 		if (!strcmp(argv[1], subcommands[i].name))
 			return subcommands[i].run(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "--help")) {

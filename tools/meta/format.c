@@ -95,7 +95,7 @@ static int write_refcounts(struct output *out, const struct meta_layout *layout)
 {
 	__be16 *counts = (__be16 *)out->cluster;
 	const uint64_t in_block = META_CLUSTER_BYTES / sizeof(*counts);
-	uint64_t block, i;
+	uint64_t block, left, i;
 	int r;
 
 	r = write_offsets(out, layout->refcount_table_offset,
@@ -103,8 +103,8 @@ static int write_refcounts(struct output *out, const struct meta_layout *layout)
 			  layout->nr_refcount_blocks);
 	for (block = 0; !r && block < layout->nr_refcount_blocks; block++) {
 		memset(out->cluster, 0, META_CLUSTER_BYTES);
-		for (i = 0; i < in_block &&
-			    block * in_block + i < layout->nr_clusters; i++)
+		left = layout->nr_clusters - block * in_block;
+		for (i = 0; i < in_block && i < left; i++)
 			counts[i] = htobe16(1);
 		r = write_at(out, layout->refcount_blocks_offset +
 				  block * META_CLUSTER_BYTES,

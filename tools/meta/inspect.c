@@ -182,7 +182,9 @@ static void add_extent(struct qcow2_store_extent **next, uint64_t offset,
 {
 	if (!bytes)
 		return;
-	**next = (struct qcow2_store_extent) { offset, bytes, what };
+	(*next)->offset = offset;
+	(*next)->bytes = bytes;
+	(*next)->what = what;
 	(*next)++;
 }
 
@@ -198,9 +200,10 @@ static int check_overlaps(struct meta_store *store)
 
 	for (b = store->bitmaps; b < store->bitmaps + header->nr_bitmaps; b++)
 		nr += 1UL + b->entry.table_entries;
-	extents = next = allocate(nr, sizeof(*extents));
+	extents = allocate(nr, sizeof(*extents));
 	if (!extents)
 		return -ENOMEM;
+	next = extents;
 	add_extent(&next, 0, 1ULL << header->cluster_bits, "the header");
 	add_extent(&next, header->l1_offset, header->l1_bytes, "the L1 table");
 	add_extent(&next, header->refcount_table_offset,
@@ -345,7 +348,10 @@ int meta_store_for_each_set(struct meta_store *store,
 {
 	const size_t cluster_bytes = 1UL << store->header.cluster_bits;
 	const unsigned int granularity_bits = bitmap->entry.granularity_bits;
-	struct run run = { .each = each, .context = context };
+	struct run run = {
+		.each = each,
+		.context = context,
+	};
 	uint64_t total, first = 0;
 	uint8_t *bits;
 	uint32_t i;

@@ -116,8 +116,8 @@ static void place(const struct meta_spec *spec, struct meta_layout *layout)
 	next += clusters(layout->l1_entries * sizeof(__be64));
 	layout->directory_bytes = 0;
 	for (i = 0; i < spec->nr_bitmaps; i++)
-		layout->directory_bytes += meta_directory_entry_bytes(
-			strlen(spec->bitmaps[i].name));
+		layout->directory_bytes +=
+			meta_directory_entry_bytes(strlen(spec->bitmaps[i].name));
 	layout->directory_offset = next << META_CLUSTER_BITS;
 	next += clusters(layout->directory_bytes);
 	for (i = 0; i < spec->nr_bitmaps; i++) {

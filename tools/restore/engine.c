@@ -336,6 +336,7 @@ enum engine_end engine_run(struct engine *engine)
 {
 	struct channel *channel = engine->channel;
 	uint64_t fault_count;
+	int r;
 
 	for (;;) {
 		if (!engine_refresh(engine) &&
@@ -344,14 +345,15 @@ enum engine_end engine_run(struct engine *engine)
 			return ENGINE_COMPLETE;
 		if (is_over(engine))
 			return ENGINE_GONE;
-		engine_note(engine, channel->ops->wait_control(channel,
-							CONTROL_TIMEOUT_MS));
+		r = channel->ops->wait_control(channel, CONTROL_TIMEOUT_MS);
+		engine_note(engine, r);
 	}
 }
 
 void engine_drain(struct engine *engine)
 {
 	uint64_t fault_count;
+	int r;
 
 	while (!engine_refresh(engine)) {
 		current_state(engine, &fault_count);

@@ -276,7 +276,9 @@ void streamer_run(struct worker *worker)
 	if (transfer.charged_bytes < worker->charged_bytes)
 		rate_refund(&streamer->rate,
 			    worker->charged_bytes - transfer.charged_bytes);
-	worker->claim_start = worker->claim_end = worker->charged_bytes = 0;
+	worker->claim_start = 0;
+	worker->claim_end = 0;
+	worker->charged_bytes = 0;
 	/* Others may wait for the last one of the pass. */
 	if (!--streamer->nr_busy)
 		pthread_cond_broadcast(&engine->work);
