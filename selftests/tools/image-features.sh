@@ -143,7 +143,7 @@ is "its copy is sparse too" "$(($(stat -c %b got.raw) < 8192))" 1
 # Sizes at the edges.
 for size in 0 512 65536 66048; do
 	image_create a.qcow2 "$size"
-	[ "$disk_size" = 0 ] || image_io a.qcow2 "write -s pattern-a 0 512"
+	[ "$size" = 0 ] || image_io a.qcow2 "write -s pattern-a 0 512"
 	same_content "size $size" a.qcow2
 done
 image_create big.qcow2 64T
