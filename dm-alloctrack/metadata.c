@@ -8,8 +8,9 @@
  * The store is active, that is written to, from preresume to postsuspend, so two
  * tables of a device never write it at the same time: device mapper suspends the
  * old one before it resumes the new one. The constructor opens it, since there
- * memory may be allocated freely, and reads and checks it only. The bitmap on disk may be used as it is
- * after a crash: a bit is durable only after the data that it speaks of.
+ * memory may be allocated freely, and reads and checks it only. The bitmap on
+ * disk may be used as it is after a crash: a bit is durable only after the data
+ * that it speaks of.
  */
 #include <linux/blkdev.h>
 #include <linux/sched/mm.h>

@@ -91,12 +91,12 @@ static int parse_block_size(struct at_table *table, const char *text,
 	}
 	bytes = sectors << SECTOR_SHIFT;
 	if (bytes < bdev_logical_block_size(table->file->bdev)) {
-		ti->error = "The block size is smaller than the logical block size of the file device";
+		ti->error = "A block is smaller than a logical block of the file device";
 		return -EINVAL;
 	}
 	if (table->backing_dev &&
 	    bytes < bdev_logical_block_size(table->backing_dev->bdev)) {
-		ti->error = "The block size is smaller than the logical block size of the backing device";
+		ti->error = "A block is smaller than a logical block of the backing device";
 		return -EINVAL;
 	}
 	*block_shift = ilog2(sectors);

@@ -140,7 +140,7 @@ static int read_header(struct dm_live_store *store)
 	if (!store->header.bitmaps_valid) {
 		DMERR("%s: metadata device: %s", store->params.name,
 		      store->header.nr_bitmaps ?
-		      "the bitmaps are not consistent: the image was changed by something that does not know them" :
+		      "the bitmaps are out of date: the image was written without them" :
 		      "there are no bitmaps");
 		return -EINVAL;
 	}

@@ -282,7 +282,7 @@ static int dump_bitmap_json(struct meta_store *store,
 	const struct qcow2_store_bitmap *entry = &bitmap->entry;
 	struct json_object *object = json_new_object();
 	uint64_t set = 0;
-	int r = meta_store_for_each_set(store, bitmap, sum_range, &set);
+	int r = meta_store_walk(store, bitmap, sum_range, &set);
 
 	json_add(object, "name", name_of(entry));
 	json_add_number(object, "granularity", 1ULL << entry->granularity_bits);
@@ -327,7 +327,7 @@ static int dump_human(struct meta_store *store)
 	for (i = 0; !r && i < store->header.nr_bitmaps; i++) {
 		uint64_t set = 0;
 
-		r = meta_store_for_each_set(store, &store->bitmaps[i],
+		r = meta_store_walk(store, &store->bitmaps[i],
 					    sum_range, &set);
 		print_bitmap(&store->bitmaps[i].entry, set,
 			     store->header.size_bytes);
@@ -369,10 +369,9 @@ static int dump_bits(struct meta_store *store,
 		return -ENOENT;
 	}
 	if (!arguments->json)
-		return meta_store_for_each_set(store, bitmap, print_range,
-					       NULL);
+		return meta_store_walk(store, bitmap, print_range, NULL);
 	list = json_new_array();
-	r = meta_store_for_each_set(store, bitmap, add_range, list);
+	r = meta_store_walk(store, bitmap, add_range, list);
 	json_print_pretty(list);
 	return r;
 }

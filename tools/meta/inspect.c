@@ -340,11 +340,11 @@ static int walk_cluster(const struct meta_store *store, struct run *run,
 	return r;
 }
 
-int meta_store_for_each_set(struct meta_store *store,
-			    const struct meta_store_bitmap *bitmap,
-			    int (*each)(void *context, uint64_t offset,
-					uint64_t length),
-			    void *context)
+int meta_store_walk(struct meta_store *store,
+		    const struct meta_store_bitmap *bitmap,
+		    int (*each)(void *context, uint64_t offset,
+				uint64_t length),
+		    void *context)
 {
 	const size_t cluster_bytes = 1UL << store->header.cluster_bits;
 	const unsigned int granularity_bits = bitmap->entry.granularity_bits;

@@ -47,10 +47,10 @@ struct meta_store_bitmap *meta_store_find(struct meta_store *store,
  * ascending order, until it returns other than 0. Returns that, or a negative
  * errno.
  */
-int meta_store_for_each_set(struct meta_store *store,
-			    const struct meta_store_bitmap *bitmap,
-			    int (*each)(void *context, uint64_t offset,
-					uint64_t length),
-			    void *context);
+int meta_store_walk(struct meta_store *store,
+		    const struct meta_store_bitmap *bitmap,
+		    int (*each)(void *context, uint64_t offset,
+				uint64_t length),
+		    void *context);
 
 #endif /* DMLIVE_META_INSPECT_H */

@@ -63,7 +63,7 @@ static int choose_size(struct server *server)
 	}
 	server->device_bytes = round_up_bytes(server->image_bytes, unit);
 	if (target->bytes < server->device_bytes) {
-		error("the target %s is too small: it has %s (%" PRIu64 " bytes), the image %s (%" PRIu64 " bytes)",
+		error("the target %s is too small: %s (%" PRIu64 "); the image has %s (%" PRIu64 ")",
 		      target->path, size_format(target->bytes, target_text),
 		      target->bytes,
 		      size_format(server->image_bytes, image_text),
