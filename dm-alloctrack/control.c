@@ -24,6 +24,9 @@
 /* ZERO works in pieces of this size, between which a suspend may come. */
 #define ZERO_BYTES		(64u << 20)
 
+/* Larger major numbers do not fit in a dev_t. */
+#define MAX_MAJOR		((1U << (32 - MINORBITS)) - 1)
+
 /* A page of the buffer of a FILL as user space sees it. */
 #define BUFFER_ALIGNMENT	4096u
 
@@ -104,7 +107,7 @@ static int attach(struct request *request, void *argument)
 
 	if (attach->flags)
 		return -EINVAL;
-	if (attach->major > MINORMASK || attach->minor > MINORMASK)
+	if (attach->major > MAX_MAJOR || attach->minor > MINORMASK)
 		return -ENODEV;
 	device = at_device_find(MKDEV(attach->major, attach->minor));
 	if (!device)
@@ -505,6 +508,8 @@ static long control_ioctl(struct file *file, unsigned int cmd,
 		return -EFAULT;
 	if (size < ioctl->min_size)
 		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
 	r = copy_struct_from_user(&argument, ioctl->size, user, size);
 	if (r)
 		return r;

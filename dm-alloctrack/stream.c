@@ -363,6 +363,9 @@ static void copy_chunk(struct at_table *table, u64 first, u64 nr)
 		}
 		if (nr > 1 && copy(table, block, 1, &result))
 			continue;
+		/* The guest may have written it meanwhile. */
+		if (dm_live_bitmap_test(table->device->bitmap, block))
+			continue;
 		at_stream_error(table, block,
 				result.read_status ?: result.write_status,
 				result.read_status != BLK_STS_OK);

@@ -353,7 +353,6 @@ enum engine_end engine_run(struct engine *engine)
 void engine_drain(struct engine *engine)
 {
 	uint64_t fault_count;
-	int r;
 
 	while (!engine_refresh(engine)) {
 		current_state(engine, &fault_count);

@@ -41,7 +41,8 @@
  *
  * =============  ==========================================================
  * EINVAL         an argument is malformed: size, flags, alignment, reserved
- * E2BIG          members unknown to this kernel are not zero
+ * E2BIG          members unknown to this kernel are not zero, or @size is larger
+ *                than a page
  * EFAULT         a pointer is bad
  * ENOTTY         unknown ioctl
  * ENOTCONN       the file descriptor is not attached
