@@ -48,10 +48,13 @@ streamed()
 
 	label="$label, seed $SEED"
 	file=$(make_disk 24 "$lbs") && poison_disk "$file" || bail "file"
-	backing=$(make_painted backing $BACKING_MIB "$lbs") || bail "backing"
+	# Slow, so that writes of the guest come between a copy's read and write.
+	backing=$(make_painted backing $BACKING_MIB "$lbs" irqmode=2 \
+		completion_nsec=2000000) || bail "backing"
 	rm -f "$saved"
+	# About as long as the guest's I/O lasts.
 	at_create t $SIZE "$file" "$backing" "$block" stream \
-		stream_speed $((4 << 20))
+		stream_speed $((SIZE * 512 / SECONDS_EACH))
 
 	# So large that whole blocks are among it.
 	model /dev/mapper/t --seconds "$SECONDS_EACH" --save-model "$saved" \
