@@ -35,12 +35,12 @@ each_geometry()
 	done
 }
 
-# each_volume FUNCTION [BACKING_ATTRIBUTE=VALUE...] - as each_geometry, with
+# each_volume FUNCTION [ATTRIBUTE=VALUE...] - as each_geometry, with
 #   block, bytes	the block size in sectors and in bytes
 #   lbs			the logical block size of the disks
 #   size		the size that the device is to have: the last block is short
 #			where there is room for that
-#   file, backing	painted disks that are no smaller
+#   file, backing	painted disks that are no smaller, with these attributes
 #   label		which geometry it is
 each_volume()
 {
@@ -56,7 +56,7 @@ one_volume()
 	block=$1 lbs=$2 bytes=$(($1 * 512))
 	[ "$bytes" -le $((1 << 20)) ] || mib=10
 	if [ "$lbs" != "$last_lbs" ]; then
-		file=$(make_disk 10 "$lbs") &&
+		file=$(make_disk 10 "$lbs" "${attributes[@]}") &&
 			backing=$(make_painted backing 10 "$lbs" "${attributes[@]}") ||
 			bail "disks"
 		last_lbs=$lbs
@@ -213,9 +213,7 @@ disk_stat()
 # queue_limit NAME - of the device t, from /sys/block/.../queue.
 queue_limit()
 {
-	local node
-	node=$(readlink -f "$T")
-	echo "$(< "/sys/block/${node##*/}/queue/$1")"
+	cat "/sys/dev/block/$(dm_number t)/queue/$1"
 }
 
 # log_mark - marks the kernel log here; log_since prints what came since then.

@@ -9,9 +9,10 @@
  * MODEL is a file of the device's size with the content that DEVICE must have
  * now; with --from it is made anew: what BACKING has, or zeros for "-", cut or
  * extended with zeros to the device's size. Operations are read, write, dsync,
- * zero, punch and discard, of bytes; each is one request. After a discard a
- * sector may read as before or as zeros: what is found becomes the model. With
- * --verify, or no operations, all of the device is compared in the end.
+ * zero, punch and discard, of bytes; each is one request. After a discard, or a
+ * punch that the device does not support, a sector may read as before or as
+ * zeros: what is found becomes the model. With --verify, or no operations, all of
+ * the device is compared in the end.
  *
  * Exit status: 0 equal, 1 not equal, 2 something else failed.
  */
@@ -36,6 +37,10 @@
 #define CHUNK_BYTES	1048576
 
 typedef unsigned long long ull;
+
+static const char usage[] =
+"usage: mirror [--from BACKING] [--verify] DEVICE MODEL\n"
+"	[OPERATION OFFSET LENGTH]...";
 
 static int device;
 static uint64_t size;
@@ -152,19 +157,24 @@ static int issue(const char *operation, uint64_t offset, uint64_t length)
 
 static void operate(const char *operation, uint64_t offset, uint64_t length)
 {
+	bool open = !strcmp(operation, "discard");
+
 	make_room(length);
 	if (!strcmp(operation, "read")) {
 		compare(operation, offset, length);
 		return;
 	}
-	if (issue(operation, offset, length))
-		err(2, "%s at byte %llu, length %llu", operation, (ull)offset,
-		    (ull)length);
-	if (strcmp(operation, "discard")) {
-		memcpy(model + offset, data, length);
-	} else {
+	if (issue(operation, offset, length)) {
+		open = !strcmp(operation, "punch") && errno == EOPNOTSUPP;
+		if (!open)
+			err(2, "%s at byte %llu, length %llu", operation,
+			    (ull)offset, (ull)length);
+	}
+	if (open) {
 		adopt_zeros(offset, length);
 		compare(operation, offset, length);
+	} else {
+		memcpy(model + offset, data, length);
 	}
 }
 
@@ -255,7 +265,7 @@ int main(int argc, char **argv)
 	argv += optind;
 	argc -= optind;
 	if (argc < 2 || (argc - 2) % 3)
-		errx(2, "usage: mirror [--from BACKING] [--verify] DEVICE MODEL [OPERATION OFFSET LENGTH]...");
+		errx(2, "%s", usage);
 	open_device(argv[0], argc == 2);
 	open_model(argv[1], from);
 
