@@ -36,15 +36,38 @@ apt_prepare()
 	apt_isolated apt-get update >&2 && touch "$stamp"
 }
 
+# remembered COMMAND ARG...: its output, from a file until the lists change; apt
+# takes a second to answer.
+remembered()
+{
+	local file
+	file=$cache/apt/answer-$(sha256sum <<< "$*" | cut -c 1-12)
+	if [ ! -s "$file" ] || [ "$cache/apt/updated" -nt "$file" ]; then
+		"$@" > "$file.$$" && mv "$file.$$" "$file"
+	fi
+	cat "$file"
+}
+
 # package_newest REGEX: the package whose whole name matches, of the highest
 # version in its name.
 package_newest()
+{
+	remembered search_newest "$1"
+}
+
+search_newest()
 {
 	apt_isolated apt-cache search --names-only "^$1\$" | awk '{ print $1 }' |
 		sort -V | tail -n 1
 }
 
+# package_version NAME: its highest version.
 package_version()
+{
+	remembered show_version "$1"
+}
+
+show_version()
 {
 	apt_isolated apt-cache show "$1" | sed -n 's/^Version: //p' | sort -V | tail -n 1
 }
