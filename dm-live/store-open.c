@@ -145,7 +145,7 @@ static int read_header(struct dm_live_store *store)
 		return -EINVAL;
 	}
 	if (!store->header.state_offset && !store->params.read_only) {
-		DMERR("%s: metadata device: not prepared as a bitmap store: run dmlive meta prepare",
+		DMERR("%s: metadata device: not prepared as a bitmap store",
 		      store->params.name);
 		return -EINVAL;
 	}
