@@ -451,7 +451,7 @@ int qcow2_store_check_table(const struct qcow2_store_header *header,
 			continue;
 		if (!offset)
 			return refuse_bitmap(error, bitmap,
-					     "its clusters are not all allocated");
+					     "its clusters are not allocated");
 		if (offset & (cluster_bytes(header) - 1))
 			return refuse_bitmap(error, bitmap,
 					     "entry %u of the table is not aligned to a cluster",
