@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Streaming starts, pauses, goes on, ends, and keeps to its speed as it is told;
+# its states are those of the status line, and the end raises an event.
+
+. "$(dirname "$0")/alloctrack.sh"
+
+readonly MIB=4 BLOCKS=64
+readonly SIZE=$((MIB * 2048))
+file=$(make_painted stale $MIB) || bail "file"
+backing=$(make_painted backing $MIB) || bail "backing"
+
+# After a suspend nothing is in flight: so if it copies on, it copies after.
+does_nothing()
+{
+	local before
+	dmsetup suspend t
+	dmsetup resume t
+	before=$(at_allocated t)
+	mirrored "$1: I/O goes on" --verify
+	is "$1: nothing is streamed" "$(at_allocated t)" "$before"
+}
+
+refused()
+{
+	check_fails "$2 is refused while $1" message t stream "$2"
+	is "it is still $1" "$(at_status t 2)" "$1"
+}
+
+told()
+{
+	check "$1" message t stream "$1"
+	is "now it is $2" "$(at_status t 2)" "$2"
+}
+
+by_message()
+{
+	local before nr waiter
+
+	at_create t $SIZE "$file" "$backing" 128
+	reads_as "reads as its backing" "$backing"
+	is "at first it is idle" "$(at_status t 1 7)" "none idle 0/$BLOCKS 128 0 0 0"
+	refused idle pause
+	refused idle resume
+	refused idle cancel
+	does_nothing "idle"
+
+	message t stream_speed 500000
+	told start running
+	refused running start
+	check "it makes progress" wait_until allocated_above t 0
+
+	told pause paused
+	refused paused start
+	does_nothing "paused"
+
+	before=$(at_allocated t)
+	told resume running
+	check "it goes on" wait_until allocated_above t "$before"
+
+	told cancel cancelled
+	refused cancelled resume
+	refused cancelled pause
+	does_nothing "cancelled"
+
+	nr=$(dmsetup info -c --noheadings -o events t)
+	dmsetup wait t "$nr" > /dev/null &
+	waiter=$!
+	on_exit stop_process $waiter
+	told start running
+	check "no speed limit" message t stream_speed 0
+	check "the end raises an event" wait_until has_ended $waiter
+	is "all is there" "$(at_status t 1 7)" \
+		"none complete $BLOCKS/$BLOCKS 128 $((MIB << 20)) 0 0"
+	refused complete start
+	refused complete pause
+	mirrored "what is read" --verify
+	at_remove t
+	check "what is on the file" cmp "$file" "$MODEL"
+}
+
+# speed BYTES_PER_SECOND BLOCK FEATURE...: at that speed it takes no less than that.
+speed()
+{
+	local start=$EPOCHREALTIME end least_ms took_ms
+	least_ms=$((SIZE * 512 * 1000 / $1 * 7 / 10))
+	at_create t $SIZE "$file" "$backing" "${@:2}"
+	wait_until state_is t complete
+	end=$EPOCHREALTIME
+	took_ms=$(((${end/[.,]/} - ${start/[.,]/}) / 1000))
+	[ $took_ms -ge $least_ms ]
+	result $? "speed of $1: took $took_ms ms for $MIB MiB, at least $least_ms"
+	at_remove t
+}
+
+# Blocks near a read of the backing come first.
+demand()
+{
+	local at=$((MIB * 3 / 4 << 20))
+	paint stale "$file"
+	at_create t $SIZE "$file" "$backing" 128 stream stream_speed 200000
+	dd_read "$T" $at 4096 > /dev/null
+	check "what lies beside a read is streamed" wait_until has_backing $at
+	[ "$(at_allocated t)" -lt $((BLOCKS / 2)) ]
+	result $? "before what lies below it"
+	at_remove t
+}
+
+has_backing()
+{
+	dd_read "$file" "$1" 65536 | cmp -s -n 65536 -i "0:$1" - "$backing"
+}
+
+by_message
+speed 3000000 128 stream stream_speed 3000000
+speed 6000000 4096 stream stream_speed 6000000
+demand
+finish
