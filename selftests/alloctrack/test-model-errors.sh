@@ -36,7 +36,8 @@ break_and_mend()
 {
 	local n=0 first
 	while is_running "$1"; do
-		first=$((RANDOM % (SIZE - 6000) / 8 * 8))
+		# A hole of 2 MiB that ends before either device does.
+		first=$((RANDOM % (BACKING_MIB * 2048 - 4096) / 8 * 8))
 		case $((n++ % 3)) in
 		0|1)	dm_reload file "$(broken "$disk" $first 4096)" ;;
 		2)	dm_reload backing "$(broken "$backing" $first 4096)" ;;
