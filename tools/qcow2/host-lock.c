@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Locks between the users of an image, compatible with QEMU's.
+ *
+ * Of each permission there are two bytes: whoever uses it has a read lock on the
+ * first, whoever does not let others use it has one on the second. So two users
+ * never conflict on a lock itself; each looks whether the other byte is locked.
+ * They are locks of open file descriptions, not of processes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "host-file.h"
+
+#define USED_BASE 100
+#define NOT_SHARED_BASE 200
+
+enum permission {
+	CONSISTENT_READ = 0,
+	WRITE = 1,
+	RESIZE = 3,
+};
+
+static void lock_byte(int fd, off_t byte)
+{
+	struct flock lock = {
+		.l_type = F_RDLCK,
+		.l_whence = SEEK_SET,
+		.l_start = byte,
+		.l_len = 1,
+	};
+
+	/* Where it fails nobody can have such a lock. */
+	fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+static bool locked_by_other(int fd, off_t byte)
+{
+	struct flock lock = {
+		.l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = byte,
+		.l_len = 1,
+	};
+
+	return !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
+}
+
+int host_file_lock(const struct host_file *file, struct image_error *err)
+{
+	int fd = host_file_fd(file);
+
+	/* First lock, then look: of two that come together one sees the other. */
+	lock_byte(fd, USED_BASE + CONSISTENT_READ);
+	lock_byte(fd, NOT_SHARED_BASE + WRITE);
+	lock_byte(fd, NOT_SHARED_BASE + RESIZE);
+	if (locked_by_other(fd, USED_BASE + WRITE) ||
+	    locked_by_other(fd, USED_BASE + RESIZE) ||
+	    locked_by_other(fd, NOT_SHARED_BASE + CONSISTENT_READ))
+		return image_fail(err, -EBUSY,
+				  "%s: another process is writing to this image (a running VM?); stop it, or use --force to read it all the same",
+				  host_file_path(file));
+	return 0;
+}
