@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stdatomic.h>
@@ -132,21 +133,43 @@ static void threads_wait_for_room_and_get_it(void **state)
 		pthread_join(threads[i], NULL);
 }
 
+#define MISSING_THREADS 16
+
+static _Atomic unsigned int arrived;
+
+/* Takes until all the others have come, and had the time to look. */
+static int fill_slowly(void *context, uint64_t key, void *data,
+		       struct image_error *err)
+{
+	unsigned int i;
+
+	while (atomic_load(&arrived) < MISSING_THREADS)
+		sched_yield();
+	for (i = 0; i < 1000; i++)
+		sched_yield();
+	return fill(context, key, data, err);
+}
+
 static void *get_one(void *cache)
 {
-	block_cache_put(get(cache, 77));
+	struct cached_block *block;
+
+	atomic_fetch_add(&arrived, 1);
+	if (!block_cache_get(cache, 77, fill_slowly, NULL, &block, NULL))
+		block_cache_put(block);
 	return NULL;
 }
 
 static void threads_that_miss_together_fill_once(void **state)
 {
-	pthread_t threads[16];
+	pthread_t threads[MISSING_THREADS];
 	unsigned int i;
 
-	for (i = 0; i < 16; i++)
+	atomic_store(&arrived, 0);
+	for (i = 0; i < MISSING_THREADS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, get_one,
 						*state), 0);
-	for (i = 0; i < 16; i++)
+	for (i = 0; i < MISSING_THREADS; i++)
 		pthread_join(threads[i], NULL);
 	assert_int_equal(fills, 1);
 }

@@ -189,11 +189,15 @@ static void extents_are_merged_and_cut(void **state)
 	struct image_extent extent;
 	struct image_error err;
 	struct image *image;
+	uint8_t bytes[2];
 
 	(void)state;
 	put_l2(&b, 1, 6ULL << BITS);
 	put_l2(&b, 2, 7ULL << BITS);
 	put_l2(&b, 3, 9ULL << BITS);
+	put_cluster(&b, 7, 7);
+	put_cluster(&b, 8, 8);
+	put_cluster(&b, 9, 9);
 	image = builder_open(&b);
 	assert_int_equal(image_map(image, CLUSTER + 5, SIZE / 2, &extent, &err),
 			 0);
@@ -204,7 +208,36 @@ static void extents_are_merged_and_cut(void **state)
 	assert_int_equal(extent.file_offset, (6 << BITS) + 5);
 	assert_int_equal(image_map(image, CLUSTER, 100, &extent, &err), 0);
 	assert_int_equal(extent.length, 100);
+	/* One read of both, which are neighbours for the guest only. */
+	assert_int_equal(image_read(image, 3 * CLUSTER - 1, bytes, 2, &err), 0);
+	assert_int_equal(bytes[0], 7);
+	assert_int_equal(bytes[1], 9);
 	image_close(image);
+}
+
+/* 512-byte clusters: an L2 table speaks of 32 KiB, and most are missing. */
+static void missing_l2_tables_are_skipped(void **state)
+{
+	struct image_extent extent;
+	struct image_error err;
+	struct builder small;
+	struct image *image;
+
+	(void)state;
+	builder_create(&small, 3, 9, 60 * 32768);
+	put32(&small, HEADER_FIELD(l1_size), 60);
+	put_l1(&small, 0, 0);
+	put_l1(&small, 40, 4 << 9);
+	put_cluster(&small, 5, 5);
+	put_l2(&small, 1, 5 << 9);
+	image = builder_open(&small);
+	assert_int_equal(image_map(image, 5, 59 * 32768, &extent, &err), 0);
+	assert_int_equal(extent.length, 40 * 32768 + 512 - 5);
+	assert_reads(image, 0, 40 * 32768 + 512, 0);
+	assert_reads(image, 40 * 32768 + 512, 512, 5);
+	assert_reads(image, 40 * 32768 + 1024, 19 * 32768, 0);
+	image_close(image);
+	builder_destroy(&small);
 }
 
 /* A temporary overlay of @b, with one cluster of its own. */
@@ -391,6 +424,7 @@ int main(void)
 		TEST(zstd_in_several_frames),
 		TEST(ranges_outside_are_refused),
 		TEST(extents_are_merged_and_cut),
+		TEST(missing_l2_tables_are_skipped),
 		TEST(a_short_backing_ends_in_zeros),
 		TEST(a_stated_raw_backing_is_not_interpreted),
 		TEST(odd_sizes_become_whole_sectors),

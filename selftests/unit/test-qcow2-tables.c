@@ -342,6 +342,14 @@ static void bad_snapshots_are_refused(void **state)
 	open_snapshot("7", NULL);
 	open_snapshot("ab", NULL);
 	open_snapshot("a", "no internal snapshot 'a'");
+	/* The second one starts at the next multiple of 8. */
+	put32(&b, HEADER_FIELD(nb_snapshots), 2);
+	put64(&b, table + 48, 3ULL << BITS);
+	put32(&b, table + 48 + 8, 1);
+	put16(&b, table + 48 + 12, 1);
+	put_bytes(&b, table + 48 + 40, "8", 1);
+	open_snapshot("8", NULL);
+	put32(&b, HEADER_FIELD(nb_snapshots), 1);
 	put32(&b, table + 8, 0);
 	open_snapshot("7", "too small");
 	put32(&b, table + 8, 0xffffffff);
