@@ -282,8 +282,9 @@ static int fill_piece(struct request *request, struct dm_alloctrack_fill *fill,
 	int pinned, r;
 
 	pinned = pin_user_pages_fast(address & PAGE_MASK, nr_pages, 0, pages);
+	/* Newer kernels tell apart a range that wraps round. */
 	if (pinned < 0)
-		return pinned;
+		return pinned == -EOVERFLOW ? -EFAULT : pinned;
 	r = -EFAULT;
 	if (pinned == nr_pages)
 		r = supply_piece(request, fill->flags, first, nr, &data,
@@ -496,6 +497,7 @@ static long control_ioctl(struct file *file, unsigned int cmd,
 {
 	unsigned int index = _IOC_NR(cmd) - DM_ALLOCTRACK_CMD_ATTACH;
 	void __user *user = (void __user *)address;
+	struct server *server = file->private_data;
 	const struct ioctl *ioctl;
 	union argument argument;
 	u32 size;
@@ -517,8 +519,12 @@ static long control_ioctl(struct file *file, unsigned int cmd,
 
 	r = run_ioctl(file, ioctl, &argument);
 	/* Also after an error: it says how far it came. */
-	if (copy_to_user(user, &argument, min(size, ioctl->size)) && !r)
+	if (copy_to_user(user, &argument, min(size, ioctl->size)) && !r) {
 		r = -EFAULT;
+		/* The server does not know how many it was told. */
+		if (ioctl->run == wait)
+			at_faults_untell(server->device);
+	}
 	return r;
 }
 

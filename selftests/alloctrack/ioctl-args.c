@@ -147,7 +147,7 @@ static void test_sizes(const struct ioctl_kind *kind)
 	}
 	well_formed(kind, argument);
 	argument->size = UINT32_MAX;
-	expect_error(fd, kind->cmd, argument, EFAULT, "%s with size 2^32 - 1",
+	expect_error(fd, kind->cmd, argument, E2BIG, "%s with size 2^32 - 1",
 		     kind->name);
 	munmap(pages, 3 * PAGE);
 }
