@@ -84,7 +84,7 @@ by_message()
 speed()
 {
 	local start=$EPOCHREALTIME end least_ms took_ms
-	least_ms=$((SIZE * 512 * 1000 / $1 * 7 / 10))
+	least_ms=$((SIZE * 512 * 1000 / $1 / 2))
 	at_create t $SIZE "$file" "$backing" "${@:2}"
 	wait_until state_is t complete
 	end=$EPOCHREALTIME
