@@ -130,6 +130,10 @@ static void bad_entries_are_corruption(void **state)
 	assert_finds(2, 0);
 	put_l2(&b, 1, QCOW2_OFLAG_ZERO);
 	assert_finds(0, 0);
+	put32(&b, HEADER_FIELD(l1_size), 2);
+	put_l1(&b, 1, QCOW2_OFLAG_COPIED);
+	assert_finds(1, 0);
+	put_l1(&b, 1, 0);
 	put64(&b, builder_cluster(&b, 1) + 8, 5);
 	assert_finds(1, 0);
 	put64(&b, builder_cluster(&b, 1) + 8, 1ULL << 60);

@@ -119,6 +119,8 @@ static int visit_l1_entry(struct checker *c, uint64_t index, uint64_t entry,
 	if (entry & QCOW2_L1E_RESERVED_MASK)
 		check_corruption(c, "L1 entry %llu has reserved bits set: %#llx",
 				 (ull)index, (ull)entry);
+	else if (!offset)
+		check_corruption(c, "L1 entry %llu has a flag, but no L2 table", (ull)index);
 	if (!offset)
 		return 0;
 	if (!check_aligned(c, offset)) {

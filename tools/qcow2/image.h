@@ -54,7 +54,11 @@ struct image_extent {
 	uint64_t file_offset;	/* where in that layer's data file */
 };
 
-/* Open the image at @path, read-only, with all of its backing chain. */
+/*
+ * Open the image at @path, read-only, with all of its backing chain; @options
+ * may be NULL. While it is open QEMU is kept from writing to its files, and a
+ * file that QEMU is writing to is refused with -EBUSY; both by QEMU's own locks.
+ */
 int image_open(const char *path, const struct image_options *options,
 	       struct image **image, struct image_error *err);
 void image_close(struct image *image);
