@@ -59,7 +59,8 @@ unit: ## run the unit tests
 	@$(MAKE) --no-print-directory -C selftests/unit run
 
 # Kernels that the suites run on.
-CHECK_KERNELS ?= stock
+# Empty: each suite on the kernel that it is meant for, see selftests/run.
+CHECK_KERNELS ?=
 ALL_KERNELS := stock uml 6.12 7.2 uml-kasan uml-lockdep
 
 check: ## everything that must hold: style, unit tests, all suites in a VM
