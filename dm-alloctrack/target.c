@@ -132,7 +132,7 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->private = table;
 	ti->num_flush_bios = 1;
 	/* Bits are cached here even where the devices cache nothing. */
-	ti->flush_supported = table->meta != NULL;
+	ti->flush_supported = !!table->meta;
 	ti->num_discard_bios = 1;
 	ti->num_write_zeroes_bios = 1;
 	/* A discard needs nothing of the backing. */

@@ -327,8 +327,8 @@ static int dump_human(struct meta_store *store)
 	for (i = 0; !r && i < store->header.nr_bitmaps; i++) {
 		uint64_t set = 0;
 
-		r = meta_store_walk(store, &store->bitmaps[i],
-					    sum_range, &set);
+		r = meta_store_walk(store, &store->bitmaps[i], sum_range,
+				    &set);
 		print_bitmap(&store->bitmaps[i].entry, set,
 			     store->header.size_bytes);
 	}
