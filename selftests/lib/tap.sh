@@ -146,10 +146,10 @@ trap tap_exit EXIT
 trap 'exit 1' INT TERM HUP
 
 # wait_until [-t SECONDS] COMMAND [ARG...] - polls until the command succeeds;
-# fails at the deadline (default 30 s).
+# fails at the deadline (default 90 s).
 wait_until()
 {
-	local limit=30 deadline
+	local limit=90 deadline
 	if [ "$1" = -t ]; then
 		limit=$2
 		shift 2
