@@ -240,12 +240,18 @@ bool at_device_is_full(const struct at_device *device)
 u64 at_set_allocated(struct at_table *table, u64 first, u64 nr)
 {
 	struct at_device *device = table->device;
-	u64 changed = dm_live_bitmap_set_range(device->bitmap, first, nr);
+	u64 changed;
 
+	if (!table->store_active) {
+		changed = dm_live_bitmap_set_range(device->bitmap, first, nr);
+	} else {
+		dm_live_store_begin_change(table->store);
+		changed = dm_live_bitmap_set_range(device->bitmap, first, nr);
+		dm_live_store_end_change(table->store);
+		dm_live_store_changed(table->store);
+	}
 	if (!changed)
 		return 0;
-	if (table->store_active)
-		dm_live_store_changed(table->store);
 	if (at_device_is_full(device))
 		queue_work(table->fill_wq, &table->complete_work);
 	return changed;

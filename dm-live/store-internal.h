@@ -41,6 +41,7 @@ struct dm_live_store {
 	 * dm_live_store_is_clean().
 	 */
 	bool in_flight;
+	atomic_t changing;	/* see dm_live_store_begin_change() */
 
 	struct workqueue_struct *wq;
 	struct work_struct commit_work;

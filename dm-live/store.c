@@ -287,6 +287,36 @@ static int write_stage(struct dm_live_store *store)
 	return 0;
 }
 
+void dm_live_store_begin_change(struct dm_live_store *store)
+{
+	preempt_disable();
+	atomic_inc(&store->changing);
+	/* Before any bit is seen. */
+	smp_mb__after_atomic();
+}
+EXPORT_SYMBOL_GPL(dm_live_store_begin_change);
+
+void dm_live_store_end_change(struct dm_live_store *store)
+{
+	/* After the dirty flags: partner in dm_live_store_is_clean(). */
+	smp_mb__before_atomic();
+	atomic_dec(&store->changing);
+	preempt_enable();
+}
+EXPORT_SYMBOL_GPL(dm_live_store_end_change);
+
+/*
+ * Whoever asked for the commit may have seen bits whose pages are not marked
+ * yet. A change takes microseconds and is not preempted, so this ends soon.
+ */
+static void wait_for_changes(struct dm_live_store *store)
+{
+	while (atomic_read(&store->changing))
+		cpu_relax();
+	/* Only now the dirty flags are looked at. */
+	smp_mb();
+}
+
 /*
  * A commit. Each page is taken once at the most, so it ends however many bits
  * are set meanwhile. When it fails, in_flight stays set, which keeps the store
@@ -303,6 +333,7 @@ static int commit(struct dm_live_store *store)
 	WRITE_ONCE(store->in_flight, true);
 	/* Before the flags are cleared: partner in dm_live_store_is_clean(). */
 	smp_mb();
+	wait_for_changes(store);
 	for (i = 0; i < store->header.nr_bitmaps; i++) {
 		struct dm_live_store_bitmap *bitmap = &store->bitmaps[i];
 		u64 page = 0;
@@ -349,7 +380,11 @@ static bool any_dirty(const struct dm_live_store *store)
 
 bool dm_live_store_is_clean(struct dm_live_store *store)
 {
-	if (store->failed || any_dirty(store))
+	if (store->failed || atomic_read(&store->changing))
+		return false;
+	/* No change is under way: all have marked their pages. */
+	smp_rmb();
+	if (any_dirty(store))
 		return false;
 	/*
 	 * A flag that was seen clear may have been cleared by a commit: then

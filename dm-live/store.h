@@ -125,6 +125,18 @@ void dm_live_store_commit(struct dm_live_store *store,
 blk_status_t dm_live_store_commit_wait(struct dm_live_store *store);
 
 /**
+ * dm_live_store_begin_change - bits of an attached bitmap are about to be set
+ *
+ * A bit is seen by others a moment before its page is marked as changed. Between
+ * this and dm_live_store_end_change() the store does not look clean, and a commit
+ * waits. Context: any; must not sleep in between.
+ */
+void dm_live_store_begin_change(struct dm_live_store *store);
+
+/** dm_live_store_end_change - they are set */
+void dm_live_store_end_change(struct dm_live_store *store);
+
+/**
  * dm_live_store_changed - bits were set
  * They are committed within a second. Context: any.
  */
