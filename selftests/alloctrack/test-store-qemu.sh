@@ -1,0 +1,79 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# timeout: 600
+#
+# The metadata device is a qcow2 image that QEMU reads as we do: while it is in use
+# it says so, afterwards it is clean and QEMU sees the same bits; other bitmaps in
+# it are left alone.
+
+. "$(dirname "$0")/store.sh"
+
+# store_of SECTORS BLOCK_SECTORS: one life of a metadata device.
+store_of()
+{
+	local size=$1 block=$2 before
+
+	label="$1 sectors, blocks of $2"
+	file=$(make_disk 40) && backing=$(make_painted backing 40) &&
+		meta=$(make_meta "$size" "$block" --bitmap alloctrack:auto \
+			--bitmap other:64K --bitmap third:1M:auto) || bail "disks"
+	meta_create t "$size" "$file" "$backing" "$meta" "$block"
+	read_meta "$meta" "$TMP/meta"
+	is "$label: in use from the start" "$(flags_in "$TMP/meta")" "auto in-use"
+	check "$label: I/O" blkmodel $T --initial "$backing" --ops 60 \
+		--max-io 512K --block-size $((block * 512))
+	check "$label: a flush" sync $T
+	read_meta "$meta" "$TMP/meta"
+	is "$label: in use with bits" "$(flags_in "$TMP/meta")" "auto in-use"
+	check "$label: qemu-img check while it is in use" qemu-img check -q "$TMP/meta"
+	before=$(at_allocated t)
+	is "$label: after a flush all bits are on disk" "$(nr_set "$TMP/meta" "$block")" "$before"
+	dm_remove t
+	read_meta "$meta" "$TMP/meta"
+	is_sane "$label" "$TMP/meta" $((block * 512))
+	is "$label: the number of bits" "$(nr_set "$TMP/meta" "$block")" "$before"
+	bits_agree "$label: QEMU sees the same bits" "$TMP/meta"
+	is "$label: other bitmaps are untouched" "$(others "$TMP/meta")" \
+		"other  0 third auto 0"
+}
+
+# NAME FLAGS NUMBER_OF_BITS of the bitmaps that are not the target's.
+others()
+{
+	dmlive meta dump "$1" --json | jq -r '[.bitmaps[] |
+		select(.name != "alloctrack") | "\(.name) \(if .auto then "auto"
+			else "" end) \(."set-bytes")"] | join(" ")'
+}
+
+# QEMU itself sets bits: the target takes them as its allocation.
+written_by_qemu()
+{
+	local size=65536 block=128
+
+	label="bits by QEMU"
+	file=$(make_painted stale 32) && backing=$(make_painted backing 32) &&
+		meta=$(make_meta $size $block) || bail "disks"
+	read_meta "$meta" "$TMP/meta"
+	qemu-io -f qcow2 -c 'write -q 1M 64k' -c 'write -q 3M 200k' "$TMP/meta" ||
+		bail "qemu-io"
+	[ "$(stat -c %s "$TMP/meta")" -le $(($(sectors "$meta") * 512)) ] ||
+		meta=$(make_disk 2) || bail "a larger disk"
+	bits_by_qemu "$TMP/meta" > "$TMP/bits"
+	is "$label: there are some" "$(< "$TMP/bits")" $'1048576 65536\n3145728 262144'
+	write_meta "$TMP/meta" "$meta"
+	meta_create t $size "$file" "$backing" "$meta" $block
+	is "$label: they are allocated" "$(at_allocated t)" 5
+	check_fails "$label: and the file is read there" cmp "$T" "$backing"
+	dm_remove t
+	read_meta "$meta" "$TMP/meta"
+	is_sane "$label" "$TMP/meta" $((block * 512))
+	bits_by_qemu "$TMP/meta" > "$TMP/bits.after"
+	check "$label: they are still there" cmp "$TMP/bits" "$TMP/bits.after"
+}
+
+store_of 65536 8
+store_of 81912 128
+store_of 81912 4096
+store_of 16 8
+written_by_qemu
+finish
