@@ -101,16 +101,18 @@ cp base.qcow2 a.qcow2
 poke a.qcow2 "$l1" "$(hex64 $((l2 + 512)))"
 refused "a misaligned L2 table" "misaligned L2 table" image map a.qcow2
 
-# An image that somebody writes to.
+# An image that somebody writes to. To look whether it does without a lock of our
+# own, which could be what keeps it from opening the image: see its write.
 cp base.qcow2 a.qcow2
 mkfifo writer
 qemu-io a.qcow2 < writer > /dev/null 2>&1 &
 exec 9> writer
-in_use()
+echo "write -P 170 0 4k" >&9
+written()
 {
-	! qemu-img map a.qcow2
+	! cmp base.qcow2 a.qcow2
 }
-wait_until in_use
+wait_until written
 refused "an image that is being written" "another process is writing.*--force" \
 	image map a.qcow2
 refused "its check" "another process is writing" image check a.qcow2
