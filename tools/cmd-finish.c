@@ -29,6 +29,7 @@ static int exit_status_of(int r)
 	case 0:
 		return EXIT_OK;
 	case -EAGAIN:
+	case -EBUSY:
 	case -EINVAL:
 		return EXIT_REFUSED;
 	default:

@@ -37,7 +37,7 @@ static const char restore_help[] =
 "                     that is marked corrupt\n"
 "  --format FORMAT    qcow2 or raw; default: what the content of IMAGE says\n"
 "  --snapshot ID|NAME restore an internal snapshot of the image\n"
-"  --threads N        decompress and stream with N threads; default: one a CPU\n"
+"  --threads N        decompress and stream with N threads; default: two a CPU\n"
 "  --user-timeout S   I/O that waits longer than S seconds for the image fails;\n"
 "                     default: it waits for ever\n"
 "  --no-finish        do not swap to a linear mapping at the end\n"

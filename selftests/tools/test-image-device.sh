@@ -14,6 +14,17 @@ garbage()
 	yes 'what the device held before' | head -c $((4 << 20))
 }
 
+# refused NAME REGEX COMMAND...: fails, and says why.
+refused()
+{
+	local output
+	if output=$("${@:3}" 2>&1); then
+		not_ok "$1"
+	else
+		like "$1" "$output" "$2"
+	fi
+}
+
 # All kinds of extents; the size is no multiple of 4096.
 size=$((2 * 1048576 + 3 * 512))
 garbage | tr a-z n-za-m > plain.raw
@@ -50,17 +61,17 @@ check "a raw device is read whole" dmlive image convert --format raw "$disk" got
 check "and as it is" cmp got.raw "$disk"
 mknod node b $((0x$(stat -c %t "$holder"))) $((0x$(stat -c %T "$holder")))
 qemu-img rebase -u -b "$TMP/over.qcow2" -F qcow2 "$holder" || bail "rebase"
-check_fails "a loop over a device is found" dmlive image map over.qcow2
+refused "a loop over a device is found" "has a loop" dmlive image map over.qcow2
 qemu-img rebase -u -b "" "$holder" || bail "rebase"
 
-check_fails "the image's own device is no target" dmlive image convert over.qcow2 node
+refused "the image's own device is no target" "part of the image" dmlive image convert over.qcow2 node
 small=$(make_loop 1) || bail "loop device"
 garbage | head -c 1M > "$small"
-check_fails "a small device is no target" dmlive image convert image.qcow2 "$small"
+refused "a small device is no target" "too small" dmlive image convert image.qcow2 "$small"
 check "which is left alone" cmp "$small" <(garbage | head -c 1M)
 mkfs.ext4 -q "$disk" > /dev/null 2>&1 || bail "mkfs"
 mkdir mnt
 mount "$disk" mnt || bail "mount"
 on_exit umount "$TMP/mnt"
-check_fails "a mounted device is no target" dmlive image convert image.qcow2 "$disk"
+refused "a mounted device is no target" "busy" dmlive image convert image.qcow2 "$disk"
 finish

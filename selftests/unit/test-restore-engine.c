@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fake-kernel.h"
 #include "lib/log.h"
@@ -23,6 +24,8 @@ struct fake_source {
 	uint64_t bad_start, bad_end;	/* cannot be read */
 	unsigned int reads_till_healed;	/* 0: never */
 	unsigned int nr_bad_reads;
+	bool hold;			/* reads wait */
+	unsigned int nr_held;
 };
 
 static bool is_zero_unit(struct source *source, uint64_t offset)
@@ -63,6 +66,9 @@ static int fake_read(struct source *source, uint64_t offset, void *buffer,
 	uint64_t i;
 
 	assert_true(offset + length <= source->bytes);
+	__atomic_fetch_add(&fake->nr_held, 1, __ATOMIC_RELAXED);
+	while (__atomic_load_n(&fake->hold, __ATOMIC_RELAXED))
+		usleep(1000);
 	if (offset < load(&fake->bad_end) &&
 	    offset + length > load(&fake->bad_start) &&
 	    (!fake->reads_till_healed ||
@@ -342,6 +348,35 @@ static void test_faults_beside_errors(void **state)
 	end(&setting);
 }
 
+/*
+ * A fault that hangs on one whose data cannot all be read is not forgotten: here
+ * the error lies outside of what the first one asked for.
+ */
+static void test_hanging_fault_is_answered(void **state)
+{
+	struct setting setting;
+	struct fake_source *source = &setting.source;
+	unsigned int first, hanging;
+
+	(void)state;
+	begin(&setting, 4 * MIB, 4 * KIB, 4 * MIB, 64 * KIB);
+	set_bad(&setting, 8 * KIB, 12 * KIB);
+	__atomic_store_n(&source->hold, true, __ATOMIC_RELAXED);
+	first = fake_fault(setting.kernel, 0, 4 * KIB);
+	while (!__atomic_load_n(&source->nr_held, __ATOMIC_RELAXED))
+		usleep(1000);
+	hanging = fake_fault(setting.kernel, 8 * KIB, 4 * KIB);
+	fake_wait_quiet(setting.kernel);
+	/* It hangs: nobody reads for it. */
+	assert_int_equal(__atomic_load_n(&source->nr_held, __ATOMIC_RELAXED),
+			 1);
+	__atomic_store_n(&source->hold, false, __ATOMIC_RELAXED);
+	assert_int_equal(fake_wait_answer(setting.kernel, first), FAKE_SERVED);
+	assert_int_equal(fake_wait_answer(setting.kernel, hanging),
+			 FAKE_FAILED);
+	end(&setting);
+}
+
 /* report: the job fails at once, and the device is served on. */
 static void test_on_error_report(void **state)
 {
@@ -490,6 +525,7 @@ int main(void)
 		cmocka_unit_test(test_fault_on_allocated_block),
 		cmocka_unit_test(test_fault_with_read_error),
 		cmocka_unit_test(test_faults_beside_errors),
+		cmocka_unit_test(test_hanging_fault_is_answered),
 		cmocka_unit_test(test_on_error_report),
 		cmocka_unit_test(test_on_error_ignore),
 		cmocka_unit_test(test_on_error_ignore_heals),

@@ -94,7 +94,9 @@ void runtime_unlock(const char *name, int lock_fd)
 	path_of(path, name, "json");
 	if (access(path, F_OK)) {
 		path_of(path, name, "lock");
-		unlink(path);
+		/* The next server may have made a new one already. */
+		if (!is_stale(lock_fd, path))
+			unlink(path);
 	}
 	close(lock_fd);
 }

@@ -4,8 +4,9 @@
  *
  * One thread takes faults from the kernel and queues them. Workers serve them;
  * some serve nothing else, so that a fault never waits until a chunk has been
- * streamed; the others stream while there is no fault. The thread that calls
- * engine_run() follows the stream control.
+ * streamed; one streams whatever comes, so that the job ends under any load; the
+ * others stream while there is no fault. The thread that calls engine_run()
+ * follows the stream control.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -23,9 +24,10 @@
 /* Memory is locked, stacks too. */
 #define STACK_BYTES		(512u << 10)
 
-#define MAX_STREAM_THREADS	16u
-#define MIN_FAULT_WORKERS	2u
-#define MAX_FAULT_WORKERS	8u
+/* More than CPUs: they also wait for the image and for the target. */
+#define THREADS_PER_CPU		2
+#define MIN_THREADS		4u
+#define MAX_THREADS		16u
 
 /* Ranges that are taken from the kernel at once. */
 #define WAIT_RANGES		64
@@ -39,12 +41,13 @@
 
 void engine_note(struct engine *engine, int r)
 {
-	struct dm_alloctrack_info info;
-
 	/* A target volume that is off line gives ENODEV too: so ask again. */
-	if (r != -ENODEV ||
-	    engine->channel->ops->info(engine->channel, &info) != -ENODEV)
-		return;
+	if (r == -ENODEV)
+		engine_refresh(engine);
+}
+
+static void set_gone(struct engine *engine)
+{
 	pthread_mutex_lock(&engine->lock);
 	__atomic_store_n(&engine->gone, true, __ATOMIC_RELAXED);
 	pthread_cond_broadcast(&engine->work);
@@ -107,7 +110,8 @@ int engine_refresh(struct engine *engine)
 			channel->ops->wake(channel);
 	}
 	pthread_mutex_unlock(&engine->control_lock);
-	engine_note(engine, r);
+	if (r == -ENODEV)
+		set_gone(engine);
 	return r;
 }
 
@@ -186,11 +190,37 @@ static void sleep_until_work(struct engine *engine, uint64_t wake_ns)
 		pthread_cond_wait(&engine->work, &engine->lock);
 }
 
+static bool serve_one_fault(struct worker *worker)
+{
+	struct engine *engine = worker->engine;
+	struct fault *fault = faults_take(engine);
+
+	if (!fault)
+		return false;
+	pthread_mutex_unlock(&engine->lock);
+	fault_serve(worker, fault);
+	pthread_mutex_lock(&engine->lock);
+	return true;
+}
+
+static bool stream_one_claim(struct worker *worker, uint64_t *wake_ns)
+{
+	struct engine *engine = worker->engine;
+
+	if (!worker->streams || !streamer_claim(worker, wake_ns))
+		return false;
+	pthread_mutex_unlock(&engine->lock);
+	streamer_run(worker);
+	pthread_mutex_lock(&engine->lock);
+	return true;
+}
+
 static void *worker_thread(void *argument)
 {
 	struct worker *worker = argument;
 	struct engine *engine = worker->engine;
-	struct fault *fault;
+	/* Streaming must come to its end however many faults there are. */
+	bool streams_first = worker == &engine->workers[0];
 	uint64_t wake_ns;
 
 	if (worker->streams)
@@ -199,19 +229,12 @@ static void *worker_thread(void *argument)
 	pthread_mutex_lock(&engine->lock);
 	while (!engine->stopping && !engine->gone) {
 		wake_ns = 0;
-		fault = faults_take(engine);
-		if (fault) {
-			pthread_mutex_unlock(&engine->lock);
-			fault_serve(worker, fault);
-			pthread_mutex_lock(&engine->lock);
-		} else if (worker->streams &&
-			   streamer_claim(worker, &wake_ns)) {
-			pthread_mutex_unlock(&engine->lock);
-			streamer_run(worker);
-			pthread_mutex_lock(&engine->lock);
-		} else {
-			sleep_until_work(engine, wake_ns);
-		}
+		if (streams_first && stream_one_claim(worker, &wake_ns))
+			continue;
+		if (serve_one_fault(worker) ||
+		    stream_one_claim(worker, &wake_ns))
+			continue;
+		sleep_until_work(engine, wake_ns);
 	}
 	pthread_mutex_unlock(&engine->lock);
 	return NULL;
@@ -237,15 +260,16 @@ static unsigned int clamp(unsigned int value, unsigned int low,
 
 static int make_workers(struct engine *engine)
 {
+	unsigned int nr_default = clamp(sysconf(_SC_NPROCESSORS_ONLN) *
+					THREADS_PER_CPU, MIN_THREADS,
+					MAX_THREADS);
 	unsigned int nr = engine->options.nr_threads;
 	unsigned int i;
 
 	if (!nr)
-		nr = clamp(sysconf(_SC_NPROCESSORS_ONLN), 1,
-			   MAX_STREAM_THREADS);
+		nr = nr_default;
 	engine->nr_streaming_workers = nr;
-	engine->nr_workers = nr + clamp(nr, MIN_FAULT_WORKERS,
-					MAX_FAULT_WORKERS);
+	engine->nr_workers = nr + nr_default;
 	engine->workers = calloc(engine->nr_workers, sizeof(*engine->workers));
 	if (!engine->workers)
 		return -ENOMEM;

@@ -21,7 +21,7 @@ struct engine;
 
 struct engine_options {
 	const char *name;	/* for messages */
-	unsigned int nr_threads;	/* that stream; 0: one for each CPU */
+	unsigned int nr_threads;	/* that stream; 0: two for each CPU */
 	/* Zeroing the target costs as much as writing it. */
 	bool zeroes_are_writes;
 	/* The state of the stream job has changed. Must not sleep for long. */

@@ -115,6 +115,13 @@ int finish_device(const char *name)
 		r = -EINVAL;
 		goto free;
 	}
+	/* With a new table loaded it is a swap that was cut short. */
+	if (device.suspended && !device.has_inactive_table) {
+		error("%s is suspended; resume it first: dmsetup resume %s",
+		      name, name);
+		r = -EBUSY;
+		goto free;
+	}
 	process_lock_memory();
 	r = check_complete(name);
 	if (!r)

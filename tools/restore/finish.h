@@ -8,8 +8,8 @@
  * frozen. Prints why it cannot be done.
  *
  * Return: 0, also when the device is a linear mapping already; -EAGAIN when it is
- * not complete, -EINVAL when it is no alloctrack device, or another negative
- * errno.
+ * not complete, -EBUSY when it is suspended, -EINVAL when it is no alloctrack
+ * device, or another negative errno.
  */
 int finish_device(const char *name);
 

@@ -206,10 +206,22 @@ static int take_state(struct front *front, const char *state)
 	return NOT_YET;
 }
 
+static bool is_linear(struct front *front)
+{
+	struct dm_line line;
+	bool linear;
+
+	if (dm_get_line(front->name, DM_LINE_TABLE, &line, NULL))
+		return false;
+	linear = !strcmp(line.target, "linear");
+	dm_line_free(&line);
+	return linear;
+}
+
 static int take_done(struct front *front, int status)
 {
 	char total[SIZE_TEXT_BYTES];
-	bool linear = !front->request->no_finish;
+	bool linear = is_linear(front);
 
 	/* It has only to release what it holds. */
 	waitpid(front->server, NULL, 0);
@@ -262,7 +274,8 @@ static int take_end(struct front *front)
 		;
 	progress_clear(&front->progress);
 	if (front->interrupted && !front->usable) {
-		error("interrupted; nothing was done to the target");
+		error("interrupted before %s was usable; it was removed again",
+		      front->name);
 		return EXIT_ERROR;
 	}
 	if (!front->usable && WIFEXITED(status) && WEXITSTATUS(status))

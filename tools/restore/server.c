@@ -24,6 +24,8 @@
 #include "restore/report.h"
 #include "restore/server.h"
 
+#define POLL_MS 200
+
 static volatile sig_atomic_t is_usable;
 static volatile sig_atomic_t is_interrupted;
 
@@ -178,7 +180,9 @@ static enum engine_end follow_kernel(struct server *server)
 		last = status.state;
 		if (status.state == DM_ALLOCTRACK_COMPLETE)
 			return ENGINE_COMPLETE;
-		dm_wait_event(server->name, device.event_nr);
+		/* Not in a tight loop, should it not work. */
+		if (dm_wait_event(server->name, device.event_nr))
+			usleep(POLL_MS * 1000);
 	}
 }
 
@@ -204,11 +208,22 @@ static int judge_gone(struct server *server)
 	return EXIT_INCOMPLETE;
 }
 
+/* Somebody may have suspended the device for a purpose: let that be over. */
+static void wait_while_suspended(struct server *server)
+{
+	struct dm_device device;
+
+	while (!is_interrupted &&
+	       !dm_get_device(server->name, &device) && device.suspended)
+		usleep(POLL_MS * 1000);
+}
+
 static int end_complete(struct server *server)
 {
 	int status = EXIT_OK;
 
 	info("%s: all data are on the target", server->name);
+	wait_while_suspended(server);
 	if (!server->options.no_finish && finish_device(server->name)) {
 		error("%s is complete and stays an alloctrack device; try again: dmlive finish %s",
 		      server->name, server->name);
