@@ -228,6 +228,25 @@ log_since()
 	dmesg | sed "1,/$log_marker/d"
 }
 
+# start_fio SECONDS OPTION... - random I/O on the device t that fio verifies, for at
+# least so long. Sets $fio to its process.
+start_fio()
+{
+	fio --name=verified --filename="$T" --direct=1 --ioengine=libaio --iodepth=8 \
+		--rw=randrw --verify=crc32c --verify_fatal=1 --verify_backlog=16 \
+		--bsrange=4k-64k --blockalign=4k --rate_iops=100 \
+		--number_ios=$(($1 * 100)) "${@:2}" > "$TMP/fio" 2>&1 &
+	fio=$!
+	on_exit stop_process $fio
+}
+
+# fio_is_good DESCRIPTION - waits for it; all was verified.
+fio_is_good()
+{
+	wait "$fio"
+	result $? "${label:+$label: }$1" || diag "$(< "$TMP/fio")"
+}
+
 # start_server FILE [OPTION...] - userver for the device t. Sets $server to its
 # process and $server_log to what it says; waits until it is attached.
 start_server()
