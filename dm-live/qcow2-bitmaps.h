@@ -11,7 +11,7 @@
  *
  * The order of use: check_header() on the first cluster, check_directory() on
  * the bitmap directory that the header tells of, check_table() on the table of
- * each bitmap, and check_overlaps() on all extents together.
+ * each bitmap, check_refcount_table(), and check_overlaps() on all extents.
  *
  * Format: docs/interop/qcow2.txt of QEMU, and Documentation/bitmap-format.rst
  * for the header extension of our own. All functions return 0 or -EINVAL
@@ -39,6 +39,8 @@ struct qcow2_store_error {
  * @l1_bytes: size of the L1 table
  * @refcount_table_offset: in bytes
  * @refcount_table_bytes: size of it
+ * @snapshots_offset: of the snapshot table, in bytes, 0 without one
+ * @snapshots_bytes: size of it at least; names make it longer
  * @bitmaps_valid: the bitmaps are consistent: autoclear bit 0 is set, or it is
  *	clear because dmlive was interrupted while it rewrote the directory
  * @state_offset: flags of the state extension, in bytes; 0: there is none
@@ -55,6 +57,8 @@ struct qcow2_store_header {
 	u64 l1_bytes;
 	u64 refcount_table_offset;
 	u64 refcount_table_bytes;
+	u64 snapshots_offset;
+	u64 snapshots_bytes;
 	bool bitmaps_valid;
 	u64 state_offset;
 	u32 state_flags;
@@ -67,6 +71,7 @@ struct qcow2_store_header {
  * struct qcow2_store_bitmap - a directory entry
  * @name: in the directory buffer, not terminated
  * @name_bytes: length of @name
+ * @name_hash: FNV-1a of @name, so that names that occur twice are found quickly
  * @flags: QCOW2_BITMAP_*
  * @flags_offset: where they stand, in bytes from the start of the directory
  * @granularity_bits: log2 of the bytes that a bit stands for
@@ -76,6 +81,7 @@ struct qcow2_store_header {
 struct qcow2_store_bitmap {
 	const char *name;
 	u16 name_bytes;
+	u64 name_hash;
 	u32 flags;
 	u64 flags_offset;
 	u8 granularity_bits;
@@ -88,11 +94,23 @@ struct qcow2_store_bitmap {
  * @offset: in bytes
  * @bytes: length, not 0
  * @what: for the message
+ * @bitmap: whose it is, or NULL
  */
 struct qcow2_store_extent {
 	u64 offset;
 	u64 bytes;
 	const char *what;
+	const struct qcow2_store_bitmap *bitmap;
+};
+
+/**
+ * struct qcow2_store_extents - all that must not overlap
+ * @list: made by the caller, with room for what qcow2_store_count_*() add up to
+ * @nr: how many there are
+ */
+struct qcow2_store_extents {
+	struct qcow2_store_extent *list;
+	size_t nr;
 };
 
 /** qcow2_store_probe_cluster_bits - from the first 104 bytes; 0 if not qcow2 v3 */
@@ -132,11 +150,47 @@ int qcow2_store_check_table(const struct qcow2_store_header *header,
 /** qcow2_store_table_cluster - where the bits of a table entry are, 0: nowhere */
 u64 qcow2_store_table_cluster(__be64 entry);
 
+/** qcow2_store_refcount_entries - number of entries of the refcount table */
+u64 qcow2_store_refcount_entries(const struct qcow2_store_header *header);
+
 /**
- * qcow2_store_check_overlaps - no two extents share a byte
- * @extents: are sorted by this
+ * qcow2_store_check_refcount_table - check where the refcount blocks are
+ * @table: qcow2_store_refcount_entries() entries, as on disk
  */
-int qcow2_store_check_overlaps(struct qcow2_store_extent *extents, size_t nr,
+int qcow2_store_check_refcount_table(const struct qcow2_store_header *header,
+				     const __be64 *table,
+				     struct qcow2_store_error *error);
+
+/* What qcow2_store_add_header() adds at most. */
+#define QCOW2_STORE_HEADER_EXTENTS	5
+
+/** qcow2_store_count_bitmap - how many extents add_bitmap() adds at most */
+size_t qcow2_store_count_bitmap(const struct qcow2_store_bitmap *bitmap);
+
+/** qcow2_store_count_refcounts - how many add_refcounts() adds */
+size_t qcow2_store_count_refcounts(const struct qcow2_store_header *header,
+				   const __be64 *table);
+
+/** qcow2_store_add_header - add the header and what it points to */
+void qcow2_store_add_header(struct qcow2_store_extents *extents,
+			    const struct qcow2_store_header *header);
+
+/**
+ * qcow2_store_add_bitmap - add a bitmap's table and clusters
+ * @entries: of the table, as native numbers
+ */
+void qcow2_store_add_bitmap(struct qcow2_store_extents *extents,
+			    const struct qcow2_store_header *header,
+			    const struct qcow2_store_bitmap *bitmap,
+			    const u64 *entries);
+
+/** qcow2_store_add_refcounts - add the refcount blocks; the table is checked */
+void qcow2_store_add_refcounts(struct qcow2_store_extents *extents,
+			       const struct qcow2_store_header *header,
+			       const __be64 *table);
+
+/** qcow2_store_check_overlaps - no two share a byte; the list gets sorted */
+int qcow2_store_check_overlaps(struct qcow2_store_extents *extents,
 			       struct qcow2_store_error *error);
 
 /** qcow2_store_name_is - is this the bitmap's name? */

@@ -145,7 +145,7 @@ static int read_header(struct dm_live_store *store)
 		return -EINVAL;
 	}
 	if (!store->header.state_offset && !store->params.read_only) {
-		DMERR("%s: metadata device: not prepared as a bitmap store",
+		DMERR("%s: metadata device: not prepared as a bitmap store: run dmlive meta prepare",
 		      store->params.name);
 		return -EINVAL;
 	}
@@ -211,58 +211,58 @@ static int read_table(struct dm_live_store *store,
 	return r;
 }
 
-static u64 count_extents(const struct dm_live_store *store)
+/* The refcount table; the caller frees it. */
+static int read_refcounts(struct dm_live_store *store, __be64 **table)
 {
-	u64 nr = 4;	/* header, L1 table, refcount table, directory */
-	u32 i;
+	const struct qcow2_store_header *header = &store->header;
+	struct qcow2_store_error error;
+	int r;
 
-	for (i = 0; i < store->header.nr_bitmaps; i++)
-		nr += 1ULL + store->bitmaps[i].entry.table_entries;
-	return nr;
+	*table = vmalloc(header->refcount_table_bytes);
+	if (!*table)
+		return -ENOMEM;
+	r = read_bytes(store, header->refcount_table_offset, *table,
+		       header->refcount_table_bytes);
+	if (!r && qcow2_store_check_refcount_table(header, *table, &error))
+		r = refused(store, &error);
+	return r;
 }
 
-static void add_extent(struct qcow2_store_extent **next, u64 offset, u64 bytes,
-		       const char *what)
+static int check_extents(struct dm_live_store *store, const __be64 *refcounts)
 {
-	if (!bytes)
-		return;
-	**next = (struct qcow2_store_extent) { offset, bytes, what };
-	(*next)++;
+	const struct qcow2_store_header *header = &store->header;
+	struct qcow2_store_extents extents = { 0 };
+	struct qcow2_store_error error;
+	size_t nr = QCOW2_STORE_HEADER_EXTENTS;
+	u32 i;
+	int r = 0;
+
+	nr += qcow2_store_count_refcounts(header, refcounts);
+	for (i = 0; i < header->nr_bitmaps; i++)
+		nr += qcow2_store_count_bitmap(&store->bitmaps[i].entry);
+	extents.list = kvcalloc(nr, sizeof(*extents.list), GFP_KERNEL);
+	if (!extents.list)
+		return -ENOMEM;
+	qcow2_store_add_header(&extents, header);
+	qcow2_store_add_refcounts(&extents, header, refcounts);
+	for (i = 0; i < header->nr_bitmaps; i++)
+		qcow2_store_add_bitmap(&extents, header,
+				       &store->bitmaps[i].entry,
+				       store->bitmaps[i].clusters);
+	if (qcow2_store_check_overlaps(&extents, &error))
+		r = refused(store, &error);
+	kvfree(extents.list);
+	return r;
 }
 
 static int check_overlaps(struct dm_live_store *store)
 {
-	const struct qcow2_store_header *header = &store->header;
-	const u64 cluster_bytes = 1ULL << header->cluster_bits;
-	struct qcow2_store_extent *extents, *next;
-	struct qcow2_store_error error;
-	u32 i, j;
-	int r = 0;
+	__be64 *refcounts = NULL;
+	int r;
 
-	extents = kvcalloc(count_extents(store), sizeof(*extents), GFP_KERNEL);
-	if (!extents)
-		return -ENOMEM;
-	next = extents;
-	add_extent(&next, 0, cluster_bytes, "the header");
-	add_extent(&next, header->l1_offset, header->l1_bytes, "the L1 table");
-	add_extent(&next, header->refcount_table_offset,
-		   header->refcount_table_bytes, "the refcount table");
-	add_extent(&next, header->directory_offset, header->directory_bytes,
-		   "the bitmap directory");
-	for (i = 0; i < header->nr_bitmaps; i++) {
-		struct dm_live_store_bitmap *bitmap = &store->bitmaps[i];
-
-		add_extent(&next, bitmap->entry.table_offset,
-			   bitmap->entry.table_entries * 8ULL,
-			   "a bitmap table");
-		for (j = 0; j < bitmap->entry.table_entries; j++)
-			if (bitmap->clusters[j] & QCOW2_BITMAP_TABLE_OFFSET_MASK)
-				add_extent(&next, bitmap->clusters[j],
-					   cluster_bytes, "a cluster of bits");
-	}
-	if (qcow2_store_check_overlaps(extents, next - extents, &error))
-		r = refused(store, &error);
-	kvfree(extents);
+	r = read_refcounts(store, &refcounts) ?:
+	    check_extents(store, refcounts);
+	vfree(refcounts);
 	return r;
 }
 

@@ -48,11 +48,11 @@ static void *allocate(size_t nr, size_t bytes)
 	return memory;
 }
 
-static int invalid(const struct meta_store *store,
+static int invalid(const struct meta_store *store, int code,
 		   const struct qcow2_store_error *reason)
 {
 	error("%s: not a valid bitmap store: %s", store->path, reason->message);
-	return -EINVAL;
+	return code;
 }
 
 /* A text of the first cluster; NULL with a message when memory is out. */
@@ -125,9 +125,10 @@ static int read_header(struct meta_store *store)
 	r = read_at(store, 0, store->first_cluster, bytes);
 	if (r)
 		return r;
-	if (qcow2_store_check_header(store->first_cluster, bytes, device_bytes,
-				     &store->header, &reason))
-		return invalid(store, &reason);
+	r = qcow2_store_check_header(store->first_cluster, bytes, device_bytes,
+				     &store->header, &reason);
+	if (r)
+		return invalid(store, r, &reason);
 	return read_texts(store);
 }
 
@@ -146,9 +147,12 @@ static int read_directory(struct meta_store *store)
 		goto free_entries;
 	r = read_at(store, store->header.directory_offset, store->directory,
 		    store->header.directory_bytes);
-	if (!r && qcow2_store_check_directory(&store->header, store->directory,
-					      entries, &reason))
-		r = invalid(store, &reason);
+	if (r)
+		goto free_entries;
+	r = qcow2_store_check_directory(&store->header, store->directory,
+					entries, &reason);
+	if (r)
+		r = invalid(store, r, &reason);
 	for (i = 0; !r && i < nr; i++)
 		store->bitmaps[i].entry = entries[i];
 free_entries:
@@ -168,60 +172,69 @@ static int read_table(struct meta_store *store,
 		return -ENOMEM;
 	r = read_at(store, bitmap->entry.table_offset, bitmap->table,
 		    nr * sizeof(*bitmap->table));
-	if (!r && qcow2_store_check_table(&store->header, &bitmap->entry,
-					  (const __be64 *)bitmap->table, false,
-					  &reason))
-		r = invalid(store, &reason);
+	if (r)
+		return r;
+	r = qcow2_store_check_table(&store->header, &bitmap->entry,
+				    (const __be64 *)bitmap->table, false,
+				    &reason);
+	if (r)
+		r = invalid(store, r, &reason);
 	for (i = 0; !r && i < nr; i++)
 		bitmap->table[i] = be64toh(bitmap->table[i]);
 	return r;
 }
 
-static void add_extent(struct qcow2_store_extent **next, uint64_t offset,
-		       uint64_t bytes, const char *what)
+/* The refcount table as it is on disk; the caller frees it. */
+static int read_refcounts(struct meta_store *store, __be64 **table)
 {
-	if (!bytes)
-		return;
-	(*next)->offset = offset;
-	(*next)->bytes = bytes;
-	(*next)->what = what;
-	(*next)++;
+	struct qcow2_store_error reason;
+	int r;
+
+	*table = allocate(1, store->header.refcount_table_bytes);
+	if (!*table)
+		return -ENOMEM;
+	r = read_at(store, store->header.refcount_table_offset, *table,
+		    store->header.refcount_table_bytes);
+	if (r)
+		return r;
+	r = qcow2_store_check_refcount_table(&store->header, *table, &reason);
+	return r ? invalid(store, r, &reason) : 0;
+}
+
+static int check_extents(struct meta_store *store, const __be64 *refcounts)
+{
+	const struct qcow2_store_header *header = &store->header;
+	struct qcow2_store_extents extents = { 0 };
+	size_t nr = QCOW2_STORE_HEADER_EXTENTS;
+	struct qcow2_store_error reason;
+	const struct meta_store_bitmap *b;
+	int r;
+
+	nr += qcow2_store_count_refcounts(header, refcounts);
+	for (b = store->bitmaps; b < store->bitmaps + header->nr_bitmaps; b++)
+		nr += qcow2_store_count_bitmap(&b->entry);
+	extents.list = allocate(nr, sizeof(*extents.list));
+	if (!extents.list)
+		return -ENOMEM;
+	qcow2_store_add_header(&extents, header);
+	qcow2_store_add_refcounts(&extents, header, refcounts);
+	for (b = store->bitmaps; b < store->bitmaps + header->nr_bitmaps; b++)
+		qcow2_store_add_bitmap(&extents, header, &b->entry, b->table);
+	r = qcow2_store_check_overlaps(&extents, &reason);
+	if (r)
+		r = invalid(store, r, &reason);
+	free(extents.list);
+	return r;
 }
 
 static int check_overlaps(struct meta_store *store)
 {
-	const struct qcow2_store_header *header = &store->header;
-	struct qcow2_store_extent *extents, *next;
-	struct qcow2_store_error reason;
-	const struct meta_store_bitmap *b;
-	size_t nr = 4;
-	uint32_t i;
-	int r = 0;
+	__be64 *refcounts = NULL;
+	int r = read_refcounts(store, &refcounts);
 
-	for (b = store->bitmaps; b < store->bitmaps + header->nr_bitmaps; b++)
-		nr += 1UL + b->entry.table_entries;
-	extents = allocate(nr, sizeof(*extents));
-	if (!extents)
-		return -ENOMEM;
-	next = extents;
-	add_extent(&next, 0, 1ULL << header->cluster_bits, "the header");
-	add_extent(&next, header->l1_offset, header->l1_bytes, "the L1 table");
-	add_extent(&next, header->refcount_table_offset,
-		   header->refcount_table_bytes, "the refcount table");
-	add_extent(&next, header->directory_offset, header->directory_bytes,
-		   "the bitmap directory");
-	for (b = store->bitmaps; b < store->bitmaps + header->nr_bitmaps; b++) {
-		add_extent(&next, b->entry.table_offset,
-			   b->entry.table_entries * 8ULL, "a bitmap table");
-		for (i = 0; i < b->entry.table_entries; i++)
-			if (b->table[i] & QCOW2_BITMAP_TABLE_OFFSET_MASK)
-				add_extent(&next, b->table[i],
-					   1ULL << header->cluster_bits,
-					   "a cluster of bits");
-	}
-	if (qcow2_store_check_overlaps(extents, next - extents, &reason))
-		r = invalid(store, &reason);
-	free(extents);
+	if (!r)
+		r = check_extents(store, refcounts);
+	free(refcounts);
 	return r;
 }
 

@@ -11,7 +11,7 @@
 
 struct meta_store_bitmap {
 	struct qcow2_store_bitmap entry;
-	uint64_t *table;		/* entries as on disk, native numbers */
+	u64 *table;			/* entries as on disk, native numbers */
 };
 
 /*

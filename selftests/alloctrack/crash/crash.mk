@@ -4,7 +4,7 @@
 
 CRASH_PROGRAMS := $(OUTPUT)/crash-writer $(OUTPUT)/crash-replay
 crash-replay-sources := $(addprefix crash/,crash-replay.c log.c media.c \
-	promise.c) ../../dm-live/qcow2-bitmaps.c
+	promise.c) ../../dm-live/qcow2-header.c ../../dm-live/qcow2-bitmaps.c
 
 all: $(CRASH_PROGRAMS)
 

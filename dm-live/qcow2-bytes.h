@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DM_LIVE_QCOW2_BYTES_H
+#define DM_LIVE_QCOW2_BYTES_H
+
+/*
+ * What the files that check a bitmap store share: numbers in buffers of any
+ * alignment, and how something is refused.
+ */
+
+#include "qcow2-bitmaps.h"
+
+static inline u16 be16_at(const void *data)
+{
+	__be16 value;
+
+	memcpy(&value, data, sizeof(value));
+	return be16_to_cpu(value);
+}
+
+static inline u32 be32_at(const void *data)
+{
+	__be32 value;
+
+	memcpy(&value, data, sizeof(value));
+	return be32_to_cpu(value);
+}
+
+static inline u64 be64_at(const void *data)
+{
+	__be64 value;
+
+	memcpy(&value, data, sizeof(value));
+	return be64_to_cpu(value);
+}
+
+static inline void put_be32(void *data, u32 number)
+{
+	__be32 value = cpu_to_be32(number);
+
+	memcpy(data, &value, sizeof(value));
+}
+
+static inline void put_be64(void *data, u64 number)
+{
+	__be64 value = cpu_to_be64(number);
+
+	memcpy(data, &value, sizeof(value));
+}
+
+/* Names come from the device: no control character of theirs gets into a log. */
+static inline int refused(struct qcow2_store_error *error, int code)
+{
+	char *at;
+
+	for (at = error->message; *at; at++)
+		if ((u8)*at < 0x20 || *at == 0x7f)
+			*at = '?';
+	return code;
+}
+
+#define refuse(error, ...) \
+	(snprintf((error)->message, sizeof((error)->message), __VA_ARGS__), \
+	 refused(error, -EINVAL))
+
+/* What is right by the specification, and cannot be dealt with here. */
+#define refuse_unsupported(error, ...) \
+	(snprintf((error)->message, sizeof((error)->message), __VA_ARGS__), \
+	 refused(error, -EOPNOTSUPP))
+
+static inline u64 cluster_bytes(const struct qcow2_store_header *header)
+{
+	return 1ULL << header->cluster_bits;
+}
+
+/* Does it start at a cluster other than the first, and lie within the device? */
+static inline bool is_aligned(const struct qcow2_store_header *header,
+			      u64 offset)
+{
+	return offset && !(offset & (cluster_bytes(header) - 1));
+}
+
+static inline bool is_inside(const struct qcow2_store_header *header,
+			     u64 offset, u64 bytes)
+{
+	return offset <= header->device_bytes &&
+	       bytes <= header->device_bytes - offset;
+}
+
+#endif /* DM_LIVE_QCOW2_BYTES_H */
