@@ -138,6 +138,7 @@ struct at_device {
 	struct kref ref;
 	struct list_head link;		/* registry; registry mutex */
 	unsigned int nr_tables;		/* registry mutex */
+	unsigned int nr_user_tables;	/* with backing user; registry mutex */
 	bool activated;			/* was resumed once; registry mutex */
 	/*
 	 * Registry mutex. The table that was activated last; when it goes, and
@@ -309,16 +310,16 @@ static inline u64 at_fill_blocks(const struct at_device *device)
 
 /**
  * at_device_get - the device that a new table shall use
- * @ti: the new target
+ * @table: the new table; its backing is known
  * @geometry: what its table line says
  *
  * Finds the device of the active table, or makes a new one. A table that does
  * not agree with the active one on the geometry is refused: what is allocated
- * would be forgotten. Sets @ti->error.
+ * would be forgotten. Sets ti->error.
  *
  * Context: may sleep. Return: the device, or an ERR_PTR.
  */
-struct at_device *at_device_get(struct dm_target *ti,
+struct at_device *at_device_get(struct at_table *table,
 				const struct at_geometry *geometry);
 
 /** at_device_put_table - @table no longer uses @device */
@@ -339,6 +340,9 @@ struct at_device *at_device_find(dev_t devt);
 
 /** at_device_put - drop a reference from at_device_find() */
 void at_device_put(struct at_device *device);
+
+/** at_device_has_user_table - does an active or loaded table want a server? */
+bool at_device_has_user_table(struct at_device *device);
 
 /** at_device_set_active - let fills in through @table; NULL: wait them out */
 void at_device_set_active(struct at_device *device, struct at_table *table);

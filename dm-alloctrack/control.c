@@ -102,7 +102,6 @@ static int attach(struct request *request, void *argument)
 	struct dm_alloctrack_attach *attach = argument;
 	struct server *server = request->server;
 	struct at_device *device;
-	struct at_table *table;
 	int r;
 
 	if (attach->flags)
@@ -118,11 +117,8 @@ static int attach(struct request *request, void *argument)
 		r = -EISCONN;
 		goto unlock;
 	}
-	down_read(&device->active_rwsem);
-	table = device->active;
-	r = table && table->backing != AT_BACKING_USER ? -EOPNOTSUPP : 0;
-	up_read(&device->active_rwsem);
-	if (!r)
+	r = -EOPNOTSUPP;
+	if (at_device_has_user_table(device))
 		r = at_faults_attach(device, server);
 	if (r)
 		goto unlock;

@@ -78,11 +78,18 @@ static bool same_geometry(const struct at_geometry *a,
 	       a->block_shift == b->block_shift;
 }
 
+static void add_table(struct at_device *device, const struct at_table *table)
+{
+	lockdep_assert_held(&registry_mutex);
+	device->nr_tables++;
+	device->nr_user_tables += table->backing == AT_BACKING_USER;
+}
+
 /*
  * The device of that number if it can be shared, NULL if a new one is to take
  * its place, or an error.
  */
-static struct at_device *share(struct dm_target *ti, dev_t devt,
+static struct at_device *share(struct at_table *table, dev_t devt,
 			       const struct at_geometry *geometry)
 {
 	struct at_device *device = find(devt);
@@ -91,24 +98,25 @@ static struct at_device *share(struct dm_target *ti, dev_t devt,
 		return NULL;
 	if (same_geometry(&device->geometry, geometry)) {
 		kref_get(&device->ref);
-		device->nr_tables++;
+		add_table(device, table);
 		return device;
 	}
 	if (device->activated) {
-		ti->error = "Not the devices, size and block size of the active table";
+		table->ti->error = "Not the devices, size and block size of the active table";
 		return ERR_PTR(-EBUSY);
 	}
 	return NULL;
 }
 
-struct at_device *at_device_get(struct dm_target *ti,
+struct at_device *at_device_get(struct at_table *table,
 				const struct at_geometry *geometry)
 {
+	struct dm_target *ti = table->ti;
 	dev_t devt = disk_devt(dm_disk(dm_table_get_md(ti->table)));
 	struct at_device *device, *fresh;
 
 	mutex_lock(&registry_mutex);
-	device = share(ti, devt, geometry);
+	device = share(table, devt, geometry);
 	mutex_unlock(&registry_mutex);
 	if (device)
 		return device;
@@ -123,14 +131,14 @@ struct at_device *at_device_get(struct dm_target *ti,
 		return ERR_PTR(-ENOMEM);
 	}
 	mutex_lock(&registry_mutex);
-	device = share(ti, devt, geometry);
+	device = share(table, devt, geometry);
 	if (!device) {
 		/* A table that was loaded but never resumed is superseded. */
 		device = find(devt);
 		if (device)
 			list_del_init(&device->link);
 		device = fresh;
-		device->nr_tables = 1;
+		add_table(device, table);
 		list_add(&device->link, &registry);
 	}
 	mutex_unlock(&registry_mutex);
@@ -146,6 +154,9 @@ void at_device_put_table(struct at_device *device, struct at_table *table)
 		device->owner = NULL;
 		device->stale = true;
 	}
+	/* Not for a parked device, for which the table never wanted a server. */
+	if (device == table->device)
+		device->nr_user_tables -= table->backing == AT_BACKING_USER;
 	if (!--device->nr_tables) {
 		list_del_init(&device->link);
 		WRITE_ONCE(device->gone, true);
@@ -221,6 +232,16 @@ struct at_device *at_device_find(dev_t devt)
 		kref_get(&device->ref);
 	mutex_unlock(&registry_mutex);
 	return device;
+}
+
+bool at_device_has_user_table(struct at_device *device)
+{
+	bool has;
+
+	mutex_lock(&registry_mutex);
+	has = device->nr_user_tables;
+	mutex_unlock(&registry_mutex);
+	return has;
 }
 
 void at_device_set_active(struct at_device *device, struct at_table *table)

@@ -155,6 +155,13 @@ static int write_whole(struct at_table *table, struct bio *bio, u64 first,
 
 /* Rule 3, a partly covered block: first filled, then written as allocated. */
 
+static void count_write_error(struct at_table *table,
+			      const struct at_copy_result *result)
+{
+	if (result->write_status)
+		atomic64_inc(&table->device->write_errors);
+}
+
 static void fill_then_write(struct work_struct *work)
 {
 	struct at_io *io = container_of(work, struct at_io, work);
@@ -164,6 +171,7 @@ static void fill_then_write(struct work_struct *work)
 	blk_status_t status;
 
 	at_copy(table, io->first, 1, NULL, &result);
+	count_write_error(table, &result);
 	status = result.read_status ?: result.write_status;
 	/* Whoever allocated it, the block is all that the write needs. */
 	if (status && !dm_live_bitmap_test(table->device->bitmap, io->first))
@@ -300,10 +308,12 @@ static int map_discard(struct at_table *table, struct bio *bio)
 static void read_and_fill(struct work_struct *work)
 {
 	struct at_io *io = container_of(work, struct at_io, work);
+	struct at_table *table = io->table;
 	struct at_copy_result result;
 
 	/* The bio, and @io in it, are gone once the data have arrived. */
-	at_copy(io->table, io->first, io->nr, bio_of(io), &result);
+	at_copy(table, io->first, io->nr, bio_of(io), &result);
+	count_write_error(table, &result);
 }
 
 static int read_backing(struct at_table *table, struct bio *bio, u64 first,

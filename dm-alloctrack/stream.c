@@ -114,9 +114,14 @@ static int start(struct at_table *table)
 
 int at_stream_message(struct at_table *table, const char *verb)
 {
+	static const char *const verbs[] = {
+		"start", "pause", "resume", "cancel",
+	};
 	struct at_stream *stream = &table->device->stream;
 	int r = 0;
 
+	if (match_string(verbs, ARRAY_SIZE(verbs), verb) < 0)
+		return -EINVAL;
 	if (table->read_only)
 		return -EROFS;
 
@@ -131,10 +136,8 @@ int at_stream_message(struct at_table *table, const char *verb)
 		set_state(table, DM_ALLOCTRACK_PAUSED);
 	else if (!strcmp(verb, "resume"))
 		set_state(table, DM_ALLOCTRACK_RUNNING);
-	else if (!strcmp(verb, "cancel"))
-		set_state(table, DM_ALLOCTRACK_CANCELLED);
 	else
-		r = -EINVAL;
+		set_state(table, DM_ALLOCTRACK_CANCELLED);
 	/* Nothing may be left to copy, or only the last flush to be tried. */
 	if (!r && stream->state == DM_ALLOCTRACK_RUNNING &&
 	    at_device_is_full(table->device))
@@ -286,13 +289,12 @@ static u64 demanded_block(struct at_table *table, u64 max_blocks)
 }
 
 /* Give @worker an unallocated chunk that no other one has. */
-static bool claim(struct at_stream_worker *worker)
+static bool claim(struct at_stream_worker *worker, u64 max_blocks)
 {
 	struct at_table *table = worker->table;
 	struct at_device *device = table->device;
 	struct at_stream *stream = &device->stream;
 	u64 nr_blocks = device->geometry.nr_blocks;
-	u64 max_blocks = chunk_blocks(device);
 	u64 block;
 
 	spin_lock(&stream->lock);
@@ -407,13 +409,36 @@ static void reached_end(struct at_table *table)
 	mutex_unlock(&stream->mutex);
 }
 
+/*
+ * Claim a chunk as the speed limit allows. Returns 0, also where none is left,
+ * or the number of jiffies after which to try again.
+ */
+static unsigned long claim_at_speed(struct at_stream_worker *worker)
+{
+	struct at_device *device = worker->table->device;
+	struct dm_live_rate *rate = &device->stream.rate;
+	u64 max_blocks = chunk_blocks(device);
+	u64 max_bytes = max_blocks * at_block_sectors(device) << SECTOR_SHIFT;
+	u64 bytes = 0;
+	unsigned long wait_jiffies;
+
+	/* Charged before anybody knows how large the chunk is: see there. */
+	wait_jiffies = dm_live_rate_take(rate, max_bytes);
+	if (wait_jiffies)
+		return wait_jiffies;
+	if (claim(worker, max_blocks))
+		bytes = (u64)at_range_sectors(device, worker->first,
+					      worker->nr) << SECTOR_SHIFT;
+	dm_live_rate_give_back(rate, max_bytes - bytes);
+	return 0;
+}
+
 static void worker_work(struct work_struct *work)
 {
 	struct at_stream_worker *worker =
 		container_of(to_delayed_work(work), struct at_stream_worker,
 			     work);
 	struct at_table *table = worker->table;
-	struct at_device *device = table->device;
 	unsigned long wait_jiffies;
 
 	if (!may_run(table))
@@ -423,19 +448,16 @@ static void worker_work(struct work_struct *work)
 		at_stream_kick(table);
 		return;
 	}
-	wait_jiffies = dm_live_rate_wait(&device->stream.rate);
+	wait_jiffies = claim_at_speed(worker);
 	if (wait_jiffies) {
 		queue_delayed_work(table->fill_wq, &worker->work,
 				   wait_jiffies);
 		return;
 	}
-	if (!claim(worker)) {
+	if (!worker->nr) {
 		reached_end(table);
 		return;
 	}
-	dm_live_rate_charge(&device->stream.rate,
-			    (u64)at_range_sectors(device, worker->first,
-						  worker->nr) << SECTOR_SHIFT);
 	copy_chunk(table, worker->first, worker->nr);
 	unclaim(worker);
 

@@ -10,20 +10,31 @@
 #define MAX_BLOCK_SECTORS	((2u << 20) >> SECTOR_SHIFT)
 #define MAX_USER_TIMEOUT_S	(LONG_MAX / HZ / 2)
 
+/* The log has the argument as it was given; device mapper adds @error and @r. */
+static int refuse(struct at_table *table, const char *argument,
+		  const char *value, char *error, int r)
+{
+	struct dm_target *ti = table->ti;
+
+	DMERR("%s: %s '%s' is refused", dm_table_device_name(ti->table),
+	      argument, value);
+	ti->error = error;
+	return r;
+}
+
 static int parse_file(struct at_table *table, const char *path)
 {
 	struct dm_target *ti = table->ti;
 	int r;
 
 	r = dm_get_device(ti, path, dm_table_get_mode(ti->table), &table->file);
-	if (r) {
-		ti->error = "Cannot open the file device";
-		return r;
-	}
-	if (bdev_nr_sectors(table->file->bdev) < ti->len) {
-		ti->error = "The file device is smaller than the target";
-		return -EINVAL;
-	}
+	if (r)
+		return refuse(table, "file device", path,
+			      "Cannot open the file device", r);
+	if (bdev_nr_sectors(table->file->bdev) < ti->len)
+		return refuse(table, "file device", path,
+			      "The file device is smaller than the target",
+			      -EINVAL);
 	return 0;
 }
 
@@ -44,14 +55,12 @@ static int parse_backing(struct at_table *table, const char *path)
 
 	table->backing = AT_BACKING_DEVICE;
 	r = dm_get_device(ti, path, BLK_OPEN_READ, &table->backing_dev);
-	if (r) {
-		ti->error = "Cannot open the backing device";
-		return r;
-	}
-	if (table->backing_dev->bdev == table->file->bdev) {
-		ti->error = "The backing device is the file device";
-		return -EINVAL;
-	}
+	if (r)
+		return refuse(table, "backing", path,
+			      "Cannot open the backing device", r);
+	if (table->backing_dev->bdev == table->file->bdev)
+		return refuse(table, "backing", path,
+			      "The backing device is the file device", -EINVAL);
 	table->backing_sectors = min(bdev_nr_sectors(table->backing_dev->bdev),
 				     ti->len);
 	return 0;
@@ -65,138 +74,156 @@ static int parse_meta(struct at_table *table, const char *path)
 	if (!strcmp(path, "-"))
 		return 0;
 	r = dm_get_device(ti, path, dm_table_get_mode(ti->table), &table->meta);
-	if (r) {
-		ti->error = "Cannot open the metadata device";
-		return r;
-	}
+	if (r)
+		return refuse(table, "metadata device", path,
+			      "Cannot open the metadata device", r);
 	if (table->meta->bdev == table->file->bdev ||
 	    (table->backing_dev &&
-	     table->meta->bdev == table->backing_dev->bdev)) {
-		ti->error = "The metadata device is the file or the backing device";
-		return -EINVAL;
-	}
+	     table->meta->bdev == table->backing_dev->bdev))
+		return refuse(table, "metadata device", path,
+			      "The metadata device is the file or the backing device",
+			      -EINVAL);
 	return 0;
 }
 
 static int parse_block_size(struct at_table *table, const char *text,
 			    unsigned int *block_shift)
 {
-	struct dm_target *ti = table->ti;
 	unsigned int sectors, bytes;
 
 	if (kstrtouint(text, 10, &sectors) || sectors < MIN_BLOCK_SECTORS ||
-	    sectors > MAX_BLOCK_SECTORS || !is_power_of_2(sectors)) {
-		ti->error = "The block size must be a power of two from 8 to 4096 sectors";
-		return -EINVAL;
-	}
+	    sectors > MAX_BLOCK_SECTORS || !is_power_of_2(sectors))
+		return refuse(table, "block size", text,
+			      "The block size must be a power of two from 8 to 4096 sectors",
+			      -EINVAL);
 	bytes = sectors << SECTOR_SHIFT;
-	if (bytes < bdev_logical_block_size(table->file->bdev)) {
-		ti->error = "A block is smaller than a logical block of the file device";
-		return -EINVAL;
-	}
+	if (bytes < bdev_logical_block_size(table->file->bdev))
+		return refuse(table, "block size", text,
+			      "A block is smaller than a logical block of the file device",
+			      -EINVAL);
 	if (table->backing_dev &&
-	    bytes < bdev_logical_block_size(table->backing_dev->bdev)) {
-		ti->error = "A block is smaller than a logical block of the backing device";
-		return -EINVAL;
-	}
+	    bytes < bdev_logical_block_size(table->backing_dev->bdev))
+		return refuse(table, "block size", text,
+			      "A block is smaller than a logical block of the backing device",
+			      -EINVAL);
 	*block_shift = ilog2(sectors);
 	return 0;
 }
 
-static int parse_feature_value(struct at_table *table, const char *name,
-			       const char *value)
-{
-	struct dm_target *ti = table->ti;
+enum feature {
+	AUTO_REMOVE,
+	COPY_ON_READ,
+	STREAM,
+	TARGET_IS_ZERO,
+	NO_DETECT_ZEROES,
+	/* from here on with a value */
+	STREAM_SPEED,
+	ON_ERROR,
+	USER_TIMEOUT,
+};
 
-	if (!strcmp(name, "stream_speed")) {
-		if (kstrtou64(value, 10, &table->stream_speed)) {
-			ti->error = "stream_speed must be a number of bytes per second";
-			return -EINVAL;
-		}
+static const char *const feature_names[] = {
+	[AUTO_REMOVE] = "auto_remove",
+	[COPY_ON_READ] = "copy_on_read",
+	[STREAM] = "stream",
+	[TARGET_IS_ZERO] = "target_is_zero",
+	[NO_DETECT_ZEROES] = "no_detect_zeroes",
+	[STREAM_SPEED] = "stream_speed",
+	[ON_ERROR] = "on_error",
+	[USER_TIMEOUT] = "user_timeout",
+};
+
+static int set_feature(struct at_table *table, enum feature feature,
+		       const char *value)
+{
+	switch (feature) {
+	case AUTO_REMOVE:
+		table->auto_remove = true;
+		break;
+	case COPY_ON_READ:
+		table->copy_on_read = true;
+		break;
+	case STREAM:
+		table->stream = true;
+		break;
+	case TARGET_IS_ZERO:
+		table->target_is_zero = true;
+		break;
+	case NO_DETECT_ZEROES:
+		table->no_detect_zeroes = true;
+		break;
+	case STREAM_SPEED:
 		table->has_stream_speed = true;
-	} else if (!strcmp(name, "on_error")) {
-		if (at_parse_on_error(value, &table->on_error)) {
-			ti->error = "on_error must be report, ignore, stop or enospc";
-			return -EINVAL;
-		}
+		if (kstrtou64(value, 10, &table->stream_speed))
+			return refuse(table, "stream_speed", value,
+				      "stream_speed must be a number of bytes per second",
+				      -EINVAL);
+		break;
+	case ON_ERROR:
 		table->has_on_error = true;
-	} else {
+		if (at_parse_on_error(value, &table->on_error))
+			return refuse(table, "on_error", value,
+				      "on_error must be report, ignore, stop or enospc",
+				      -EINVAL);
+		break;
+	case USER_TIMEOUT:
 		if (kstrtouint(value, 10, &table->user_timeout_s) ||
-		    table->user_timeout_s > MAX_USER_TIMEOUT_S) {
-			ti->error = "user_timeout must be a number of seconds";
-			return -EINVAL;
-		}
+		    table->user_timeout_s > MAX_USER_TIMEOUT_S)
+			return refuse(table, "user_timeout", value,
+				      "user_timeout must be a number of seconds",
+				      -EINVAL);
+		break;
 	}
 	return 0;
 }
 
-static bool takes_value(const char *name)
+/* Takes the name of one feature, and its value, from @args. */
+static int parse_feature(struct at_table *table, struct dm_arg_set *args,
+			 u32 *seen)
 {
-	return !strcmp(name, "stream_speed") || !strcmp(name, "on_error") ||
-	       !strcmp(name, "user_timeout");
-}
+	const char *name = dm_shift_arg(args);
+	const char *value = NULL;
+	int feature = match_string(feature_names, ARRAY_SIZE(feature_names),
+				   name);
 
-static int parse_feature(struct at_table *table, const char *name)
-{
-	const struct {
-		const char *name;
-		bool *flag;
-	} flags[] = {
-		{ "auto_remove", &table->auto_remove },
-		{ "copy_on_read", &table->copy_on_read },
-		{ "stream", &table->stream },
-		{ "target_is_zero", &table->target_is_zero },
-		{ "no_detect_zeroes", &table->no_detect_zeroes },
-	};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(flags); i++) {
-		if (!strcmp(name, flags[i].name)) {
-			*flags[i].flag = true;
-			return 0;
-		}
+	if (feature < 0)
+		return refuse(table, "feature", name, "Unknown feature",
+			      -EINVAL);
+	if (*seen & BIT(feature))
+		return refuse(table, "feature", name,
+			      "A feature is given twice", -EINVAL);
+	*seen |= BIT(feature);
+	if (feature >= STREAM_SPEED) {
+		value = dm_shift_arg(args);
+		if (!value)
+			return refuse(table, "feature", name,
+				      "The value of the last feature is missing",
+				      -EINVAL);
 	}
-	DMERR("unknown feature '%s'", name);
-	table->ti->error = "Unknown feature";
-	return -EINVAL;
+	return set_feature(table, feature, value);
 }
 
 static int parse_features(struct at_table *table, struct dm_arg_set *args)
 {
-	static const struct dm_arg counts[] = {
-		{ 0, 32, "Invalid number of features" },
-	};
-	struct dm_target *ti = table->ti;
+	const char *count = dm_shift_arg(args);
 	unsigned int nr;
-	int r;
+	u32 seen = 0;
+	int r = 0;
 
-	if (!args->argc)
+	if (!count)
 		return 0;
-	r = dm_read_arg_group(counts, args, &nr, &ti->error);
-	if (r)
-		return r;
-	while (nr) {
-		const char *name = dm_shift_arg(args);
-
-		nr--;
-		if (!takes_value(name)) {
-			r = parse_feature(table, name);
-		} else if (!nr) {
-			ti->error = "A value is missing after the last feature";
-			r = -EINVAL;
-		} else {
-			r = parse_feature_value(table, name,
-						dm_shift_arg(args));
-			nr--;
-		}
-		if (r)
-			return r;
-	}
-	if (args->argc) {
-		ti->error = "There are arguments after the features";
-		return -EINVAL;
-	}
-	return 0;
+	/* Not dm_read_arg_group(): there 2^32 is a zero. */
+	if (kstrtouint(count, 10, &nr))
+		return refuse(table, "number of features", count,
+			      "The number of features is not a number",
+			      -EINVAL);
+	if (nr != args->argc)
+		return refuse(table, "number of features", count,
+			      "The number of features is not that of the words after it",
+			      -EINVAL);
+	while (args->argc && !r)
+		r = parse_feature(table, args, &seen);
+	return r;
 }
 
 static int check_features(struct at_table *table)
@@ -269,7 +296,7 @@ int at_table_parse(struct at_table *table, unsigned int argc, char **argv)
 	geometry.nr_sectors = ti->len;
 	geometry.nr_blocks = DIV_ROUND_UP_ULL(ti->len,
 					      1ULL << geometry.block_shift);
-	table->device = at_device_get(ti, &geometry);
+	table->device = at_device_get(table, &geometry);
 	if (IS_ERR(table->device)) {
 		r = PTR_ERR(table->device);
 		table->device = NULL;
@@ -277,13 +304,44 @@ int at_table_parse(struct at_table *table, unsigned int argc, char **argv)
 	return r;
 }
 
+/*
+ * What messages can change is shown as it is now, also in the table line: loaded
+ * again, it makes a device like this one. A table that is loaded only shows what
+ * it will set.
+ */
+static u64 shown_stream_speed(const struct at_table *table, bool *shown)
+{
+	u64 speed = table->stream_speed;
+
+	if (table->resumed)
+		speed = dm_live_rate_get(&table->device->stream.rate);
+	*shown = table->has_stream_speed || speed;
+	return speed;
+}
+
+static enum dm_alloctrack_on_error shown_on_error(const struct at_table *table,
+						  bool *shown)
+{
+	enum dm_alloctrack_on_error on_error = table->on_error;
+
+	if (table->resumed)
+		on_error = READ_ONCE(table->device->stream.on_error);
+	*shown = table->has_on_error ||
+		 on_error != DM_ALLOCTRACK_ON_ERROR_REPORT;
+	return on_error;
+}
+
 unsigned int at_table_emit_features(const struct at_table *table,
 				    unsigned int sz, char *result,
 				    unsigned int maxlen)
 {
+	bool has_stream_speed, has_on_error;
+	u64 stream_speed = shown_stream_speed(table, &has_stream_speed);
+	enum dm_alloctrack_on_error on_error = shown_on_error(table,
+							      &has_on_error);
 	unsigned int nr = table->auto_remove + table->copy_on_read +
-			  table->stream + 2 * table->has_stream_speed +
-			  2 * table->has_on_error + table->target_is_zero +
+			  table->stream + 2 * has_stream_speed +
+			  2 * has_on_error + table->target_is_zero +
 			  table->no_detect_zeroes +
 			  2 * !!table->user_timeout_s;
 
@@ -294,10 +352,10 @@ unsigned int at_table_emit_features(const struct at_table *table,
 		DMEMIT(" copy_on_read");
 	if (table->stream)
 		DMEMIT(" stream");
-	if (table->has_stream_speed)
-		DMEMIT(" stream_speed %llu", table->stream_speed);
-	if (table->has_on_error)
-		DMEMIT(" on_error %s", at_on_error_name(table->on_error));
+	if (has_stream_speed)
+		DMEMIT(" stream_speed %llu", stream_speed);
+	if (has_on_error)
+		DMEMIT(" on_error %s", at_on_error_name(on_error));
 	if (table->target_is_zero)
 		DMEMIT(" target_is_zero");
 	if (table->no_detect_zeroes)

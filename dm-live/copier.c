@@ -386,7 +386,16 @@ u64 dm_live_rate_get(const struct dm_live_rate *rate)
 }
 EXPORT_SYMBOL_GPL(dm_live_rate_get);
 
-unsigned long dm_live_rate_wait(struct dm_live_rate *rate)
+/* How long @bytes take at the limit; 0 without one. */
+static u64 duration_ns(const struct dm_live_rate *rate, u64 bytes)
+{
+	lockdep_assert_held(&rate->lock);
+	if (!rate->bytes_per_second)
+		return 0;
+	return div64_u64(bytes * NSEC_PER_SEC, rate->bytes_per_second);
+}
+
+unsigned long dm_live_rate_take(struct dm_live_rate *rate, u64 bytes)
 {
 	unsigned long wait_jiffies = 0;
 	unsigned long flags;
@@ -397,29 +406,29 @@ unsigned long dm_live_rate_wait(struct dm_live_rate *rate)
 
 	spin_lock_irqsave(&rate->lock, flags);
 	now_ns = ktime_get_ns();
-	if (rate->next_ns > now_ns)
+	if (rate->next_ns > now_ns) {
 		wait_jiffies = nsecs_to_jiffies(rate->next_ns - now_ns) + 1;
+	} else {
+		/* A short pause may be caught up on, a long one not. */
+		if (rate->next_ns + RATE_BURST_NS < now_ns)
+			rate->next_ns = now_ns;
+		rate->next_ns += duration_ns(rate, bytes);
+	}
 	spin_unlock_irqrestore(&rate->lock, flags);
 	return wait_jiffies;
 }
-EXPORT_SYMBOL_GPL(dm_live_rate_wait);
+EXPORT_SYMBOL_GPL(dm_live_rate_take);
 
-void dm_live_rate_charge(struct dm_live_rate *rate, u64 bytes)
+void dm_live_rate_give_back(struct dm_live_rate *rate, u64 bytes)
 {
 	unsigned long flags;
-	u64 now_ns;
 
 	if (!dm_live_rate_get(rate))
 		return;
 
 	spin_lock_irqsave(&rate->lock, flags);
-	now_ns = ktime_get_ns();
-	/* A short pause may be caught up on, a long one not. */
-	if (rate->next_ns + RATE_BURST_NS < now_ns)
-		rate->next_ns = now_ns;
-	if (rate->bytes_per_second)
-		rate->next_ns += div64_u64(bytes * NSEC_PER_SEC,
-					   rate->bytes_per_second);
+	/* A new limit may have been set meanwhile, which begins at zero. */
+	rate->next_ns -= min(rate->next_ns, duration_ns(rate, bytes));
 	spin_unlock_irqrestore(&rate->lock, flags);
 }
-EXPORT_SYMBOL_GPL(dm_live_rate_charge);
+EXPORT_SYMBOL_GPL(dm_live_rate_give_back);

@@ -169,16 +169,20 @@ void dm_live_rate_set(struct dm_live_rate *rate, u64 bytes_per_second);
 u64 dm_live_rate_get(const struct dm_live_rate *rate);
 
 /**
- * dm_live_rate_wait - may something be moved now?
+ * dm_live_rate_take - may @bytes be moved now?
+ * @bytes: at most 1 GiB
+ *
+ * If so, they are charged at once: of many who ask at the same time only as many
+ * get leave as the limit allows.
+ *
  * Context: any. Return: 0, or the number of jiffies after which to ask again.
  */
-unsigned long dm_live_rate_wait(struct dm_live_rate *rate);
+unsigned long dm_live_rate_take(struct dm_live_rate *rate, u64 bytes);
 
 /**
- * dm_live_rate_charge - @bytes are being moved
- * @bytes: at most 1 GiB
+ * dm_live_rate_give_back - @bytes of what was taken last are not moved after all
  * Context: any.
  */
-void dm_live_rate_charge(struct dm_live_rate *rate, u64 bytes);
+void dm_live_rate_give_back(struct dm_live_rate *rate, u64 bytes);
 
 #endif /* DM_LIVE_COPIER_H */

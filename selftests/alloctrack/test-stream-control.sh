@@ -80,11 +80,15 @@ by_message()
 	check "what is on the file" cmp "$file" "$MODEL"
 }
 
-# speed BYTES_PER_SECOND BLOCK FEATURE...: at that speed it takes no less than that.
+# speed BYTES_PER_SECOND BLOCK FEATURE...: at that speed it takes no less than that,
+# but for one chunk: of an eighth of a second, at least a block, at most 1 MiB.
 speed()
 {
-	local start=$EPOCHREALTIME end least_ms took_ms
-	least_ms=$((SIZE * 512 * 1000 / $1 / 2))
+	local start=$EPOCHREALTIME end chunk least_ms took_ms
+	chunk=$(($1 / 8))
+	[ $chunk -le 1048576 ] || chunk=1048576
+	[ $chunk -ge $(($2 * 512)) ] || chunk=$(($2 * 512))
+	least_ms=$(((SIZE * 512 - chunk) * 1000 / $1))
 	at_create t $SIZE "$file" "$backing" "${@:2}"
 	wait_until state_is t complete
 	end=$EPOCHREALTIME
@@ -112,8 +116,49 @@ has_backing()
 	dd_read "$file" "$1" 65536 | cmp -s -n 65536 -i "0:$1" - "$backing"
 }
 
+# features WORDS: what status and table show.
+features()
+{
+	local table
+	is "the status shows: $1" "$(at_status t 8 20)" "$1"
+	table=$(dmsetup table t)
+	is "the table shows: $1" "${table#* - 128 }" "$1"
+}
+
+# What a message has set can be seen, and is in the line that makes the device anew.
+shown()
+{
+	local line
+	at_create t $SIZE "$file" "$backing" 128
+	features "0"
+	message t stream_speed 700000
+	message t on_error stop
+	features "4 stream_speed 700000 on_error stop"
+
+	dm_reload t "$(at_table $SIZE "$file" "$backing" 128)" || bail "reload"
+	features "4 stream_speed 700000 on_error stop"
+	line=$(dmsetup table t)
+	message t stream_speed 0
+	message t on_error report
+	features "0"
+	dm_reload t "$(at_table $SIZE "$file" "$backing" 128 stream_speed 5 on_error ignore)" ||
+		bail "reload"
+	features "4 stream_speed 5 on_error ignore"
+	message t stream_speed 0
+	message t on_error report
+	features "4 stream_speed 0 on_error report"
+	printf '%s\n' "$line" | dmsetup reload t || bail "reload"
+	is "a loaded table shows what it will set" "$(dmsetup table --inactive t)" "$line"
+	dmsetup suspend t
+	dmsetup resume t
+	is "the line can be loaded again" "$(dmsetup table t)" "$line"
+	at_remove t
+}
+
 by_message
+shown
 speed 3000000 128 stream stream_speed 3000000
-speed 6000000 4096 stream stream_speed 6000000
+speed 2000000 4096 stream stream_speed 2000000
+speed 20000000 8 stream stream_speed 20000000
 demand
 finish
