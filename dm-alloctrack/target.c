@@ -261,6 +261,22 @@ static void status(struct dm_target *ti, status_type_t type,
 	}
 }
 
+static const char *refusal(int r)
+{
+	switch (r) {
+	case -EALREADY:
+		return "there is such a job, or nothing left to do";
+	case -ESRCH:
+		return "no job is active";
+	case -EROFS:
+		return "the table is read-only";
+	case -ERANGE:
+		return "the number is too large";
+	default:
+		return "unknown message or value";
+	}
+}
+
 /*
  * stream start|pause|resume|cancel
  * stream_speed <bytes/s>
@@ -276,7 +292,8 @@ static int message(struct dm_target *ti, unsigned int argc, char **argv,
 	int r = -EINVAL;
 
 	if (argc != 2) {
-		DMERR("%s: two words are needed", device->name);
+		DMERR("%s: message '%s' refused: it has %u words, not two",
+		      device->name, argv[0], argc);
 		return -EINVAL;
 	}
 	if (!strcmp(argv[0], "stream")) {
@@ -293,9 +310,9 @@ static int message(struct dm_target *ti, unsigned int argc, char **argv,
 			at_stream_set_on_error(device, on_error);
 	}
 	if (r)
-		DMERR("%s: '%s %s' refused: %d (the job is %s)",
-		      device->name, argv[0], argv[1], r,
-		      at_stream_state_name(READ_ONCE(device->stream.state)));
+		DMERR("%s: message '%s %s' refused: %s (stream %s): %d",
+		      device->name, argv[0], argv[1], refusal(r),
+		      at_stream_state_name(READ_ONCE(device->stream.state)), r);
 	return r;
 }
 
