@@ -18,6 +18,7 @@
 #include "lib/size.h"
 #include "meta/format.h"
 #include "meta/inspect.h"
+#include "meta/prepare.h"
 #include "qcow2/check.h"
 
 /* The bitmap that the target alloctrack looks for. */
@@ -46,6 +47,7 @@ static const char usage[] =
 "              [--bitmap NAME[:GRANULARITY][:auto]]... [--json]\n"
 "       dmlive meta dump DEVICE|FILE [--bits NAME] [--json]\n"
 "       dmlive meta check DEVICE|FILE [--json]\n"
+"       dmlive meta prepare DEVICE|FILE [--json]\n"
 "\n"
 "A metadata device keeps bitmaps across crashes. It is a qcow2 image: qemu-img\n"
 "info, check and bitmap work on it while it is not in use.\n"
@@ -55,6 +57,8 @@ static const char usage[] =
 "  dump    show what is in it; --bits lists the ranges that a bitmap has set\n"
 "  check   check all of it; status 0: clean, 1: not checked, 2: errors,\n"
 "          3: only leaked clusters (as qemu-img check)\n"
+"  prepare make one of a qcow2 image that has bitmaps (qemu-img bitmap --add);\n"
+"          what is set stays set\n"
 "\n"
 "Options:\n"
 "  --size N             bytes of the device that is tracked (K, M, G, T)\n"
@@ -420,12 +424,8 @@ static int print_check(const struct arguments *arguments,
 	return result->leaks ? 3 : 0;
 }
 
-static int check_refcounts(struct arguments *arguments)
+static int check_image(const char *path, struct check *check)
 {
-	struct check check = {
-		.finding = print_finding,
-		.context = arguments,
-	};
 	struct image_options options = {
 		.format = "qcow2",
 		.metadata_only = true,
@@ -434,22 +434,24 @@ static int check_refcounts(struct arguments *arguments)
 	struct image *image;
 	int r;
 
-	r = image_open(arguments->path, &options, &image, &reason);
+	r = image_open(path, &options, &image, &reason);
 	if (!r) {
-		r = image_check(image, &check, &reason);
+		r = image_check(image, check, &reason);
 		image_close(image);
 	}
-	if (r) {
+	if (r)
 		error("%s", reason.message);
-		return EXIT_ERROR;
-	}
-	return print_check(arguments, &check.result);
+	return r;
 }
 
 static int check(int argc, char **argv)
 {
 	struct check_result invalid = { .corruptions = 1 };
 	struct arguments arguments;
+	struct check check = {
+		.finding = print_finding,
+		.context = &arguments,
+	};
 	struct meta_store store;
 	int r;
 
@@ -461,7 +463,49 @@ static int check(int argc, char **argv)
 	if (r)
 		return EXIT_ERROR;
 	meta_store_close(&store);
-	return check_refcounts(&arguments);
+	if (check_image(arguments.path, &check))
+		return EXIT_ERROR;
+	return print_check(&arguments, &check.result);
+}
+
+static void ignore_finding(void *context, bool corruption, const char *text)
+{
+	(void)context;
+	(void)corruption;
+	(void)text;
+}
+
+static int prepare(int argc, char **argv)
+{
+	struct check check = { .finding = ignore_finding };
+	struct arguments arguments;
+	uint64_t nr_allocated;
+	int r;
+
+	if (parse_arguments(&arguments, argc, argv, true))
+		return EXIT_USAGE;
+	if (check_image(arguments.path, &check))
+		return EXIT_ERROR;
+	if (check.result.corruptions) {
+		error("%s: has errors (see dmlive meta check): repair it first, with qemu-img check -r all",
+		      arguments.path);
+		return EXIT_REFUSED;
+	}
+	r = meta_prepare(arguments.path, &nr_allocated);
+	if (r == -EBUSY || r == -EINVAL || r == -ENOSPC)
+		return EXIT_REFUSED;
+	if (r)
+		return EXIT_ERROR;
+	if (arguments.json) {
+		struct json_object *object = json_new_object();
+
+		json_add_number(object, "allocated-clusters", nr_allocated);
+		json_print_pretty(object);
+	} else {
+		info("%s is prepared; %" PRIu64 " clusters were allocated",
+		     arguments.path, nr_allocated);
+	}
+	return EXIT_OK;
 }
 
 static const struct {
@@ -472,6 +516,7 @@ static const struct {
 	{ "size", size },
 	{ "dump", dump },
 	{ "check", check },
+	{ "prepare", prepare },
 };
 
 #define NR_SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))

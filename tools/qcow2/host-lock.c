@@ -13,6 +13,7 @@
 
 #include "error.h"
 #include "host-file.h"
+#include "host-lock.h"
 
 #define USED_BASE 100
 #define NOT_SHARED_BASE 200
@@ -62,5 +63,22 @@ int host_file_lock(const struct host_file *file, struct image_error *err)
 		return image_fail(err, -EBUSY,
 				  "%s: another process is writing to this image (a running VM?); stop it, or use --force to read it all the same",
 				  host_file_path(file));
+	return 0;
+}
+
+int host_lock_for_writing(int fd)
+{
+	static const enum permission all[] = { CONSISTENT_READ, WRITE, RESIZE };
+	const size_t nr = sizeof(all) / sizeof(all[0]);
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		lock_byte(fd, USED_BASE + all[i]);
+		lock_byte(fd, NOT_SHARED_BASE + all[i]);
+	}
+	for (i = 0; i < nr; i++)
+		if (locked_by_other(fd, USED_BASE + all[i]) ||
+		    locked_by_other(fd, NOT_SHARED_BASE + all[i]))
+			return -EBUSY;
 	return 0;
 }
