@@ -229,22 +229,34 @@ log_since()
 }
 
 # start_fio SECONDS OPTION... - random I/O on the device t that fio verifies, for at
-# least so long. Sets $fio to its process.
+# least so long; with 0 until fio_is_good ends it. Sets $fio to its process.
 start_fio()
 {
-	fio --name=verified --filename="$T" --direct=1 --ioengine=libaio --iodepth=8 \
-		--rw=randrw --verify=crc32c --verify_fatal=1 --verify_backlog=16 \
-		--bsrange=4k-64k --blockalign=4k --rate_iops=100 \
-		--number_ios=$(($1 * 100)) "${@:2}" > "$TMP/fio" 2>&1 &
+	local rounds='' seconds=$1
+	rm -f "$TMP/fio.end"
+	[ "$seconds" -gt 0 ] || rounds=1 seconds=1
+	run_fio "$rounds" $((seconds * 100)) "${@:2}" > "$TMP/fio" 2>&1 &
 	fio=$!
 	on_exit stop_process $fio
 }
 
-# fio_is_good DESCRIPTION - waits for it; all was verified.
+run_fio()
+{
+	while fio --name=verified --filename="$T" --direct=1 --ioengine=libaio \
+			--iodepth=8 --rw=randrw --verify=crc32c --verify_fatal=1 \
+			--verify_backlog=16 --bsrange=4k-64k --blockalign=4k \
+			--rate_iops=100 --number_ios="$2" "${@:3}"; do
+		[ -n "$1" ] && [ ! -e "$TMP/fio.end" ] || return 0
+	done
+	return 1
+}
+
+# fio_is_good DESCRIPTION - ends it, or waits for its end; all was verified.
 fio_is_good()
 {
+	touch "$TMP/fio.end"
 	wait "$fio"
-	result $? "${label:+$label: }$1" || diag "$(< "$TMP/fio")"
+	result $? "${label:+$label: }$1" || diag "$(tail -n 50 "$TMP/fio")"
 }
 
 # start_server FILE [OPTION...] - userver for the device t. Sets $server to its

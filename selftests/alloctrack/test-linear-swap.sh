@@ -9,20 +9,25 @@ require_command fio
 
 readonly SIZE=$((8 * 2048))
 
+writes_on()
+{
+	[ "$(disk_stat "$file" 7)" -gt "$written" ]
+}
+
 # swap BLOCK FEATURE...
 swap()
 {
-	local label="blocks of $(($1 / 2)) KiB, ${*:2}" file backing
+	local label="blocks of $(($1 / 2)) KiB, ${*:2}" file backing written
 
 	file=$(make_painted stale 8) && backing=$(make_painted backing 8) || bail "disks"
 	make_linear b "$backing" > /dev/null || bail "linear"
 	at_create t $SIZE "$file" /dev/mapper/b "$1" "${@:2}"
-	start_fio 2 --size=4m
+	start_fio 0 --size=4m
 	check "$label: an event" timeout 60 dmsetup wait t
 	is_so "the state" "$(at_status t 2)" complete
 	check "$label: swap to linear" dm_reload t "0 $SIZE linear $file 0"
-	is_running "$fio"
-	result $? "$label: fio is at work yet"
+	written=$(disk_stat "$file" 7)
+	check "$label: fio is at work on it" wait_until writes_on
 	check "$label: the backing is free" dmsetup remove b
 	fio_is_good "fio verifies what it wrote"
 	is_so "the table" "$(dm_target t)" linear

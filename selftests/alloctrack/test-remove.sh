@@ -1,0 +1,106 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The device can be removed in every state, under load too, and the modules then be
+# unloaded.
+
+. "$(dirname "$0")/alloctrack.sh"
+
+readonly SIZE=$((4 * 2048))
+file=$(make_painted stale 4) || bail "file"
+# Late: copies are in flight at any time.
+backing=$(make_painted backing 4 512 irqmode=2 completion_nsec=5000000) || bail "backing"
+program=''
+
+# load: I/O without end, or until it fails.
+load()
+{
+	blkmodel "$T" --initial "$backing" --errors-allowed --no-verify \
+		--seconds 100 --max-io 256K > "$TMP/out" 2>&1 &
+	program=$!
+	on_exit stop_process $program
+	wait_until io_arrives
+}
+
+io_arrives()
+{
+	[ "$(disk_stat "$file" 5)" -gt "$writes" ]
+}
+
+# states COMMAND... - in each state, and with copies in flight.
+states()
+{
+	local state
+	for state in idle running paused cancelled; do
+		writes=$(disk_stat "$file" 5)
+		at_create t $SIZE "$file" "$backing" 128 stream_speed 2000000 copy_on_read
+		[ $state = idle ] || message t stream start
+		[ $state != paused ] || message t stream pause
+		[ $state != cancelled ] || message t stream cancel
+		"$@" "$state"
+	done
+}
+
+gone()
+{
+	! dmsetup info t > /dev/null 2>&1
+}
+
+plainly()
+{
+	dd_read "$T" 65536 4096 > /dev/null
+	check "$1: remove" dmsetup remove t
+}
+
+by_force()
+{
+	load
+	check_fails "$1, in use: remove is refused" dmsetup remove t
+	dmsetup remove --force t > /dev/null 2>&1
+	stop_process $program
+	check "$1, in use: goes when forced" dm_remove t
+	check "$1: is gone" gone
+}
+
+deferred()
+{
+	load
+	check "$1, in use: deferred remove" dmsetup remove --deferred t
+	stop_process $program
+	check "$1: goes with its last user" wait_until gone
+}
+
+error_table()
+{
+	load
+	check "$1, in use: error table" dm_reload t "0 $SIZE error" --noflush
+	stop_process $program
+	check "$1: remove" dm_remove t
+}
+
+# The modules go and come back.
+unload()
+{
+	local modules
+	modules=$CHECKOUT/build/modules/$(uname -r)
+	[ -f "$modules/dm-alloctrack/dm-alloctrack.ko" ] ||
+		{ skip "unload" "no modules in $modules"; return; }
+	on_exit load_modules "$modules"
+	check "unload the module" rmmod dm_alloctrack
+	check "load it again" load_modules "$modules"
+	at_create t $SIZE "$file" "$backing" 128 stream
+	check "and use it" wait_until state_is t complete
+	at_remove t
+}
+
+load_modules()
+{
+	[ -d /sys/module/dm_alloctrack ] || insmod "$1/dm-alloctrack/dm-alloctrack.ko"
+}
+
+states plainly
+states by_force
+states deferred
+states error_table
+unload
+finish
