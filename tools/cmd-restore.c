@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "lib/blockdev.h"
 #include "lib/dm.h"
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "lib/status-line.h"
+#include "restore/metadata.h"
 #include "restore/session.h"
 
 #define MIN_BLOCK_BYTES (4u << 10)
@@ -33,8 +35,12 @@ static const char restore_help[] =
 "                     default), ignore (go on), stop (wait for dmlive stream\n"
 "                     NAME resume), enospc (stop if it is lack of space)\n"
 "  --size target      the device gets the size of DEVICE, not of the image\n"
-"  --force            overwrite a DEVICE that holds something; read an image\n"
-"                     that is marked corrupt\n"
+"  --meta DEV|auto    keep on DEV what is on DEVICE already, so that the restore\n"
+"                     goes on after a crash or a restart of the machine, see\n"
+"                     dmlive resume; auto: on a small logical volume beside\n"
+"                     DEVICE, which is removed at the end\n"
+"  --force            overwrite a DEVICE that holds something; give up a restore\n"
+"                     that was begun; read an image that is marked corrupt\n"
 "  --format FORMAT    qcow2 or raw; default: what the content of IMAGE says\n"
 "  --snapshot ID|NAME restore an internal snapshot of the image\n"
 "  --threads N        decompress and stream with N threads; default: two a CPU\n"
@@ -44,15 +50,19 @@ static const char restore_help[] =
 "  --json             print one JSON object a line\n";
 
 static const char resume_help[] =
-"Usage: dmlive resume NAME [IMAGE] [OPTION]...\n"
+"Usage: dmlive resume NAME|META [IMAGE] [OPTION]...\n"
 "\n"
-"Goes on with the restore of the mapped device NAME after its server process has\n"
-"ended. I/O that waits is served at once. IMAGE is needed only if it is not known\n"
-"(the device was made with dmsetup).\n"
+"Goes on with a restore: of the mapped device NAME after its server process has\n"
+"ended, so that I/O that waits is served at once; or of what the metadata device\n"
+"META (a path) tells of, after a crash or a restart of the machine, so that the\n"
+"mapped device is made again. IMAGE is needed only if it is not known (the device\n"
+"was made with dmsetup), or has moved.\n"
 "\n"
 "  --background, --foreground, --format, --snapshot, --threads, --no-finish,\n"
 "  --json             as for dmlive restore\n"
-"  --force            take IMAGE although it is not as it was\n";
+"  --name NAME        another name for the mapped device that META tells of\n"
+"  --target DEVICE    where the device is now that META tells of\n"
+"  --force            take the image, or the device, although it is not as it was\n";
 
 enum {
 	OPTION_BACKGROUND = 256,
@@ -61,35 +71,44 @@ enum {
 	OPTION_FOREGROUND,
 	OPTION_FORMAT,
 	OPTION_JSON,
+	OPTION_META,
 	OPTION_NAME,
 	OPTION_NO_FINISH,
 	OPTION_ON_ERROR,
 	OPTION_SIZE,
 	OPTION_SNAPSHOT,
 	OPTION_SPEED,
+	OPTION_TARGET,
 	OPTION_THREADS,
 	OPTION_USER_TIMEOUT,
 };
 
-/* Those that resume does not have stand first. */
+#define COMMON_OPTIONS							\
+	{ "background", no_argument, NULL, OPTION_BACKGROUND },		\
+	{ "foreground", no_argument, NULL, OPTION_FOREGROUND },		\
+	{ "force", no_argument, NULL, OPTION_FORCE },			\
+	{ "format", required_argument, NULL, OPTION_FORMAT },		\
+	{ "json", no_argument, NULL, OPTION_JSON },			\
+	{ "name", required_argument, NULL, OPTION_NAME },		\
+	{ "no-finish", no_argument, NULL, OPTION_NO_FINISH },		\
+	{ "snapshot", required_argument, NULL, OPTION_SNAPSHOT },	\
+	{ "threads", required_argument, NULL, OPTION_THREADS },		\
+	{ "help", no_argument, NULL, OPTION_HELP },			\
+	{ 0 }
+
 static const struct option restore_options[] = {
-	{ "name", required_argument, NULL, OPTION_NAME },
 	{ "block-size", required_argument, NULL, OPTION_BLOCK_SIZE },
-	{ "speed", required_argument, NULL, OPTION_SPEED },
+	{ "meta", required_argument, NULL, OPTION_META },
 	{ "on-error", required_argument, NULL, OPTION_ON_ERROR },
 	{ "size", required_argument, NULL, OPTION_SIZE },
+	{ "speed", required_argument, NULL, OPTION_SPEED },
 	{ "user-timeout", required_argument, NULL, OPTION_USER_TIMEOUT },
-#define RESUME_OPTIONS (restore_options + 6)
-	{ "background", no_argument, NULL, OPTION_BACKGROUND },
-	{ "foreground", no_argument, NULL, OPTION_FOREGROUND },
-	{ "force", no_argument, NULL, OPTION_FORCE },
-	{ "format", required_argument, NULL, OPTION_FORMAT },
-	{ "json", no_argument, NULL, OPTION_JSON },
-	{ "no-finish", no_argument, NULL, OPTION_NO_FINISH },
-	{ "snapshot", required_argument, NULL, OPTION_SNAPSHOT },
-	{ "threads", required_argument, NULL, OPTION_THREADS },
-	{ "help", no_argument, NULL, OPTION_HELP },
-	{ 0 }
+	COMMON_OPTIONS
+};
+
+static const struct option resume_options[] = {
+	{ "target", required_argument, NULL, OPTION_TARGET },
+	COMMON_OPTIONS
 };
 
 static bool take_block_size(struct restore_request *request)
@@ -167,11 +186,17 @@ static bool take_option(struct restore_request *request, int option)
 	case OPTION_JSON:
 		request->json = true;
 		return true;
+	case OPTION_META:
+		request->meta = optarg;
+		return true;
 	case OPTION_NO_FINISH:
 		request->no_finish = true;
 		return true;
 	case OPTION_SNAPSHOT:
 		request->snapshot = optarg;
+		return true;
+	case OPTION_TARGET:
+		request->moved_target = optarg;
 		return true;
 	default:
 		return take_threads(request);
@@ -220,17 +245,68 @@ int cmd_restore(int argc, char **argv)
 	return session_run(&request);
 }
 
+/*
+ * resume META: what the mapped device is or was called, in @name. If it is there,
+ * it is resumed by its name.
+ */
+static int find_name(struct restore_request *request, char name[DM_NAME_BYTES])
+{
+	struct metadata metadata;
+
+	if (!path_is_blockdev(request->meta)) {
+		error("%s is not a block device; resume needs the name of a mapped device, or a metadata device",
+		      request->meta);
+		return EXIT_ERROR;
+	}
+	if (metadata_find_user(request->meta, name))
+		return EXIT_ERROR;
+	if (name[0]) {
+		if (request->name && strcmp(request->name, name)) {
+			error("%s is in use by the mapped device %s; resume that, without --name",
+			      request->meta, name);
+			return EXIT_REFUSED;
+		}
+		request->meta = NULL;
+	} else if (!request->name) {
+		if (metadata_open(request->meta, &metadata))
+			return EXIT_ERROR;
+		snprintf(name, DM_NAME_BYTES, "%s",
+			 metadata.description.name ?: "");
+		metadata_close(&metadata);
+	}
+	if (!request->name)
+		request->name = name;
+	if (request->name[0])
+		return EXIT_OK;
+	error("%s does not say how the mapped device is called; name it with --name",
+	      request->meta);
+	return EXIT_USAGE;
+}
+
 int cmd_resume(int argc, char **argv)
 {
 	struct restore_request request = { 0 };
-	int status = parse(argc, argv, RESUME_OPTIONS, resume_help, &request);
+	char name[DM_NAME_BYTES];
+	int status = parse(argc, argv, resume_options, resume_help, &request);
 
 	if (status)
 		return status < 0 ? EXIT_OK : status;
 	if (argc - optind < 1 || argc - optind > 2)
-		return argument_error("resume", "NAME [IMAGE]");
-	request.name = argv[optind];
+		return argument_error("resume", "NAME or META, and IMAGE or not");
 	request.image = argv[optind + 1];
+	/* The name of a mapped device has no slash. */
+	if (strchr(argv[optind], '/')) {
+		request.meta = argv[optind];
+		status = find_name(&request, name);
+		if (status)
+			return status;
+	} else if (request.name || request.moved_target) {
+		error("resume %s: --name and --target are for a metadata device, which is given by its path",
+		      argv[optind]);
+		return EXIT_USAGE;
+	} else {
+		request.name = argv[optind];
+	}
 	if (!dm_name_is_valid(request.name))
 		return EXIT_USAGE;
 	return session_run(&request);

@@ -37,6 +37,7 @@ struct report {
 	struct alloctrack_table table;
 	char target[PATH_MAX];
 	char backing[PATH_MAX];
+	char meta[PATH_MAX];			/* "": none */
 	struct restore_options recorded;
 	pid_t server;
 	char *last_error;
@@ -82,6 +83,9 @@ static int collect(const char *name, struct report *report)
 	else
 		snprintf(report->backing, sizeof(report->backing), "%s",
 			 report->table.backing);
+	if (strchr(report->table.meta, ':'))
+		blockdev_path_of(report->table.meta, report->meta,
+				 sizeof(report->meta));
 	report->server = runtime_server(name);
 	if (!runtime_load(name, &report->recorded) &&
 	    strcmp(report->recorded.uuid, report->device.uuid))
@@ -121,6 +125,8 @@ static struct json_object *report_to_json(const struct report *report)
 	json_add_string(object, "target", report->target);
 	json_add_string(object, "backing", report->backing);
 	json_add_string(object, "meta", status->meta);
+	json_add_string(object, "meta_device",
+			report->meta[0] ? report->meta : NULL);
 	json_add_string(object, "image", report->recorded.image);
 	if (report->server)
 		json_add_number(object, "server", report->server);
@@ -134,6 +140,23 @@ static bool lacks_server(const struct report *report)
 {
 	return !report->server && !strcmp(report->table.backing, "user") &&
 	       report->status.state != DM_ALLOCTRACK_COMPLETE;
+}
+
+static void print_metadata(const struct report *report)
+{
+	const char *meta = report->status.meta;
+
+	if (!strcmp(meta, "none"))
+		printf("  its bitmap is in memory only: it does not survive a restart of the machine\n");
+	else if (!strcmp(meta, "rw"))
+		printf("  its bitmap is on %s, committed at each flush and every second; after a crash: dmlive resume %s\n",
+		       report->meta, report->meta);
+	else if (report->device.read_only)
+		printf("  its bitmap is on %s, which is only read\n",
+		       report->meta);
+	else
+		printf("  its bitmap cannot be written to %s any more: flushes, and writes to what is not on the target yet, fail; when it is good again: dmsetup suspend %s; dmsetup resume %s\n",
+		       report->meta, report->name, report->name);
 }
 
 static void print_report(const struct report *report)
@@ -161,8 +184,7 @@ static void print_report(const struct report *report)
 		printf(", at most %s/s",
 		       size_format(status->features.stream_speed, text));
 	printf(", on error %s\n", on_error_name(status->features.on_error));
-	if (!strcmp(status->meta, "none"))
-		printf("  its bitmap is in memory only: it does not survive a restart of the machine\n");
+	print_metadata(report);
 	if (status->read_errors || status->write_errors)
 		printf("  errors: %" PRIu64 " reading, %" PRIu64 " writing\n",
 		       status->read_errors, status->write_errors);

@@ -301,7 +301,7 @@ static int check_own_file(const struct blockdev *device, const char *link)
 		return 0;
 	length = readlink(link, target, sizeof(target) - 1);
 	target[length < 0 ? 0 : length] = '\0';
-	error("%s is, or lies on, the target %s, which the restore would overwrite; restore to another device",
+	error("%s is, or lies on, %s, which the restore would overwrite; take another device",
 	      target, device->path);
 	return -EBUSY;
 }

@@ -45,6 +45,27 @@ bool blockdev_is_above(dev_t devt, dev_t lower);
 int blockdev_check_own_files(const struct blockdev *device);
 
 /*
+ * A path of the device that it will have after a restart of the machine too, as
+ * far as there is one: that of its logical volume, its mapped device's name, a
+ * link in /dev/disk/by-id; else its canonical path. Returns @path.
+ */
+const char *blockdev_stable_path(const struct blockdev *device, char *path,
+				 size_t path_bytes);
+
+/*
+ * What tells this device from all others, whatever its path; "" when nothing
+ * does. Returns @text.
+ */
+const char *blockdev_identity(const struct blockdev *device, char *text,
+			      size_t text_bytes);
+
+/*
+ * Drop what the page cache holds of the device: the kernel's targets write past
+ * it.
+ */
+void blockdev_drop_cache(const char *path);
+
+/*
  * The node of the device of this number, "MAJOR:MINOR" as a table line has it;
  * the text itself when there is none. Returns @path.
  */

@@ -57,6 +57,26 @@ bool dm_name_is_valid(const char *name)
 	return true;
 }
 
+bool dm_split_lv_name(const char *dm_name, char *group, size_t group_bytes,
+		      char *volume, size_t volume_bytes)
+{
+	char *vg, *lv, *layer;
+	struct dm_pool *pool = dm_pool_create("names", 1024);
+	bool found;
+
+	if (!pool)
+		return false;
+	found = dm_split_lvm_name(pool, dm_name, &vg, &lv, &layer) && *vg &&
+		*lv && !*layer && strlen(vg) < group_bytes &&
+		strlen(lv) < volume_bytes;
+	if (found) {
+		snprintf(group, group_bytes, "%s", vg);
+		snprintf(volume, volume_bytes, "%s", lv);
+	}
+	dm_pool_destroy(pool);
+	return found;
+}
+
 static struct dm_task *new_task(int type, const char *name)
 {
 	struct dm_task *task;

@@ -51,6 +51,13 @@ void dm_init(void);
 /* Prints why not, unless it can be the name of a mapped device. */
 bool dm_name_is_valid(const char *name);
 
+/*
+ * Split the name of the mapped device of a logical volume, as it stands in
+ * sysfs. False: it is none, or an inner layer of one.
+ */
+bool dm_split_lv_name(const char *dm_name, char *group, size_t group_bytes,
+		      char *volume, size_t volume_bytes);
+
 /* The device's node, in static memory till the next call. */
 const char *dm_node_path(const char *name);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The files in /run/dmlive. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -131,6 +132,7 @@ int runtime_save(const char *name, const struct restore_options *options)
 	json_add_string(object, "format", options->format);
 	json_add_string(object, "snapshot", options->snapshot);
 	json_add_string(object, "target", options->target);
+	json_add_string(object, "meta", options->meta);
 	json_add_bool(object, "kernel_streams", options->kernel_streams);
 	json_add_bool(object, "no_finish", options->no_finish);
 	json_add_bool(object, "force", options->force);
@@ -180,6 +182,7 @@ int runtime_load(const char *name, struct restore_options *options)
 	options->format = copy_string(object, "format");
 	options->snapshot = copy_string(object, "snapshot");
 	options->target = copy_string(object, "target");
+	options->meta = copy_string(object, "meta");
 	options->kernel_streams = json_get_bool(object, "kernel_streams");
 	options->no_finish = json_get_bool(object, "no_finish");
 	options->force = json_get_bool(object, "force");
@@ -193,12 +196,37 @@ int runtime_load(const char *name, struct restore_options *options)
 	return 0;
 }
 
+int runtime_for_each(int (*each)(const char *name,
+				 const struct restore_options *options,
+				 void *argument), void *argument)
+{
+	DIR *folder = opendir(RUNTIME_FOLDER);
+	struct restore_options options;
+	struct dirent *entry;
+	char *suffix;
+	int r = 0;
+
+	while (folder && !r && (entry = readdir(folder))) {
+		suffix = strrchr(entry->d_name, '.');
+		if (!suffix || strcmp(suffix, ".json"))
+			continue;
+		*suffix = '\0';
+		if (!runtime_load(entry->d_name, &options))
+			r = each(entry->d_name, &options, argument);
+		restore_options_free(&options);
+	}
+	if (folder)
+		closedir(folder);
+	return r;
+}
+
 void restore_options_free(struct restore_options *options)
 {
 	free(options->image);
 	free(options->format);
 	free(options->snapshot);
 	free(options->target);
+	free(options->meta);
 	memset(options, 0, sizeof(*options));
 }
 

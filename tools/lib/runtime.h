@@ -24,6 +24,7 @@ struct restore_options {
 	char *format;		/* NULL: probe */
 	char *snapshot;		/* NULL: the active state */
 	char *target;		/* canonical path, NULL: unknown */
+	char *meta;		/* the metadata device, NULL: none, or unknown */
 	bool kernel_streams;	/* the backing is a device */
 	bool no_finish;
 	bool force;
@@ -55,6 +56,14 @@ int runtime_save(const char *name, const struct restore_options *options);
 
 /* -ENOENT, without a message, when nothing is known of @name. */
 int runtime_load(const char *name, struct restore_options *options);
+
+/*
+ * Call @each for everything on record that can be read, until it is not 0.
+ * Returns that.
+ */
+int runtime_for_each(int (*each)(const char *name,
+				 const struct restore_options *options,
+				 void *argument), void *argument);
 
 /* Forget @name, unless a process serves it. With @lock_fd: its holder forgets. */
 void runtime_remove(const char *name, int lock_fd);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The swap to a linear mapping.
+ * The swap to a linear mapping, and the end of the metadata.
  *
  * The new table is loaded before the device is suspended, so what can go wrong
  * goes wrong while I/O still runs. Between suspend and resume this process must
@@ -8,14 +8,17 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/blockdev.h"
 #include "lib/dm.h"
 #include "lib/log.h"
 #include "lib/process.h"
 #include "lib/status-line.h"
 #include "restore/finish.h"
+#include "restore/metadata.h"
 
 #define RESUME_TRIES 3
 
@@ -88,6 +91,15 @@ static int swap(const char *name, const struct dm_line *line,
 	return r;
 }
 
+static void retire_metadata(const struct alloctrack_table *table)
+{
+	char path[PATH_MAX];
+
+	if (strcmp(table->meta, "-"))
+		metadata_retire(blockdev_path_of(table->meta, path,
+						 sizeof(path)));
+}
+
 int finish_device(const char *name)
 {
 	struct alloctrack_table table;
@@ -126,6 +138,8 @@ int finish_device(const char *name)
 	r = check_complete(name);
 	if (!r)
 		r = swap(name, &line, &table, device.read_only);
+	if (!r)
+		retire_metadata(&table);
 free:
 	dm_line_free(&line);
 	return r;

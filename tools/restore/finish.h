@@ -5,7 +5,8 @@
 /*
  * Swap the table of a complete alloctrack device for a plain linear mapping, with
  * I/O going on: it is held for the moment of the swap, and no file system is
- * frozen. Prints why it cannot be done.
+ * frozen. Its metadata device, if there is one, is not needed any more, and is
+ * removed or marked so. Prints why it cannot be done.
  *
  * Return: 0, also when the device is a linear mapping already; -EAGAIN when it is
  * not complete, -EBUSY when it is suspended, -EINVAL when it is no alloctrack

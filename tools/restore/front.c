@@ -247,6 +247,9 @@ static int take_line(struct front *front, const char *line)
 		return take_usable(front);
 	case 'S':
 		return take_state(front, line + 1);
+	case 'N':
+		say(front, "%s: %s", front->name, line + 1);
+		break;
 	case 'D':
 		return take_done(front, atoi(line + 1));
 	case 'E':

@@ -22,7 +22,8 @@ static int parse_device(struct server *server, struct dm_device *device,
 	int r = dm_get_line(server->name, DM_LINE_TABLE, &line, device);
 
 	if (r == -ENXIO) {
-		error("there is no mapped device %s", server->name);
+		error("there is no mapped device %s; after a restart of the machine give its metadata device, by its path, if it has one: dmlive resume META",
+		      server->name);
 	} else if (r == -ENODATA) {
 		error("%s has no active table; remove it (dmsetup remove %s) and begin anew",
 		      server->name, server->name);
@@ -128,6 +129,9 @@ static void find_target(struct server *server,
 		blockdev_open(path, &server->target);
 	if (!server->options.target && server->target.path[0])
 		server->options.target = strdup(server->target.path);
+	if (strcmp(table->meta, "-"))
+		replace(&server->options.meta,
+			blockdev_path_of(table->meta, path, sizeof(path)));
 }
 
 /* Have the stream job run, unless somebody paused it. */

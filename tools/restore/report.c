@@ -49,6 +49,11 @@ void report_usable(void)
 	put('U', "");
 }
 
+void report_note(const char *text)
+{
+	put('N', text);
+}
+
 void report_state(const char *state)
 {
 	put('S', state);

@@ -8,6 +8,7 @@
  *
  *   U		the device is usable
  *   E, W, I	an error, a warning, a remark: the text follows
+ *   N		a note that people want to see: the text follows
  *   S		the stream job has another state: its name follows
  *   D		all done: the exit status follows
  *
@@ -19,6 +20,7 @@
 /* For the server: reports go to @fd; fd -1: to nobody. */
 void report_init(int fd);
 void report_usable(void);
+void report_note(const char *text);
 void report_state(const char *state);
 void report_done(int exit_status);
 

@@ -155,7 +155,11 @@ static void announce(struct server *server)
 	report_usable();
 	report_take_messages(server->name);
 	process_leave_terminal();
-	info("%s: serving it from %s", server->name, server->options.image);
+	if (server->nothing_left)
+		report_note("everything was on the target already");
+	else
+		info("%s: serving it from %s", server->name,
+		     server->options.image);
 }
 
 /* The kernel streams: wait for its events until it is complete. */
@@ -257,6 +261,7 @@ static void release(struct server *server)
 	}
 	control_channel_close(server->channel);
 	image_close(server->image);
+	server->image = NULL;
 	if (server->lock_fd >= 0)
 		runtime_unlock(server->name, server->lock_fd);
 	restore_options_free(&server->options);
@@ -269,8 +274,12 @@ static int prepare(struct server *server)
 	server->lock_fd = runtime_lock(server->name);
 	if (server->lock_fd < 0)
 		return server->lock_fd == -EBUSY ? EXIT_REFUSED : EXIT_ERROR;
-	status = server->request->target ? new_device_prepare(server) :
-					   old_device_prepare(server);
+	if (server->request->target)
+		status = new_device_prepare(server);
+	else if (server->request->meta)
+		status = meta_device_prepare(server);
+	else
+		status = old_device_prepare(server);
 	if (!status)
 		return EXIT_OK;
 
@@ -278,6 +287,8 @@ static int prepare(struct server *server)
 		dm_remove(server->name);
 		runtime_remove(server->name, server->lock_fd);
 	}
+	if (server->meta_made)
+		new_metadata_undo(server);
 	return status;
 }
 

@@ -4,15 +4,20 @@
 
 /*
  * What the files of the server process share: server.c has its life, new-device.c
- * makes a device for a restore, old-device.c takes up one that is there.
+ * prepares a restore, new-metadata.c its metadata device, meta-device.c prepares
+ * to go on with what a metadata device tells of; both have device.c make the mapped
+ * device. old-device.c takes up one that is there.
  *
  * Functions that prepare return an exit status, EXIT_OK or what to end with, after
  * a message.
  */
 
+#include <limits.h>
+
 #include "lib/blockdev.h"
 #include "lib/dm.h"
 #include "lib/runtime.h"
+#include "lib/status-line.h"
 #include "restore/channel.h"
 #include "restore/engine.h"
 #include "restore/session.h"
@@ -28,14 +33,56 @@ struct server {
 	struct channel *channel;
 	struct engine *engine;
 	struct blockdev target;
+	char meta[PATH_MAX];		/* path of the metadata device, or "" */
+	bool meta_automatic;
+	struct alloctrack_features features;
 	uint64_t image_bytes;
 	uint64_t device_bytes;
 	uint64_t block_bytes;
+	bool nothing_left;		/* to copy: no image is needed */
 	bool created;			/* to be removed if something fails */
+	bool meta_made;			/* the same */
 };
 
 /* new-device.c */
 int new_device_prepare(struct server *server);
+
+/* meta-device.c */
+int meta_device_prepare(struct server *server);
+
+/* new-metadata.c */
+
+/*
+ * Refuse, unless forced, to start over what another restore onto the target has
+ * begun.
+ */
+int new_metadata_check_begun(struct server *server);
+
+/* Look whether the metadata device that was asked for can be had. */
+int new_metadata_check(struct server *server);
+
+/*
+ * Give up what was begun before, then make the store. When it returns it is
+ * durable, and nothing has been written to the target.
+ */
+int new_metadata_make(struct server *server);
+
+/* The mapped device could not be made: take back what was made. */
+void new_metadata_undo(struct server *server);
+
+/* device.c */
+
+/* Refuse a name that is taken. */
+int device_check_name(struct server *server);
+
+/* A new UUID for the mapped device, in the options. */
+void device_make_uuid(struct server *server);
+
+/* Make the mapped device, with its table inactive. */
+int device_make(struct server *server);
+
+/* Attach, make the table active and start the stream job. */
+int device_start(struct server *server);
 
 /* old-device.c */
 int old_device_prepare(struct server *server);

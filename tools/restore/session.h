@@ -17,7 +17,10 @@
 struct restore_request {
 	const char *name;
 	const char *image;		/* resume: NULL if it is known */
-	const char *target;		/* NULL: resume, the device is there */
+	const char *target;		/* NULL: resume */
+	/* The metadata device; with a target: NULL, "auto" or a path. */
+	const char *meta;
+	const char *moved_target;	/* resume: it has another path now */
 	const char *format;
 	const char *snapshot;
 	uint64_t block_bytes;		/* 0: chosen by the size */

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_LVM_H
+#define DMLIVE_LVM_H
+
+/*
+ * Logical volumes, by the commands of lvm2. Functions that return an int give 0
+ * or a negative errno.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/blockdev.h"
+
+/* Of a group or volume; LVM's own limit. */
+#define LVM_NAME_BYTES 128
+
+struct lvm_volume {
+	char group[LVM_NAME_BYTES];
+	char name[LVM_NAME_BYTES];
+};
+
+/* Which logical volume is @device? False: none. Runs no command. */
+bool lvm_find(const struct blockdev *device, struct lvm_volume *volume);
+
+/* Its node, /dev/GROUP/NAME. Returns @path. */
+const char *lvm_path(const struct lvm_volume *volume, char *path,
+		     size_t path_bytes);
+
+/*
+ * Make a linear volume of at least @bytes, and activate it. What lvm2 says when
+ * it does not work goes to @reason.
+ */
+int lvm_create(const struct lvm_volume *volume, uint64_t bytes, char *reason,
+	       size_t reason_bytes);
+
+/* Remove it. @reason as above. */
+int lvm_remove(const struct lvm_volume *volume, char *reason,
+	       size_t reason_bytes);
+
+#endif /* DMLIVE_LVM_H */

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The description of a restore: to JSON and back. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/blockdev.h"
+#include "lib/json.h"
+#include "lib/process.h"
+#include "restore/description.h"
+
+/* As json-c prints it without spaces. A quote within a string is escaped. */
+static const char finished_key[] = "\"finished\":";
+
+static void add_image(struct json_object *object,
+		      const struct image_identity *image)
+{
+	json_add_number(object, "image_bytes", image->bytes);
+	json_add_number(object, "image_file_bytes", image->file_bytes);
+	json_add_number(object, "image_mtime_ns", image->mtime_ns);
+	if (image->device)
+		json_add_string(object, "image_device", image->device);
+}
+
+char *description_format(const struct restore_description *description)
+{
+	struct json_object *object = json_new_object();
+	char *text;
+
+	json_add_number(object, "finished", description->finished);
+	json_add_bool(object, "automatic", description->automatic);
+	json_add_string(object, "name", description->name);
+	json_add_string(object, "uuid", description->uuid);
+	json_add_string(object, "target", description->target);
+	json_add_string(object, "target_identity",
+			description->target_identity);
+	json_add_string(object, "snapshot", description->snapshot);
+	json_add_string(object, "on_error",
+			on_error_name(description->features.on_error));
+	json_add_number(object, "stream_speed",
+			description->features.stream_speed);
+	json_add_number(object, "user_timeout",
+			description->features.user_timeout_s);
+	json_add_number(object, "threads", description->nr_threads);
+	json_add_bool(object, "no_finish", description->no_finish);
+	json_add_bool(object, "force", description->force);
+	add_image(object, &description->image);
+	text = strdup(json_object_to_json_string_ext(object,
+		JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
+	return text;
+}
+
+static char *take_string(struct json_object *object, const char *key)
+{
+	const char *value = json_get_string(object, key);
+
+	return value ? strdup(value) : NULL;
+}
+
+static void take_members(struct json_object *object,
+			 struct restore_description *description)
+{
+	const char *on_error = json_get_string(object, "on_error");
+
+	description->finished = json_get_bool(object, "finished");
+	description->automatic = json_get_bool(object, "automatic");
+	description->name = take_string(object, "name");
+	description->uuid = take_string(object, "uuid");
+	description->target = take_string(object, "target");
+	description->target_identity = take_string(object, "target_identity");
+	description->snapshot = take_string(object, "snapshot");
+	if (on_error)
+		on_error_parse(on_error, &description->features.on_error);
+	description->features.stream_speed = json_get_number(object,
+							     "stream_speed");
+	description->features.user_timeout_s = json_get_number(object,
+							       "user_timeout");
+	description->nr_threads = json_get_number(object, "threads");
+	description->no_finish = json_get_bool(object, "no_finish");
+	description->force = json_get_bool(object, "force");
+	description->image.bytes = json_get_number(object, "image_bytes");
+	description->image.file_bytes = json_get_number(object,
+							"image_file_bytes");
+	description->image.mtime_ns = json_get_number(object, "image_mtime_ns");
+	description->image.device = take_string(object, "image_device");
+}
+
+int description_parse(const char *text, struct restore_description *description)
+{
+	struct json_object *object;
+	int r = 0;
+
+	memset(description, 0, sizeof(*description));
+	if (!text)
+		return 0;
+	object = json_tokener_parse(text);
+	if (json_object_is_type(object, json_type_object))
+		take_members(object, description);
+	else
+		r = -EINVAL;
+	json_object_put(object);
+	return r;
+}
+
+void description_free(struct restore_description *description)
+{
+	free(description->name);
+	free(description->uuid);
+	free(description->target);
+	free(description->target_identity);
+	free(description->snapshot);
+	image_identity_free(&description->image);
+	memset(description, 0, sizeof(*description));
+}
+
+long description_finished_offset(const char *text, size_t text_bytes)
+{
+	const size_t key_bytes = sizeof(finished_key) - 1;
+	const char *key = memmem(text, text_bytes, finished_key, key_bytes);
+	size_t offset;
+
+	if (!key)
+		return -1;
+	offset = key - text + key_bytes;
+	if (offset + 1 >= text_bytes ||
+	    (text[offset] != '0' && text[offset] != '1') ||
+	    !strchr(",}", text[offset + 1]))
+		return -1;
+	return offset;
+}
+
+void image_identity_get(const char *path, uint64_t bytes,
+			struct image_identity *identity)
+{
+	char text[512];
+	struct blockdev device;
+	struct stat st;
+
+	memset(identity, 0, sizeof(*identity));
+	identity->bytes = bytes;
+	if (stat(path, &st))
+		return;
+	if (S_ISREG(st.st_mode)) {
+		identity->file_bytes = st.st_size;
+		identity->mtime_ns = st.st_mtim.tv_sec * NS_PER_SECOND +
+				     st.st_mtim.tv_nsec;
+	} else if (!blockdev_open(path, &device) &&
+		   *blockdev_identity(&device, text, sizeof(text))) {
+		identity->device = strdup(text);
+	}
+}
+
+void image_identity_free(struct image_identity *identity)
+{
+	free(identity->device);
+	identity->device = NULL;
+}
+
+static bool differs(uint64_t a, uint64_t b)
+{
+	return a && b && a != b;
+}
+
+bool image_identity_matches(const struct image_identity *a,
+			    const struct image_identity *b)
+{
+	return !differs(a->bytes, b->bytes) &&
+	       !differs(a->file_bytes, b->file_bytes) &&
+	       !differs(a->mtime_ns, b->mtime_ns) &&
+	       !(a->device && b->device && strcmp(a->device, b->device));
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Making the mapped device of a restore.
+ *
+ * The server attaches while the table is still inactive, so whoever opens the node
+ * first, udev above all, is served.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/sysmacros.h>
+
+#include "lib/exit.h"
+#include "lib/log.h"
+#include "restore/server.h"
+
+#define SECTOR_BYTES 512u
+
+int device_check_name(struct server *server)
+{
+	struct dm_device device;
+	int r = dm_get_device(server->name, &device);
+
+	if (r == -ENXIO)
+		return EXIT_OK;
+	if (r) {
+		error_errno(r, "cannot talk to device-mapper; is the module dm-mod loaded, and are you root?");
+		return EXIT_ERROR;
+	}
+	error("there is a mapped device %s already; take another name, or, if its restore was interrupted: dmlive resume %s",
+	      server->name, server->name);
+	return EXIT_REFUSED;
+}
+
+void device_make_uuid(struct server *server)
+{
+	char random[40] = "";
+	FILE *file = fopen("/proc/sys/kernel/random/uuid", "re");
+
+	if (file) {
+		if (fscanf(file, "%36s", random) != 1)
+			random[0] = '\0';
+		fclose(file);
+	}
+	snprintf(server->options.uuid, sizeof(server->options.uuid), "%s%s",
+		 DM_UUID_PREFIX, random);
+}
+
+static int number_of(const char *path, char *number, size_t number_bytes)
+{
+	struct blockdev device;
+	int r = blockdev_open(path, &device);
+
+	if (!r)
+		snprintf(number, number_bytes, "%u:%u", major(device.devt),
+			 minor(device.devt));
+	return r;
+}
+
+static int make_params(struct server *server, char *params, size_t params_bytes)
+{
+	const struct alloctrack_features *wanted = &server->features;
+	char features[160], meta[32], backing[32];
+	unsigned int nr_words = 3;
+	int length;
+
+	snprintf(backing, sizeof(backing), "%s",
+		 server->nothing_left ? "-" : "user");
+	if (server->options.kernel_streams && !server->nothing_left &&
+	    number_of(server->options.image, backing, sizeof(backing)))
+		return EXIT_ERROR;
+	snprintf(meta, sizeof(meta), "-");
+	if (server->meta[0] && number_of(server->meta, meta, sizeof(meta)))
+		return EXIT_ERROR;
+	length = snprintf(features, sizeof(features), "auto_remove on_error %s",
+			  on_error_name(wanted->on_error));
+	if (wanted->stream_speed) {
+		length += snprintf(features + length, sizeof(features) - length,
+				   " stream_speed %" PRIu64,
+				   wanted->stream_speed);
+		nr_words += 2;
+	}
+	if (wanted->user_timeout_s) {
+		snprintf(features + length, sizeof(features) - length,
+			 " user_timeout %" PRIu64, wanted->user_timeout_s);
+		nr_words += 2;
+	}
+	snprintf(params, params_bytes, "%u:%u %s %s %" PRIu64 " %u %s",
+		 major(server->target.devt), minor(server->target.devt),
+		 backing, meta, server->block_bytes / SECTOR_BYTES, nr_words,
+		 features);
+	return EXIT_OK;
+}
+
+int device_make(struct server *server)
+{
+	char params[512];
+	int status = make_params(server, params, sizeof(params));
+
+	if (status)
+		return status;
+	if (dm_create_empty(server->name, server->options.uuid))
+		return EXIT_ERROR;
+	server->created = true;
+	if (dm_load(server->name, server->device_bytes / SECTOR_BYTES,
+		    "alloctrack", params, false))
+		return EXIT_ERROR;
+	return EXIT_OK;
+}
+
+/* Who reads the image: this process, the kernel, or nobody any more. */
+static int attach(struct server *server)
+{
+	if (server->nothing_left)
+		return EXIT_OK;
+	if (!server->options.kernel_streams)
+		return server_attach(server);
+	image_close(server->image);
+	server->image = NULL;
+	return EXIT_OK;
+}
+
+int device_start(struct server *server)
+{
+	int status = attach(server);
+
+	if (status)
+		return status;
+	if (server_is_interrupted() ||
+	    runtime_save(server->name, &server->options) ||
+	    dm_resume(server->name))
+		return EXIT_ERROR;
+	/* With nothing left to copy it is complete as it is. */
+	if (!server->nothing_left && server_message(server, "stream start"))
+		return EXIT_ERROR;
+	return server_is_interrupted() ? EXIT_ERROR : EXIT_OK;
+}

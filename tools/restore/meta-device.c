@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A restore that a metadata device tells of, and no mapped device any more: after
+ * a restart of the machine, or a crash. The mapped device is made again as it was;
+ * if all data are on the target already, neither image nor server is needed for
+ * that, and what is left is the swap to a linear mapping.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "lib/exit.h"
+#include "lib/log.h"
+#include "restore/metadata.h"
+#include "restore/report.h"
+#include "restore/server.h"
+
+#define MIN_BLOCK_BYTES 4096u
+#define MAX_BLOCK_BYTES (2u << 20)
+
+static char *copy(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+/* The command line comes before what is recorded. */
+static void take_options(struct server *server, const struct metadata *metadata)
+{
+	const struct restore_description *recorded = &metadata->description;
+	const struct restore_request *request = server->request;
+	struct restore_options *options = &server->options;
+
+	options->image = copy(request->image ? request->image :
+					       metadata->store.backing);
+	options->format = copy(request->format || request->image ?
+			       request->format :
+			       metadata->store.backing_format);
+	options->snapshot = copy(request->snapshot ? request->snapshot :
+						     recorded->snapshot);
+	options->nr_threads = request->nr_threads ? request->nr_threads :
+						    recorded->nr_threads;
+	options->no_finish = request->no_finish || recorded->no_finish;
+	options->force = request->force || recorded->force;
+	snprintf(options->uuid, sizeof(options->uuid), "%s",
+		 recorded->uuid ? recorded->uuid : "");
+	if (!options->uuid[0])
+		device_make_uuid(server);
+	server->features = recorded->features;
+	server->device_bytes = metadata->store.header.size_bytes;
+	server->block_bytes = metadata->block_bytes;
+	server->nothing_left = metadata->allocated_bytes ==
+			       server->device_bytes;
+}
+
+static int check_metadata(const struct metadata *metadata)
+{
+	const char *path = metadata->store.path;
+
+	if (metadata->description.finished) {
+		error("%s: the restore that it tells of is over, there is nothing to resume",
+		      path);
+		return EXIT_REFUSED;
+	}
+	if (metadata->block_bytes < MIN_BLOCK_BYTES ||
+	    metadata->block_bytes > MAX_BLOCK_BYTES) {
+		error("%s: its bitmap %s has a granularity of %" PRIu64 " bytes; the target takes 4K to 2M",
+		      path, METADATA_BITMAP, metadata->block_bytes);
+		return EXIT_REFUSED;
+	}
+	return EXIT_OK;
+}
+
+/* A disk that got the path of another one must not be written to. */
+static int check_identity(struct server *server,
+			  const struct restore_description *recorded)
+{
+	char identity[512];
+
+	if (server->request->force || !recorded->target_identity ||
+	    !*blockdev_identity(&server->target, identity, sizeof(identity)) ||
+	    !strcmp(identity, recorded->target_identity))
+		return EXIT_OK;
+	error("%s is %s, not the device %s that the restore was begun on; name that with --target, or, if it is right, use --force",
+	      server->target.path, identity, recorded->target_identity);
+	return EXIT_REFUSED;
+}
+
+static int open_target(struct server *server, const struct metadata *metadata)
+{
+	const struct restore_description *recorded = &metadata->description;
+	const char *path = server->request->moved_target;
+	struct blockdev *target = &server->target;
+
+	if (!path)
+		path = recorded->target;
+	if (!path) {
+		error("%s does not say what device is restored; name it with --target",
+		      metadata->store.path);
+		return EXIT_USAGE;
+	}
+	if (blockdev_open(path, target))
+		return EXIT_ERROR;
+	server->options.target = strdup(target->path);
+	if (target->bytes < server->device_bytes) {
+		error("%s is too small: it has %" PRIu64 " bytes, the restore needs %" PRIu64 "; is it another device than before?",
+		      path, target->bytes, server->device_bytes);
+		return EXIT_REFUSED;
+	}
+	return check_identity(server, recorded);
+}
+
+static int check_target(struct server *server)
+{
+	struct blockdev *target = &server->target;
+
+	if (target->read_only) {
+		error("%s is read-only", target->path);
+		return EXIT_REFUSED;
+	}
+	if (blockdev_check_own_files(target) || blockdev_check_unused(target))
+		return EXIT_REFUSED;
+	return EXIT_OK;
+}
+
+static int open_image(struct server *server,
+		      const struct restore_description *recorded)
+{
+	struct image_identity now;
+	bool matches;
+	int status;
+
+	if (!server->options.image) {
+		error("%s does not say what image is restored; name it: dmlive resume %s IMAGE",
+		      server->meta, server->meta);
+		return EXIT_USAGE;
+	}
+	status = server_open_image(server);
+	if (status)
+		return status;
+	if (server->image_bytes > server->device_bytes) {
+		error("%s is larger than the device %s: it cannot be its image",
+		      server->options.image, server->name);
+		return EXIT_REFUSED;
+	}
+	image_identity_get(server->options.image, server->image_bytes, &now);
+	matches = image_identity_matches(&recorded->image, &now);
+	image_identity_free(&now);
+	if (matches || server->request->force)
+		return EXIT_OK;
+	error("%s has changed, or is another file, since the restore of %s began; if its content is the same all the same, use --force",
+	      server->options.image, server->name);
+	return EXIT_REFUSED;
+}
+
+/* The swap was made, and then came the crash. */
+static bool is_swapped(struct server *server)
+{
+	struct dm_line line = { 0 };
+	char wanted[64];
+	bool swapped;
+
+	snprintf(wanted, sizeof(wanted), "%u:%u 0",
+		 major(server->target.devt), minor(server->target.devt));
+	swapped = !dm_get_line(server->name, DM_LINE_TABLE, &line, NULL) &&
+		  line.nr_lines == 1 && !strcmp(line.target, "linear") &&
+		  !strcmp(line.params, wanted);
+	dm_line_free(&line);
+	return swapped;
+}
+
+static int make(struct server *server, const struct metadata *metadata)
+{
+	int status = device_check_name(server);
+
+	if (!status && !server->nothing_left)
+		status = open_image(server, &metadata->description);
+	if (!status)
+		status = check_target(server);
+	if (!status && server_is_interrupted())
+		status = EXIT_ERROR;
+	if (!status)
+		status = device_make(server);
+	return status ? status : device_start(server);
+}
+
+static int prepare(struct server *server, struct metadata *metadata)
+{
+	int status = check_metadata(metadata);
+
+	if (status)
+		return status;
+	take_options(server, metadata);
+	server->options.meta = strdup(server->meta);
+	status = open_target(server, metadata);
+	if (status)
+		return status;
+	if (server->nothing_left && is_swapped(server)) {
+		metadata_retire(server->meta);
+		return EXIT_OK;
+	}
+	return make(server, metadata);
+}
+
+int meta_device_prepare(struct server *server)
+{
+	const char *path = server->request->meta;
+	struct metadata metadata;
+	struct blockdev device;
+	int status;
+
+	/* Whatever it holds: that is looked at below. */
+	status = metadata_check(path, true);
+	if (status)
+		return status;
+	if (blockdev_open(path, &device) || metadata_open(path, &metadata))
+		return EXIT_ERROR;
+	blockdev_stable_path(&device, server->meta, sizeof(server->meta));
+	status = prepare(server, &metadata);
+	metadata_close(&metadata);
+	return status;
+}

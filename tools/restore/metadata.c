@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The metadata device of a restore.
+ *
+ * A device may be taken for a new restore when nothing is lost by it: it holds
+ * nothing, or a restore that is finished, or complete, or that never began (no
+ * target has used the store).
+ */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "lib/blockdev.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+#include "lib/lvm.h"
+#include "restore/metadata.h"
+
+/* A multiple of every logical block size that the kernel takes. */
+#define BLOCK_BYTES 4096u
+
+static int add_length(void *context, uint64_t offset, uint64_t length)
+{
+	uint64_t *sum = context;
+
+	(void)offset;
+	*sum += length;
+	return 0;
+}
+
+/* Find the bitmap, and count its bits. */
+static int read_bitmap(struct metadata *metadata)
+{
+	struct meta_store *store = &metadata->store;
+	struct meta_store_bitmap *bitmap = meta_store_find(store,
+							   METADATA_BITMAP);
+
+	if (!bitmap) {
+		error("%s: there is no bitmap %s: it is not the metadata of a restore",
+		      store->path, METADATA_BITMAP);
+		return -EINVAL;
+	}
+	if (!store->header.bitmaps_valid || !store->header.state_offset) {
+		error("%s: its bitmap cannot be trusted: a program that does not know bitmaps has changed it",
+		      store->path);
+		return -EINVAL;
+	}
+	metadata->block_bytes = 1ull << bitmap->entry.granularity_bits;
+	return meta_store_walk(store, bitmap, add_length,
+			       &metadata->allocated_bytes);
+}
+
+int metadata_open(const char *path, struct metadata *metadata)
+{
+	int r;
+
+	memset(metadata, 0, sizeof(*metadata));
+	/* A target that had it open has written past the page cache. */
+	blockdev_drop_cache(path);
+	r = meta_store_open(path, &metadata->store);
+	if (r)
+		return r;
+	r = description_parse(metadata->store.description,
+			      &metadata->description);
+	if (r)
+		error("%s: the description of the restore is damaged", path);
+	if (!r)
+		r = read_bitmap(metadata);
+	if (r)
+		metadata_close(metadata);
+	return r;
+}
+
+void metadata_close(struct metadata *metadata)
+{
+	description_free(&metadata->description);
+	meta_store_close(&metadata->store);
+}
+
+struct search {
+	char number[32];
+	char *name;
+};
+
+static int is_user(const char *name, void *argument)
+{
+	struct search *search = argument;
+	struct alloctrack_table table;
+	struct dm_line line = { 0 };
+	bool found;
+
+	found = !dm_get_line(name, DM_LINE_TABLE, &line, NULL) &&
+		!strcmp(line.target, "alloctrack") &&
+		!table_line_parse(line.params, &table) &&
+		!strcmp(table.meta, search->number);
+	dm_line_free(&line);
+	if (found)
+		snprintf(search->name, DM_NAME_BYTES, "%s", name);
+	return found;
+}
+
+int metadata_find_user(const char *path, char name[DM_NAME_BYTES])
+{
+	struct search search = { .name = name };
+	struct blockdev device;
+	int r;
+
+	name[0] = '\0';
+	r = blockdev_open(path, &device);
+	if (r)
+		return r;
+	snprintf(search.number, sizeof(search.number), "%u:%u",
+		 major(device.devt), minor(device.devt));
+	r = dm_for_each(is_user, &search);
+	return r < 0 ? r : 0;
+}
+
+static bool is_complete(const struct metadata *metadata)
+{
+	return metadata->allocated_bytes == metadata->store.header.size_bytes;
+}
+
+static enum metadata_state state_of(const struct metadata *metadata)
+{
+	const struct qcow2_store_header *header = &metadata->store.header;
+
+	/* Bitmaps that somebody else may count on. */
+	if (header->nr_bitmaps != 1)
+		return METADATA_FOREIGN;
+	if (metadata->description.finished)
+		return METADATA_FREE;
+	if (is_complete(metadata))
+		return METADATA_COMPLETE;
+	return header->state_flags & QCOW2_DMLIVE_USED ? METADATA_UNFINISHED :
+							 METADATA_FREE;
+}
+
+/* libblkid does not know qcow2. */
+static int has_image(const char *path)
+{
+	__be32 magic = 0;
+	int fd, r;
+
+	blockdev_drop_cache(path);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	r = fd < 0 || pread(fd, &magic, sizeof(magic), 0) < 0 ? -errno : 0;
+	if (r)
+		error_errno(r, "%s: cannot be read", path);
+	if (fd >= 0)
+		close(fd);
+	return r ? r : be32toh(magic) == QCOW2_MAGIC;
+}
+
+int metadata_probe(const char *path, char *what, size_t what_bytes)
+{
+	struct metadata metadata;
+	struct blockdev device;
+	int r = has_image(path);
+
+	if (r < 0)
+		return r;
+	if (!r) {
+		r = blockdev_open(path, &device);
+		if (!r)
+			r = blockdev_check_empty(&device, what, what_bytes);
+		if (r == -EEXIST)
+			return METADATA_FOREIGN;
+		return r ? r : METADATA_FREE;
+	}
+	snprintf(what, what_bytes, "qcow2 image");
+	if (metadata_open(path, &metadata))
+		return METADATA_FOREIGN;
+	if (metadata.store.header.nr_bitmaps > 1)
+		snprintf(what, what_bytes, "store with more than one bitmap");
+	r = state_of(&metadata);
+	metadata_close(&metadata);
+	return r;
+}
+
+static int refuse(const char *path, int state, const char *what)
+{
+	if (state == METADATA_FOREIGN) {
+		error("%s holds a %s; to use it for the metadata of the restore all the same, --force",
+		      path, what);
+		return EXIT_REFUSED;
+	}
+	if (state == METADATA_UNFINISHED) {
+		error("%s holds an unfinished restore; to go on with it: dmlive resume %s; to give it up and start over: --force",
+		      path, path);
+		return EXIT_REFUSED;
+	}
+	return state < 0 ? EXIT_ERROR : EXIT_OK;
+}
+
+int metadata_check(const char *path, bool force)
+{
+	char what[256] = "";
+	struct blockdev device;
+
+	if (!path_is_blockdev(path)) {
+		error("%s is not a block device, which metadata must be on; losetup makes one of a file",
+		      path);
+		return EXIT_REFUSED;
+	}
+	if (blockdev_open(path, &device))
+		return EXIT_ERROR;
+	if (device.read_only) {
+		error("%s is read-only", path);
+		return EXIT_REFUSED;
+	}
+	if (blockdev_check_own_files(&device) || blockdev_check_unused(&device))
+		return EXIT_REFUSED;
+	return force ? EXIT_OK :
+		       refuse(path, metadata_probe(path, what, sizeof(what)),
+			      what);
+}
+
+/* Replace one byte, durably; the device is not in use. */
+static int write_byte(const char *path, uint64_t offset, char byte)
+{
+	const uint64_t start = offset / BLOCK_BYTES * BLOCK_BYTES;
+	char *block = aligned_alloc(BLOCK_BYTES, BLOCK_BYTES);
+	int fd, r = -ENOMEM;
+
+	if (!block)
+		return r;
+	fd = open(path, O_RDWR | O_EXCL | O_DIRECT | O_SYNC | O_CLOEXEC);
+	r = fd < 0 ? -errno : 0;
+	if (!r && pread(fd, block, BLOCK_BYTES, start) != BLOCK_BYTES)
+		r = -EIO;
+	if (!r) {
+		block[offset - start] = byte;
+		if (pwrite(fd, block, BLOCK_BYTES, start) != BLOCK_BYTES)
+			r = -EIO;
+	}
+	if (fd >= 0 && close(fd) && !r)
+		r = -errno;
+	free(block);
+	return r;
+}
+
+static void mark_finished(const char *path, const struct meta_store *store)
+{
+	const char *text = (const char *)store->first_cluster;
+	const long offset = description_finished_offset(text,
+					1ul << store->header.cluster_bits);
+	int r;
+
+	if (offset < 0 || text[offset] == '1')
+		return;
+	r = write_byte(path, offset, '1');
+	if (r)
+		warning("%s: the restore is over, but that cannot be written there (%s); do not resume it",
+			path, strerror(-r));
+}
+
+static void remove_volume(const char *path)
+{
+	struct lvm_volume volume;
+	struct blockdev device;
+	char reason[512] = "it is no logical volume";
+
+	if (blockdev_open(path, &device))
+		return;
+	if (!lvm_find(&device, &volume) ||
+	    lvm_remove(&volume, reason, sizeof(reason)))
+		warning("%s is not needed any more, but could not be removed (%s)",
+			path, reason);
+}
+
+void metadata_retire(const char *path)
+{
+	struct metadata metadata;
+	bool automatic;
+
+	if (!path_is_blockdev(path) || metadata_open(path, &metadata))
+		return;
+	automatic = metadata.description.automatic;
+	mark_finished(path, &metadata.store);
+	metadata_close(&metadata);
+	if (automatic)
+		remove_volume(path);
+}

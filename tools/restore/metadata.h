@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_RESTORE_METADATA_H
+#define DMLIVE_RESTORE_METADATA_H
+
+/*
+ * The metadata device of a restore: what it holds, and what becomes of it. How a
+ * store is written and read is the affair of meta/.
+ *
+ * Functions that return an int give an exit status, after a message, unless they
+ * say otherwise.
+ */
+
+#include "lib/dm.h"
+#include "meta/inspect.h"
+#include "restore/description.h"
+
+/* The bitmap that the target alloctrack looks for. */
+#define METADATA_BITMAP "alloctrack"
+
+/* What the store of a volume is called that --meta auto makes: NAME and this. */
+#define METADATA_LV_SUFFIX "_dmlive"
+
+enum metadata_state {
+	METADATA_FREE,		/* holds nothing, or nothing that is needed */
+	METADATA_FOREIGN,	/* holds something that is no restore */
+	METADATA_UNFINISHED,	/* a restore that has begun and is not through */
+	METADATA_COMPLETE,	/* all is on the target; the swap may be left */
+};
+
+/* A restore that is recorded on a metadata device. */
+struct metadata {
+	struct meta_store store;
+	struct restore_description description;
+	uint64_t block_bytes;
+	uint64_t allocated_bytes;
+};
+
+/*
+ * Read and check it all. @path is kept by reference. Return: 0, or a negative
+ * errno after a message.
+ */
+int metadata_open(const char *path, struct metadata *metadata);
+void metadata_close(struct metadata *metadata);
+
+/*
+ * The name of the mapped device that has the metadata device open, "" when there
+ * is none. 0 or a negative errno after a message.
+ */
+int metadata_find_user(const char *path, char name[DM_NAME_BYTES]);
+
+/*
+ * What is on the block device? @what describes what is foreign. Return: a state,
+ * or a negative errno after a message.
+ */
+int metadata_probe(const char *path, char *what, size_t what_bytes);
+
+/* Refuse @path unless it may be used for the mapped device of @device_bytes. */
+int metadata_check(const char *path, bool force);
+
+/*
+ * The restore is over: remove the device if it was made for it, else mark it as
+ * finished. Nothing may use it. What fails is a warning. A device without a
+ * restore is left alone.
+ */
+void metadata_retire(const char *path);
+
+#endif /* DMLIVE_RESTORE_METADATA_H */
