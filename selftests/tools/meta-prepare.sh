@@ -19,19 +19,21 @@ directory()
 # bits IMAGE BITMAP: "START LENGTH" of each run of set bits, as QEMU sees them.
 bits()
 {
-	rm -f nbd
-	qemu-nbd -r -f qcow2 -B "$2" -k "$TMP/nbd" --fork --pid-file=nbd.pid "$1" \
+	local socket=$TMP/nbd.$BASHPID
+	qemu-nbd -r -f qcow2 -B "$2" -k "$socket" --fork --pid-file="$socket.pid" "$1" \
 		> nbd.log 2>&1 || bail "qemu-nbd: $(cat nbd.log)"
 	qemu-img map --output=json --image-opts "driver=nbd,server.type=unix,\
-server.path=$TMP/nbd,x-dirty-bitmap=qemu:dirty-bitmap:$2" |
-		jq -r '.[] | select(.data | not) | "\(.start) \(.length)"'
+server.path=$socket,x-dirty-bitmap=qemu:dirty-bitmap:$2" > map.json ||
+		bail "qemu-img map"
+	jq -r '.[] | select(.data | not) | "\(.start) \(.length)"' map.json
 	# It ends with its client, and has the image locked until then.
-	wait_until has_ended "$(< nbd.pid)" || bail "qemu-nbd does not end"
+	wait_until has_ended "$(< "$socket.pid")" || bail "qemu-nbd does not end"
 }
 
+# It, or what is left of it until its parent has taken note.
 has_ended()
 {
-	! kill -0 "$1"
+	! readlink "/proc/$1/exe"
 }
 
 # with_bitmaps IMAGE SIZE [OPTION...]: bitmaps with bits here and there, and none;
