@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hand-server: a user server that does just what it is told on its standard
+ * input, one command a line, and answers each with one line on its standard
+ * output: the name of the error, or "ok" and what there is to say.
+ *
+ *	hand-server FILE	(FILE: where the data of "fill" are)
+ *
+ *	open			/dev/dm-alloctrack, closing what was open before
+ *	attach MAJOR:MINOR
+ *	poll MS EVENT...	until there is any of in, pri, hup or err, or for
+ *				so long; without EVENT any. Says all there are.
+ *	wait			without waiting: the ranges, as OFFSET:LENGTH
+ *	sleep			as wait, and waits
+ *	fill OFFSET LENGTH [BUFFER_OFFSET]	says the used bytes, as do these:
+ *	stream-fill OFFSET LENGTH
+ *	zero OFFSET LENGTH
+ *	fail OFFSET LENGTH ERRNO
+ *	next OFFSET		the next unallocated extent
+ *	info			faults=N allocated=BLOCKS write_errors=N
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/dm-alloctrack.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define MAX_RANGES	300
+#define BUFFER_BYTES	(DM_ALLOCTRACK_MAX_FILL_BYTES + 2 * 4096)
+
+typedef unsigned long long ull;
+
+static int control = -1;
+static int file;
+static char *buffer;
+
+static const struct event {
+	const char *name;
+	short bit;
+} events[] = {
+	{ "in", POLLIN }, { "pri", POLLPRI }, { "hup", POLLHUP }, { "err", POLLERR },
+};
+
+#define NR_EVENTS (sizeof(events) / sizeof(events[0]))
+
+static const char *outcome_of(int r)
+{
+	return r ? strerrorname_np(errno) : "ok";
+}
+
+static void do_open(void)
+{
+	if (control >= 0)
+		close(control);
+	control = open("/dev/" DM_ALLOCTRACK_NODE, O_RDWR | O_CLOEXEC);
+	printf("%s\n", outcome_of(control < 0));
+}
+
+static void do_attach(const char *arguments)
+{
+	struct dm_alloctrack_attach attach = { .size = sizeof(attach) };
+
+	if (sscanf(arguments, "%u:%u", &attach.major, &attach.minor) != 2)
+		errx(2, "attach: %s: not MAJOR:MINOR", arguments);
+	printf("%s\n", outcome_of(ioctl(control, DM_ALLOCTRACK_IOC_ATTACH, &attach)));
+}
+
+static void do_poll(const char *arguments)
+{
+	struct pollfd pollfd = { .fd = control };
+	int timeout = atoi(arguments);
+
+	for (size_t i = 0; i < NR_EVENTS; i++)
+		if (strstr(arguments, events[i].name))
+			pollfd.events |= events[i].bit;
+	if (!pollfd.events)
+		pollfd.events = POLLIN | POLLPRI;
+	if (poll(&pollfd, 1, timeout) < 0)
+		err(2, "poll");
+	printf("ok");
+	for (size_t i = 0; i < NR_EVENTS; i++)
+		if (pollfd.revents & events[i].bit)
+			printf(" %s", events[i].name);
+	printf("\n");
+}
+
+static void do_wait(int flags)
+{
+	struct dm_alloctrack_range ranges[MAX_RANGES];
+	struct dm_alloctrack_wait wait = {
+		.size = sizeof(wait), .max = MAX_RANGES,
+		.ranges = (uintptr_t)ranges,
+	};
+	int r;
+
+	fcntl(control, F_SETFL, flags);
+	r = ioctl(control, DM_ALLOCTRACK_IOC_WAIT, &wait);
+	printf("%s", outcome_of(r));
+	fcntl(control, F_SETFL, 0);
+	for (unsigned int i = 0; !r && i < wait.nr; i++)
+		printf(" %llu:%llu", (ull)ranges[i].offset, (ull)ranges[i].length);
+	printf("\n");
+}
+
+static void parse_range(const char *arguments, ull numbers[3])
+{
+	numbers[2] = 0;
+	if (sscanf(arguments, "%llu %llu %llu", &numbers[0], &numbers[1],
+		   &numbers[2]) < 2)
+		errx(2, "%s: not OFFSET LENGTH", arguments);
+}
+
+static void do_fill(const char *arguments, uint32_t flags)
+{
+	struct dm_alloctrack_fill fill = { .size = sizeof(fill), .flags = flags };
+	ull numbers[3];
+	int r;
+
+	parse_range(arguments, numbers);
+	fill.offset = numbers[0];
+	fill.length = numbers[1];
+	fill.buffer = (uintptr_t)buffer + numbers[2];
+	if (numbers[1] + numbers[2] <= BUFFER_BYTES) {
+		memset(buffer, 0, numbers[1] + numbers[2]);
+		/* The kernel's turn: to refuse what is no offset either. */
+		if (pread(file, buffer + numbers[2], numbers[1], numbers[0]) < 0 &&
+		    errno != EINVAL)
+			err(2, "reading the file");
+	}
+	r = ioctl(control, DM_ALLOCTRACK_IOC_FILL, &fill);
+	printf("%s %llu\n", outcome_of(r), (ull)fill.used_bytes);
+}
+
+static void do_zero(const char *arguments)
+{
+	struct dm_alloctrack_zero zero = { .size = sizeof(zero) };
+	ull numbers[3];
+	int r;
+
+	parse_range(arguments, numbers);
+	zero.offset = numbers[0];
+	zero.length = numbers[1];
+	r = ioctl(control, DM_ALLOCTRACK_IOC_ZERO, &zero);
+	printf("%s %llu\n", outcome_of(r), (ull)zero.used_bytes);
+}
+
+static void do_fail(const char *arguments)
+{
+	struct dm_alloctrack_fail fail = { .size = sizeof(fail) };
+	ull numbers[3];
+
+	parse_range(arguments, numbers);
+	fail.offset = numbers[0];
+	fail.length = numbers[1];
+	fail.error = numbers[2];
+	printf("%s\n", outcome_of(ioctl(control, DM_ALLOCTRACK_IOC_FAIL, &fail)));
+}
+
+static void do_next(const char *arguments)
+{
+	struct dm_alloctrack_next next = {
+		.size = sizeof(next), .offset = strtoull(arguments, NULL, 0),
+		.flags = DM_ALLOCTRACK_NEXT_UNALLOCATED,
+	};
+	int r = ioctl(control, DM_ALLOCTRACK_IOC_NEXT, &next);
+
+	printf("%s %llu:%llu\n", outcome_of(r), (ull)next.offset, (ull)next.length);
+}
+
+static void do_info(void)
+{
+	struct dm_alloctrack_info info = { .size = sizeof(info) };
+	int r = ioctl(control, DM_ALLOCTRACK_IOC_INFO, &info);
+
+	printf("%s faults=%llu allocated=%llu write_errors=%llu\n", outcome_of(r),
+	       (ull)info.fault_count, (ull)info.allocated_blocks,
+	       (ull)info.write_errors);
+}
+
+static void run(const char *verb, const char *arguments)
+{
+	if (!strcmp(verb, "open"))
+		do_open();
+	else if (!strcmp(verb, "attach"))
+		do_attach(arguments);
+	else if (!strcmp(verb, "poll"))
+		do_poll(arguments);
+	else if (!strcmp(verb, "wait"))
+		do_wait(O_NONBLOCK);
+	else if (!strcmp(verb, "sleep"))
+		do_wait(0);
+	else if (!strcmp(verb, "fill"))
+		do_fill(arguments, 0);
+	else if (!strcmp(verb, "stream-fill"))
+		do_fill(arguments, DM_ALLOCTRACK_STREAM);
+	else if (!strcmp(verb, "zero"))
+		do_zero(arguments);
+	else if (!strcmp(verb, "fail"))
+		do_fail(arguments);
+	else if (!strcmp(verb, "next"))
+		do_next(arguments);
+	else if (!strcmp(verb, "info"))
+		do_info();
+	else
+		errx(2, "%s: no such command", verb);
+}
+
+int main(int argc, char **argv)
+{
+	char line[256], verb[32];
+	void *memory;
+	int length;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc != 2)
+		errx(2, "usage: hand-server FILE");
+	file = open(argv[1], O_RDONLY | O_CLOEXEC);
+	if (file < 0)
+		err(2, "%s", argv[1]);
+	if (posix_memalign(&memory, 4096, BUFFER_BYTES))
+		err(2, "memory");
+	buffer = memory;
+	while (fgets(line, sizeof(line), stdin)) {
+		length = 0;
+		if (sscanf(line, "%31s%n", verb, &length) == 1)
+			run(verb, line + length);
+	}
+	return 0;
+}
