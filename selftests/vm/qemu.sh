@@ -124,7 +124,7 @@ qemu_prepare()
 			-device 'virtio-9p-pci,fsdev=out,mount_tag=out')
 	fi
 	for i in "${!disk_files[@]}"; do
-		qemu_args+=(-drive "file=${disk_files[i]},format=raw,if=none,id=d$i,cache=unsafe,discard=unmap"
+		qemu_args+=(-drive "file=${disk_files[i]},format=raw,if=none,id=d$i,cache=${disk_cache[i]},discard=unmap"
 			-device "virtio-blk-pci,drive=d$i,serial=dmlive$i,logical_block_size=${disk_bs[i]},physical_block_size=${disk_bs[i]}")
 	done
 	# The watchdogs' limits leave room for an emulated machine on a busy host.
@@ -143,4 +143,9 @@ qemu_start()
 qemu_kill()
 {
 	kill "$machine_pid" 2>/dev/null
+}
+
+qemu_cut()
+{
+	kill -KILL "$machine_pid" 2>/dev/null
 }

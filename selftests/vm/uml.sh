@@ -34,3 +34,8 @@ uml_kill()
 {
 	kill -KILL -- "-$machine_pid" 2>/dev/null
 }
+
+uml_cut()
+{
+	uml_kill
+}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * power-cut-io: a guest whose promises are remembered outside of its machine.
+ *
+ *	power-cut-io write DEV JOURNAL ID FIRST_SECTOR NR_SECTORS
+ *	power-cut-io verify DEV BACKING JOURNAL...
+ *
+ * write goes on until it is killed: writes of stamped sectors at random places of
+ * its part of the device, and now and then a flush. Each write is in the journal
+ * before it is sent, each flush when it has ended:
+ *
+ *	W <sector> <sectors>	the nth of these lines is write number n
+ *	F <n>			all writes up to number n are durable
+ *
+ * verify reads the whole device. A sector holds its newest durable write or a newer
+ * one; if none is durable, it may hold what the backing has. Journals are in the
+ * order of the IDs, which begin at 1.
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "../alloctrack/crash/stamp.h"
+
+#define MAX_WRITE_SECTORS	64
+#define MAX_WRITES_A_FLUSH	16
+#define ID_SHIFT		40
+#define READ_SECTORS		2048u
+#define MAX_COMPLAINTS		10
+
+struct write {
+	uint64_t sector, nr_sectors;
+};
+
+struct journal {
+	struct write *writes;		/* [0] is unused */
+	uint64_t nr_writes;
+	uint64_t nr_durable;
+};
+
+static uint64_t random_state;
+
+static uint64_t random_below(uint64_t limit)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (random_state >> 11) % limit;
+}
+
+static void add_write(struct journal *journal, const struct write *write)
+{
+	journal->writes = realloc(journal->writes, (journal->nr_writes + 2) *
+				  sizeof(*journal->writes));
+	if (!journal->writes)
+		err(1, "journal");
+	journal->writes[++journal->nr_writes] = *write;
+}
+
+/* A line without an end was being written when the power was cut. */
+static void read_journal(const char *path, struct journal *journal)
+{
+	FILE *file = fopen(path, "r");
+	struct write write;
+	char line[100];
+
+	memset(journal, 0, sizeof(*journal));
+	if (!file && errno == ENOENT)
+		return;
+	if (!file)
+		err(1, "%s", path);
+	while (fgets(line, sizeof(line), file) && strchr(line, '\n')) {
+		if (sscanf(line, "W %" SCNu64 " %" SCNu64, &write.sector,
+			   &write.nr_sectors) == 2)
+			add_write(journal, &write);
+		else if (sscanf(line, "F %" SCNu64, &journal->nr_durable) != 1)
+			errx(1, "%s: '%s'", path, line);
+	}
+	fclose(file);
+}
+
+/* Cut off what read_journal() does not take. */
+static int open_journal(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+	char last = '\n';
+
+	if (end < 0)
+		err(1, "%s", path);
+	while (end && pread(fd, &last, 1, end - 1) == 1 && last != '\n')
+		end--;
+	if (ftruncate(fd, end) || lseek(fd, end, SEEK_SET) != end)
+		err(1, "%s", path);
+	return fd;
+}
+
+static void note(int journal, const char *format, uint64_t a, uint64_t b)
+{
+	char line[100];
+	int length = snprintf(line, sizeof(line), format, a, b);
+
+	if (write(journal, line, length) != length)
+		err(1, "journal");
+}
+
+static void write_one(int device, int journal, uint64_t number,
+		      const struct write *place, void *buffer)
+{
+	uint64_t i;
+
+	for (i = 0; i < place->nr_sectors; i++)
+		stamp_make((char *)buffer + i * STAMP_SECTOR_BYTES, number,
+			   place->sector + i);
+	note(journal, "W %" PRIu64 " %" PRIu64 "\n", place->sector,
+	     place->nr_sectors);
+	if (pwrite(device, buffer, place->nr_sectors * STAMP_SECTOR_BYTES,
+		   place->sector * STAMP_SECTOR_BYTES) !=
+	    (ssize_t)(place->nr_sectors * STAMP_SECTOR_BYTES))
+		err(1, "write");
+}
+
+static void flush(int device, int journal, uint64_t number)
+{
+	if (fdatasync(device))
+		err(1, "flush");
+	note(journal, "F %" PRIu64 "\n", number, 0);
+}
+
+static int run_writer(char **argv)
+{
+	uint64_t id = strtoull(argv[2], NULL, 10);
+	uint64_t first = strtoull(argv[3], NULL, 10);
+	uint64_t nr_sectors = strtoull(argv[4], NULL, 10);
+	int device = open(argv[0], O_RDWR | O_DIRECT);
+	int journal_fd = open_journal(argv[1]);
+	struct journal journal;
+	struct write place;
+	uint64_t number;
+	void *buffer;
+
+	if (device < 0 || posix_memalign(&buffer, 4096, MAX_WRITE_SECTORS *
+						        STAMP_SECTOR_BYTES))
+		err(1, "%s", argv[0]);
+	read_journal(argv[1], &journal);
+	random_state = (id + 1) * 0x9e3779b97f4a7c15ULL + journal.nr_writes;
+	for (number = journal.nr_writes + 1; ; number++) {
+		place.nr_sectors = 1 + random_below(MAX_WRITE_SECTORS);
+		place.sector = first + random_below(nr_sectors -
+						    place.nr_sectors + 1);
+		write_one(device, journal_fd, id << ID_SHIFT | number, &place,
+			  buffer);
+		if (!random_below(MAX_WRITES_A_FLUSH))
+			flush(device, journal_fd, number);
+	}
+}
+
+struct check {
+	struct journal *journals;
+	unsigned int nr_journals;
+	uint64_t *durable;		/* of each sector: stamp number, or 0 */
+	unsigned int nr_broken;
+	uint64_t nr_stamped;
+};
+
+static void find_durable(struct check *check, uint64_t nr_sectors)
+{
+	unsigned int j;
+	uint64_t n, s;
+
+	for (j = 0; j < check->nr_journals; j++) {
+		const struct journal *journal = &check->journals[j];
+
+		for (n = 1; n <= journal->nr_durable; n++) {
+			const struct write *write = &journal->writes[n];
+
+			for (s = 0; s < write->nr_sectors; s++)
+				if (write->sector + s < nr_sectors)
+					check->durable[write->sector + s] =
+						(j + 1ull) << ID_SHIFT | n;
+		}
+	}
+}
+
+/* Is the stamp one that a journal knows, of this sector? */
+static bool is_known(const struct check *check, uint64_t number, uint64_t sector)
+{
+	uint64_t id = number >> ID_SHIFT;
+	uint64_t n = number & ((1ull << ID_SHIFT) - 1);
+	const struct write *write;
+
+	if (!id || id > check->nr_journals || !n ||
+	    n > check->journals[id - 1].nr_writes)
+		return false;
+	write = &check->journals[id - 1].writes[n];
+	return sector >= write->sector &&
+	       sector < write->sector + write->nr_sectors;
+}
+
+static void check_sector(struct check *check, uint64_t sector, const void *data,
+			 const void *backing)
+{
+	uint64_t number = stamp_read(data, sector);
+	uint64_t durable = check->durable[sector];
+
+	if (number && number >= durable && is_known(check, number, sector)) {
+		check->nr_stamped++;
+		return;
+	}
+	if (!durable && !memcmp(data, backing, STAMP_SECTOR_BYTES))
+		return;
+	if (check->nr_broken++ < MAX_COMPLAINTS)
+		printf("# sector %" PRIu64 ": holds %#" PRIx64 "%s, durable was %#" PRIx64 "\n",
+		       sector, number, number ? "" :
+		       memcmp(data, backing, STAMP_SECTOR_BYTES) ?
+		       " (neither a write nor the image)" : " (the image)",
+		       durable);
+}
+
+static void read_all(int fd, void *buffer, size_t bytes, uint64_t offset)
+{
+	if (pread(fd, buffer, bytes, offset) != (ssize_t)bytes)
+		err(1, "read at %" PRIu64, offset);
+}
+
+static int run_verify(int argc, char **argv)
+{
+	int device = open(argv[0], O_RDONLY | O_DIRECT);
+	int backing = open(argv[1], O_RDONLY);
+	struct check check = { .nr_journals = argc - 2 };
+	uint64_t bytes, sector, nr, i;
+	char *data, *wanted;
+
+	if (device < 0 || backing < 0 || ioctl(device, BLKGETSIZE64, &bytes))
+		err(1, "%s, %s", argv[0], argv[1]);
+	check.journals = calloc(check.nr_journals, sizeof(*check.journals));
+	check.durable = calloc(bytes / STAMP_SECTOR_BYTES + 1,
+			       sizeof(*check.durable));
+	wanted = malloc(READ_SECTORS * STAMP_SECTOR_BYTES);
+	if (!check.journals || !check.durable || !wanted ||
+	    posix_memalign((void **)&data, 4096,
+			   READ_SECTORS * STAMP_SECTOR_BYTES))
+		err(1, "memory");
+	for (i = 0; i < check.nr_journals; i++)
+		read_journal(argv[2 + i], &check.journals[i]);
+	find_durable(&check, bytes / STAMP_SECTOR_BYTES);
+	for (sector = 0; sector < bytes / STAMP_SECTOR_BYTES; sector += nr) {
+		nr = bytes / STAMP_SECTOR_BYTES - sector;
+		nr = nr < READ_SECTORS ? nr : READ_SECTORS;
+		read_all(device, data, nr * STAMP_SECTOR_BYTES,
+			 sector * STAMP_SECTOR_BYTES);
+		read_all(backing, wanted, nr * STAMP_SECTOR_BYTES,
+			 sector * STAMP_SECTOR_BYTES);
+		for (i = 0; i < nr; i++)
+			check_sector(&check, sector + i,
+				     data + i * STAMP_SECTOR_BYTES,
+				     wanted + i * STAMP_SECTOR_BYTES);
+	}
+	printf("# %" PRIu64 " sectors hold writes, %u are wrong\n",
+	       check.nr_stamped, check.nr_broken);
+	return check.nr_broken ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 7 && !strcmp(argv[1], "write"))
+		return run_writer(argv + 2);
+	if (argc >= 5 && !strcmp(argv[1], "verify"))
+		return run_verify(argc - 2, argv + 2);
+	errx(2, "see the top of power-cut-io.c");
+}
