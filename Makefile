@@ -85,7 +85,8 @@ setup: ## install the Debian packages that building and testing need
 install: install-modules install-tools ## modules, tool, man pages, uapi header
 
 install-modules: modules
-	$(KBUILD) INSTALL_MOD_PATH=$(INSTALL_MOD_PATH) modules_install
+	$(KBUILD) INSTALL_MOD_PATH=$(INSTALL_MOD_PATH) CONFIG_MODULE_SIG_ALL= DEPMOD=true \
+		modules_install
 ifeq ($(INSTALL_MOD_PATH),)
 	depmod $(KERNELRELEASE)
 else
