@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * libFuzzer: whatever bytes a metadata device consists of, the checks of the bitmap
+ * store come to a verdict, read nothing outside of the buffers, and what they let
+ * pass holds what the kernel relies on: every cluster of bits lies on the device, is
+ * aligned, and belongs to one bitmap alone.
+ *
+ * Each buffer is a copy of just the bytes that a caller reads, so the address
+ * sanitizer sees every byte too far.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dm-live/qcow2-bitmaps.h"
+#include "libfuzzer.h"
+#include "qcow2-mutate.h"
+
+/* Sizes in an input mean nothing: no more than this is looked at. */
+#define MAX_BITMAPS	64
+#define MAX_ENTRIES	(1U << 16)
+
+struct store {
+	const unsigned char *data;
+	size_t size;
+	struct qcow2_store_header header;
+	struct qcow2_store_bitmap bitmaps[MAX_BITMAPS];
+	void *directory;
+	u64 *tables[MAX_BITMAPS];
+	struct qcow2_store_error error;
+};
+
+/* A refusal has a message, of printable characters. */
+static bool refused(struct store *store, int r)
+{
+	const char *at;
+
+	if (r > 0)
+		abort();
+	if (!r)
+		return false;
+	if ((r != -EINVAL && r != -EOPNOTSUPP) || !store->error.message[0])
+		abort();
+	for (at = store->error.message; *at; at++)
+		if ((unsigned char)*at < 0x20)
+			abort();
+	store->error.message[0] = '\0';
+	return true;
+}
+
+/* Bytes that the checks have found to lie on the device. */
+static void *copy_of(const struct store *store, u64 offset, u64 bytes)
+{
+	void *copy = malloc(bytes ? bytes : 1);
+
+	if (!copy || offset > store->size || bytes > store->size - offset)
+		abort();
+	memcpy(copy, store->data + offset, bytes);
+	return copy;
+}
+
+static bool header_passes(struct store *store)
+{
+	size_t bytes = store->size;
+	void *first;
+	int r;
+
+	if (bytes > 1U << QCOW2_MAX_CLUSTER_BITS)
+		bytes = 1U << QCOW2_MAX_CLUSTER_BITS;
+	first = copy_of(store, 0, bytes);
+	r = qcow2_store_check_header(first, bytes, store->size, &store->header,
+				     &store->error);
+	if (!r && qcow2_store_probe_cluster_bits(first, bytes) !=
+		  store->header.cluster_bits)
+		abort();
+	free(first);
+	return !refused(store, r) && store->header.nr_bitmaps &&
+	       store->header.nr_bitmaps <= MAX_BITMAPS;
+}
+
+static bool directory_passes(struct store *store)
+{
+	store->directory = copy_of(store, store->header.directory_offset,
+				   store->header.directory_bytes);
+	return !refused(store, qcow2_store_check_directory(&store->header,
+							   store->directory,
+							   store->bitmaps,
+							   &store->error));
+}
+
+static bool tables_pass(struct store *store, bool preallocated)
+{
+	u32 i, j;
+
+	for (i = 0; i < store->header.nr_bitmaps; i++) {
+		const struct qcow2_store_bitmap *bitmap = &store->bitmaps[i];
+
+		if (bitmap->table_entries > MAX_ENTRIES)
+			return false;
+		store->tables[i] = copy_of(store, bitmap->table_offset,
+					   bitmap->table_entries * 8ULL);
+		if (refused(store, qcow2_store_check_table(&store->header, bitmap,
+					(const __be64 *)store->tables[i],
+					preallocated, &store->error)))
+			return false;
+		for (j = 0; j < bitmap->table_entries; j++)
+			store->tables[i][j] = be64toh(store->tables[i][j]);
+	}
+	return true;
+}
+
+static bool extents_pass(struct store *store)
+{
+	const struct qcow2_store_header *header = &store->header;
+	__be64 *refcounts = copy_of(store, header->refcount_table_offset,
+				    header->refcount_table_bytes);
+	struct qcow2_store_extents extents = { 0 };
+	size_t nr = QCOW2_STORE_HEADER_EXTENTS;
+	bool passes = false;
+	u32 i;
+
+	if (refused(store, qcow2_store_check_refcount_table(header, refcounts,
+							    &store->error)))
+		goto free;
+	nr += qcow2_store_count_refcounts(header, refcounts);
+	for (i = 0; i < header->nr_bitmaps; i++)
+		nr += qcow2_store_count_bitmap(&store->bitmaps[i]);
+	extents.list = malloc(nr * sizeof(*extents.list));
+	if (!extents.list)
+		abort();
+	qcow2_store_add_header(&extents, header);
+	qcow2_store_add_refcounts(&extents, header, refcounts);
+	for (i = 0; i < header->nr_bitmaps; i++)
+		qcow2_store_add_bitmap(&extents, header, &store->bitmaps[i],
+				       store->tables[i]);
+	passes = !refused(store, qcow2_store_check_overlaps(&extents,
+							    &store->error));
+free:
+	free(extents.list);
+	free(refcounts);
+	return passes;
+}
+
+/* What the kernel writes to is nobody else's: seen by painting each cluster. */
+static void verify(const struct store *store)
+{
+	const u64 cluster = 1ULL << store->header.cluster_bits;
+	unsigned char *painted = calloc(store->size / cluster + 1, 1);
+	u32 i, j;
+
+	if (!painted)
+		abort();
+	painted[0] = 1;
+	painted[store->header.directory_offset / cluster] = 1;
+	painted[store->header.refcount_table_offset / cluster] = 1;
+	for (i = 0; i < store->header.nr_bitmaps; i++) {
+		for (j = 0; j < store->bitmaps[i].table_entries; j++) {
+			u64 offset = store->tables[i][j] &
+				     QCOW2_BITMAP_TABLE_OFFSET_MASK;
+
+			if (!offset)
+				continue;
+			if (offset % cluster || offset > store->size ||
+			    cluster > store->size - offset ||
+			    painted[offset / cluster]++)
+				abort();
+		}
+	}
+	free(painted);
+}
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
+{
+	struct store store = { .data = data, .size = size };
+	u32 i;
+
+	if (header_passes(&store) && directory_passes(&store) &&
+	    tables_pass(&store, size & 1) && extents_pass(&store))
+		verify(&store);
+	free(store.directory);
+	for (i = 0; i < MAX_BITMAPS; i++)
+		free(store.tables[i]);
+	return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(unsigned char *data, size_t size,
+			       size_t max_size, unsigned int seed)
+{
+	uint64_t random = seed * 0x9e3779b97f4a7c15ULL + 1;
+	struct qcow2_mutation mutation;
+
+	if (seed % 2)
+		return LLVMFuzzerMutate(data, size, max_size);
+	qcow2_mutate(data, size, &random, &mutation);
+	return mutation.bytes ? size : LLVMFuzzerMutate(data, size, max_size);
+}
