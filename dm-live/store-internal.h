@@ -42,6 +42,7 @@ struct dm_live_store {
 	 */
 	bool in_flight;
 	atomic_t changing;	/* see dm_live_store_begin_change() */
+	struct list_head active_link;	/* while it is activated */
 
 	struct workqueue_struct *wq;
 	struct work_struct commit_work;

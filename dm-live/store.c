@@ -486,15 +486,52 @@ bool dm_live_store_was_used(const struct dm_live_store *store)
 }
 EXPORT_SYMBOL_GPL(dm_live_store_was_used);
 
+/*
+ * Stores that are written to. Two on one device would overwrite each other's bits;
+ * device mapper lets any number of mapped devices open it.
+ */
+static DEFINE_MUTEX(active_lock);
+static LIST_HEAD(active_stores);
+
+static int enter_active(struct dm_live_store *store)
+{
+	struct dm_live_store *other;
+	int r = 0;
+
+	mutex_lock(&active_lock);
+	list_for_each_entry(other, &active_stores, active_link)
+		if (other->params.meta->bd_dev == store->params.meta->bd_dev)
+			r = -EBUSY;
+	if (r)
+		DMERR("%s: metadata device: another target uses it",
+		      store->params.name);
+	else
+		list_add(&store->active_link, &active_stores);
+	mutex_unlock(&active_lock);
+	return r;
+}
+
+static void leave_active(struct dm_live_store *store)
+{
+	mutex_lock(&active_lock);
+	list_del(&store->active_link);
+	mutex_unlock(&active_lock);
+}
+
 int dm_live_store_activate(struct dm_live_store *store)
 {
 	int r;
 
+	r = enter_active(store);
+	if (r)
+		return r;
 	store->failed = false;
 	store->in_flight = false;
 	store->nr_staged = 0;
 	r = set_in_use(store, true);
-	if (!r && any_dirty(store))
+	if (r)
+		leave_active(store);
+	else if (any_dirty(store))
 		dm_live_store_changed(store);
 	return r;
 }
@@ -518,6 +555,7 @@ int dm_live_store_deactivate(struct dm_live_store *store)
 		r = set_in_use(store, false);
 	/* What could not be written must not be written later. */
 	dm_bufio_client_reset(store->bufio);
+	leave_active(store);
 	return r;
 }
 EXPORT_SYMBOL_GPL(dm_live_store_deactivate);

@@ -110,7 +110,8 @@ bool dm_live_store_was_used(const struct dm_live_store *store);
 /**
  * dm_live_store_activate - mark the attached bitmaps as in use
  *
- * When it returns 0, that is durable. Context: may sleep.
+ * When it returns 0, that is durable. -EBUSY: another activated store is on the same
+ * metadata device. Context: may sleep.
  */
 int dm_live_store_activate(struct dm_live_store *store);
 

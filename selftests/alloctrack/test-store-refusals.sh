@@ -116,4 +116,17 @@ refused "a device that is too small" "outside of the device" \
 write_meta "$TMP/good" "$meta"
 check "what was not damaged is taken" dm_create t \
 	"$(meta_table $SIZE "$file" "$backing" "$meta" $BLOCK)"
+
+# One store, two devices.
+file2=$(make_disk 33) || bail "disks"
+log_mark
+check_fails "a second target on the same metadata device" dm_create u \
+	"$(meta_table $SIZE "$file2" "$backing" "$meta" $BLOCK)"
+like "the log says why" "$(log_since)" "another target uses it"
+dmsetup remove u 2> /dev/null
+check "the first goes on" dd_write $T 0 $((BLOCK * 512)) oflag=dsync
+dm_remove t
+check "when it has gone the second can have it" dm_create u \
+	"$(meta_table $SIZE "$file2" "$backing" "$meta" $BLOCK)"
+dm_remove u
 finish
