@@ -34,6 +34,7 @@ copy_on_read()
 	mirrored "a read of the backing while the file is broken" read 0 "$lbs"
 	repair_device f "$file"
 	is_so "allocates nothing" "$(at_allocated t)" 4
+	check "$label: and counts as a write error" wait_until errors_are "0 1"
 
 	mirrored "read all" --verify
 	check "$label: all is copied" wait_until allocated_is t $whole
@@ -42,6 +43,12 @@ copy_on_read()
 	at_remove t
 	at_remove b
 	at_remove f
+}
+
+# errors_are "READ WRITE"
+errors_are()
+{
+	[ "$(at_status t 6 7)" = "$1" ]
 }
 
 each_volume copy_on_read
