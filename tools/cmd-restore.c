@@ -283,6 +283,18 @@ static int find_name(struct restore_request *request, char name[DM_NAME_BYTES])
 	return EXIT_USAGE;
 }
 
+/* resume NAME */
+static int take_name(struct restore_request *request, const char *name)
+{
+	if (request->name || request->moved_target) {
+		error("resume %s: --name and --target are for a metadata device, which is given by its path",
+		      name);
+		return EXIT_USAGE;
+	}
+	request->name = name;
+	return EXIT_OK;
+}
+
 int cmd_resume(int argc, char **argv)
 {
 	struct restore_request request = { 0 };
@@ -295,18 +307,12 @@ int cmd_resume(int argc, char **argv)
 		return argument_error("resume", "NAME or META, and IMAGE or not");
 	request.image = argv[optind + 1];
 	/* The name of a mapped device has no slash. */
-	if (strchr(argv[optind], '/')) {
+	if (strchr(argv[optind], '/'))
 		request.meta = argv[optind];
-		status = find_name(&request, name);
-		if (status)
-			return status;
-	} else if (request.name || request.moved_target) {
-		error("resume %s: --name and --target are for a metadata device, which is given by its path",
-		      argv[optind]);
-		return EXIT_USAGE;
-	} else {
-		request.name = argv[optind];
-	}
+	status = request.meta ? find_name(&request, name) :
+				take_name(&request, argv[optind]);
+	if (status)
+		return status;
 	if (!dm_name_is_valid(request.name))
 		return EXIT_USAGE;
 	return session_run(&request);

@@ -3,7 +3,7 @@
  * power-cut-io: a guest whose promises are remembered outside of its machine.
  *
  *	power-cut-io write DEV JOURNAL ID FIRST_SECTOR NR_SECTORS
- *	power-cut-io verify DEV BACKING JOURNAL...
+ *	power-cut-io verify|verify-written DEV BACKING JOURNAL...
  *
  * write goes on until it is killed: writes of stamped sectors at random places of
  * its part of the device, and now and then a flush. Each write is in the journal
@@ -12,7 +12,8 @@
  *	W <sector> <sectors>	the nth of these lines is write number n
  *	F <n>			all writes up to number n are durable
  *
- * verify reads the whole device. A sector holds its newest durable write or a newer
+ * verify reads the whole device; verify-written only what was ever written, since
+ * what is read is also restored. A sector holds its newest durable write or a newer
  * one; if none is durable, it may hold what the backing has. Journals are in the
  * order of the IDs, which begin at 1.
  */
@@ -145,8 +146,9 @@ static int run_writer(char **argv)
 	uint64_t number;
 	void *buffer;
 
-	if (device < 0 || posix_memalign(&buffer, 4096, MAX_WRITE_SECTORS *
-						        STAMP_SECTOR_BYTES))
+	if (device < 0 ||
+	    posix_memalign(&buffer, 4096,
+			   MAX_WRITE_SECTORS * STAMP_SECTOR_BYTES))
 		err(1, "%s", argv[0]);
 	read_journal(argv[1], &journal);
 	random_state = (id + 1) * 0x9e3779b97f4a7c15ULL + journal.nr_writes;
@@ -165,26 +167,36 @@ struct check {
 	struct journal *journals;
 	unsigned int nr_journals;
 	uint64_t *durable;		/* of each sector: stamp number, or 0 */
+	bool *written;			/* each sector, in some journal */
+	uint64_t nr_sectors;
 	unsigned int nr_broken;
 	uint64_t nr_stamped;
 };
 
-static void find_durable(struct check *check, uint64_t nr_sectors)
+static void take_write(struct check *check, const struct write *write,
+		       uint64_t durable)
+{
+	uint64_t s, end = write->sector + write->nr_sectors;
+
+	for (s = write->sector; s < end && s < check->nr_sectors; s++) {
+		check->written[s] = true;
+		if (durable)
+			check->durable[s] = durable;
+	}
+}
+
+static void take_journals(struct check *check)
 {
 	unsigned int j;
-	uint64_t n, s;
+	uint64_t n;
 
 	for (j = 0; j < check->nr_journals; j++) {
 		const struct journal *journal = &check->journals[j];
 
-		for (n = 1; n <= journal->nr_durable; n++) {
-			const struct write *write = &journal->writes[n];
-
-			for (s = 0; s < write->nr_sectors; s++)
-				if (write->sector + s < nr_sectors)
-					check->durable[write->sector + s] =
-						(j + 1ull) << ID_SHIFT | n;
-		}
+		for (n = 1; n <= journal->nr_writes; n++)
+			take_write(check, &journal->writes[n],
+				   n > journal->nr_durable ? 0 :
+				   (j + 1ull) << ID_SHIFT | n);
 	}
 }
 
@@ -229,39 +241,71 @@ static void read_all(int fd, void *buffer, size_t bytes, uint64_t offset)
 		err(1, "read at %" PRIu64, offset);
 }
 
-static int run_verify(int argc, char **argv)
-{
-	int device = open(argv[0], O_RDONLY | O_DIRECT);
-	int backing = open(argv[1], O_RDONLY);
-	struct check check = { .nr_journals = argc - 2 };
-	uint64_t bytes, sector, nr, i;
-	char *data, *wanted;
+struct device_pair {
+	int device, backing;
+	char *data, *wanted;		/* READ_SECTORS each */
+};
 
-	if (device < 0 || backing < 0 || ioctl(device, BLKGETSIZE64, &bytes))
+static void check_range(struct check *check, const struct device_pair *pair,
+			uint64_t sector, uint64_t nr)
+{
+	uint64_t i;
+
+	read_all(pair->device, pair->data, nr * STAMP_SECTOR_BYTES,
+		 sector * STAMP_SECTOR_BYTES);
+	read_all(pair->backing, pair->wanted, nr * STAMP_SECTOR_BYTES,
+		 sector * STAMP_SECTOR_BYTES);
+	for (i = 0; i < nr; i++)
+		check_sector(check, sector + i,
+			     pair->data + i * STAMP_SECTOR_BYTES,
+			     pair->wanted + i * STAMP_SECTOR_BYTES);
+}
+
+static void check_all(struct check *check, const struct device_pair *pair,
+		      bool written_only)
+{
+	uint64_t sector = 0, nr;
+
+	while (sector < check->nr_sectors) {
+		if (written_only && !check->written[sector]) {
+			sector++;
+			continue;
+		}
+		for (nr = 1; nr < READ_SECTORS &&
+		     sector + nr < check->nr_sectors &&
+		     (!written_only || check->written[sector + nr]); nr++)
+			;
+		check_range(check, pair, sector, nr);
+		sector += nr;
+	}
+}
+
+static int run_verify(int argc, char **argv, bool written_only)
+{
+	struct check check = { .nr_journals = argc - 2 };
+	struct device_pair pair = {
+		.device = open(argv[0], O_RDONLY | O_DIRECT),
+		.backing = open(argv[1], O_RDONLY),
+		.wanted = malloc(READ_SECTORS * STAMP_SECTOR_BYTES),
+	};
+	uint64_t bytes;
+	unsigned int i;
+
+	if (pair.device < 0 || pair.backing < 0 ||
+	    ioctl(pair.device, BLKGETSIZE64, &bytes))
 		err(1, "%s, %s", argv[0], argv[1]);
+	check.nr_sectors = bytes / STAMP_SECTOR_BYTES;
 	check.journals = calloc(check.nr_journals, sizeof(*check.journals));
-	check.durable = calloc(bytes / STAMP_SECTOR_BYTES + 1,
-			       sizeof(*check.durable));
-	wanted = malloc(READ_SECTORS * STAMP_SECTOR_BYTES);
-	if (!check.journals || !check.durable || !wanted ||
-	    posix_memalign((void **)&data, 4096,
-			   READ_SECTORS * STAMP_SECTOR_BYTES))
-		err(1, "memory");
+	check.durable = calloc(check.nr_sectors + 1, sizeof(*check.durable));
+	check.written = calloc(check.nr_sectors + 1, sizeof(*check.written));
+	if (!check.journals || !check.durable || !check.written ||
+	    !pair.wanted || posix_memalign((void **)&pair.data, 4096,
+					   READ_SECTORS * STAMP_SECTOR_BYTES))
+		errx(1, "out of memory");
 	for (i = 0; i < check.nr_journals; i++)
 		read_journal(argv[2 + i], &check.journals[i]);
-	find_durable(&check, bytes / STAMP_SECTOR_BYTES);
-	for (sector = 0; sector < bytes / STAMP_SECTOR_BYTES; sector += nr) {
-		nr = bytes / STAMP_SECTOR_BYTES - sector;
-		nr = nr < READ_SECTORS ? nr : READ_SECTORS;
-		read_all(device, data, nr * STAMP_SECTOR_BYTES,
-			 sector * STAMP_SECTOR_BYTES);
-		read_all(backing, wanted, nr * STAMP_SECTOR_BYTES,
-			 sector * STAMP_SECTOR_BYTES);
-		for (i = 0; i < nr; i++)
-			check_sector(&check, sector + i,
-				     data + i * STAMP_SECTOR_BYTES,
-				     wanted + i * STAMP_SECTOR_BYTES);
-	}
+	take_journals(&check);
+	check_all(&check, &pair, written_only);
 	printf("# %" PRIu64 " sectors hold writes, %u are wrong\n",
 	       check.nr_stamped, check.nr_broken);
 	return check.nr_broken ? 1 : 0;
@@ -272,6 +316,8 @@ int main(int argc, char **argv)
 	if (argc == 7 && !strcmp(argv[1], "write"))
 		return run_writer(argv + 2);
 	if (argc >= 5 && !strcmp(argv[1], "verify"))
-		return run_verify(argc - 2, argv + 2);
+		return run_verify(argc - 2, argv + 2, false);
+	if (argc >= 5 && !strcmp(argv[1], "verify-written"))
+		return run_verify(argc - 2, argv + 2, true);
 	errx(2, "see the top of power-cut-io.c");
 }

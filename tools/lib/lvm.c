@@ -67,7 +67,7 @@ static void read_reason(int fd, char *reason, size_t reason_bytes)
 	/* It must not stop at a full pipe. */
 	while (n >= 0 && read(fd, rest, sizeof(rest)) > 0)
 		;
-	while (length && strchr(" \n", reason[length - 1]))
+	while (length && strchr("\n ", reason[length - 1]))
 		length--;
 	reason[length] = '\0';
 	for (i = 0; i < length; i++)

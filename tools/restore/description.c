@@ -26,6 +26,8 @@ static void add_image(struct json_object *object,
 char *description_format(const struct restore_description *description)
 {
 	struct json_object *object = json_new_object();
+	const int flags = JSON_C_TO_STRING_PLAIN |
+			  JSON_C_TO_STRING_NOSLASHESCAPE;
 	char *text;
 
 	json_add_number(object, "finished", description->finished);
@@ -46,8 +48,7 @@ char *description_format(const struct restore_description *description)
 	json_add_bool(object, "no_finish", description->no_finish);
 	json_add_bool(object, "force", description->force);
 	add_image(object, &description->image);
-	text = strdup(json_object_to_json_string_ext(object,
-		JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	text = strdup(json_object_to_json_string_ext(object, flags));
 	json_object_put(object);
 	return text;
 }

@@ -69,9 +69,11 @@ static int check_begun(struct server *server, const char *path)
 	return EXIT_REFUSED;
 }
 
+typedef int (*act_fn)(struct server *server, const char *meta);
+
 struct records {
 	struct server *server;
-	int (*act)(struct server *server, const char *meta);
+	act_fn act;
 };
 
 static int act_on_record(const char *name,
@@ -89,8 +91,7 @@ static int act_on_record(const char *name,
 }
 
 /* Call @act for each device that may tell of an earlier restore. */
-static int for_each_begun(struct server *server,
-			  int (*act)(struct server *server, const char *meta))
+static int for_each_begun(struct server *server, act_fn act)
 {
 	struct records records = { .server = server, .act = act };
 	struct lvm_volume volume;
@@ -197,8 +198,8 @@ static int check_automatic(struct server *server, uint64_t bytes)
 	char path[PATH_MAX];
 
 	if (!automatic_volume(server, &volume)) {
-		error("--meta auto: %s is no logical volume that a small one could be made beside; give a device of at least %" PRIu64 " bytes: --meta DEVICE",
-		      server->target.path, bytes);
+		error("--meta auto: %s is no logical volume that a small one could be made beside; give a device of at least %llu bytes: --meta DEVICE",
+		      server->target.path, (unsigned long long)bytes);
 		return EXIT_REFUSED;
 	}
 	lvm_path(&volume, path, sizeof(path));
