@@ -4,6 +4,8 @@
 # The limits of the device are those that both devices can keep: sectors of the
 # larger size, discards and write-zeroes only where they are honoured, and hints
 # that fit the block size; what is stacked on top inherits them.
+#
+# timeout: 1200
 
 . "$(dirname "$0")/alloctrack.sh"
 

@@ -4,6 +4,8 @@
 # A malformed table line is refused, the kernel log names the argument and the
 # reason, and nothing is left of it: no device, no hold on the disks, none on the
 # module.
+#
+# timeout: 1200
 
 . "$(dirname "$0")/alloctrack.sh"
 
