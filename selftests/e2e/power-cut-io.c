@@ -10,7 +10,9 @@
  * before it is sent, each flush when it has ended:
  *
  *	W <sector> <sectors>	the nth of these lines is write number n
- *	F <n>			all writes up to number n are durable
+ *	F <m> <n>		writes m to n are durable; m is the first since the
+ *				machine was started: what was not flushed before
+ *				may have been lost
  *
  * verify reads the whole device; verify-written only what was ever written, since
  * what is read is also restored. A sector holds its newest durable write or a newer
@@ -37,12 +39,12 @@
 
 struct write {
 	uint64_t sector, nr_sectors;
+	bool durable;
 };
 
 struct journal {
 	struct write *writes;		/* [0] is unused */
 	uint64_t nr_writes;
-	uint64_t nr_durable;
 };
 
 static uint64_t random_state;
@@ -64,11 +66,28 @@ static void add_write(struct journal *journal, const struct write *write)
 	journal->writes[++journal->nr_writes] = *write;
 }
 
+static int take_line(struct journal *journal, const char *line)
+{
+	struct write write = { 0 };
+	uint64_t first, last;
+
+	if (sscanf(line, "W %" SCNu64 " %" SCNu64, &write.sector,
+		   &write.nr_sectors) == 2) {
+		add_write(journal, &write);
+		return 0;
+	}
+	if (sscanf(line, "F %" SCNu64 " %" SCNu64, &first, &last) != 2 ||
+	    !first || last > journal->nr_writes)
+		return -1;
+	for (; first <= last; first++)
+		journal->writes[first].durable = true;
+	return 0;
+}
+
 /* A line without an end was being written when the power was cut. */
 static void read_journal(const char *path, struct journal *journal)
 {
 	FILE *file = fopen(path, "r");
-	struct write write;
 	char line[100];
 
 	memset(journal, 0, sizeof(*journal));
@@ -77,10 +96,7 @@ static void read_journal(const char *path, struct journal *journal)
 	if (!file)
 		err(1, "%s", path);
 	while (fgets(line, sizeof(line), file) && strchr(line, '\n')) {
-		if (sscanf(line, "W %" SCNu64 " %" SCNu64, &write.sector,
-			   &write.nr_sectors) == 2)
-			add_write(journal, &write);
-		else if (sscanf(line, "F %" SCNu64, &journal->nr_durable) != 1)
+		if (take_line(journal, line))
 			errx(1, "%s: '%s'", path, line);
 	}
 	fclose(file);
@@ -127,11 +143,11 @@ static void write_one(int device, int journal, uint64_t number,
 		err(1, "write");
 }
 
-static void flush(int device, int journal, uint64_t number)
+static void flush(int device, int journal, uint64_t first, uint64_t last)
 {
 	if (fdatasync(device))
 		err(1, "flush");
-	note(journal, "F %" PRIu64 "\n", number, 0);
+	note(journal, "F %" PRIu64 " %" PRIu64 "\n", first, last);
 }
 
 static int run_writer(char **argv)
@@ -159,7 +175,7 @@ static int run_writer(char **argv)
 		write_one(device, journal_fd, id << ID_SHIFT | number, &place,
 			  buffer);
 		if (!random_below(MAX_WRITES_A_FLUSH))
-			flush(device, journal_fd, number);
+			flush(device, journal_fd, journal.nr_writes + 1, number);
 	}
 }
 
@@ -195,8 +211,8 @@ static void take_journals(struct check *check)
 
 		for (n = 1; n <= journal->nr_writes; n++)
 			take_write(check, &journal->writes[n],
-				   n > journal->nr_durable ? 0 :
-				   (j + 1ull) << ID_SHIFT | n);
+				   journal->writes[n].durable ?
+				   (j + 1ull) << ID_SHIFT | n : 0);
 	}
 }
 
