@@ -29,7 +29,7 @@ KBUILD = $(MAKE) -C $(KDIR) $(KMAKE) M=$(abspath $(MODULE_BUILD)) \
 # Several builds may run at the same time in one checkout.
 LOCKED = @mkdir -p build && exec flock build/.lock
 
-.PHONY: help all modules tools test-programs unit check check-all demo install clean \
+.PHONY: help all modules tools test-programs unit check check-all bench demo install clean \
 	checkstyle setup modules-locked install-modules install-tools
 
 help: ## list the targets
@@ -66,6 +66,10 @@ ALL_KERNELS := stock uml 6.12 7.2 uml-kasan uml-lockdep
 check: ## everything that must hold: style, unit tests, all suites in a VM
 	@scripts/setup
 	@selftests/run $(CHECK_KERNELS:%=--kernel %)
+
+bench: ## measure against dm-clone and the bare volume; rates of one run compare
+	@scripts/setup
+	@selftests/vm/run --kernel uml -- selftests/bench/durable-writes
 
 check-all: ## the same on every kernel
 	@scripts/setup
