@@ -31,6 +31,7 @@
 
 . "$(dirname "$0")/alloctrack.sh"
 require_target log-writes
+require_target delay
 require_target unstriped
 require_target snapshot
 require_command qemu-img dmlive crash-writer crash-replay
@@ -58,8 +59,13 @@ layout()
 	cp --sparse=never "$disk" "$TMP/image" || bail "image"
 
 	dm_create log "0 $(sectors "$disk") log-writes $disk $log_disk" || bail "log"
-	dm_create volume "0 $size linear /dev/mapper/log 0" || bail "volume"
-	dm_create meta "0 $((META_MIB * 2048)) linear /dev/mapper/log $size" ||
+	# One flush after the other: dm-log-writes takes a write to be durable with
+	# the flush that came next, so when two flushes at once end in the other
+	# order, the log has what was durable before the end of the second behind it.
+	dm_create order "0 $(sectors "$disk") delay /dev/mapper/log 0 0 \
+/dev/mapper/log 0 0 /dev/mapper/log 0 1" || bail "order"
+	dm_create volume "0 $size linear /dev/mapper/order 0" || bail "volume"
+	dm_create meta "0 $((META_MIB * 2048)) linear /dev/mapper/order $size" ||
 		bail "meta"
 }
 
@@ -108,7 +114,7 @@ use()
 	wait $writer
 	result $? "$label: the guest has met no error" || diag "$(< "$TMP/writer")"
 	diag "$(< "$TMP/writer"); $(dm_status t)"
-	for i in fua t volume meta; do
+	for i in fua t volume meta order; do
 		dm_remove $i
 	done
 	diag "log: $(dm_status log)"
