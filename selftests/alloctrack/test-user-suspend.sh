@@ -9,7 +9,7 @@
 . "$(dirname "$0")/user-server.sh"
 require_command fio
 
-readonly SIZE=$((8 * 2048)) BLOCK=65536
+readonly SIZE=$((8 * 2048))
 readonly IO=(read:0:4096 read:65536:131072 write:196608:512)
 readonly SERVED=("read:0:4096 backing" "read:65536:131072 backing" "write:196608:512 done")
 readonly FAILED=("read:0:4096 EIO" "read:65536:131072 EIO" "write:196608:512 EIO")
@@ -21,10 +21,10 @@ fresh()
 	at_create t $SIZE "$file" user 128
 }
 
-# suspending [OPTION...] - dmsetup suspend, which sleeps. Sets $suspend to it.
+# suspending - dmsetup suspend, which sleeps. Sets $suspend to it.
 suspending()
 {
-	dmsetup suspend "$@" t &
+	dmsetup suspend t &
 	suspend=$!
 	on_exit stop_process $suspend
 	wait_until grep -q '^State:.S' /proc/$suspend/status
