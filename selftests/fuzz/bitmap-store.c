@@ -15,7 +15,6 @@
 
 #include "dm-live/qcow2-bitmaps.h"
 #include "libfuzzer.h"
-#include "qcow2-mutate.h"
 
 /* Sizes in an input mean nothing: no more than this is looked at. */
 #define MAX_BITMAPS	64
@@ -182,16 +181,4 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	for (i = 0; i < MAX_BITMAPS; i++)
 		free(store.tables[i]);
 	return 0;
-}
-
-size_t LLVMFuzzerCustomMutator(unsigned char *data, size_t size,
-			       size_t max_size, unsigned int seed)
-{
-	uint64_t random = seed * 0x9e3779b97f4a7c15ULL + 1;
-	struct qcow2_mutation mutation;
-
-	if (seed % 2)
-		return LLVMFuzzerMutate(data, size, max_size);
-	qcow2_mutate(data, size, &random, &mutation);
-	return mutation.bytes ? size : LLVMFuzzerMutate(data, size, max_size);
 }

@@ -5,7 +5,6 @@
  *
  * The work on one input is bounded, since the sizes in it mean nothing: so many
  * extents are walked from the start, and as many at places all over the disk.
- * Half of the mutations are libFuzzer's own, the others change one field.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +13,6 @@
 #include <unistd.h>
 
 #include "libfuzzer.h"
-#include "qcow2-mutate.h"
 #include "qcow2/check.h"
 #include "qcow2/image.h"
 
@@ -135,16 +133,4 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	open_and(path, &check, describe_and_check);
 	close(fd);
 	return 0;
-}
-
-size_t LLVMFuzzerCustomMutator(unsigned char *data, size_t size,
-			       size_t max_size, unsigned int seed)
-{
-	uint64_t random = seed * 0x9e3779b97f4a7c15ULL + 1;
-	struct qcow2_mutation mutation;
-
-	if (seed % 2)
-		return LLVMFuzzerMutate(data, size, max_size);
-	qcow2_mutate(data, size, &random, &mutation);
-	return mutation.bytes ? size : LLVMFuzzerMutate(data, size, max_size);
 }

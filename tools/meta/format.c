@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/blockdev.h"
+#include "lib/io.h"
 #include "lib/log.h"
 #include "lib/size.h"
 #include "meta/format.h"
@@ -30,32 +31,12 @@ struct output {
 static int write_at(struct output *out, uint64_t offset, const void *data,
 		    size_t bytes)
 {
-	const uint8_t *from = data;
-
-	while (bytes) {
-		ssize_t n = pwrite(out->fd, from, bytes, offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			int r = n ? -errno : -EIO;
-
-			error_errno(r, "%s: cannot write", out->path);
-			return r;
-		}
-		from += n;
-		offset += n;
-		bytes -= n;
-	}
-	return 0;
+	return io_write(out->fd, out->path, offset, data, bytes);
 }
 
 static int sync_output(struct output *out)
 {
-	if (!fsync(out->fd))
-		return 0;
-	error_errno(errno, "%s: cannot sync", out->path);
-	return -errno;
+	return io_sync(out->fd, out->path);
 }
 
 static int write_zeros(struct output *out, uint64_t offset, uint64_t clusters)

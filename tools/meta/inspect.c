@@ -10,33 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "lib/log.h"
 #include "meta/inspect.h"
 
 static int read_at(struct meta_store *store, uint64_t offset, void *to,
 		   size_t bytes)
 {
-	uint8_t *at = to;
-
-	while (bytes) {
-		ssize_t n = pread(store->fd, at, bytes, offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			error_errno(errno, "%s: cannot read", store->path);
-			return -errno;
-		}
-		if (!n) {
-			error("%s: ends before offset %llu", store->path,
-			      (unsigned long long)offset);
-			return -EINVAL;
-		}
-		at += n;
-		offset += n;
-		bytes -= n;
-	}
-	return 0;
+	return io_read(store->fd, store->path, offset, to, bytes);
 }
 
 static void *allocate(size_t nr, size_t bytes)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/blockdev.h"
+#include "lib/io.h"
 #include "lib/log.h"
 #include "lib/size.h"
 #include "meta/inspect.h"
@@ -38,48 +39,18 @@ struct prepare {
 static int write_at(struct prepare *prepare, uint64_t offset, const void *data,
 		    size_t bytes)
 {
-	const uint8_t *from = data;
-
-	while (bytes) {
-		ssize_t n = pwrite(prepare->fd, from, bytes, offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			int r = n ? -errno : -EIO;
-
-			error_errno(r, "%s: cannot write", prepare->store.path);
-			return r;
-		}
-		from += n;
-		offset += n;
-		bytes -= n;
-	}
-	return 0;
+	return io_write(prepare->fd, prepare->store.path, offset, data, bytes);
 }
 
 static int read_at(struct prepare *prepare, uint64_t offset, void *to,
 		   size_t bytes)
 {
-	ssize_t n = pread(prepare->fd, to, bytes, offset);
-	int r;
-
-	if (n == (ssize_t)bytes)
-		return 0;
-	r = n < 0 ? -errno : -EIO;
-	error_errno(r, "%s: cannot read", prepare->store.path);
-	return r;
+	return io_read(prepare->fd, prepare->store.path, offset, to, bytes);
 }
 
 static int sync_image(struct prepare *prepare)
 {
-	int r;
-
-	if (!fsync(prepare->fd))
-		return 0;
-	r = -errno;
-	error_errno(r, "%s: cannot sync", prepare->store.path);
-	return r;
+	return io_sync(prepare->fd, prepare->store.path);
 }
 
 static uint64_t refcounts_per_block(const struct prepare *prepare)

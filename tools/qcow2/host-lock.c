@@ -24,14 +24,19 @@ enum permission {
 	RESIZE = 3,
 };
 
-static void lock_byte(int fd, off_t byte)
+static struct flock one_byte(off_t byte, short type)
 {
-	struct flock lock = {
-		.l_type = F_RDLCK,
+	return (struct flock) {
+		.l_type = type,
 		.l_whence = SEEK_SET,
 		.l_start = byte,
 		.l_len = 1,
 	};
+}
+
+static void lock_byte(int fd, off_t byte)
+{
+	struct flock lock = one_byte(byte, F_RDLCK);
 
 	/* Where it fails nobody can have such a lock. */
 	fcntl(fd, F_OFD_SETLK, &lock);
@@ -39,12 +44,7 @@ static void lock_byte(int fd, off_t byte)
 
 static bool locked_by_other(int fd, off_t byte)
 {
-	struct flock lock = {
-		.l_type = F_WRLCK,
-		.l_whence = SEEK_SET,
-		.l_start = byte,
-		.l_len = 1,
-	};
+	struct flock lock = one_byte(byte, F_WRLCK);
 
 	return !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
 }

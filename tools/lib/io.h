@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_IO_H
+#define DMLIVE_IO_H
+
+/*
+ * Reading and writing all of something at once. 0 or a negative errno, with a
+ * message printed that names @path.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* An end of file before all is read is an error, -EINVAL. */
+int io_read(int fd, const char *path, uint64_t offset, void *to, size_t bytes);
+int io_write(int fd, const char *path, uint64_t offset, const void *from,
+	     size_t bytes);
+int io_sync(int fd, const char *path);
+
+#endif /* DMLIVE_IO_H */
