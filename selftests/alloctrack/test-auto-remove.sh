@@ -103,7 +103,10 @@ in_use()
 	start_fio 0 --size=2m
 	message t stream start
 	check "$label: completes" wait_until state_is t complete
+	# Whatever fio is at just now, somebody has it open.
+	exec 7< "$T"
 	check_fails "$label: remove is refused" dmsetup remove t
+	exec 7<&-
 	is_so "the device is there" "$(dm_target t)" alloctrack
 	fio_is_good "fio verifies what it wrote"
 	check "$label: the other half is the backing's" \
