@@ -91,7 +91,7 @@ static int act_on_record(const char *name,
 }
 
 /* Call @act for each device that may tell of an earlier restore. */
-static int for_each_begun(struct server *server, act_fn act)
+static int with_each_begun(struct server *server, act_fn act)
 {
 	struct records records = { .server = server, .act = act };
 	struct lvm_volume volume;
@@ -107,7 +107,7 @@ static int for_each_begun(struct server *server, act_fn act)
 
 int new_metadata_check_begun(struct server *server)
 {
-	return for_each_begun(server, check_begun);
+	return with_each_begun(server, check_begun);
 }
 
 static int retire(struct server *server, const char *path)
@@ -309,7 +309,7 @@ int new_metadata_make(struct server *server)
 {
 	int status;
 
-	status = for_each_begun(server, retire);
+	status = with_each_begun(server, retire);
 	if (!status && server->meta_automatic)
 		status = make_volume(server);
 	if (!status && server->meta[0])
