@@ -119,7 +119,7 @@ noflush()
 # A large FILL goes on after a suspend in its middle.
 in_flight()
 {
-	local label="${1:-a FILL} in flight" slow
+	local label='a FILL in flight' slow
 	slow=$(make_painted stale 8 512 irqmode=2 completion_nsec=20000000) || bail "disk"
 	at_create t $SIZE "$slow" user 8 stream
 	attached a "$backing"
