@@ -529,10 +529,13 @@ int dm_live_store_activate(struct dm_live_store *store)
 	store->in_flight = false;
 	store->nr_staged = 0;
 	r = set_in_use(store, true);
-	if (r)
+	if (r) {
+		/* What is left in the buffers must not be written later. */
+		dm_bufio_client_reset(store->bufio);
 		leave_active(store);
-	else if (any_dirty(store))
+	} else if (any_dirty(store)) {
 		dm_live_store_changed(store);
+	}
 	return r;
 }
 EXPORT_SYMBOL_GPL(dm_live_store_activate);
