@@ -331,10 +331,13 @@ static void timeout_work(struct work_struct *work)
 	fresh = expire(faults, &faults->fresh, &failed);
 	if (told && (!fresh || time_before(told, fresh)))
 		fresh = told;
-	if (fresh)
+	/* One that was queued a moment ago may have armed it for later. */
+	if (fresh) {
+		cancel_delayed_work(&faults->timeout_work);
 		schedule_delayed_work(&faults->timeout_work,
 				      time_after(fresh, jiffies) ?
 				      fresh - jiffies : 1);
+	}
 	spin_unlock(&faults->lock);
 
 	if (!list_empty(&failed))
