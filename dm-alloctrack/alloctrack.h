@@ -11,8 +11,9 @@
  * is one table line: the devices and features it names, and the workers. At
  * most one table of a device is active (between resume and postsuspend).
  *
- * Lock order: registry mutex, at_stream.mutex, at_device.active_rwsem, range
- * locks, then the spinlocks, none of which is held while another is taken.
+ * Lock order: at_device.active_rwsem, then at_stream.mutex or a range lock, then
+ * the spinlocks. The registry mutex is not held while another lock that sleeps is
+ * taken.
  *
  * Blocks only ever go from unallocated to allocated. So "allocated" needs no
  * lock to act on, and "unallocated" is acted on under an exclusive range lock
