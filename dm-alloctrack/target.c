@@ -339,7 +339,7 @@ static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 {
 	struct at_table *table = ti->private;
 	struct block_device *file = table->file->bdev;
-	u64 block_bytes = (u64)at_block_sectors(table->device) << SECTOR_SHIFT;
+	unsigned int block_bytes = at_block_sectors(table->device) << SECTOR_SHIFT;
 	unsigned int opt_bytes = limits->io_opt;
 	unsigned int granularity;
 
@@ -348,7 +348,7 @@ static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 		limits->io_opt = block_bytes;
 	if (!bdev_max_discard_sectors(file))
 		return;
-	granularity = max_t(u64, block_bytes, bdev_discard_granularity(file));
+	granularity = max(block_bytes, bdev_discard_granularity(file));
 	dm_live_limits_set_discard(limits, granularity,
 				   min_t(unsigned int, MAX_DISCARD_SECTORS,
 					 bdev_max_discard_sectors(file)));

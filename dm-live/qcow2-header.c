@@ -109,8 +109,8 @@ static int check_bitmaps_extension(const void *payload, u32 bytes,
 		return refuse(error, "invalid number of bitmaps %u",
 			      header->nr_bitmaps);
 	if (header->directory_bytes > QCOW2_MAX_BITMAP_DIRECTORY_BYTES ||
-	    header->directory_bytes / sizeof(struct qcow2_bitmap_entry) <
-	    header->nr_bitmaps)
+	    header->directory_bytes <
+	    header->nr_bitmaps * (u64)sizeof(struct qcow2_bitmap_entry))
 		return refuse(error, "the bitmap directory has an invalid size of %llu bytes",
 			      (unsigned long long)header->directory_bytes);
 	return check_extent(header, header->directory_offset,
