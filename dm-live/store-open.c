@@ -21,6 +21,12 @@
 /* More would take long to check, and nobody has them. */
 #define MAX_BITMAPS		1024u
 
+/*
+ * The entries of all tables, which stand in memory. Tables may claim to be at one
+ * place before they are compared, so the size of the device is no limit.
+ */
+#define MAX_TABLE_ENTRIES	(1u << 25)
+
 /* Copy @bytes at @offset of the device to memory. */
 static int read_bytes(struct dm_live_store *store, u64 offset, void *to,
 		      u64 bytes)
@@ -268,9 +274,17 @@ static int check_overlaps(struct dm_live_store *store)
 
 static int read_tables(struct dm_live_store *store)
 {
+	u64 entries = 0;
 	u32 i;
 	int r = 0;
 
+	for (i = 0; i < store->header.nr_bitmaps; i++)
+		entries += store->bitmaps[i].entry.table_entries;
+	if (entries > MAX_TABLE_ENTRIES) {
+		DMERR("%s: metadata device: the tables of its bitmaps have %llu entries, more than %u",
+		      store->params.name, entries, MAX_TABLE_ENTRIES);
+		return -EINVAL;
+	}
 	for (i = 0; !r && i < store->header.nr_bitmaps; i++)
 		r = read_table(store, &store->bitmaps[i]);
 	return r;
