@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# also on: stock
 #
 # A flush and a FUA write of the guest reach the file as such, and "complete" is
 # said only after a flush that followed the last write.

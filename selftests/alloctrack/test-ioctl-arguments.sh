@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# also on: stock
 #
 # No argument that a server gives to an ioctl of /dev/dm-alloctrack does harm:
 # what is malformed is refused with the documented error and changes nothing. For

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# also on: stock
 #
 # /dev/dm-alloctrack holds to its rules for servers: one a device, faults that are
 # told until they are answered, events that poll() shows, and an end with ENODEV

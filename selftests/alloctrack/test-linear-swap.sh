@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# also on: stock
 #
 # When it is complete the device becomes linear under running I/O, nothing is lost,
 # and backing and module are free.

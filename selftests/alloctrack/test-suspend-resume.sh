@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# also on: stock
 #
 # Suspend and resume, in every way and as often as one likes, lose nothing, let
 # nothing through while suspended, and streaming goes on afterwards.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# also on: stock
 #
 # A write to unallocated blocks makes just these allocated: whole ones without a
 # read of the backing, partly covered ones filled from it; the rest of the device
