@@ -72,9 +72,47 @@ written_by_qemu()
 	check "$label: they are still there" cmp "$TMP/bits" "$TMP/bits.after"
 }
 
+# An image whose bitmap QEMU made and dmlive prepared, with clusters that no kernel
+# of QEMU's would choose.
+prepared()
+{
+	local size=65536 block=8 cluster=$1
+
+	label="prepared, clusters of $cluster"
+	file=$(make_painted stale 32) && backing=$(make_painted backing 32) &&
+		meta=$(make_disk 4) || bail "disks"
+	rm -f "$TMP/meta"
+	qemu-img create -q -f qcow2 -o "cluster_size=$cluster" "$TMP/meta" 32M &&
+		qemu-img bitmap --add -g 4K "$TMP/meta" alloctrack &&
+		qemu-img bitmap --add --disable -g 64K "$TMP/meta" other &&
+		qemu-io -f qcow2 -c 'write -q 1M 64k' "$TMP/meta" || bail "qemu-img"
+	write_meta "$TMP/meta" "$meta"
+	check_fails "$label: not before that" dmsetup create t --table \
+		"$(meta_table $size "$file" "$backing" "$meta" $block)"
+	dmsetup remove t 2> /dev/null
+	check "$label: dmlive meta prepare" dmlive meta prepare "$TMP/meta"
+	write_meta "$TMP/meta" "$meta"
+	meta_create t $size "$file" "$backing" "$meta" $block
+	is "$label: its bits are the allocation" "$(at_allocated t)" 16
+	check "$label: the file is read there" cmp -n 65536 -i 1048576 $T "$file"
+	check "$label: the backing elsewhere" cmp -n 65536 -i 8388608 $T "$backing"
+	check "$label: a write" dd_write $T 2097152 1048576
+	check "$label: part of a block" dd_write $T 30000640 512
+	check "$label: a flush" sync $T
+	before=$(at_allocated t)
+	dm_remove t
+	read_meta "$meta" "$TMP/meta"
+	is_sane "$label" "$TMP/meta" 4096
+	is "$label: the number of bits" "$(nr_set "$TMP/meta" $block)" "$before"
+	bits_agree "$label: QEMU sees the same bits" "$TMP/meta"
+}
+
 store_of 65536 8
 store_of 81912 128
 store_of 81912 4096
 store_of 16 8
 written_by_qemu
+prepared 512
+prepared 4k
+prepared 64k
 finish
