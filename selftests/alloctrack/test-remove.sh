@@ -82,6 +82,51 @@ error_table()
 	check "$1: remove" dm_remove t
 }
 
+# The backing fails, whatever the job is told to do then.
+failing()
+{
+	local policy broken
+	broken=$(make_linear b "$backing") || bail "linear"
+	break_device b "$backing" 4096 64
+	for policy in report ignore stop; do
+		at_create t $SIZE "$file" "$broken" 128 on_error $policy copy_on_read
+		load
+		message t stream start
+		stop_process $program
+		check "a failing backing, $policy: remove" dmsetup remove t
+		check_fails "a failing backing, $policy: there is nothing left to remove" \
+			dmsetup remove t
+	done
+	dm_remove b
+}
+
+# Suspended: with I/O that waits for the resume, and without.
+suspended()
+{
+	local state flag
+	for flag in "" --noflush; do
+		at_create t $SIZE "$file" "$backing" 128 stream_speed 2000000
+		message t stream start
+		dmsetup suspend $flag t || bail "suspend"
+		check "suspended $flag: remove" dmsetup remove t
+	done
+	at_create t $SIZE "$file" "$backing" 128
+	dmsetup suspend t || bail "suspend"
+	dd_read "$T" 0 4096 > /dev/null 2>&1 &
+	program=$!
+	wait_until waits_for_resume
+	check_fails "suspended, a read waits: remove is refused" dmsetup remove t
+	dmsetup remove --force t > /dev/null 2>&1
+	wait $program
+	result $(($? == 0)) "suspended, forced: the read fails, and does not hang"
+	check "suspended, forced: is gone" dm_remove t
+}
+
+waits_for_resume()
+{
+	[ "$(dmsetup info -c --noheadings -o open t)" -gt 0 ]
+}
+
 # The modules go and come back.
 unload()
 {
@@ -106,5 +151,7 @@ states plainly
 states by_force
 states deferred
 states error_table
+failing
+suspended
 unload
 finish
