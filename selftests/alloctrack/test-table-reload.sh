@@ -9,7 +9,7 @@ require_command fio
 
 readonly SIZE=$((8 * 2048))
 file=$(make_painted stale 8) && other=$(make_painted stale 8) || bail "file"
-backing=$(make_painted backing 8) || bail "backing"
+backing=$(make_painted backing 8) && copy=$(make_painted backing 8) || bail "backing"
 
 # refused DESCRIPTION REASON TABLE: at load or at resume; then the old one goes on.
 refused()
@@ -41,15 +41,21 @@ refusals()
 		"$(at_table $SIZE "$file" "$backing" 128 on_error stop copy_on_read)"
 	is "what is allocated is kept" "$(at_status t 3)" "$allocated"
 	mirrored "all reads as before" --verify
+	dmsetup suspend t &&
+		at_table $SIZE "$file" "$copy" 128 | dmsetup reload t ||
+		bail "reload while suspended"
+	check "loaded while it is suspended" dmsetup resume t
+	mirrored "all reads as before, the rest from a copy of the backing" --verify
 	at_remove t
 }
 
-# The same table, then one with other features, and so on, under I/O.
+# The same table, then one with other features, another backing, and so on, under
+# I/O.
 under_load()
 {
 	local tables n=0
 	tables=("$(at_table $SIZE "$file" "$backing" 128 stream)"
-		"$(at_table $SIZE "$file" "$backing" 128 copy_on_read stream)"
+		"$(at_table $SIZE "$file" "$copy" 128 copy_on_read stream)"
 		"$(at_table $SIZE "$file" "$backing" 128 stream_speed 1000000 on_error stop)")
 	paint stale "$file"
 	at_create t $SIZE "$file" "$backing" 128 stream stream_speed 1000000
