@@ -393,10 +393,10 @@ int at_map(struct dm_target *ti, struct bio *bio)
 	io->kind = AT_IO_PLAIN;
 	io->fua = false;
 
-	if (READ_ONCE(table->passthrough))
-		return remap(bio, table->file);
 	if ((bio->bi_opf & REQ_PREFLUSH) || !bio_sectors(bio))
 		return map_flush(table, bio);
+	if (READ_ONCE(table->passthrough))
+		return remap(bio, table->file);
 	/* The block layer does not keep writes off a read-only device. */
 	if (table->read_only && op_is_write(bio_op(bio)))
 		return DM_MAPIO_KILL;

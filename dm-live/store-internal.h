@@ -41,6 +41,8 @@ struct dm_live_store {
 	 * dm_live_store_is_clean().
 	 */
 	bool in_flight;
+	/* A failed flush of the data that the writers do not know of, or 0. */
+	int unreported;
 	atomic_t changing;	/* see dm_live_store_begin_change() */
 	struct list_head active_link;	/* while it is activated */
 

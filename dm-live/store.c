@@ -380,7 +380,8 @@ static bool any_dirty(const struct dm_live_store *store)
 
 bool dm_live_store_is_clean(struct dm_live_store *store)
 {
-	if (store->failed || atomic_read(&store->changing))
+	if (store->failed || READ_ONCE(store->unreported) ||
+	    atomic_read(&store->changing))
 		return false;
 	/* No change is under way: all have marked their pages. */
 	smp_rmb();
@@ -395,23 +396,44 @@ bool dm_live_store_is_clean(struct dm_live_store *store)
 }
 EXPORT_SYMBOL_GPL(dm_live_store_is_clean);
 
+/*
+ * What to tell the writers after a commit that ended with @r: also that one before,
+ * of which none of them knows, failed.
+ */
+static int error_of_writers(struct dm_live_store *store,
+			    const struct list_head *waiters, int r)
+{
+	const struct dm_live_commit *waiter;
+	bool told = false;
+
+	/* A failure of the metadata is told for good. */
+	if (store->failed)
+		return r;
+	list_for_each_entry(waiter, waiters, link)
+		told |= waiter->tells_writers;
+	r = r ?: store->unreported;
+	WRITE_ONCE(store->unreported, told ? 0 : r);
+	return r;
+}
+
 static void commit_work(struct work_struct *work)
 {
 	struct dm_live_store *store = container_of(work, struct dm_live_store,
 						   commit_work);
 	struct dm_live_commit *waiter, *next;
 	LIST_HEAD(waiters);
-	int r;
+	int r, for_writers;
 
 	spin_lock_irq(&store->lock);
 	list_splice_init(&store->waiters, &waiters);
 	spin_unlock_irq(&store->lock);
 
 	r = commit(store);
-	if (r && !store->failed)
-		dm_live_store_changed(store);	/* tries again */
+	for_writers = error_of_writers(store, &waiters, r);
 	list_for_each_entry_safe(waiter, next, &waiters, link)
-		waiter->done(waiter, errno_to_blk_status(r));
+		waiter->done(waiter,
+			     errno_to_blk_status(waiter->tells_writers ?
+						 for_writers : r));
 }
 
 static void timer_work(struct work_struct *work)
@@ -420,7 +442,11 @@ static void timer_work(struct work_struct *work)
 		container_of(to_delayed_work(work), struct dm_live_store,
 			     timer_work);
 
-	if (!dm_live_store_is_clean(store) && !store->failed)
+	/*
+	 * No commit runs now, so in_flight says that the last one failed. To try
+	 * again is left to who can be told.
+	 */
+	if (!store->failed && !store->in_flight && any_dirty(store))
 		queue_work(store->wq, &store->commit_work);
 }
 
@@ -432,15 +458,22 @@ void dm_live_store_changed(struct dm_live_store *store)
 }
 EXPORT_SYMBOL_GPL(dm_live_store_changed);
 
-void dm_live_store_commit(struct dm_live_store *store,
-			  struct dm_live_commit *commit)
+static void ask(struct dm_live_store *store, struct dm_live_commit *commit,
+		bool tells_writers)
 {
 	unsigned long flags;
 
+	commit->tells_writers = tells_writers;
 	spin_lock_irqsave(&store->lock, flags);
 	list_add_tail(&commit->link, &store->waiters);
 	spin_unlock_irqrestore(&store->lock, flags);
 	queue_work(store->wq, &store->commit_work);
+}
+
+void dm_live_store_commit(struct dm_live_store *store,
+			  struct dm_live_commit *commit)
+{
+	ask(store, commit, true);
 }
 EXPORT_SYMBOL_GPL(dm_live_store_commit);
 
@@ -466,7 +499,7 @@ blk_status_t dm_live_store_commit_wait(struct dm_live_store *store)
 		.done = COMPLETION_INITIALIZER_ONSTACK(sync.done),
 	};
 
-	dm_live_store_commit(store, &sync.commit);
+	ask(store, &sync.commit, false);
 	wait_for_completion_io(&sync.done);
 	return sync.status;
 }
@@ -547,9 +580,8 @@ int dm_live_store_deactivate(struct dm_live_store *store)
 
 	cancel_delayed_work_sync(&store->timer_work);
 	status = dm_live_store_commit_wait(store);
+	/* The timer may have asked for one more. */
 	flush_workqueue(store->wq);
-	/* A failed commit has armed it again. */
-	cancel_delayed_work_sync(&store->timer_work);
 	r = blk_status_to_errno(status);
 	if (r)
 		DMERR("%s: metadata device: the last commit failed: the bitmaps stay marked as in use",

@@ -17,7 +17,10 @@
  *
  * Failure: when writing the metadata fails, the store is read-only from then on
  * and every commit fails; what is durable stays so. A failed flush of the data
- * device fails the commits that waited for it, and the next one tries again.
+ * device fails the commits that waited for it, and the next one tries again. A
+ * device may tell of data that it lost in one flush only. So when that was a flush
+ * of the store's own, the next dm_live_store_commit() fails with its error, so that
+ * those who wrote the data hear of it.
  */
 
 #include <linux/blk_types.h>
@@ -52,9 +55,11 @@ struct dm_live_store_params {
  * struct dm_live_commit - a request to commit
  * @done: called when it is done; context: a worker that must not be held up
  *	and that no commit of the same store may be waited for in
+ * @tells_writers: those who wrote the data hear of an error; private
  */
 struct dm_live_commit {
 	struct list_head link;
+	bool tells_writers;
 	void (*done)(struct dm_live_commit *commit, blk_status_t status);
 };
 
@@ -117,12 +122,17 @@ int dm_live_store_activate(struct dm_live_store *store);
 
 /**
  * dm_live_store_commit - make everything durable that was set until now
+ *
+ * For those who write the data: who gets an error may have lost some.
  * Context: any. commit->done() is called, always.
  */
 void dm_live_store_commit(struct dm_live_store *store,
 			  struct dm_live_commit *commit);
 
-/** dm_live_store_commit_wait - the same, and wait. May sleep. */
+/**
+ * dm_live_store_commit_wait - the same for others than the writers, and wait
+ * Context: may sleep.
+ */
 blk_status_t dm_live_store_commit_wait(struct dm_live_store *store);
 
 /**
@@ -139,7 +149,7 @@ void dm_live_store_end_change(struct dm_live_store *store);
 
 /**
  * dm_live_store_changed - bits were set
- * They are committed within a second. Context: any.
+ * They are committed within a second, unless the last commit failed. Context: any.
  */
 void dm_live_store_changed(struct dm_live_store *store);
 

@@ -185,6 +185,39 @@ flush_of_volume_fails()
 	end
 }
 
+has_failed_to_flush()
+{
+	[[ $(log_since) == *"flush of the data device"* ]]
+}
+
+# The commit after the last write has come, and has failed or not.
+has_tried()
+{
+	read_meta "$meta_disk" "$TMP/bits.after"
+	has_failed_to_flush ||
+		[ "$(nr_set "$TMP/bits.after" $BLOCK)" = "$(at_allocated t)" ]
+}
+
+# The store flushes of its own accord, and that fails: the guest hears of it, and
+# hears of it once.
+unasked_flush_fails()
+{
+	begin "unasked flush of the volume"
+	log_mark
+	until has_failed_to_flush; do
+		check "$label: a write" dd_write $T "$(first_unallocated)" 65536
+		fails f
+		wait_until has_tried
+		works f
+	done
+	check_fails "$label: repaired: a flush tells of it" sync $T
+	check "$label: the next one is made" sync $T
+	read_meta "$meta_disk" "$TMP/bits.after"
+	is "$label: all bits are durable" "$(nr_set "$TMP/bits.after" $BLOCK)" \
+		"$(at_allocated t)"
+	end
+}
+
 # flaky: breaks and repairs one or the other until the guest has ended.
 flaky()
 {
@@ -213,6 +246,8 @@ any_time()
 	result $? "$label: suspend and resume"
 	wait $guest
 	result $? "$label: the guest saw nothing false" || diag "$(< "$TMP/guest")"
+	# One that nobody asked for may have failed after the guest's last.
+	sync $T 2> /dev/null
 	check "$label: a flush in the end" sync $T
 	dm_remove t
 	start
@@ -225,5 +260,6 @@ repaired_and_resumed
 repaired_and_made_anew
 volume_fails
 flush_of_volume_fails
+unasked_flush_fails
 any_time
 finish
