@@ -160,6 +160,12 @@ struct at_device {
 	 */
 	bool file_is_zero;
 	bool applied;	/* was active: the bitmap in memory is the truth */
+	/*
+	 * A flush of the file that the guest did not ask for has failed, or 0. The
+	 * file may tell of lost data once only: the next flush of the guest fails.
+	 * With a metadata device the store does that.
+	 */
+	int flush_error;
 
 	/* Read: somebody fills through @active. Write: @active changes. */
 	struct rw_semaphore active_rwsem;

@@ -243,6 +243,14 @@ static void commit_then_end(struct at_table *table, struct at_io *io)
 
 static int map_flush(struct at_table *table, struct bio *bio)
 {
+	struct at_device *device = table->device;
+	int r;
+
+	if (unlikely(READ_ONCE(device->flush_error))) {
+		r = xchg(&device->flush_error, 0);
+		if (r)
+			return end(bio, errno_to_blk_status(r));
+	}
 	if (!table->store_active || dm_live_store_is_clean(table->store))
 		return remap(bio, table->file);
 	/* A commit flushes the file too. */

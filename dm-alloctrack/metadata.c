@@ -107,7 +107,12 @@ void at_meta_deactivate(struct at_table *table)
 
 int at_meta_flush(struct at_table *table)
 {
-	if (!table->store_active)
-		return blkdev_issue_flush(table->file->bdev);
-	return blk_status_to_errno(dm_live_store_commit_wait(table->store));
+	int r;
+
+	if (table->store_active)
+		return blk_status_to_errno(dm_live_store_commit_wait(table->store));
+	r = blkdev_issue_flush(table->file->bdev);
+	if (r)
+		WRITE_ONCE(table->device->flush_error, r);
+	return r;
 }

@@ -99,7 +99,28 @@ failed_flush()
 	at_remove f
 }
 
+flush_of_guest()
+{
+	dd if=/dev/null of="$T" conv=notrunc,fsync status=none
+}
+
+# The volume may have told the stream job, and nobody again, that it lost data.
+unasked_flush()
+{
+	make_linear f "$file" > /dev/null || bail "linear"
+	at_create t $SIZE /dev/mapper/f - 128 target_is_zero on_error stop
+	dm_reload f "0 $SIZE flakey $file 0 0 1000 1 error_writes" || bail "flakey"
+	message t stream start
+	wait_until state_is t stopped
+	repair_device f "$file"
+	check_fails "the guest's flush after one of the job failed fails" flush_of_guest
+	check "once" flush_of_guest
+	at_remove t
+	at_remove f
+}
+
 guest_flush
 completion
 failed_flush
+unasked_flush
 finish
