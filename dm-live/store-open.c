@@ -25,7 +25,7 @@
  * The entries of all tables, which stand in memory. Tables may claim to be at one
  * place before they are compared, so the size of the device is no limit.
  */
-#define MAX_TABLE_ENTRIES	(1u << 25)
+#define MAX_TABLE_ENTRIES	33554432u
 
 /* Copy @bytes at @offset of the device to memory. */
 static int read_bytes(struct dm_live_store *store, u64 offset, void *to,
@@ -419,6 +419,28 @@ static int read_page(struct dm_live_store *store,
 	return r;
 }
 
+/* Is there a bit on disk that memory does not have? Not past the bitmap's end. */
+static bool has_more(const struct dm_live_store *store,
+		     const struct dm_live_store_bitmap *bitmap, u64 page,
+		     const u8 *on_disk, const u8 *in_memory)
+{
+	u64 nr_bits = ((store->header.size_bytes - 1) >>
+		       bitmap->entry.granularity_bits) + 1;
+	u64 first_bit = page * DM_LIVE_BITMAP_PAGE_BYTES * 8;
+	u64 left = nr_bits - first_bit;
+	unsigned int i;
+
+	for (i = 0; i < DM_LIVE_BITMAP_PAGE_BYTES && i * 8ULL < left; i++) {
+		u8 more = on_disk[i] & ~in_memory[i];
+
+		if (left - i * 8ULL < 8)
+			more &= (1U << (left - i * 8ULL)) - 1;
+		if (more)
+			return true;
+	}
+	return false;
+}
+
 int dm_live_store_read_bits(struct dm_live_store *store,
 			    struct dm_live_store_bitmap *bitmap, bool keep)
 {
@@ -440,6 +462,13 @@ int dm_live_store_read_bits(struct dm_live_store *store,
 			continue;
 		}
 		dm_live_bitmap_stage_page(bitmap->bitmap, page, in_memory);
+		if (has_more(store, bitmap, page, on_disk, in_memory)) {
+			DMERR("%s: metadata device: bitmap '%.*s' was changed by something else since it was closed: remove the mapped device and make it anew to use it as it is now",
+			      store->params.name, bitmap->entry.name_bytes,
+			      bitmap->entry.name);
+			r = -ESTALE;
+			break;
+		}
 		if (!store->params.read_only &&
 		    memcmp(on_disk, in_memory, DM_LIVE_BITMAP_PAGE_BYTES))
 			dm_live_bitmap_mark_dirty(bitmap->bitmap, page);

@@ -103,7 +103,8 @@ int dm_live_store_check(struct dm_live_store *store, const char *name,
  *	memory are replaced
  * @was_in_use: out: it was not closed cleanly
  *
- * After dm_live_store_reload(), before dm_live_store_activate().
+ * After dm_live_store_reload(), before dm_live_store_activate(). -ESTALE: with @keep,
+ * a bit on disk is not set in memory, so somebody else has used the store since.
  */
 int dm_live_store_attach(struct dm_live_store *store, const char *name,
 			 u64 granularity_bytes, struct dm_live_bitmap *bitmap,

@@ -121,6 +121,29 @@ refuse_others()
 	fi
 }
 
+# Two devices on the same disks, one after the other: the one that was suspended
+# does not undo what the other did.
+in_turn()
+{
+	label="two in turn"
+	file=$(make_painted stale 24) && backing=$(make_painted backing 24) &&
+		meta=$(make_meta $SIZE $BLOCK) || bail "disks"
+	dm_create t "$(table)" || bail "t"
+	check "$label: a write by the first" dd_write $T 0 65536
+	dmsetup suspend t || bail "suspend"
+	dm_create u "$(table)" || bail "u"
+	check "$label: a write by the second" dd_write /dev/mapper/u 1048576 65536
+	dm_remove u
+	log_mark
+	check_fails "$label: the first does not resume" dmsetup resume t
+	like "$label: the log says why" "$(log_since)" "changed by something else"
+	check "$label: it can be removed" dmsetup remove t
+	dm_create t "$(table)" || bail "t"
+	is "$label: made anew, it has the blocks of both" "$(at_allocated t)" 2
+	dm_remove t
+}
+
 life "with metadata" +
 life "without metadata" -
+in_turn
 finish

@@ -91,6 +91,7 @@ static bool directory_passes(struct store *store)
 static bool tables_pass(struct store *store, bool preallocated)
 {
 	u32 i, j;
+	int r;
 
 	for (i = 0; i < store->header.nr_bitmaps; i++) {
 		const struct qcow2_store_bitmap *bitmap = &store->bitmaps[i];
@@ -99,9 +100,10 @@ static bool tables_pass(struct store *store, bool preallocated)
 			return false;
 		store->tables[i] = copy_of(store, bitmap->table_offset,
 					   bitmap->table_entries * 8ULL);
-		if (refused(store, qcow2_store_check_table(&store->header, bitmap,
-					(const __be64 *)store->tables[i],
-					preallocated, &store->error)))
+		r = qcow2_store_check_table(&store->header, bitmap,
+					    (const __be64 *)store->tables[i],
+					    preallocated, &store->error);
+		if (refused(store, r))
 			return false;
 		for (j = 0; j < bitmap->table_entries; j++)
 			store->tables[i][j] = be64toh(store->tables[i][j]);

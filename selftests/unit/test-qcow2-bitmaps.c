@@ -284,7 +284,7 @@ static const struct mutation mutations[] = {
 	{ REFCOUNTS + 8, 8, DEVICE, "entry 1 of the refcount table lies outside" },
 	{ REFCOUNTS + CLUSTER - 8, 8, ~0ULL << CLUSTER_BITS, "of the refcount table lies outside" },
 	{ REFCOUNTS + 8, 8, REFCOUNT_BLOCK, "a refcount block and a refcount block overlap" },
-	{ REFCOUNTS + 8, 8, BITS2, "'other bitmap': a cluster of bits and a refcount block overlap" },
+	{ REFCOUNTS + 8, 8, BITS2, "'other bitmap': a cluster of bits and a refcount" },
 
 	{ STATE - 4, 4, 4, "state extension has 4 bytes, not 8" },
 	{ STATE - 4, 4, ~0U, "reaches past its end" },
