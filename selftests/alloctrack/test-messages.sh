@@ -206,8 +206,9 @@ at_once()
 	wait "${talkers[@]}"
 	like "$label: the state is one of them" "$(at_status t 2)" \
 		'^(idle|running|paused|cancelled)$'
-	message t stream_speed 0
+	# Cancelled first: without a limit it would be complete at once.
 	message t stream cancel 2> /dev/null
+	message t stream_speed 0
 	check "$label: stream start" message t stream start
 	check "$label: completes" wait_until state_is t complete
 	at_remove t
