@@ -159,16 +159,15 @@ void image_identity_free(struct image_identity *identity)
 	identity->device = NULL;
 }
 
-static bool differs(uint64_t a, uint64_t b)
+/* A file is never the device that is on record, nor the other way round. */
+bool image_identity_matches(const struct image_identity *recorded,
+			    const struct image_identity *now)
 {
-	return a && b && a != b;
-}
-
-bool image_identity_matches(const struct image_identity *a,
-			    const struct image_identity *b)
-{
-	return !differs(a->bytes, b->bytes) &&
-	       !differs(a->file_bytes, b->file_bytes) &&
-	       !differs(a->mtime_ns, b->mtime_ns) &&
-	       !(a->device && b->device && strcmp(a->device, b->device));
+	if (!recorded->bytes)
+		return true;
+	return recorded->bytes == now->bytes &&
+	       recorded->file_bytes == now->file_bytes &&
+	       recorded->mtime_ns == now->mtime_ns &&
+	       !(recorded->device &&
+		 (!now->device || strcmp(recorded->device, now->device)));
 }

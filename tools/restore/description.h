@@ -62,8 +62,8 @@ void image_identity_get(const char *path, uint64_t bytes,
 			struct image_identity *identity);
 void image_identity_free(struct image_identity *identity);
 
-/* Does nothing that is known of both speak against it? */
-bool image_identity_matches(const struct image_identity *a,
-			    const struct image_identity *b);
+/* True also if nothing is on record. */
+bool image_identity_matches(const struct image_identity *recorded,
+			    const struct image_identity *now);
 
 #endif /* DMLIVE_RESTORE_DESCRIPTION_H */

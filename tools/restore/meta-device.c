@@ -79,12 +79,14 @@ static int check_identity(struct server *server,
 {
 	char identity[512];
 
+	blockdev_identity(&server->target, identity, sizeof(identity));
 	if (server->request->force || !recorded->target_identity ||
-	    !*blockdev_identity(&server->target, identity, sizeof(identity)) ||
 	    !strcmp(identity, recorded->target_identity))
 		return EXIT_OK;
 	error("%s is %s, not the device %s that the restore was begun on; name that with --target, or, if it is right, use --force",
-	      server->target.path, identity, recorded->target_identity);
+	      server->target.path,
+	      identity[0] ? identity : "a device without an identity",
+	      recorded->target_identity);
 	return EXIT_REFUSED;
 }
 
