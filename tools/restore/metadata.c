@@ -173,8 +173,10 @@ int metadata_probe(const char *path, char *what, size_t what_bytes)
 		return r ? r : METADATA_FREE;
 	}
 	snprintf(what, what_bytes, "qcow2 image");
-	if (metadata_open(path, &metadata))
-		return METADATA_FOREIGN;
+	r = metadata_open(path, &metadata);
+	/* What cannot be read may well be a restore. */
+	if (r)
+		return r == -EINVAL || r == -EOPNOTSUPP ? METADATA_FOREIGN : r;
 	if (metadata.store.header.nr_bitmaps > 1)
 		snprintf(what, what_bytes, "store with more than one bitmap");
 	r = state_of(&metadata);

@@ -60,8 +60,11 @@ static int check_begun(struct server *server, const char *path)
 	    !path_is_blockdev(path))
 		return EXIT_OK;
 	state = metadata_probe(path, what, sizeof(what));
-	if (state < 0)
+	if (state < 0) {
+		error("%s, which may tell of a restore onto %s, cannot be read; to give that up: --force",
+		      path, server->target.path);
 		return EXIT_ERROR;
+	}
 	if (state != METADATA_UNFINISHED)
 		return EXIT_OK;
 	error("a restore onto %s has begun and is not finished; to go on with it: dmlive resume %s; to give it up and start over: --force",
