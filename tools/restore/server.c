@@ -267,6 +267,21 @@ static void release(struct server *server)
 	restore_options_free(&server->options);
 }
 
+/* Metadata of a device that is still there are still needed. */
+static void take_back(struct server *server)
+{
+	if (server->created) {
+		if (dm_remove(server->name)) {
+			error("%s is still there: dmlive resume %s goes on with it; to give it up: dmsetup remove %s",
+			      server->name, server->name, server->name);
+			return;
+		}
+		runtime_remove(server->name, server->lock_fd);
+	}
+	if (server->meta_made)
+		new_metadata_undo(server);
+}
+
 static int prepare(struct server *server)
 {
 	int status;
@@ -280,15 +295,8 @@ static int prepare(struct server *server)
 		status = meta_device_prepare(server);
 	else
 		status = old_device_prepare(server);
-	if (!status)
-		return EXIT_OK;
-
-	if (server->created) {
-		dm_remove(server->name);
-		runtime_remove(server->name, server->lock_fd);
-	}
-	if (server->meta_made)
-		new_metadata_undo(server);
+	if (status)
+		take_back(server);
 	return status;
 }
 
