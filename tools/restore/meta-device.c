@@ -173,10 +173,13 @@ static bool is_swapped(struct server *server)
 	return swapped;
 }
 
-static int make(struct server *server, const struct metadata *metadata)
+static int make(struct server *server, const struct metadata *metadata,
+		const struct blockdev *device)
 {
 	int status = device_check_name(server);
 
+	if (!status)
+		status = metadata_check_distinct(device, &server->target);
 	if (!status && !server->nothing_left)
 		status = open_image(server, &metadata->description);
 	if (!status)
@@ -188,7 +191,8 @@ static int make(struct server *server, const struct metadata *metadata)
 	return status ? status : device_start(server);
 }
 
-static int prepare(struct server *server, struct metadata *metadata)
+static int prepare(struct server *server, struct metadata *metadata,
+		   const struct blockdev *device)
 {
 	int status = check_metadata(metadata);
 
@@ -203,7 +207,7 @@ static int prepare(struct server *server, struct metadata *metadata)
 		metadata_retire(server->meta);
 		return EXIT_OK;
 	}
-	return make(server, metadata);
+	return make(server, metadata, device);
 }
 
 int meta_device_prepare(struct server *server)
@@ -220,7 +224,7 @@ int meta_device_prepare(struct server *server)
 	if (blockdev_open(path, &device) || metadata_open(path, &metadata))
 		return EXIT_ERROR;
 	blockdev_stable_path(&device, server->meta, sizeof(server->meta));
-	status = prepare(server, &metadata);
+	status = prepare(server, &metadata, &device);
 	metadata_close(&metadata);
 	return status;
 }

@@ -222,6 +222,17 @@ int metadata_check(const char *path, bool force)
 			      what);
 }
 
+int metadata_check_distinct(const struct blockdev *meta,
+			    const struct blockdev *target)
+{
+	if (!blockdev_is_above(meta->devt, target->devt) &&
+	    !blockdev_is_above(target->devt, meta->devt))
+		return EXIT_OK;
+	error("%s and the target %s are, or lie on, the same device; give another one for the metadata",
+	      meta->path, target->path);
+	return EXIT_REFUSED;
+}
+
 /* Replace one byte, durably; the device is not in use. */
 static int write_byte(const char *path, uint64_t offset, char byte)
 {

@@ -10,6 +10,7 @@
  * say otherwise.
  */
 
+#include "lib/blockdev.h"
 #include "lib/dm.h"
 #include "meta/inspect.h"
 #include "restore/description.h"
@@ -56,6 +57,10 @@ int metadata_probe(const char *path, char *what, size_t what_bytes);
 
 /* Refuse @path unless it may be used for the mapped device of @device_bytes. */
 int metadata_check(const char *path, bool force);
+
+/* Refuse to have the metadata on the device that is restored. */
+int metadata_check_distinct(const struct blockdev *meta,
+			    const struct blockdev *target);
 
 /*
  * The restore is over: remove the device if it was made for it, else mark it as

@@ -159,17 +159,6 @@ static int needed_bytes(struct server *server, uint64_t *bytes)
 	return EXIT_OK;
 }
 
-static int check_distinct(struct server *server, const struct blockdev *meta)
-{
-	if (blockdev_is_above(meta->devt, server->target.devt) ||
-	    blockdev_is_above(server->target.devt, meta->devt)) {
-		error("%s and the target %s are, or lie on, the same device; give another one for the metadata",
-		      meta->path, server->target.path);
-		return EXIT_REFUSED;
-	}
-	return EXIT_OK;
-}
-
 static int check_given(struct server *server, uint64_t bytes)
 {
 	char needed[SIZE_TEXT_BYTES], present[SIZE_TEXT_BYTES];
@@ -182,7 +171,7 @@ static int check_given(struct server *server, uint64_t bytes)
 		return status;
 	if (blockdev_open(path, &meta))
 		return EXIT_ERROR;
-	status = check_distinct(server, &meta);
+	status = metadata_check_distinct(&meta, &server->target);
 	if (status)
 		return status;
 	if (meta.bytes < bytes) {
