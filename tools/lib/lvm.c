@@ -84,6 +84,9 @@ static void exec_command(char *const argv[], int error_fd)
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
 	    dup2(null, STDOUT_FILENO) < 0 || dup2(error_fd, STDERR_FILENO) < 0)
 		_exit(127);
+	/* lvm2 complains of descriptors that it does not know. */
+	if (null > STDERR_FILENO)
+		close(null);
 	execvp(argv[0], argv);
 	dprintf(STDERR_FILENO, "%s cannot be run: %s; is lvm2 installed?\n",
 		argv[0], strerror(errno));
