@@ -20,6 +20,7 @@
 
 #define MIN_BLOCK_BYTES 4096u
 #define MAX_BLOCK_BYTES (2u << 20)
+#define MAX_THREADS	64u
 
 static char *copy(const char *text)
 {
@@ -42,11 +43,17 @@ static void take_options(struct server *server, const struct metadata *metadata)
 						     recorded->snapshot);
 	options->nr_threads = request->nr_threads ? request->nr_threads :
 						    recorded->nr_threads;
+	/* It comes from a disk, where anything can stand. */
+	if (options->nr_threads > MAX_THREADS)
+		options->nr_threads = MAX_THREADS;
 	options->no_finish = request->no_finish || recorded->no_finish;
 	options->force = request->force || recorded->force;
-	snprintf(options->uuid, sizeof(options->uuid), "%s",
-		 recorded->uuid ? recorded->uuid : "");
-	if (!options->uuid[0])
+	/* Nor must it pass for a device of another kind. */
+	if (recorded->uuid && !strncmp(recorded->uuid, DM_UUID_PREFIX,
+				       strlen(DM_UUID_PREFIX)))
+		snprintf(options->uuid, sizeof(options->uuid), "%s",
+			 recorded->uuid);
+	else
 		device_make_uuid(server);
 	server->features = recorded->features;
 	server->device_bytes = metadata->store.header.size_bytes;
