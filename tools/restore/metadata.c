@@ -272,15 +272,26 @@ static void mark_finished(const char *path, const struct meta_store *store)
 			path, strerror(-r));
 }
 
+/* A description may be a copy, on a volume that somebody else made. */
+static bool is_automatic(const struct lvm_volume *volume)
+{
+	const size_t suffix_bytes = strlen(METADATA_LV_SUFFIX);
+	const size_t length = strlen(volume->name);
+
+	return length > suffix_bytes &&
+	       !strcmp(volume->name + length - suffix_bytes,
+		       METADATA_LV_SUFFIX);
+}
+
 static void remove_volume(const char *path)
 {
 	struct lvm_volume volume;
 	struct blockdev device;
-	char reason[512] = "it is no logical volume";
+	char reason[512] = "it is no volume that --meta auto has made";
 
 	if (blockdev_open(path, &device))
 		return;
-	if (!lvm_find(&device, &volume) ||
+	if (!lvm_find(&device, &volume) || !is_automatic(&volume) ||
 	    lvm_remove(&volume, reason, sizeof(reason)))
 		warning("%s is not needed any more, but could not be removed (%s)",
 			path, reason);
