@@ -21,6 +21,7 @@
 #include "lib/size.h"
 #include "meta/format.h"
 #include "qcow2-format.h"
+#include "qcow2/host-lock.h"
 
 struct output {
 	const char *path;
@@ -253,6 +254,23 @@ static int write_all(struct output *out, const struct meta_spec *spec,
 	       sync_output(out);
 }
 
+/* Cut it to nothing, but not under somebody who uses it. */
+static int empty_file(int fd, const char *path)
+{
+	int r = host_lock_for_writing(fd);
+
+	if (r) {
+		error("%s: another process uses this image (a running VM?)",
+		      path);
+		return r;
+	}
+	if (!ftruncate(fd, 0))
+		return 0;
+	r = -errno;
+	error_errno(r, "%s: cannot be emptied", path);
+	return r;
+}
+
 /* libblkid does not know qcow2. */
 static int check_no_image(const char *path)
 {
@@ -310,9 +328,14 @@ static int open_file(const char *path, bool force)
 	int fd, r;
 
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC |
-			(force ? O_TRUNC : O_EXCL), 0644);
-	if (fd >= 0)
-		return fd;
+			(force ? 0 : O_EXCL), 0644);
+	if (fd >= 0) {
+		r = empty_file(fd, path);
+		if (!r)
+			return fd;
+		close(fd);
+		return r;
+	}
 	r = -errno;
 	if (r == -EEXIST)
 		error("%s: exists: --force replaces it", path);
