@@ -25,7 +25,7 @@ static int parse_device(struct server *server, struct dm_device *device,
 		error("there is no mapped device %s; after a restart of the machine give its metadata device, by its path, if it has one: dmlive resume META",
 		      server->name);
 	} else if (r == -ENODATA) {
-		error("%s has no active table; remove it (dmsetup remove %s) and begin anew",
+		error("%s has no active table; remove it (dmsetup remove %s), then go on with its metadata device (dmlive resume META), or without one begin anew",
 		      server->name, server->name);
 	} else if (r) {
 		error_errno(r, "%s: cannot get its table", server->name);
