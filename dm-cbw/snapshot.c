@@ -228,17 +228,18 @@ static void read_work(struct work_struct *work)
 	end(bio, status);
 }
 
-/* May blocks leave the scope? The job may not miss them. */
+/*
+ * May blocks leave the scope? The job may not miss them. Not BLK_STS_NOTSUPP: for
+ * a discard the block layer takes that for a success.
+ */
 static blk_status_t begin_release(struct cbw_session *session)
 {
 	blk_status_t status = BLK_STS_OK;
 
 	spin_lock_irq(&session->lock);
-	if (session->state != CBW_ACTIVE)
-		status = session->state == CBW_COMPLETE ? BLK_STS_NOTSUPP :
-							  BLK_STS_IOERR;
-	else if (session->job.state != CBW_JOB_NONE || session->config.job)
-		status = BLK_STS_NOTSUPP;
+	if (session->state != CBW_ACTIVE ||
+	    session->job.state != CBW_JOB_NONE || session->config.job)
+		status = BLK_STS_IOERR;
 	else
 		session->released = true;
 	spin_unlock_irq(&session->lock);
