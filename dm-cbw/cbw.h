@@ -127,7 +127,7 @@ struct cbw_fleece;
  * struct cbw_copier - one who copies: a worker for guest writes or of the job
  * @first: first block of its claim; cbw_session.lock
  * @nr: number of blocks of its claim, 0: none; cbw_session.lock
- * @busy: its work is queued or runs; cbw_session.lock
+ * @busy: of one for guest writes: it is at work; cbw_session.lock
  * @slots: where the blocks of the copy under way are in the fleece device
  */
 struct cbw_copier {
@@ -144,7 +144,8 @@ struct cbw_copier {
  *
  * The per-bio data. All members are protected by cbw_session.lock. The write is
  * in the tree, in the list by age, and in one of the lists fresh (some of its
- * blocks may be claimed by nobody) and told.
+ * blocks may be claimed by nobody) and told. A @patient one (a discard, which may be
+ * large) does not run out of time while any copy succeeds.
  */
 struct cbw_waiter {
 	struct rb_node rb;
@@ -154,6 +155,7 @@ struct cbw_waiter {
 	struct list_head link;
 	struct list_head age;
 	u64 deadline_ns;
+	bool patient;
 };
 
 /**
@@ -192,16 +194,19 @@ enum cbw_gate {
  * @store_bdev: the target or fleece device
  * @lock: protects the members after it
  * @state: may be read without the lock
- * @running: between resume and postsuspend
+ * @running: between resume and postsuspend: the origin may be read
  * @released: a view has discarded blocks
- * @nr_busy: copiers at work
+ * @nr_reading: copies that read the origin
+ * @nr_copying: copies that may yet write to the store
+ * @progress_ns: when a copy last succeeded
  * @waiters: guest writes by range
  * @fresh: see struct cbw_waiter
  * @told: see struct cbw_waiter
  * @by_age: guest writes, oldest first
  * @submit: guest writes that are to go down
- * @view_lock: protects @gate, @view_io and @view_bios
+ * @view_lock: protects the members after it
  * @view_io: I/O of views that uses the session's devices
+ * @view_store_io: that of it which will not touch the origin
  * @view_bios: I/O of views that came while the gate was shut
  */
 struct cbw_session {
@@ -229,7 +234,9 @@ struct cbw_session {
 	enum cbw_state state;
 	bool running;
 	bool released;
-	unsigned int nr_busy;
+	unsigned int nr_reading;
+	unsigned int nr_copying;
+	u64 progress_ns;
 	struct rb_root_cached waiters;
 	struct list_head fresh;
 	struct list_head told;
@@ -244,6 +251,7 @@ struct cbw_session {
 	spinlock_t view_lock;	/* see above */
 	enum cbw_gate gate;
 	unsigned int view_io;
+	unsigned int view_store_io;
 	struct bio_list view_bios;
 
 	wait_queue_head_t wait;
@@ -353,13 +361,24 @@ void cbw_session_put_view(struct cbw_session *session);
 /** cbw_session_is_viewed - has that mapped device a live session with a view? */
 bool cbw_session_is_viewed(dev_t devt);
 
-/** cbw_session_activate - before the resume: the point in time is now */
-void cbw_session_activate(struct cbw_session *session);
+/**
+ * cbw_session_activate - before the resume: the point in time is now
+ *
+ * Ends the session that the mapped device had before, and waits till nothing of
+ * it is on the way to the store, should that be the same.
+ * Return: 0, or -ERESTARTSYS when the caller was killed meanwhile.
+ */
+int cbw_session_activate(struct cbw_session *session);
 
 /** cbw_session_resume - after the resume: views and the job go on */
 void cbw_session_resume(struct cbw_session *session);
 
-/** cbw_session_suspend - wait till nobody does I/O. No guest I/O is left. */
+/**
+ * cbw_session_suspend - wait till nobody reads the origin. No guest I/O is left.
+ *
+ * I/O to the store is not waited for: the store may hang, and the guest's device
+ * shall not. What is copied by it is as it was at the point in time.
+ */
 void cbw_session_suspend(struct cbw_session *session);
 
 /**
@@ -383,7 +402,15 @@ enum cbw_gate cbw_view_enter(struct cbw_session *session, struct bio *bio);
 
 /** cbw_view_pin - may the devices be looked at? Then cbw_view_leave() ends it. */
 bool cbw_view_pin(struct cbw_session *session);
-void cbw_view_leave(struct cbw_session *session);
+
+/** cbw_view_at_store - I/O that has entered will not touch the origin */
+void cbw_view_at_store(struct cbw_session *session);
+
+/** cbw_view_is_valid - may what was read be shown? Ask when it has arrived. */
+bool cbw_view_is_valid(const struct cbw_session *session);
+
+/** cbw_view_leave - I/O ends; @at_store: cbw_view_at_store() was called for it */
+void cbw_view_leave(struct cbw_session *session, bool at_store);
 
 const char *cbw_state_name(enum cbw_state state);
 
@@ -451,8 +478,10 @@ void cbw_unclaim(struct cbw_copier *copier);
  * cbw_copy - copy claimed blocks to the store, and clear their todo bits
  * @copier: who has the claim
  * Blocks whose todo bit went away meanwhile are left alone. Sleeps.
+ *
+ * Return: false when nothing was done, as the session is suspended.
  */
-void cbw_copy(struct cbw_copier *copier, u64 first, u64 nr,
+bool cbw_copy(struct cbw_copier *copier, u64 first, u64 nr,
 	      struct cbw_result *result);
 
 /** cbw_count_error - count and log an error of a copy */

@@ -10,6 +10,7 @@
  * hangs holds up no view.
  */
 #include <linux/blkdev.h>
+#include <linux/ktime.h>
 
 #include "cbw.h"
 
@@ -189,16 +190,32 @@ static blk_status_t write_data(struct copy *copy, u64 end)
 	return status;
 }
 
-static blk_status_t read_data(struct copy *copy, u64 end)
+/* False when the session is suspended. */
+static bool read_data(struct copy *copy, u64 end, blk_status_t *status)
 {
 	struct cbw_session *session = copy->session;
 	struct dm_live_batch batch;
+	bool running;
+
+	spin_lock_irq(&session->lock);
+	running = session->running;
+	session->nr_reading += running;
+	session->nr_copying += running;
+	spin_unlock_irq(&session->lock);
+	if (!running)
+		return false;
 
 	dm_live_batch_begin(&batch, session->copier);
 	dm_live_batch_rw(&batch, REQ_OP_READ, session->origin,
 			 cbw_block_to_sector(session, copy->first),
 			 copy->data, 0, bytes_to(copy, end));
-	return dm_live_batch_wait(&batch);
+	*status = dm_live_batch_wait(&batch);
+
+	spin_lock_irq(&session->lock);
+	session->nr_reading--;
+	wake_up_all(&session->wait);
+	spin_unlock_irq(&session->lock);
+	return true;
 }
 
 /*
@@ -226,11 +243,21 @@ static void commit(struct copy *copy, u64 end)
 		}
 		dm_live_bitmap_clear_range(session->todo, block, 1);
 	}
+	session->progress_ns = ktime_get_ns();
 	spin_unlock_irq(&session->lock);
 	dm_live_range_release(session->ranges, &range);
 }
 
-void cbw_copy(struct cbw_copier *copier, u64 first, u64 nr,
+/* Nothing of the copy is on its way any more. */
+static void end_copying(struct cbw_session *session)
+{
+	spin_lock_irq(&session->lock);
+	if (!--session->nr_copying)
+		wake_up_all(&session->wait);
+	spin_unlock_irq(&session->lock);
+}
+
+bool cbw_copy(struct cbw_copier *copier, u64 first, u64 nr,
 	      struct cbw_result *result)
 {
 	struct cbw_session *session = copier->session;
@@ -240,6 +267,7 @@ void cbw_copy(struct cbw_copier *copier, u64 first, u64 nr,
 		.first = first,
 		.slots = copier->slots,
 	};
+	bool done;
 	u64 i;
 
 	*result = (struct cbw_result) { };
@@ -249,17 +277,20 @@ void cbw_copy(struct cbw_copier *copier, u64 first, u64 nr,
 				    cbw_range_sectors(session, first, nr) <<
 				    SECTOR_SHIFT);
 	copy.data = &buffer->data;
-	result->read_status = read_data(&copy, first + nr);
-	if (!result->read_status)
+	done = read_data(&copy, first + nr, &result->read_status);
+	if (done && !result->read_status)
 		result->write_status = write_data(&copy, first + nr);
 	/* Before any lock is waited for, see dm_live_buffer_get(). */
 	dm_live_buffer_put(session->copier, buffer);
+	if (done)
+		end_copying(session);
 
-	if (!cbw_result_status(result))
+	if (done && !cbw_result_status(result))
 		commit(&copy, first + nr);
 	if (session->fleece)
 		for (i = 0; i < nr; i++)
 			cbw_fleece_free(session, copy.slots[i]);
+	return done;
 }
 
 void cbw_count_error(struct cbw_session *session, u64 first,
@@ -328,7 +359,7 @@ static bool claim(struct cbw_copier *copier)
 	u64 block;
 
 	lockdep_assert_held(&session->lock);
-	if (session->state != CBW_ACTIVE)
+	if (session->state != CBW_ACTIVE || !session->running)
 		return false;
 	while (!list_empty(&session->fresh)) {
 		waiter = list_first_entry(&session->fresh, struct cbw_waiter,
@@ -362,14 +393,14 @@ static void copy_claim(struct cbw_copier *copier)
 	struct cbw_result result;
 	u64 block;
 
-	cbw_copy(copier, copier->first, copier->nr, &result);
-	if (!cbw_result_status(&result))
+	if (!cbw_copy(copier, copier->first, copier->nr, &result) ||
+	    !cbw_result_status(&result))
 		return;
 	for (block = copier->first; block < end; block++) {
 		if (!cbw_is(session, CBW_ACTIVE))
 			return;
-		if (copier->nr > 1)
-			cbw_copy(copier, block, 1, &result);
+		if (copier->nr > 1 && !cbw_copy(copier, block, 1, &result))
+			return;
 		if (cbw_result_status(&result))
 			copy_failed(session, block, &result);
 	}
@@ -385,11 +416,7 @@ static void cow_work(struct work_struct *work)
 	for (;;) {
 		spin_lock_irq(&session->lock);
 		claimed = claim(copier);
-		if (!claimed) {
-			copier->busy = false;
-			session->nr_busy--;
-			wake_up_all(&session->wait);
-		}
+		copier->busy = claimed;
 		spin_unlock_irq(&session->lock);
 		if (!claimed)
 			return;
@@ -410,7 +437,6 @@ void cbw_cow_kick(struct cbw_session *session)
 		if (copier->busy)
 			continue;
 		copier->busy = true;
-		session->nr_busy++;
 		queue_delayed_work(session->cow_wq, &copier->work, 0);
 		return;
 	}

@@ -14,6 +14,9 @@
 
 #include "cbw.h"
 
+/* A discard or write-zeroes waits in pieces of this size. */
+#define MAX_ZERO_BYTES	(64u << 20)
+
 /* The timer looks no further ahead, and sets itself again. */
 #define MAX_TIMER_NS	(3600ULL * NSEC_PER_SEC)
 
@@ -145,12 +148,10 @@ void cbw_fail_waiters(struct cbw_session *session, u64 block,
 	fail_all(&failed, status);
 }
 
-static u64 deadline_of(const struct cbw_session *session)
+static u64 timeout_ns(const struct cbw_session *session)
 {
-	u64 ms = min_t(u64, session->config.timeout_ms,
-		       S64_MAX / 2 / NSEC_PER_MSEC);
-
-	return ktime_get_ns() + ms * NSEC_PER_MSEC;
+	return min_t(u64, session->config.timeout_ms,
+		     S64_MAX / 2 / NSEC_PER_MSEC) * NSEC_PER_MSEC;
 }
 
 static void arm_timer(struct cbw_session *session, u64 deadline_ns)
@@ -162,31 +163,42 @@ static void arm_timer(struct cbw_session *session, u64 deadline_ns)
 			   nsecs_to_jiffies(min_t(u64, wait_ns, MAX_TIMER_NS)) + 1);
 }
 
-/* All writes wait equally long: the oldest is the first that has waited enough. */
+static u64 deadline_of(const struct cbw_session *session,
+		       const struct cbw_waiter *waiter)
+{
+	u64 deadline_ns = waiter->deadline_ns;
+
+	if (waiter->patient)
+		deadline_ns = max(deadline_ns,
+				  session->progress_ns + timeout_ns(session));
+	return deadline_ns;
+}
+
 static void timeout_work(struct work_struct *work)
 {
 	struct cbw_session *session = container_of(to_delayed_work(work),
 						   struct cbw_session,
 						   timeout_work);
-	struct cbw_waiter *waiter;
+	u64 now_ns = ktime_get_ns(), next_ns = U64_MAX, deadline_ns;
+	struct cbw_waiter *waiter, *next;
 	bool break_session = false;
 	LIST_HEAD(expired);
 
 	spin_lock_irq(&session->lock);
-	while (!list_empty(&session->by_age)) {
-		waiter = list_first_entry(&session->by_age, struct cbw_waiter,
-					  age);
-		if (waiter->deadline_ns > ktime_get_ns()) {
-			arm_timer(session, waiter->deadline_ns);
-			break;
-		}
-		if (session->config.on_cbw_error == CBW_BREAK_SNAPSHOT) {
+	list_for_each_entry_safe(waiter, next, &session->by_age, age) {
+		deadline_ns = deadline_of(session, waiter);
+		if (deadline_ns > now_ns) {
+			next_ns = min(next_ns, deadline_ns);
+		} else if (session->config.on_cbw_error == CBW_BREAK_SNAPSHOT) {
 			break_session = true;
 			break;
+		} else {
+			remove_waiter(session, waiter);
+			list_add_tail(&waiter->age, &expired);
 		}
-		remove_waiter(session, waiter);
-		list_add_tail(&waiter->age, &expired);
 	}
+	if (next_ns != U64_MAX)
+		arm_timer(session, next_ns);
 	spin_unlock_irq(&session->lock);
 
 	if (break_session)
@@ -214,7 +226,9 @@ static bool wait_for_copy(struct cbw_session *session, struct bio *bio,
 		waiter_tree_insert(waiter, &session->waiters);
 		list_add_tail(&waiter->link, &session->fresh);
 		if (session->config.timeout_ms) {
-			waiter->deadline_ns = deadline_of(session);
+			waiter->deadline_ns = ktime_get_ns() +
+					      timeout_ns(session);
+			waiter->patient = bio_op(bio) != REQ_OP_WRITE;
 			if (list_empty(&session->by_age))
 				arm_timer(session, waiter->deadline_ns);
 		}
@@ -239,7 +253,10 @@ static int map_write(struct cbw_session *session, struct bio *bio)
 {
 	u64 first = cbw_sector_to_block(session, bio->bi_iter.bi_sector);
 	u64 end = cbw_sector_to_block(session, bio_end_sector(bio) - 1) + 1;
-	u64 max_blocks = cbw_copy_blocks(session);
+	u64 max_blocks = bio_op(bio) == REQ_OP_WRITE ?
+			 cbw_copy_blocks(session) :
+			 cbw_sector_to_block(session,
+					     MAX_ZERO_BYTES >> SECTOR_SHIFT);
 	u64 next = dm_live_bitmap_next_set(session->todo, first, end);
 
 	if (likely(next == end))

@@ -205,16 +205,18 @@ static void copy_chunk(struct cbw_copier *copier)
 	struct cbw_result result;
 	u64 block;
 
-	cbw_copy(copier, copier->first, copier->nr, &result);
+	if (!cbw_copy(copier, copier->first, copier->nr, &result)) {
+		give_back(session, copier->first);
+		return;
+	}
 	if (!cbw_result_status(&result))
 		return;
 	for (block = copier->first; block < end; block++) {
-		if (!may_run_now(session)) {
+		if (!may_run_now(session) ||
+		    (copier->nr > 1 && !cbw_copy(copier, block, 1, &result))) {
 			give_back(session, block);
 			return;
 		}
-		if (copier->nr > 1)
-			cbw_copy(copier, block, 1, &result);
 		if (cbw_result_status(&result))
 			copy_failed(session, block, &result);
 	}
@@ -226,14 +228,13 @@ static void complete_work(struct work_struct *work)
 	struct cbw_session *session = container_of(work, struct cbw_session,
 						   job.complete_work);
 	struct cbw_result result = { };
+	bool copied;
 
 	spin_lock_irq(&session->lock);
-	if (!may_run(session) || dm_live_bitmap_weight(session->todo)) {
-		spin_unlock_irq(&session->lock);
-		return;
-	}
-	session->nr_busy++;
+	copied = may_run(session) && !dm_live_bitmap_weight(session->todo);
 	spin_unlock_irq(&session->lock);
+	if (!copied)
+		return;
 
 	result.write_status =
 		errno_to_blk_status(blkdev_issue_flush(session->store_bdev));
@@ -253,8 +254,6 @@ static void complete_work(struct work_struct *work)
 			set_state(session, CBW_JOB_COMPLETE);
 		}
 	}
-	session->nr_busy--;
-	wake_up_all(&session->wait);
 	spin_unlock_irq(&session->lock);
 }
 
@@ -332,8 +331,6 @@ static bool claim(struct cbw_copier *copier, u64 max_blocks)
 		if (!claimed && reached_end(session))
 			claimed = claim_from(copier, 0, max_blocks);
 	}
-	/* The suspend waits for it. */
-	session->nr_busy += claimed;
 	spin_unlock_irq(&session->lock);
 	return claimed;
 }
@@ -369,10 +366,6 @@ static void worker_work(struct work_struct *work)
 
 	copy_chunk(copier);
 	cbw_unclaim(copier);
-	spin_lock_irq(&session->lock);
-	session->nr_busy--;
-	wake_up_all(&session->wait);
-	spin_unlock_irq(&session->lock);
 	queue_delayed_work(session->job_wq, &copier->work, 0);
 }
 

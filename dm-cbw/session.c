@@ -104,12 +104,36 @@ bool cbw_view_pin(struct cbw_session *session)
 	return pinned;
 }
 
-void cbw_view_leave(struct cbw_session *session)
+void cbw_view_at_store(struct cbw_session *session)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&session->view_lock, flags);
-	if (!--session->view_io)
+	session->view_store_io++;
+	if (session->view_io == session->view_store_io)
+		wake_up_all(&session->wait);
+	spin_unlock_irqrestore(&session->view_lock, flags);
+}
+
+bool cbw_view_is_valid(const struct cbw_session *session)
+{
+	/*
+	 * Partner of the changes of state and gate, which come before a guest
+	 * write or another session overwrites what was read.
+	 */
+	smp_rmb();
+	return !cbw_is(session, CBW_BROKEN) &&
+	       READ_ONCE(session->gate) != CBW_GATE_ENDED;
+}
+
+void cbw_view_leave(struct cbw_session *session, bool at_store)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&session->view_lock, flags);
+	session->view_io--;
+	session->view_store_io -= at_store;
+	if (session->view_io == session->view_store_io)
 		wake_up_all(&session->wait);
 	spin_unlock_irqrestore(&session->view_lock, flags);
 }
@@ -117,7 +141,7 @@ void cbw_view_leave(struct cbw_session *session)
 static void set_gate(struct cbw_session *session, enum cbw_gate gate)
 {
 	spin_lock_irq(&session->view_lock);
-	session->gate = gate;
+	WRITE_ONCE(session->gate, gate);
 	spin_unlock_irq(&session->view_lock);
 }
 
@@ -127,6 +151,16 @@ static bool no_view_io(struct cbw_session *session)
 
 	spin_lock_irq(&session->view_lock);
 	none = !session->view_io;
+	spin_unlock_irq(&session->view_lock);
+	return none;
+}
+
+static bool no_view_at_origin(struct cbw_session *session)
+{
+	bool none;
+
+	spin_lock_irq(&session->view_lock);
+	none = session->view_io == session->view_store_io;
 	spin_unlock_irq(&session->view_lock);
 	return none;
 }
@@ -205,12 +239,53 @@ static void unregister(struct cbw_session *session)
 	mutex_unlock(&registry_mutex);
 }
 
-void cbw_session_activate(struct cbw_session *session)
+static bool no_copies(struct cbw_session *session)
+{
+	bool none;
+
+	spin_lock_irq(&session->lock);
+	none = !session->nr_copying;
+	spin_unlock_irq(&session->lock);
+	return none;
+}
+
+/*
+ * Make way for a new session. The old one is suspended, but its table is still
+ * there, and what it has on the way to the store, where that is the same, would
+ * overwrite what the new one writes. Views may have reads of the store on the
+ * way: they are worth nothing from now on.
+ */
+static int supersede(struct cbw_session *session)
 {
 	struct cbw_session *other;
+	int r = 0;
+
+	mutex_lock(&registry_mutex);
+	other = find(session->devt);
+	if (other) {
+		cbw_session_break(other, "a new session begins");
+		set_gate(other, CBW_GATE_ENDED);
+		kref_get(&other->ref);
+	}
+	mutex_unlock(&registry_mutex);
+	if (!other)
+		return 0;
+	if (other->store_bdev == session->store_bdev)
+		r = wait_event_killable(other->wait, no_copies(other));
+	cbw_session_put(other);
+	return r;
+}
+
+int cbw_session_activate(struct cbw_session *session)
+{
+	struct cbw_session *other;
+	int r;
 
 	if (session->state != CBW_NEW)
-		return;
+		return 0;
+	r = supersede(session);
+	if (r)
+		return r;
 	mutex_lock(&registry_mutex);
 	other = find(session->devt);
 	if (other)
@@ -221,30 +296,29 @@ void cbw_session_activate(struct cbw_session *session)
 	spin_lock_irq(&session->lock);
 	set_state(session, CBW_ACTIVE);
 	spin_unlock_irq(&session->lock);
+	return 0;
 }
 
 void cbw_session_resume(struct cbw_session *session)
 {
 	spin_lock_irq(&session->lock);
 	session->running = true;
+	if (!list_empty(&session->fresh))
+		cbw_cow_kick(session);
 	spin_unlock_irq(&session->lock);
 	set_gate(session, CBW_GATE_OPEN);
 	queue_work(session->submit_wq, &session->view_work);
 	cbw_job_kick(session);
 }
 
-static bool is_quiet(struct cbw_session *session)
+static bool no_copy_reads(struct cbw_session *session)
 {
-	bool quiet;
+	bool none;
 
 	spin_lock_irq(&session->lock);
-	/*
-	 * A copy under way in a broken session has no effect any more. It may
-	 * stand in a device that hangs: the guest's device shall not.
-	 */
-	quiet = !session->nr_busy || session->state == CBW_BROKEN;
+	none = !session->nr_reading;
 	spin_unlock_irq(&session->lock);
-	return quiet;
+	return none;
 }
 
 void cbw_session_suspend(struct cbw_session *session)
@@ -253,9 +327,10 @@ void cbw_session_suspend(struct cbw_session *session)
 	spin_lock_irq(&session->lock);
 	session->running = false;
 	spin_unlock_irq(&session->lock);
-	wait_event(session->wait, is_quiet(session));
-	wait_event(session->wait,
-		   no_view_io(session) || cbw_is(session, CBW_BROKEN));
+	wait_event(session->wait, no_copy_reads(session));
+	/* Of a broken session all of it fails, whatever it reads. */
+	wait_event(session->wait, no_view_at_origin(session) ||
+		   cbw_is(session, CBW_BROKEN));
 }
 
 void cbw_session_end(struct cbw_session *session)

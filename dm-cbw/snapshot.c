@@ -44,6 +44,7 @@ struct cbw_view {
  * @work: what to do when it is held, if not done at once
  * @entered: counted by the session
  * @held: the range lock is held
+ * @at_store: it reads the store only
  */
 struct view_io {
 	struct cbw_view *view;
@@ -51,6 +52,7 @@ struct view_io {
 	struct work_struct work;
 	bool entered;
 	bool held;
+	bool at_store;
 };
 
 /** struct place - where consecutive blocks are */
@@ -85,7 +87,7 @@ static void let_go(struct view_io *io)
 		dm_live_range_release(session->ranges, &io->range);
 	io->held = false;
 	if (io->entered)
-		cbw_view_leave(session);
+		cbw_view_leave(session, io->at_store);
 	io->entered = false;
 }
 
@@ -169,6 +171,9 @@ static int map_located(struct view_io *io, struct bio *bio)
 		zero_fill_bio(bio);
 		return end(bio, BLK_STS_OK);
 	}
+	io->at_store = place.bdev == session->store_bdev;
+	if (io->at_store)
+		cbw_view_at_store(io->view->session);
 	bio_set_dev(bio, place.bdev);
 	bio->bi_iter.bi_sector = place.sector + in_block;
 	return DM_MAPIO_REMAPPED;
@@ -376,6 +381,7 @@ static int map(struct dm_target *ti, struct bio *bio)
 	io->view = view;
 	io->entered = false;
 	io->held = false;
+	io->at_store = false;
 	if (bio_op(bio) != REQ_OP_READ && bio_op(bio) != REQ_OP_DISCARD)
 		return bio_sectors(bio) ? DM_MAPIO_KILL : end(bio, BLK_STS_OK);
 	/* What one buffer holds. */
@@ -402,10 +408,8 @@ static int end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
 	struct view_io *io = io_of(bio);
 
-	/* Partner of the change of state, which comes before guest writes. */
-	smp_rmb();
-	if (bio_op(bio) == REQ_OP_READ &&
-	    cbw_is(io->view->session, CBW_BROKEN))
+	if (bio_op(bio) == REQ_OP_READ && io->entered &&
+	    !cbw_view_is_valid(io->view->session))
 		*error = BLK_STS_IOERR;
 	let_go(io);
 	return DM_ENDIO_DONE;
@@ -539,7 +543,7 @@ static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 		blk_stack_limits(limits,
 				 &bdev_get_queue(session->store_bdev)->limits,
 				 get_start_sect(session->store_bdev));
-		cbw_view_leave(session);
+		cbw_view_leave(session, false);
 	}
 	dm_live_limits_set_discard(limits, cbw_block_bytes(session),
 				   UINT_MAX >> SECTOR_SHIFT);

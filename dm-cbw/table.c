@@ -132,6 +132,9 @@ static int parse_store(struct cbw_table *table, const char *path,
 		return refuse(table, what, path,
 			      "The target or fleece device is the origin",
 			      -EINVAL);
+	if (bdev_is_zoned(table->store->bdev))
+		return refuse(table, what, path,
+			      "The target or fleece device is zoned", -EINVAL);
 	if (bdev_read_only(table->store->bdev))
 		return refuse(table, what, path,
 			      "The target or fleece device is read-only",
@@ -290,7 +293,7 @@ static int check_store(struct cbw_table *table)
 
 	if (block_bytes < bdev_logical_block_size(bdev) ||
 	    ti->len & (lbs_sectors - 1)) {
-		ti->error = "Blocks, or the size, are no multiples of a logical block of the target or fleece device";
+		ti->error = "The target or fleece device has too large logical blocks";
 		return -EINVAL;
 	}
 	if (table->config.store == CBW_STORE_TARGET &&

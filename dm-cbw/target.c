@@ -86,9 +86,7 @@ static int preresume(struct dm_target *ti)
 {
 	struct cbw_table *table = ti->private;
 
-	if (table->session)
-		cbw_session_activate(table->session);
-	return 0;
+	return table->session ? cbw_session_activate(table->session) : 0;
 }
 
 static void resume(struct dm_target *ti)

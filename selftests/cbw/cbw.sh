@@ -133,6 +133,17 @@ log_since()
 	dmesg | sed "1,/$log_marker/d"
 }
 
+# events - how many events t has raised; events_above N - more than N.
+events()
+{
+	dmsetup info -c --noheadings -o events t
+}
+
+events_above()
+{
+	[ "$(events)" -gt "$1" ]
+}
+
 stop_process()
 {
 	kill -KILL "$1" 2>/dev/null

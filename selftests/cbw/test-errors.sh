@@ -59,11 +59,11 @@ target_fails()
 	begin target $G on_cbw_error break_snapshot
 	check_so "a write" dd_write $T 0 4096
 	break_device g "$target_disk" 128 8
-	local events
-	events=$(dmsetup info -c --noheadings -o events t)
+	local before
+	before=$(events)
 	check_so "the write to that block succeeds" dd_write $T 65536 4096
 	is_so "the session is broken" "$(st 1)" broken
-	check_so "an event" test "$(dmsetup info -c --noheadings -o events t)" -gt "$events"
+	check_so "an event" wait_until events_above "$before"
 	view_is_dead "$label"
 	repair_device g "$target_disk"
 	view_is_dead "$label, repaired"
@@ -145,6 +145,55 @@ target_hangs()
 	end
 }
 
+# A copy under way in a target that hangs holds up neither a suspend nor another
+# table; and what it writes in the end harms no later session on that target.
+suspended_while_it_hangs()
+{
+	local writer resume
+
+	label="suspended while the target hangs"
+	begin target $G on_cbw_error break_guest_write cbw_timeout 100
+	dmsetup suspend --nolockfs g
+	check_fails "$label: a write times out" dd_write $T 0 4096
+	message job start
+	check_so "suspend" timeout 60 dmsetup suspend t
+	dmsetup resume t
+	check_so "view and origin are read" cmp -n 65536 $V "$REF"
+	dmsetup suspend t
+	check_so "load linear" dmsetup load t --table "0 $SIZE linear $O 0"
+	dmsetup resume t &
+	resume=$!
+	check_so "the guest goes on with it" wait_until dd_write $T 0 65536
+	check_so "while the old table waits" is_running $resume
+	dmsetup resume g
+	wait $resume
+	result $? "$label: and ends"
+	dm_remove v
+	dm_remove t
+
+	label="a new session after that"
+	dm_create t "$(cbw_table $SIZE $O 128 target $G on_cbw_error break_guest_write cbw_timeout 100)"
+	dmsetup suspend --nolockfs g
+	check_fails "$label: a write times out" dd_write $T 0 4096
+	cbw_table $SIZE $O 128 target $G | dmsetup load t
+	dmsetup suspend t
+	viewcheck "$origin_disk" "$REF" paint $RANDOM
+	dmsetup resume t &
+	resume=$!
+	check_so "its resume waits for the old copy" is_running $resume
+	dmsetup resume g
+	wait $resume
+	result $? "$label: and goes on"
+	make_view
+	dd_write $T 0 1048576
+	same "the view" $V
+	message job start
+	check_so "completes" wait_until st_is 4 complete
+	cmp -n $((SIZE * 512)) $G "$REF"
+	result $? "$label: the target"
+	end
+}
+
 # More than 32 bits of nanoseconds, and of microseconds: while a write that may wait
 # for 4.3 s runs out of time, those that may wait for 45 s and for 5,000 s go on.
 long_timeouts()
@@ -214,6 +263,7 @@ flaps()
 target_fails
 origin_fails
 target_hangs
+suspended_while_it_hangs
 long_timeouts
 flaps
 finish

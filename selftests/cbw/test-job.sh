@@ -28,11 +28,6 @@ end()
 	repair_device g "$target_disk"
 }
 
-events()
-{
-	dmsetup info -c --noheadings -o events t
-}
-
 completes()
 {
 	check_so "completes" wait_until st_is 4 complete
@@ -62,7 +57,6 @@ control()
 	is_so "cancelled, not complete" "$(st 4) $(st 1)" "cancelled active"
 	check_fails "$label: cannot be resumed" message job resume
 	check_so "started again" message job start
-	before=$(events)
 	completes
 	check_fails "$label: complete is the end" message job start
 	check_fails "$label: for the session too" message session cancel
