@@ -536,6 +536,9 @@ void cbw_job_kick(struct cbw_session *session);
 /** cbw_job_wants_kick - with the lock held: may the job have to do now? */
 bool cbw_job_wants_kick(const struct cbw_session *session);
 
+/** cbw_job_is_under_way - with the lock held: is it running, paused or stopped? */
+bool cbw_job_is_under_way(const struct cbw_session *session);
+
 /** cbw_job_session_broke - with the lock held: a job under way fails */
 void cbw_job_session_broke(struct cbw_session *session);
 

@@ -180,6 +180,7 @@ static void timeout_work(struct work_struct *work)
 						   struct cbw_session,
 						   timeout_work);
 	u64 now_ns = ktime_get_ns(), next_ns = U64_MAX, deadline_ns;
+	bool fail = session->config.on_cbw_error == CBW_BREAK_GUEST_WRITE;
 	struct cbw_waiter *waiter, *next;
 	bool break_session = false;
 	LIST_HEAD(expired);
@@ -189,12 +190,11 @@ static void timeout_work(struct work_struct *work)
 		deadline_ns = deadline_of(session, waiter);
 		if (deadline_ns > now_ns) {
 			next_ns = min(next_ns, deadline_ns);
-		} else if (session->config.on_cbw_error == CBW_BREAK_SNAPSHOT) {
-			break_session = true;
-			break;
-		} else {
+		} else if (fail) {
 			remove_waiter(session, waiter);
 			list_add_tail(&waiter->age, &expired);
+		} else {
+			break_session = true;
 		}
 	}
 	if (next_ns != U64_MAX)

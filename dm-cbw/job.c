@@ -52,6 +52,11 @@ static bool is_under_way(enum cbw_job_state state)
 	       state == CBW_JOB_STOPPED;
 }
 
+bool cbw_job_is_under_way(const struct cbw_session *session)
+{
+	return is_under_way(session->job.state);
+}
+
 void cbw_job_session_broke(struct cbw_session *session)
 {
 	if (is_under_way(session->job.state))

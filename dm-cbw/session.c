@@ -49,7 +49,13 @@ void cbw_raise_event(struct cbw_session *session)
 	queue_work(session->submit_wq, &session->event_work);
 }
 
-bool cbw_session_break(struct cbw_session *session, const char *why)
+static bool is_missed(const struct cbw_session *session)
+{
+	return atomic_read(&session->nr_views) || cbw_job_is_under_way(session);
+}
+
+static bool break_session(struct cbw_session *session, const char *why,
+			  bool expected)
 {
 	unsigned long flags;
 	bool broke;
@@ -57,7 +63,11 @@ bool cbw_session_break(struct cbw_session *session, const char *why)
 	spin_lock_irqsave(&session->lock, flags);
 	broke = session->state == CBW_ACTIVE || session->state == CBW_NEW;
 	if (broke) {
-		DMERR("%s: %s: the point in time is lost", session->name, why);
+		if (expected && !is_missed(session))
+			DMINFO("%s: %s", session->name, why);
+		else
+			DMERR("%s: %s: the point in time is lost",
+			      session->name, why);
 		/* Partner: views read the state after the data. */
 		set_state(session, CBW_BROKEN);
 		cbw_job_session_broke(session);
@@ -67,6 +77,11 @@ bool cbw_session_break(struct cbw_session *session, const char *why)
 	}
 	spin_unlock_irqrestore(&session->lock, flags);
 	return broke;
+}
+
+bool cbw_session_break(struct cbw_session *session, const char *why)
+{
+	return break_session(session, why, false);
 }
 
 void cbw_session_complete(struct cbw_session *session)
@@ -263,7 +278,7 @@ static int supersede(struct cbw_session *session)
 	mutex_lock(&registry_mutex);
 	other = find(session->devt);
 	if (other) {
-		cbw_session_break(other, "a new session begins");
+		break_session(other, "a new session begins", true);
 		set_gate(other, CBW_GATE_ENDED);
 		kref_get(&other->ref);
 	}
@@ -341,7 +356,7 @@ void cbw_session_end(struct cbw_session *session)
 
 	unregister(session);
 	if (session->state == CBW_ACTIVE && session->submit_wq)
-		cbw_session_break(session, "the session ends with its table");
+		break_session(session, "the session ends with its table", true);
 	set_gate(session, CBW_GATE_ENDED);
 	take_view_bios(session, &bios);
 	while ((bio = bio_list_pop(&bios)))
