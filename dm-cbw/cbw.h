@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DM_CBW_CBW_H
+#define DM_CBW_CBW_H
+
+/*
+ * What the files of dm-cbw share.
+ *
+ * A struct cbw_table is one instance of the target "cbw", that is one table
+ * line. A struct cbw_session is what keeps a point in time: it belongs to the
+ * table that it was constructed with, begins with the table's first resume and
+ * ends when the table is destroyed. A snapshot view holds the session's memory
+ * for longer, but then gets errors only.
+ *
+ * Two bitmaps say what a block is:
+ *
+ *	scope	todo
+ *	1	1	not yet copied: the origin has it as it was
+ *	1	0	copied: the store (target or fleece device) has it
+ *	0	0	out of scope: nobody wants it (any more)
+ *
+ * Bits only ever go from 1 to 0. A guest write to a block with its todo bit set
+ * waits. Copiers claim blocks, so that no block is copied twice at a time, but
+ * hold no lock while they copy. A bit of todo or scope is cleared under the
+ * exclusive range lock of the block, and with cbw_session.lock held. A view
+ * reads under the shared range lock: so what it looked up stays true till it
+ * has read.
+ *
+ * Lock order: registry mutex, range locks, cbw_session.lock,
+ * cbw_session.view_lock, cbw_fleece's lock.
+ */
+
+#include <linux/atomic.h>
+#include <linux/bio.h>
+#include <linux/device-mapper.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/rbtree.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "dm-live/bitmap.h"
+#include "dm-live/compat.h"
+#include "dm-live/copier.h"
+#include "dm-live/range-lock.h"
+
+#define DM_MSG_PREFIX "cbw"
+
+/* Bytes that one copy moves, unless a block is larger. */
+#define CBW_COPY_BYTES		1048576u
+#define CBW_MIN_BLOCK_BYTES	4096u
+#define CBW_MAX_BLOCK_BYTES	(2u << 20)
+#define CBW_MAX_COPY_BLOCKS	(CBW_COPY_BYTES / CBW_MIN_BLOCK_BYTES)
+
+/* Copies for guest writes that are in flight at the same time. */
+#define CBW_COW_WORKERS		16
+#define CBW_MAX_JOB_WORKERS	16
+#define CBW_DEFAULT_JOB_WORKERS	8
+
+#define CBW_DEFAULT_LOW_WATER	10u
+
+enum cbw_store {
+	CBW_STORE_NONE,
+	CBW_STORE_TARGET,	/* old data at the same offset */
+	CBW_STORE_FLEECE,	/* old data in slots */
+};
+
+enum cbw_on_cbw_error {
+	CBW_BREAK_GUEST_WRITE,
+	CBW_BREAK_SNAPSHOT,
+};
+
+enum cbw_on_error {
+	CBW_ON_ERROR_REPORT,
+	CBW_ON_ERROR_IGNORE,
+	CBW_ON_ERROR_STOP,
+	CBW_ON_ERROR_ENOSPC,
+};
+
+/**
+ * enum cbw_state - of a session
+ * @CBW_NEW: the table was not yet resumed
+ * @CBW_ACTIVE: the point in time is kept
+ * @CBW_BROKEN: it is lost. Final.
+ * @CBW_COMPLETE: the job has all of it on the target. Final.
+ */
+enum cbw_state {
+	CBW_NEW,
+	CBW_ACTIVE,
+	CBW_BROKEN,
+	CBW_COMPLETE,
+};
+
+enum cbw_job_state {
+	CBW_JOB_NONE,
+	CBW_JOB_RUNNING,
+	CBW_JOB_PAUSED,
+	CBW_JOB_STOPPED,
+	CBW_JOB_FAILED,
+	CBW_JOB_CANCELLED,
+	CBW_JOB_COMPLETE,
+};
+
+/**
+ * struct cbw_config - what the table line says
+ * @timeout_ms: a guest write waits no longer than that for a copy, 0: for ever
+ * @low_water_percent: event when fewer of the slots are free, 0: never
+ * @given: bit per enum cbw_feature, see table.c
+ */
+struct cbw_config {
+	enum cbw_store store;
+	enum cbw_on_cbw_error on_cbw_error;
+	u64 timeout_ms;
+	unsigned int low_water_percent;
+	bool job;
+	u64 job_speed;
+	unsigned int job_workers;
+	enum cbw_on_error on_source_error;
+	enum cbw_on_error on_target_error;
+	u32 given;
+};
+
+struct cbw_session;
+struct cbw_fleece;
+
+/**
+ * struct cbw_copier - one who copies: a worker for guest writes or of the job
+ * @first: first block of its claim; cbw_session.lock
+ * @nr: number of blocks of its claim, 0: none; cbw_session.lock
+ * @busy: of one for guest writes: it is at work; cbw_session.lock
+ * @slots: where the blocks of the copy under way are in the fleece device
+ */
+struct cbw_copier {
+	struct cbw_session *session;
+	u64 first;
+	u64 nr;
+	bool busy;
+	struct delayed_work work;
+	u32 slots[CBW_MAX_COPY_BLOCKS];
+};
+
+/**
+ * struct cbw_waiter - a guest write that waits for its blocks to be copied
+ *
+ * The per-bio data. All members are protected by cbw_session.lock. The write is
+ * in the tree, in the list by age, and in one of the lists fresh (some of its
+ * blocks may be claimed by nobody) and told. A @patient one (a discard, which may be
+ * large) does not run out of time while any copy succeeds.
+ */
+struct cbw_waiter {
+	struct rb_node rb;
+	u64 first;
+	u64 last;
+	u64 subtree_last;
+	struct list_head link;
+	struct list_head age;
+	u64 deadline_ns;
+	bool patient;
+};
+
+/**
+ * struct cbw_job - copies what is left
+ * @position: blocks before it were claimed once
+ * @holes: errors were ignored: blocks remain
+ * @idle: nothing was left to claim, but others had claims
+ * All but @rate are protected by cbw_session.lock; @state may be read without.
+ */
+struct cbw_job {
+	enum cbw_job_state state;
+	u64 position;
+	bool holes;
+	bool idle;
+	struct dm_live_rate rate;
+	unsigned int nr_workers;
+	struct cbw_copier workers[CBW_MAX_JOB_WORKERS];
+	struct work_struct complete_work;
+};
+
+/** enum cbw_gate - may a view do I/O to the devices of a session? */
+enum cbw_gate {
+	CBW_GATE_SHUT,		/* suspended: later */
+	CBW_GATE_OPEN,
+	CBW_GATE_ENDED,		/* never again */
+};
+
+/**
+ * struct cbw_session - a point in time
+ * @ref: the table and each view hold one
+ * @link: in the registry
+ * @devt: number of the mapped device
+ * @nr_views: snapshot views
+ * @ti: the target, valid until the session has ended
+ * @origin: valid until the session has ended; so is @store_bdev
+ * @store_bdev: the target or fleece device
+ * @lock: protects the members after it
+ * @state: may be read without the lock
+ * @running: between resume and postsuspend: the origin may be read
+ * @released: a view has discarded blocks
+ * @nr_reading: copies that read the origin
+ * @nr_copying: copies that may yet write to the store
+ * @progress_ns: when a copy last succeeded
+ * @waiters: guest writes by range
+ * @fresh: see struct cbw_waiter
+ * @told: see struct cbw_waiter
+ * @by_age: guest writes, oldest first
+ * @submit: guest writes that are to go down
+ * @view_lock: protects the members after it
+ * @view_io: I/O of views that uses the session's devices
+ * @view_store_io: that of it which will not touch the origin
+ * @view_bios: I/O of views that came while the gate was shut
+ */
+struct cbw_session {
+	struct kref ref;
+	struct list_head link;
+	dev_t devt;
+	char name[16];
+	atomic_t nr_views;
+	struct cbw_config config;
+
+	struct dm_target *ti;
+	struct block_device *origin;
+	struct block_device *store_bdev;
+	bool store_lacks_write_zeroes;
+
+	sector_t nr_sectors;
+	unsigned int block_shift;
+	u64 nr_blocks;
+	struct dm_live_bitmap *scope;
+	struct dm_live_bitmap *todo;
+	struct dm_live_range_lock *ranges;
+	struct cbw_fleece *fleece;
+
+	spinlock_t lock;	/* see above */
+	enum cbw_state state;
+	bool running;
+	bool released;
+	unsigned int nr_reading;
+	unsigned int nr_copying;
+	u64 progress_ns;
+	struct rb_root_cached waiters;
+	struct list_head fresh;
+	struct list_head told;
+	struct list_head by_age;
+	struct bio_list submit;
+	struct cbw_copier cow[CBW_COW_WORKERS];
+	struct cbw_job job;
+	atomic64_t cow_writes;
+	atomic64_t source_errors;
+	atomic64_t target_errors;
+
+	spinlock_t view_lock;	/* see above */
+	enum cbw_gate gate;
+	unsigned int view_io;
+	unsigned int view_store_io;
+	struct bio_list view_bios;
+
+	wait_queue_head_t wait;
+	struct dm_live_copier *copier;
+	struct workqueue_struct *cow_wq;
+	struct workqueue_struct *job_wq;
+	struct workqueue_struct *submit_wq;
+	struct work_struct submit_work;
+	struct work_struct event_work;
+	struct work_struct view_work;
+	struct delayed_work timeout_work;
+};
+
+/**
+ * struct cbw_table - one table line
+ * @origin: what the guest reads and writes
+ * @store: target or fleece device, or NULL
+ * @session: or NULL
+ */
+struct cbw_table {
+	struct dm_target *ti;
+	struct dm_dev *origin;
+	struct dm_dev *store;
+	unsigned int block_shift;
+	struct cbw_config config;
+	struct cbw_session *session;
+};
+
+static inline u64 cbw_block_bytes(const struct cbw_session *session)
+{
+	return 1ULL << (session->block_shift + SECTOR_SHIFT);
+}
+
+static inline u64 cbw_sector_to_block(const struct cbw_session *session,
+				      sector_t sector)
+{
+	return sector >> session->block_shift;
+}
+
+static inline sector_t cbw_block_to_sector(const struct cbw_session *session,
+					   u64 block)
+{
+	return (sector_t)block << session->block_shift;
+}
+
+/** cbw_end_sector - where the blocks before @end end: the last may be short */
+static inline sector_t cbw_end_sector(const struct cbw_session *session,
+				      u64 end)
+{
+	return min_t(sector_t, cbw_block_to_sector(session, end),
+		     session->nr_sectors);
+}
+
+static inline sector_t cbw_range_sectors(const struct cbw_session *session,
+					 u64 first, u64 nr)
+{
+	return cbw_end_sector(session, first + nr) -
+	       cbw_block_to_sector(session, first);
+}
+
+/** cbw_copy_blocks - the most blocks that one copy moves, at least 1 */
+static inline u64 cbw_copy_blocks(const struct cbw_session *session)
+{
+	return max_t(u64, CBW_COPY_BYTES / cbw_block_bytes(session), 1);
+}
+
+/** cbw_is - the state right now, without the lock */
+static inline bool cbw_is(const struct cbw_session *session,
+			  enum cbw_state state)
+{
+	return READ_ONCE(session->state) == state;
+}
+
+/* table.c: the table line */
+
+/** cbw_table_parse - 0, or a negative errno with ti->error set */
+int cbw_table_parse(struct cbw_table *table, unsigned int argc, char **argv);
+unsigned int cbw_table_emit_features(const struct cbw_table *table,
+				     unsigned int sz, char *result,
+				     unsigned int maxlen);
+unsigned int cbw_table_emit(const struct cbw_table *table, unsigned int sz,
+			    char *result, unsigned int maxlen);
+
+/* session.c: life, states, registry */
+
+/**
+ * cbw_session_create - a session for a table that is being constructed
+ * Context: may sleep. Return: the session, or an ERR_PTR with ti->error set.
+ */
+struct cbw_session *cbw_session_create(struct cbw_table *table);
+
+/** cbw_session_end - nothing uses the devices of the session any more. Sleeps. */
+void cbw_session_end(struct cbw_session *session);
+
+/** cbw_session_put - drop a reference; may sleep */
+void cbw_session_put(struct cbw_session *session);
+
+/**
+ * cbw_session_find - the session of a mapped device, for a view
+ * Return: the session with a reference and counted as viewed, or NULL.
+ */
+struct cbw_session *cbw_session_find(dev_t devt);
+
+/** cbw_session_put_view - undo cbw_session_find() */
+void cbw_session_put_view(struct cbw_session *session);
+
+/** cbw_session_is_viewed - has that mapped device a live session with a view? */
+bool cbw_session_is_viewed(dev_t devt);
+
+/**
+ * cbw_session_activate - before the resume: the point in time is now
+ *
+ * Ends the session that the mapped device had before, and waits till nothing of
+ * it is on the way to the store, should that be the same.
+ * Return: 0, or -ERESTARTSYS when the caller was killed meanwhile.
+ */
+int cbw_session_activate(struct cbw_session *session);
+
+/** cbw_session_resume - after the resume: views and the job go on */
+void cbw_session_resume(struct cbw_session *session);
+
+/**
+ * cbw_session_suspend - wait till nobody reads the origin. No guest I/O is left.
+ *
+ * I/O to the store is not waited for: the store may hang, and the guest's device
+ * shall not. What is copied by it is as it was at the point in time.
+ */
+void cbw_session_suspend(struct cbw_session *session);
+
+/**
+ * cbw_session_break - the point in time is lost; guest writes wait no more
+ * Context: any. Return: false when the session was not active.
+ */
+bool cbw_session_break(struct cbw_session *session, const char *why);
+
+/** cbw_session_complete - with the lock held: the target has everything */
+void cbw_session_complete(struct cbw_session *session);
+
+/** cbw_raise_event - a device-mapper event. Any context. */
+void cbw_raise_event(struct cbw_session *session);
+
+/**
+ * cbw_view_enter - begin I/O of a view
+ * @bio: kept for later when the gate is shut
+ * Return: the gate; the caller goes on only if that is CBW_GATE_OPEN.
+ */
+enum cbw_gate cbw_view_enter(struct cbw_session *session, struct bio *bio);
+
+/** cbw_view_pin - may the devices be looked at? Then cbw_view_leave() ends it. */
+bool cbw_view_pin(struct cbw_session *session);
+
+/** cbw_view_at_store - I/O that has entered will not touch the origin */
+void cbw_view_at_store(struct cbw_session *session);
+
+/** cbw_view_is_valid - may what was read be shown? Ask when it has arrived. */
+bool cbw_view_is_valid(const struct cbw_session *session);
+
+/** cbw_view_leave - I/O ends; @at_store: cbw_view_at_store() was called for it */
+void cbw_view_leave(struct cbw_session *session, bool at_store);
+
+const char *cbw_state_name(enum cbw_state state);
+
+/* io.c: the guest's I/O */
+
+int cbw_map(struct dm_target *ti, struct bio *bio);
+void cbw_io_init(struct cbw_session *session);
+
+/**
+ * cbw_waiter_over - with the lock held: a guest write that waits for @block
+ * Return: the write, or NULL.
+ */
+struct cbw_waiter *cbw_waiter_over(struct cbw_session *session, u64 block);
+
+/**
+ * cbw_wake - with the lock held: the blocks were dealt with
+ *
+ * Guest writes for which nothing is left to copy go down. The others are fresh
+ * again. Return: true when there is one of these.
+ */
+bool cbw_wake(struct cbw_session *session, u64 first, u64 nr);
+
+/** cbw_wake_all - with the lock held: all guest writes go down */
+void cbw_wake_all(struct cbw_session *session);
+
+/** cbw_fail_waiters - guest writes that wait for @block fail */
+void cbw_fail_waiters(struct cbw_session *session, u64 block,
+		      blk_status_t status);
+
+/* copy.c: claims, the copy itself, the workers for guest writes */
+
+/**
+ * struct cbw_result - what became of a copy
+ * @read_status: of the origin
+ * @write_status: of the store
+ */
+struct cbw_result {
+	blk_status_t read_status;
+	blk_status_t write_status;
+};
+
+static inline blk_status_t cbw_result_status(const struct cbw_result *result)
+{
+	return result->read_status ?: result->write_status;
+}
+
+void cbw_copy_init(struct cbw_session *session);
+
+/** cbw_cow_kick - with the lock held: have fresh guest writes looked at */
+void cbw_cow_kick(struct cbw_session *session);
+
+/** cbw_is_claimed - with the lock held: does anybody copy @block? */
+bool cbw_is_claimed(const struct cbw_session *session, u64 block);
+
+/** cbw_next_claimed - with the lock held: the first claim from @block on, or @end */
+u64 cbw_next_claimed(const struct cbw_session *session, u64 block, u64 end);
+
+/** cbw_has_claims - with the lock held: does anybody copy anything? */
+bool cbw_has_claims(const struct cbw_session *session);
+
+/** cbw_unclaim - the claim is over; guest writes and the job may go on */
+void cbw_unclaim(struct cbw_copier *copier);
+
+/**
+ * cbw_copy - copy claimed blocks to the store, and clear their todo bits
+ * @copier: who has the claim
+ * Blocks whose todo bit went away meanwhile are left alone. Sleeps.
+ *
+ * Return: false when nothing was done, as the session is suspended.
+ */
+bool cbw_copy(struct cbw_copier *copier, u64 first, u64 nr,
+	      struct cbw_result *result);
+
+/** cbw_count_error - count and log an error of a copy */
+void cbw_count_error(struct cbw_session *session, u64 first,
+		     const struct cbw_result *result);
+
+/* fleece.c: slots */
+
+/* No slot: not copied, or not in scope. */
+#define CBW_SLOT_NONE	U32_MAX
+/* No slot needed: the block is zero. */
+#define CBW_SLOT_ZERO	(U32_MAX - 1)
+
+/** cbw_fleece_create - Context: may sleep. Return: the store or an ERR_PTR. */
+struct cbw_fleece *cbw_fleece_create(struct cbw_session *session,
+				     sector_t nr_sectors);
+void cbw_fleece_destroy(struct cbw_fleece *fleece);
+
+/**
+ * cbw_fleece_alloc - take up to @nr slots that follow each other
+ * @slot: out: the first
+ * Context: any. Return: how many, 0: all are in use.
+ */
+unsigned int cbw_fleece_alloc(struct cbw_session *session, unsigned int nr,
+			      u32 *slot);
+
+/** cbw_fleece_free - give slots back. CBW_SLOT_NONE and _ZERO are ignored. */
+void cbw_fleece_free(struct cbw_session *session, u32 slot);
+
+/** cbw_fleece_set - the block is in that slot; under its exclusive lock */
+void cbw_fleece_set(struct cbw_fleece *fleece, u64 block, u32 slot);
+
+/** cbw_fleece_get - the slot of a block; under its lock, shared at least */
+u32 cbw_fleece_get(const struct cbw_fleece *fleece, u64 block);
+
+u64 cbw_fleece_used(const struct cbw_fleece *fleece);
+u64 cbw_fleece_total(const struct cbw_fleece *fleece);
+
+/* job.c: the background copy */
+
+void cbw_job_init(struct cbw_session *session);
+
+/** cbw_job_message - start, pause, resume or cancel. 0 or a negative errno. */
+int cbw_job_message(struct cbw_session *session, const char *verb);
+
+/** cbw_job_set_speed - bytes/s, 0: no limit */
+void cbw_job_set_speed(struct cbw_session *session, u64 bytes_per_second);
+
+/** cbw_job_kick - have the workers look for work. Any context. */
+void cbw_job_kick(struct cbw_session *session);
+
+/** cbw_job_wants_kick - with the lock held: may the job have to do now? */
+bool cbw_job_wants_kick(const struct cbw_session *session);
+
+/** cbw_job_is_under_way - with the lock held: is it running, paused or stopped? */
+bool cbw_job_is_under_way(const struct cbw_session *session);
+
+/** cbw_job_session_broke - with the lock held: a job under way fails */
+void cbw_job_session_broke(struct cbw_session *session);
+
+const char *cbw_job_state_name(enum cbw_job_state state);
+
+/* snapshot.c: the target "cbw-snapshot" */
+
+extern struct target_type cbw_snapshot_target;
+
+/** cbw_view_dispatch - I/O that waited for the gate goes on. May sleep. */
+void cbw_view_dispatch(struct bio *bio);
+
+/** cbw_view_fail - I/O that waited for the gate fails */
+void cbw_view_fail(struct bio *bio);
+
+#endif /* DM_CBW_CBW_H */

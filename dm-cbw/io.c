@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The guest's I/O: what may go down at once, and the writes that wait for
+ * blocks to be copied.
+ *
+ * Nothing here sleeps or allocates. A write that must wait is kept in the
+ * session's tree of waiters until all its blocks are copied (or the session has
+ * broken), a copy failed, or it has waited for too long. Holding no lock, it goes
+ * down then: what it overwrites is copied, and views look for it in the store.
+ */
+#include <linux/blkdev.h>
+#include <linux/interval_tree_generic.h>
+#include <linux/ktime.h>
+
+#include "cbw.h"
+
+/* A discard or write-zeroes waits in pieces of this size. */
+#define MAX_ZERO_BYTES	(64u << 20)
+
+/* The timer looks no further ahead, and sets itself again. */
+#define MAX_TIMER_NS	(3600ULL * NSEC_PER_SEC)
+
+#define FIRST(waiter)	((waiter)->first)
+#define LAST(waiter)	((waiter)->last)
+
+INTERVAL_TREE_DEFINE(struct cbw_waiter, rb, u64, subtree_last, FIRST, LAST,
+		     static, waiter_tree)
+
+static struct cbw_waiter *waiter_of(struct bio *bio)
+{
+	return dm_per_bio_data(bio, sizeof(struct cbw_waiter));
+}
+
+static struct bio *bio_of(struct cbw_waiter *waiter)
+{
+	return dm_bio_from_per_bio_data(waiter, sizeof(struct cbw_waiter));
+}
+
+static bool is_all_copied(const struct cbw_session *session, u64 first,
+			  u64 last)
+{
+	return dm_live_bitmap_next_set(session->todo, first, last + 1) ==
+	       last + 1;
+}
+
+static void remove_waiter(struct cbw_session *session,
+			  struct cbw_waiter *waiter)
+{
+	lockdep_assert_held(&session->lock);
+	waiter_tree_remove(waiter, &session->waiters);
+	list_del(&waiter->link);
+	list_del(&waiter->age);
+}
+
+static void submit_later(struct cbw_session *session,
+			 struct cbw_waiter *waiter)
+{
+	remove_waiter(session, waiter);
+	bio_list_add(&session->submit, bio_of(waiter));
+	queue_work(session->submit_wq, &session->submit_work);
+}
+
+static void submit_work(struct work_struct *work)
+{
+	struct cbw_session *session = container_of(work, struct cbw_session,
+						   submit_work);
+	struct blk_plug plug;
+	struct bio_list bios;
+	struct bio *bio;
+
+	spin_lock_irq(&session->lock);
+	bios = session->submit;
+	bio_list_init(&session->submit);
+	spin_unlock_irq(&session->lock);
+
+	blk_start_plug(&plug);
+	while ((bio = bio_list_pop(&bios))) {
+		/* The submitter is not here any more: nobody is to be told. */
+		bio->bi_opf &= ~REQ_NOWAIT;
+		dm_submit_bio_remap(bio, NULL);
+	}
+	blk_finish_plug(&plug);
+}
+
+struct cbw_waiter *cbw_waiter_over(struct cbw_session *session, u64 block)
+{
+	lockdep_assert_held(&session->lock);
+	return waiter_tree_iter_first(&session->waiters, block, block);
+}
+
+bool cbw_wake(struct cbw_session *session, u64 first, u64 nr)
+{
+	struct cbw_waiter *waiter, *next;
+	bool fresh = false;
+
+	lockdep_assert_held(&session->lock);
+	for (waiter = waiter_tree_iter_first(&session->waiters, first,
+					     first + nr - 1); waiter;
+	     waiter = next) {
+		next = waiter_tree_iter_next(waiter, first, first + nr - 1);
+		if (is_all_copied(session, waiter->first, waiter->last)) {
+			submit_later(session, waiter);
+		} else {
+			list_move_tail(&waiter->link, &session->fresh);
+			fresh = true;
+		}
+	}
+	return fresh;
+}
+
+void cbw_wake_all(struct cbw_session *session)
+{
+	struct cbw_waiter *waiter, *next;
+
+	lockdep_assert_held(&session->lock);
+	list_for_each_entry_safe(waiter, next, &session->by_age, age)
+		submit_later(session, waiter);
+}
+
+static void fail_all(struct list_head *failed, blk_status_t status)
+{
+	struct cbw_waiter *waiter, *next;
+
+	list_for_each_entry_safe(waiter, next, failed, age) {
+		struct bio *bio = bio_of(waiter);
+
+		bio->bi_status = status;
+		bio_endio(bio);
+	}
+}
+
+void cbw_fail_waiters(struct cbw_session *session, u64 block,
+		      blk_status_t status)
+{
+	struct cbw_waiter *waiter;
+	LIST_HEAD(failed);
+
+	spin_lock_irq(&session->lock);
+	/* A view may have released the block meanwhile. */
+	while (dm_live_bitmap_test(session->todo, block)) {
+		waiter = cbw_waiter_over(session, block);
+		if (!waiter)
+			break;
+		remove_waiter(session, waiter);
+		list_add_tail(&waiter->age, &failed);
+	}
+	spin_unlock_irq(&session->lock);
+	fail_all(&failed, status);
+}
+
+static u64 timeout_ns(const struct cbw_session *session)
+{
+	return min_t(u64, session->config.timeout_ms,
+		     S64_MAX / 2 / NSEC_PER_MSEC) * NSEC_PER_MSEC;
+}
+
+static void arm_timer(struct cbw_session *session, u64 deadline_ns)
+{
+	u64 now_ns = ktime_get_ns();
+	u64 wait_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+
+	queue_delayed_work(session->submit_wq, &session->timeout_work,
+			   nsecs_to_jiffies(min_t(u64, wait_ns, MAX_TIMER_NS)) + 1);
+}
+
+static u64 deadline_of(const struct cbw_session *session,
+		       const struct cbw_waiter *waiter)
+{
+	u64 deadline_ns = waiter->deadline_ns;
+
+	if (waiter->patient)
+		deadline_ns = max(deadline_ns,
+				  session->progress_ns + timeout_ns(session));
+	return deadline_ns;
+}
+
+static void timeout_work(struct work_struct *work)
+{
+	struct cbw_session *session = container_of(to_delayed_work(work),
+						   struct cbw_session,
+						   timeout_work);
+	u64 now_ns = ktime_get_ns(), next_ns = U64_MAX, deadline_ns;
+	bool fail = session->config.on_cbw_error == CBW_BREAK_GUEST_WRITE;
+	struct cbw_waiter *waiter, *next;
+	bool is_too_late = false;
+	LIST_HEAD(expired);
+
+	spin_lock_irq(&session->lock);
+	list_for_each_entry_safe(waiter, next, &session->by_age, age) {
+		deadline_ns = deadline_of(session, waiter);
+		if (deadline_ns > now_ns) {
+			next_ns = min(next_ns, deadline_ns);
+		} else if (fail) {
+			remove_waiter(session, waiter);
+			list_add_tail(&waiter->age, &expired);
+		} else {
+			is_too_late = true;
+		}
+	}
+	if (next_ns != U64_MAX)
+		arm_timer(session, next_ns);
+	spin_unlock_irq(&session->lock);
+
+	if (is_too_late)
+		cbw_session_break(session, "a copy took longer than cbw_timeout");
+	if (list_empty(&expired))
+		return;
+	DMERR_LIMIT("%s: guest writes fail: their copies take longer than cbw_timeout (%llu ms)",
+		    session->name, session->config.timeout_ms);
+	fail_all(&expired, BLK_STS_TIMEOUT);
+}
+
+/* Keep the write until its blocks are copied; false when they are already. */
+static bool wait_for_copy(struct cbw_session *session, struct bio *bio,
+			  u64 first, u64 last)
+{
+	struct cbw_waiter *waiter = waiter_of(bio);
+	unsigned long flags;
+	bool waits = false;
+
+	spin_lock_irqsave(&session->lock, flags);
+	if (session->state == CBW_ACTIVE &&
+	    !is_all_copied(session, first, last)) {
+		waiter->first = first;
+		waiter->last = last;
+		waiter_tree_insert(waiter, &session->waiters);
+		list_add_tail(&waiter->link, &session->fresh);
+		if (session->config.timeout_ms) {
+			waiter->deadline_ns = ktime_get_ns() +
+					      timeout_ns(session);
+			waiter->patient = bio_op(bio) != REQ_OP_WRITE;
+			if (list_empty(&session->by_age))
+				arm_timer(session, waiter->deadline_ns);
+		}
+		list_add_tail(&waiter->age, &session->by_age);
+		cbw_cow_kick(session);
+		waits = true;
+	}
+	spin_unlock_irqrestore(&session->lock, flags);
+	return waits;
+}
+
+static void trim(const struct cbw_session *session, struct bio *bio, u64 end)
+{
+	sector_t nr_sectors = cbw_end_sector(session, end) -
+			      bio->bi_iter.bi_sector;
+
+	if (nr_sectors < bio_sectors(bio))
+		dm_accept_partial_bio(bio, nr_sectors);
+}
+
+static int map_write(struct cbw_session *session, struct bio *bio)
+{
+	u64 first = cbw_sector_to_block(session, bio->bi_iter.bi_sector);
+	u64 end = cbw_sector_to_block(session, bio_end_sector(bio) - 1) + 1;
+	u64 max_blocks = bio_op(bio) == REQ_OP_WRITE ?
+			 cbw_copy_blocks(session) :
+			 cbw_sector_to_block(session,
+					     MAX_ZERO_BYTES >> SECTOR_SHIFT);
+	u64 next = dm_live_bitmap_next_set(session->todo, first, end);
+
+	if (likely(next == end))
+		return DM_MAPIO_REMAPPED;
+	if (next - first >= max_blocks) {
+		trim(session, bio, next);
+		return DM_MAPIO_REMAPPED;
+	}
+	end = min(end, first + max_blocks);
+	trim(session, bio, end);
+	if (!wait_for_copy(session, bio, next, end - 1))
+		return DM_MAPIO_REMAPPED;
+	atomic64_inc(&session->cow_writes);
+	return DM_MAPIO_SUBMITTED;
+}
+
+int cbw_map(struct dm_target *ti, struct bio *bio)
+{
+	struct cbw_table *table = ti->private;
+	struct cbw_session *session = table->session;
+
+	bio_set_dev(bio, table->origin->bdev);
+	if (!session || !op_is_write(bio_op(bio)) || !bio_sectors(bio) ||
+	    !cbw_is(session, CBW_ACTIVE))
+		return DM_MAPIO_REMAPPED;
+	/* Discards and write-zeroes are writes here. */
+	return map_write(session, bio);
+}
+
+void cbw_io_init(struct cbw_session *session)
+{
+	session->waiters = RB_ROOT_CACHED;
+	INIT_LIST_HEAD(&session->fresh);
+	INIT_LIST_HEAD(&session->told);
+	INIT_LIST_HEAD(&session->by_age);
+	bio_list_init(&session->submit);
+	INIT_WORK(&session->submit_work, submit_work);
+	INIT_DELAYED_WORK(&session->timeout_work, timeout_work);
+}

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The job: copies every block in scope that is not yet copied to the target.
+ *
+ * Each worker claims the next run of blocks that are to be copied and that
+ * nobody else copies, in ascending order, copies it and queues itself again. What
+ * guest writes have had copied is skipped.
+ *
+ * States: none -> running <-> paused or stopped; running, paused and stopped ->
+ * cancelled or failed; running -> complete. From failed and cancelled a new job
+ * may be started: it goes on with what is left. complete needs all blocks
+ * copied, whoever did it, and a flush of the target after that.
+ */
+#include <linux/blkdev.h>
+
+#include "cbw.h"
+
+/* A chunk takes no longer than this at the speed limit. */
+#define CHUNKS_PER_SECOND	8
+
+static const char *const state_names[] = {
+	[CBW_JOB_NONE] = "none",
+	[CBW_JOB_RUNNING] = "running",
+	[CBW_JOB_PAUSED] = "paused",
+	[CBW_JOB_STOPPED] = "stopped",
+	[CBW_JOB_FAILED] = "failed",
+	[CBW_JOB_CANCELLED] = "cancelled",
+	[CBW_JOB_COMPLETE] = "complete",
+};
+
+const char *cbw_job_state_name(enum cbw_job_state state)
+{
+	return state_names[state];
+}
+
+/* The one place where the state changes. */
+static void set_state(struct cbw_session *session, enum cbw_job_state state)
+{
+	lockdep_assert_held(&session->lock);
+	if (session->job.state == state)
+		return;
+	DMINFO("%s: job %s", session->name, cbw_job_state_name(state));
+	WRITE_ONCE(session->job.state, state);
+	if (state == CBW_JOB_STOPPED || state == CBW_JOB_FAILED ||
+	    state == CBW_JOB_COMPLETE)
+		cbw_raise_event(session);
+}
+
+static bool is_under_way(enum cbw_job_state state)
+{
+	return state == CBW_JOB_RUNNING || state == CBW_JOB_PAUSED ||
+	       state == CBW_JOB_STOPPED;
+}
+
+bool cbw_job_is_under_way(const struct cbw_session *session)
+{
+	return is_under_way(session->job.state);
+}
+
+void cbw_job_session_broke(struct cbw_session *session)
+{
+	if (is_under_way(session->job.state))
+		set_state(session, CBW_JOB_FAILED);
+}
+
+static int start(struct cbw_session *session)
+{
+	struct cbw_job *job = &session->job;
+
+	lockdep_assert_held(&session->lock);
+	if (is_under_way(job->state) || job->state == CBW_JOB_COMPLETE)
+		return -EALREADY;
+	/* What a view has released would be missing on the target. */
+	if (session->released)
+		return -ENODATA;
+	job->position = 0;
+	job->holes = false;
+	set_state(session, CBW_JOB_RUNNING);
+	return 0;
+}
+
+static int change(struct cbw_session *session, const char *verb)
+{
+	struct cbw_job *job = &session->job;
+
+	lockdep_assert_held(&session->lock);
+	if (session->state == CBW_BROKEN)
+		return -EIO;
+	if (!strcmp(verb, "start"))
+		return start(session);
+	if (!is_under_way(job->state))
+		return -ESRCH;
+	if (!strcmp(verb, "pause"))
+		set_state(session, CBW_JOB_PAUSED);
+	else if (!strcmp(verb, "resume"))
+		set_state(session, CBW_JOB_RUNNING);
+	else
+		set_state(session, CBW_JOB_CANCELLED);
+	return 0;
+}
+
+int cbw_job_message(struct cbw_session *session, const char *verb)
+{
+	static const char *const verbs[] = {
+		"start", "pause", "resume", "cancel",
+	};
+	int r;
+
+	if (match_string(verbs, ARRAY_SIZE(verbs), verb) < 0)
+		return -EINVAL;
+	if (session->config.store != CBW_STORE_TARGET)
+		return -EOPNOTSUPP;
+	spin_lock_irq(&session->lock);
+	r = change(session, verb);
+	spin_unlock_irq(&session->lock);
+	if (!r)
+		cbw_job_kick(session);
+	return r;
+}
+
+void cbw_job_set_speed(struct cbw_session *session, u64 bytes_per_second)
+{
+	dm_live_rate_set(&session->job.rate, bytes_per_second);
+	cbw_job_kick(session);
+}
+
+static bool may_run(const struct cbw_session *session)
+{
+	lockdep_assert_held(&session->lock);
+	return session->running && session->state == CBW_ACTIVE &&
+	       session->job.state == CBW_JOB_RUNNING;
+}
+
+static bool may_run_now(struct cbw_session *session)
+{
+	bool may;
+
+	spin_lock_irq(&session->lock);
+	may = may_run(session);
+	spin_unlock_irq(&session->lock);
+	return may;
+}
+
+void cbw_job_kick(struct cbw_session *session)
+{
+	struct cbw_job *job = &session->job;
+	unsigned long flags;
+	unsigned int i;
+
+	spin_lock_irqsave(&session->lock, flags);
+	if (may_run(session)) {
+		job->idle = false;
+		for (i = 0; i < job->nr_workers; i++)
+			mod_delayed_work(session->job_wq,
+					 &job->workers[i].work, 0);
+	}
+	spin_unlock_irqrestore(&session->lock, flags);
+}
+
+bool cbw_job_wants_kick(const struct cbw_session *session)
+{
+	lockdep_assert_held(&session->lock);
+	return session->job.idle && may_run(session);
+}
+
+/* Give up, or wait for somebody who mends it. */
+static enum cbw_job_state state_after(enum cbw_on_error policy,
+				      blk_status_t status)
+{
+	if (policy == CBW_ON_ERROR_STOP ||
+	    (policy == CBW_ON_ERROR_ENOSPC && status == BLK_STS_NOSPC))
+		return CBW_JOB_STOPPED;
+	return CBW_JOB_FAILED;
+}
+
+static void copy_failed(struct cbw_session *session, u64 block,
+			const struct cbw_result *result)
+{
+	enum cbw_on_error policy = result->read_status ?
+				   session->config.on_source_error :
+				   session->config.on_target_error;
+	struct cbw_job *job = &session->job;
+
+	cbw_count_error(session, block, result);
+	spin_lock_irq(&session->lock);
+	if (policy == CBW_ON_ERROR_IGNORE) {
+		job->holes = true;
+	} else {
+		job->position = min(job->position, block);
+		if (is_under_way(job->state))
+			set_state(session,
+				  state_after(policy, cbw_result_status(result)));
+	}
+	spin_unlock_irq(&session->lock);
+}
+
+/* Leave the blocks from @block on to whoever goes on with the job. */
+static void give_back(struct cbw_session *session, u64 block)
+{
+	spin_lock_irq(&session->lock);
+	session->job.position = min(session->job.position, block);
+	spin_unlock_irq(&session->lock);
+}
+
+/* A chunk that fails is tried block by block: only those that fail count. */
+static void copy_chunk(struct cbw_copier *copier)
+{
+	struct cbw_session *session = copier->session;
+	u64 end = copier->first + copier->nr;
+	struct cbw_result result;
+	u64 block;
+
+	if (!cbw_copy(copier, copier->first, copier->nr, &result)) {
+		give_back(session, copier->first);
+		return;
+	}
+	if (!cbw_result_status(&result))
+		return;
+	for (block = copier->first; block < end; block++) {
+		if (!may_run_now(session) ||
+		    (copier->nr > 1 && !cbw_copy(copier, block, 1, &result))) {
+			give_back(session, block);
+			return;
+		}
+		if (cbw_result_status(&result))
+			copy_failed(session, block, &result);
+	}
+}
+
+/* Everything is copied: make it durable, then say so. */
+static void complete_work(struct work_struct *work)
+{
+	struct cbw_session *session = container_of(work, struct cbw_session,
+						   job.complete_work);
+	struct cbw_result result = { };
+	bool copied;
+
+	spin_lock_irq(&session->lock);
+	copied = may_run(session) && !dm_live_bitmap_weight(session->todo);
+	spin_unlock_irq(&session->lock);
+	if (!copied)
+		return;
+
+	result.write_status =
+		errno_to_blk_status(blkdev_issue_flush(session->store_bdev));
+	if (result.write_status)
+		cbw_count_error(session, 0, &result);
+
+	spin_lock_irq(&session->lock);
+	/* Paused, cancelled or broken meanwhile, it is not complete. */
+	if (session->state == CBW_ACTIVE &&
+	    session->job.state == CBW_JOB_RUNNING) {
+		if (result.write_status) {
+			set_state(session,
+				  state_after(session->config.on_target_error,
+					      result.write_status));
+		} else {
+			cbw_session_complete(session);
+			set_state(session, CBW_JOB_COMPLETE);
+		}
+	}
+	spin_unlock_irq(&session->lock);
+}
+
+/*
+ * Nothing left to claim: all is copied; or others are still at it, and wake the
+ * job when they are done; or there are holes; or a copy for a guest write failed,
+ * and the job tries for itself.
+ */
+static bool reached_end(struct cbw_session *session)
+{
+	struct cbw_job *job = &session->job;
+
+	lockdep_assert_held(&session->lock);
+	if (cbw_has_claims(session)) {
+		job->idle = true;
+		return false;
+	}
+	if (!dm_live_bitmap_weight(session->todo)) {
+		queue_work(session->job_wq, &job->complete_work);
+		return false;
+	}
+	if (job->holes) {
+		DMERR("%s: job: blocks that could not be copied remain",
+		      session->name);
+		set_state(session, CBW_JOB_FAILED);
+		return false;
+	}
+	job->position = 0;
+	return true;
+}
+
+static u64 chunk_blocks(const struct cbw_session *session)
+{
+	u64 speed = dm_live_rate_get(&session->job.rate);
+	u64 nr = cbw_copy_blocks(session);
+	u64 slow = cbw_sector_to_block(session, speed / CHUNKS_PER_SECOND >>
+						SECTOR_SHIFT);
+
+	return speed ? clamp_t(u64, slow, 1, nr) : nr;
+}
+
+static bool claim_from(struct cbw_copier *copier, u64 block, u64 max_blocks)
+{
+	struct cbw_session *session = copier->session;
+	u64 nr_blocks = session->nr_blocks;
+	u64 end;
+
+	for (;;) {
+		block = dm_live_bitmap_next_set(session->todo, block,
+						nr_blocks);
+		if (block == nr_blocks)
+			return false;
+		if (!cbw_is_claimed(session, block))
+			break;
+		block++;
+	}
+	end = min(block + max_blocks, nr_blocks);
+	end = dm_live_bitmap_next_clear(session->todo, block, end);
+	end = cbw_next_claimed(session, block, end);
+	copier->first = block;
+	copier->nr = end - block;
+	session->job.position = end;
+	return true;
+}
+
+/* Returns true when the worker has something to copy. */
+static bool claim(struct cbw_copier *copier, u64 max_blocks)
+{
+	struct cbw_session *session = copier->session;
+	bool claimed = false;
+
+	spin_lock_irq(&session->lock);
+	if (may_run(session)) {
+		claimed = claim_from(copier, session->job.position, max_blocks);
+		if (!claimed && reached_end(session))
+			claimed = claim_from(copier, 0, max_blocks);
+	}
+	spin_unlock_irq(&session->lock);
+	return claimed;
+}
+
+static void worker_work(struct work_struct *work)
+{
+	struct cbw_copier *copier = container_of(to_delayed_work(work),
+						 struct cbw_copier, work);
+	struct cbw_session *session = copier->session;
+	struct dm_live_rate *rate = &session->job.rate;
+	u64 max_blocks = chunk_blocks(session);
+	u64 max_bytes = max_blocks * cbw_block_bytes(session);
+	unsigned long wait_jiffies;
+	u64 bytes = 0;
+	bool claimed;
+
+	if (!may_run_now(session))
+		return;
+	/* Charged before anybody knows how large the chunk is. */
+	wait_jiffies = dm_live_rate_take(rate, max_bytes);
+	if (wait_jiffies) {
+		queue_delayed_work(session->job_wq, &copier->work,
+				   wait_jiffies);
+		return;
+	}
+	claimed = claim(copier, max_blocks);
+	if (claimed)
+		bytes = (u64)cbw_range_sectors(session, copier->first,
+					       copier->nr) << SECTOR_SHIFT;
+	dm_live_rate_give_back(rate, max_bytes - bytes);
+	if (!claimed)
+		return;
+
+	copy_chunk(copier);
+	cbw_unclaim(copier);
+	queue_delayed_work(session->job_wq, &copier->work, 0);
+}
+
+void cbw_job_init(struct cbw_session *session)
+{
+	struct cbw_job *job = &session->job;
+	unsigned int i;
+
+	dm_live_rate_init(&job->rate);
+	dm_live_rate_set(&job->rate, session->config.job_speed);
+	job->nr_workers = session->config.job_workers;
+	INIT_WORK(&job->complete_work, complete_work);
+	for (i = 0; i < job->nr_workers; i++) {
+		job->workers[i].session = session;
+		INIT_DELAYED_WORK(&job->workers[i].work, worker_work);
+	}
+}

@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The life of a session, its states, and the registry in which views find it.
+ *
+ * new -> active at the first resume of its table; active -> broken or complete,
+ * both final. Suspended and resumed it stays what it is. It ends when its table
+ * is destroyed: then, or before, another table of the mapped device has been
+ * resumed, and guest writes go down without a copy. Between the last suspend and
+ * that end the gate is shut: views wait, and then fail. So no view ever reads an
+ * origin that is written to unseen.
+ */
+#include <linux/blkdev.h>
+#include <linux/slab.h>
+
+#include "cbw.h"
+
+static DEFINE_MUTEX(registry_mutex);
+static LIST_HEAD(registry);
+
+static const char *const state_names[] = {
+	[CBW_NEW] = "active",	/* as far as anybody can tell */
+	[CBW_ACTIVE] = "active",
+	[CBW_BROKEN] = "broken",
+	[CBW_COMPLETE] = "complete",
+};
+
+const char *cbw_state_name(enum cbw_state state)
+{
+	return state_names[state];
+}
+
+static void set_state(struct cbw_session *session, enum cbw_state state)
+{
+	lockdep_assert_held(&session->lock);
+	DMINFO("%s: session %s", session->name, cbw_state_name(state));
+	WRITE_ONCE(session->state, state);
+}
+
+static void event_work(struct work_struct *work)
+{
+	struct cbw_session *session = container_of(work, struct cbw_session,
+						   event_work);
+
+	dm_table_event(session->ti->table);
+}
+
+void cbw_raise_event(struct cbw_session *session)
+{
+	queue_work(session->submit_wq, &session->event_work);
+}
+
+static bool is_missed(const struct cbw_session *session)
+{
+	return atomic_read(&session->nr_views) || cbw_job_is_under_way(session);
+}
+
+static bool break_session(struct cbw_session *session, const char *why,
+			  bool expected)
+{
+	unsigned long flags;
+	bool broke;
+
+	spin_lock_irqsave(&session->lock, flags);
+	broke = session->state == CBW_ACTIVE || session->state == CBW_NEW;
+	if (broke) {
+		if (expected && !is_missed(session))
+			DMINFO("%s: %s", session->name, why);
+		else
+			DMERR("%s: %s: the point in time is lost",
+			      session->name, why);
+		/* Partner: views read the state after the data. */
+		set_state(session, CBW_BROKEN);
+		cbw_job_session_broke(session);
+		cbw_wake_all(session);
+		wake_up_all(&session->wait);
+		cbw_raise_event(session);
+	}
+	spin_unlock_irqrestore(&session->lock, flags);
+	return broke;
+}
+
+bool cbw_session_break(struct cbw_session *session, const char *why)
+{
+	return break_session(session, why, false);
+}
+
+void cbw_session_complete(struct cbw_session *session)
+{
+	lockdep_assert_held(&session->lock);
+	set_state(session, CBW_COMPLETE);
+}
+
+/* The gate for views. */
+
+enum cbw_gate cbw_view_enter(struct cbw_session *session, struct bio *bio)
+{
+	enum cbw_gate gate;
+	unsigned long flags;
+
+	spin_lock_irqsave(&session->view_lock, flags);
+	gate = session->gate;
+	if (gate == CBW_GATE_OPEN)
+		session->view_io++;
+	else if (gate == CBW_GATE_SHUT)
+		bio_list_add(&session->view_bios, bio);
+	spin_unlock_irqrestore(&session->view_lock, flags);
+	return gate;
+}
+
+bool cbw_view_pin(struct cbw_session *session)
+{
+	unsigned long flags;
+	bool pinned;
+
+	spin_lock_irqsave(&session->view_lock, flags);
+	pinned = session->gate != CBW_GATE_ENDED;
+	session->view_io += pinned;
+	spin_unlock_irqrestore(&session->view_lock, flags);
+	return pinned;
+}
+
+void cbw_view_at_store(struct cbw_session *session)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&session->view_lock, flags);
+	session->view_store_io++;
+	if (session->view_io == session->view_store_io)
+		wake_up_all(&session->wait);
+	spin_unlock_irqrestore(&session->view_lock, flags);
+}
+
+bool cbw_view_is_valid(const struct cbw_session *session)
+{
+	/*
+	 * Partner of the changes of state and gate, which come before a guest
+	 * write or another session overwrites what was read.
+	 */
+	smp_rmb();
+	return !cbw_is(session, CBW_BROKEN) &&
+	       READ_ONCE(session->gate) != CBW_GATE_ENDED;
+}
+
+void cbw_view_leave(struct cbw_session *session, bool at_store)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&session->view_lock, flags);
+	session->view_io--;
+	session->view_store_io -= at_store;
+	if (session->view_io == session->view_store_io)
+		wake_up_all(&session->wait);
+	spin_unlock_irqrestore(&session->view_lock, flags);
+}
+
+static void set_gate(struct cbw_session *session, enum cbw_gate gate)
+{
+	spin_lock_irq(&session->view_lock);
+	WRITE_ONCE(session->gate, gate);
+	spin_unlock_irq(&session->view_lock);
+}
+
+static bool no_view_io(struct cbw_session *session)
+{
+	bool none;
+
+	spin_lock_irq(&session->view_lock);
+	none = !session->view_io;
+	spin_unlock_irq(&session->view_lock);
+	return none;
+}
+
+static bool no_view_at_origin(struct cbw_session *session)
+{
+	bool none;
+
+	spin_lock_irq(&session->view_lock);
+	none = session->view_io == session->view_store_io;
+	spin_unlock_irq(&session->view_lock);
+	return none;
+}
+
+static void take_view_bios(struct cbw_session *session, struct bio_list *bios)
+{
+	spin_lock_irq(&session->view_lock);
+	*bios = session->view_bios;
+	bio_list_init(&session->view_bios);
+	spin_unlock_irq(&session->view_lock);
+}
+
+/* They enter again: the gate may be shut again. */
+static void view_work(struct work_struct *work)
+{
+	struct cbw_session *session = container_of(work, struct cbw_session,
+						   view_work);
+	struct bio_list bios;
+	struct bio *bio;
+
+	take_view_bios(session, &bios);
+	while ((bio = bio_list_pop(&bios)))
+		cbw_view_dispatch(bio);
+}
+
+/* The registry */
+
+static struct cbw_session *find(dev_t devt)
+{
+	struct cbw_session *session;
+
+	lockdep_assert_held(&registry_mutex);
+	list_for_each_entry(session, &registry, link)
+		if (session->devt == devt)
+			return session;
+	return NULL;
+}
+
+struct cbw_session *cbw_session_find(dev_t devt)
+{
+	struct cbw_session *session;
+
+	mutex_lock(&registry_mutex);
+	session = find(devt);
+	if (session) {
+		kref_get(&session->ref);
+		atomic_inc(&session->nr_views);
+	}
+	mutex_unlock(&registry_mutex);
+	return session;
+}
+
+void cbw_session_put_view(struct cbw_session *session)
+{
+	atomic_dec(&session->nr_views);
+	cbw_session_put(session);
+}
+
+bool cbw_session_is_viewed(dev_t devt)
+{
+	struct cbw_session *session;
+	bool viewed;
+
+	mutex_lock(&registry_mutex);
+	session = find(devt);
+	viewed = session && atomic_read(&session->nr_views) &&
+		 !cbw_is(session, CBW_BROKEN);
+	mutex_unlock(&registry_mutex);
+	return viewed;
+}
+
+static void unregister(struct cbw_session *session)
+{
+	mutex_lock(&registry_mutex);
+	list_del_init(&session->link);
+	mutex_unlock(&registry_mutex);
+}
+
+static bool no_copies(struct cbw_session *session)
+{
+	bool none;
+
+	spin_lock_irq(&session->lock);
+	none = !session->nr_copying;
+	spin_unlock_irq(&session->lock);
+	return none;
+}
+
+/*
+ * Make way for a new session. The old one is suspended, but its table is still
+ * there, and what it has on the way to the store, where that is the same, would
+ * overwrite what the new one writes. Views may have reads of the store on the
+ * way: they are worth nothing from now on.
+ */
+static int supersede(struct cbw_session *session)
+{
+	struct cbw_session *other;
+	int r = 0;
+
+	mutex_lock(&registry_mutex);
+	other = find(session->devt);
+	if (other) {
+		break_session(other, "a new session begins", true);
+		set_gate(other, CBW_GATE_ENDED);
+		kref_get(&other->ref);
+	}
+	mutex_unlock(&registry_mutex);
+	if (!other)
+		return 0;
+	if (other->store_bdev == session->store_bdev)
+		r = wait_event_killable(other->wait, no_copies(other));
+	cbw_session_put(other);
+	return r;
+}
+
+int cbw_session_activate(struct cbw_session *session)
+{
+	struct cbw_session *other;
+	int r;
+
+	if (session->state != CBW_NEW)
+		return 0;
+	r = supersede(session);
+	if (r)
+		return r;
+	mutex_lock(&registry_mutex);
+	other = find(session->devt);
+	if (other)
+		list_del_init(&other->link);
+	list_add(&session->link, &registry);
+	mutex_unlock(&registry_mutex);
+
+	spin_lock_irq(&session->lock);
+	set_state(session, CBW_ACTIVE);
+	spin_unlock_irq(&session->lock);
+	return 0;
+}
+
+void cbw_session_resume(struct cbw_session *session)
+{
+	spin_lock_irq(&session->lock);
+	session->running = true;
+	if (!list_empty(&session->fresh))
+		cbw_cow_kick(session);
+	spin_unlock_irq(&session->lock);
+	set_gate(session, CBW_GATE_OPEN);
+	queue_work(session->submit_wq, &session->view_work);
+	cbw_job_kick(session);
+}
+
+static bool no_copy_reads(struct cbw_session *session)
+{
+	bool none;
+
+	spin_lock_irq(&session->lock);
+	none = !session->nr_reading;
+	spin_unlock_irq(&session->lock);
+	return none;
+}
+
+void cbw_session_suspend(struct cbw_session *session)
+{
+	set_gate(session, CBW_GATE_SHUT);
+	spin_lock_irq(&session->lock);
+	session->running = false;
+	spin_unlock_irq(&session->lock);
+	wait_event(session->wait, no_copy_reads(session));
+	/* Of a broken session all of it fails, whatever it reads. */
+	wait_event(session->wait, no_view_at_origin(session) ||
+		   cbw_is(session, CBW_BROKEN));
+}
+
+void cbw_session_end(struct cbw_session *session)
+{
+	struct bio_list bios;
+	unsigned int i;
+	struct bio *bio;
+
+	unregister(session);
+	if (session->state == CBW_ACTIVE && session->submit_wq)
+		break_session(session, "the session ends with its table", true);
+	set_gate(session, CBW_GATE_ENDED);
+	take_view_bios(session, &bios);
+	while ((bio = bio_list_pop(&bios)))
+		cbw_view_fail(bio);
+	wait_event(session->wait, no_view_io(session));
+
+	if (session->job_wq) {
+		for (i = 0; i < session->job.nr_workers; i++)
+			cancel_delayed_work_sync(&session->job.workers[i].work);
+		destroy_workqueue(session->job_wq);
+	}
+	if (session->cow_wq)
+		destroy_workqueue(session->cow_wq);
+	if (session->submit_wq) {
+		cancel_delayed_work_sync(&session->timeout_work);
+		/* dm_table_event() of a table that is being destroyed is vain. */
+		cancel_work_sync(&session->event_work);
+		destroy_workqueue(session->submit_wq);
+	}
+	dm_live_copier_destroy(session->copier);
+}
+
+static void release(struct kref *ref)
+{
+	struct cbw_session *session = container_of(ref, struct cbw_session,
+						   ref);
+
+	cbw_fleece_destroy(session->fleece);
+	dm_live_range_lock_destroy(session->ranges);
+	dm_live_bitmap_destroy(session->todo);
+	dm_live_bitmap_destroy(session->scope);
+	kvfree(session);
+}
+
+void cbw_session_put(struct cbw_session *session)
+{
+	kref_put(&session->ref, release);
+}
+
+static int allocate(struct cbw_session *session, struct cbw_table *table)
+{
+	session->scope = dm_live_bitmap_create(session->nr_blocks);
+	session->todo = dm_live_bitmap_create(session->nr_blocks);
+	session->ranges = dm_live_range_lock_create();
+	if (!session->scope || !session->todo || !session->ranges)
+		return -ENOMEM;
+	dm_live_bitmap_set_range(session->scope, 0, session->nr_blocks);
+	dm_live_bitmap_set_range(session->todo, 0, session->nr_blocks);
+
+	if (session->config.store == CBW_STORE_FLEECE) {
+		struct cbw_fleece *fleece =
+			cbw_fleece_create(session,
+					  bdev_nr_sectors(session->store_bdev));
+
+		if (IS_ERR(fleece))
+			return PTR_ERR(fleece);
+		session->fleece = fleece;
+	}
+	return 0;
+}
+
+static int make_workers(struct cbw_session *session)
+{
+	struct dm_live_copier *copier;
+
+	copier = dm_live_copier_create(max_t(size_t, CBW_COPY_BYTES,
+					     cbw_block_bytes(session)));
+	if (IS_ERR(copier))
+		return PTR_ERR(copier);
+	session->copier = copier;
+	/* Each its own: none waits for a thread that another one has. */
+	session->cow_wq = alloc_workqueue("cbw_cow",
+					  WQ_UNBOUND | WQ_MEM_RECLAIM,
+					  CBW_COW_WORKERS);
+	session->job_wq = alloc_workqueue("cbw_job",
+					  WQ_UNBOUND | WQ_MEM_RECLAIM,
+					  CBW_MAX_JOB_WORKERS + 1);
+	session->submit_wq = alloc_workqueue("cbw_submit",
+					     WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!session->cow_wq || !session->job_wq || !session->submit_wq)
+		return -ENOMEM;
+	return 0;
+}
+
+struct cbw_session *cbw_session_create(struct cbw_table *table)
+{
+	struct dm_target *ti = table->ti;
+	struct cbw_session *session;
+	int r;
+
+	session = kvzalloc(sizeof(*session), GFP_KERNEL);
+	if (!session) {
+		ti->error = "Cannot allocate the session";
+		return ERR_PTR(-ENOMEM);
+	}
+	kref_init(&session->ref);
+	INIT_LIST_HEAD(&session->link);
+	session->devt = disk_devt(dm_disk(dm_table_get_md(ti->table)));
+	strscpy(session->name, dm_table_device_name(ti->table),
+		sizeof(session->name));
+	session->config = table->config;
+	session->ti = ti;
+	session->origin = table->origin->bdev;
+	session->store_bdev = table->store->bdev;
+	session->nr_sectors = ti->len;
+	session->block_shift = table->block_shift;
+	session->nr_blocks = DIV_ROUND_UP_ULL(ti->len,
+					      1ULL << table->block_shift);
+	spin_lock_init(&session->lock);
+	spin_lock_init(&session->view_lock);
+	bio_list_init(&session->view_bios);
+	init_waitqueue_head(&session->wait);
+	INIT_WORK(&session->event_work, event_work);
+	INIT_WORK(&session->view_work, view_work);
+	cbw_io_init(session);
+	cbw_copy_init(session);
+	cbw_job_init(session);
+
+	r = allocate(session, table) ?: make_workers(session);
+	if (r) {
+		ti->error = r == -ENOSPC ?
+			    "The fleece device has not the room of one block" :
+			    "Cannot allocate memory for the session";
+		cbw_session_end(session);
+		cbw_session_put(session);
+		return ERR_PTR(r);
+	}
+	return session;
+}

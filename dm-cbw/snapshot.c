@@ -1,0 +1,564 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The target "cbw-snapshot": the content of a point in time, read-only.
+ *
+ * A read holds the shared range lock of its blocks. When it gets that at once,
+ * as much of it as is in one place is mapped there; else a worker gathers the
+ * parts. Whether the session has broken is looked at after the data have
+ * arrived: a guest write may have overtaken the read only after that.
+ *
+ * A discard releases the blocks that it covers wholly: they leave the scope.
+ *
+ * The view holds the mapped device open, so that it cannot be removed. If its
+ * table is replaced all the same, reads fail from then on.
+ */
+#include <linux/blkdev.h>
+#include <linux/slab.h>
+
+#include "cbw.h"
+
+/* Reads and discards that workers deal with at the same time. */
+#define VIEW_WORKERS	16
+
+/* Blocks that are released in one go. */
+#define RELEASE_BLOCKS	1024u
+
+/**
+ * struct cbw_view - one view
+ * @device: the mapped device with the session
+ * @session: the session that it had when the view was made
+ * @copier: buffers for reads that are gathered
+ * @wq: for reads that are gathered, and discards
+ */
+struct cbw_view {
+	struct dm_dev *device;
+	struct cbw_session *session;
+	struct dm_live_copier *copier;
+	struct workqueue_struct *wq;
+};
+
+/**
+ * struct view_io - per-bio data
+ * @view: the view
+ * @range: the lock of the blocks
+ * @work: what to do when it is held, if not done at once
+ * @entered: counted by the session
+ * @held: the range lock is held
+ * @at_store: it reads the store only
+ */
+struct view_io {
+	struct cbw_view *view;
+	struct dm_live_range range;
+	struct work_struct work;
+	bool entered;
+	bool held;
+	bool at_store;
+};
+
+/** struct place - where consecutive blocks are */
+struct place {
+	struct block_device *bdev;	/* NULL: nowhere, zeros */
+	sector_t sector;
+	u64 end;
+};
+
+static struct view_io *io_of(struct bio *bio)
+{
+	return dm_per_bio_data(bio, sizeof(struct view_io));
+}
+
+static struct bio *bio_of(struct view_io *io)
+{
+	return dm_bio_from_per_bio_data(io, sizeof(struct view_io));
+}
+
+static int end(struct bio *bio, blk_status_t status)
+{
+	bio->bi_status = status;
+	bio_endio(bio);
+	return DM_MAPIO_SUBMITTED;
+}
+
+static void let_go(struct view_io *io)
+{
+	struct cbw_session *session = io->view->session;
+
+	if (io->held)
+		dm_live_range_release(session->ranges, &io->range);
+	io->held = false;
+	if (io->entered)
+		cbw_view_leave(session, io->at_store);
+	io->entered = false;
+}
+
+static u64 first_block(const struct cbw_session *session,
+		       const struct bio *bio)
+{
+	return cbw_sector_to_block(session, bio->bi_iter.bi_sector);
+}
+
+static u64 end_block(const struct cbw_session *session, const struct bio *bio)
+{
+	return cbw_sector_to_block(session, bio_end_sector(bio) - 1) + 1;
+}
+
+/* Where a block in a slot is, and how far the slots follow each other. */
+static void locate_slot(const struct cbw_session *session, u64 block, u64 end,
+			struct place *place)
+{
+	u32 slot = cbw_fleece_get(session->fleece, block);
+	u64 next = block + 1;
+	u32 step = slot != CBW_SLOT_ZERO;
+
+	while (next < end && dm_live_bitmap_test(session->scope, next) &&
+	       !dm_live_bitmap_test(session->todo, next) &&
+	       cbw_fleece_get(session->fleece, next) ==
+	       slot + step * (u32)(next - block))
+		next++;
+	place->end = next;
+	if (step) {
+		place->bdev = session->store_bdev;
+		place->sector = cbw_block_to_sector(session, slot);
+	} else {
+		place->bdev = NULL;
+	}
+}
+
+/*
+ * Where @block is, and how many of the blocks before @end follow it there. The
+ * range lock is held, so it stays like that.
+ */
+static bool locate(const struct cbw_session *session, u64 block, u64 end,
+		   struct place *place)
+{
+	if (!dm_live_bitmap_test(session->scope, block))
+		return false;
+	place->sector = cbw_block_to_sector(session, block);
+	if (dm_live_bitmap_test(session->todo, block)) {
+		place->bdev = session->origin;
+		place->end = dm_live_bitmap_next_clear(session->todo, block,
+						       end);
+		return true;
+	}
+	end = dm_live_bitmap_next_set(session->todo, block, end);
+	end = dm_live_bitmap_next_clear(session->scope, block, end);
+	if (session->fleece) {
+		locate_slot(session, block, end, place);
+	} else {
+		place->bdev = session->store_bdev;
+		place->end = end;
+	}
+	return true;
+}
+
+/* The read has its lock: map as much of it as is in one place. */
+static int map_located(struct view_io *io, struct bio *bio)
+{
+	const struct cbw_session *session = io->view->session;
+	u64 first = first_block(session, bio);
+	sector_t in_block = bio->bi_iter.bi_sector -
+			    cbw_block_to_sector(session, first);
+	struct place place;
+	sector_t nr_sectors;
+
+	if (!locate(session, first, end_block(session, bio), &place))
+		return end(bio, BLK_STS_IOERR);
+	nr_sectors = cbw_end_sector(session, place.end) -
+		     bio->bi_iter.bi_sector;
+	if (nr_sectors < bio_sectors(bio))
+		dm_accept_partial_bio(bio, nr_sectors);
+	if (!place.bdev) {
+		zero_fill_bio(bio);
+		return end(bio, BLK_STS_OK);
+	}
+	io->at_store = place.bdev == session->store_bdev;
+	if (io->at_store)
+		cbw_view_at_store(io->view->session);
+	bio_set_dev(bio, place.bdev);
+	bio->bi_iter.bi_sector = place.sector + in_block;
+	return DM_MAPIO_REMAPPED;
+}
+
+static blk_status_t gather(struct view_io *io, struct bio *bio,
+			   const struct dm_live_data *data)
+{
+	const struct cbw_session *session = io->view->session;
+	sector_t sector = bio->bi_iter.bi_sector;
+	sector_t last = bio_end_sector(bio);
+	blk_status_t status = BLK_STS_OK, batch_status;
+	struct dm_live_batch batch;
+	struct place place;
+
+	dm_live_batch_begin(&batch, io->view->copier);
+	while (sector < last) {
+		u64 block = cbw_sector_to_block(session, sector);
+		size_t from = (sector - bio->bi_iter.bi_sector) << SECTOR_SHIFT;
+		sector_t nr_sectors;
+
+		if (!locate(session, block, end_block(session, bio), &place)) {
+			status = BLK_STS_IOERR;
+			break;
+		}
+		nr_sectors = min(cbw_end_sector(session, place.end), last) -
+			     sector;
+		if (place.bdev)
+			dm_live_batch_rw(&batch, REQ_OP_READ, place.bdev,
+					 place.sector + sector -
+					 cbw_block_to_sector(session, block),
+					 data, from,
+					 nr_sectors << SECTOR_SHIFT);
+		else
+			dm_live_data_zero(data, from,
+					  nr_sectors << SECTOR_SHIFT);
+		sector += nr_sectors;
+	}
+	batch_status = dm_live_batch_wait(&batch);
+	return status ?: batch_status;
+}
+
+static void read_work(struct work_struct *work)
+{
+	struct view_io *io = container_of(work, struct view_io, work);
+	struct cbw_view *view = io->view;
+	struct bio *bio = bio_of(io);
+	struct dm_live_buffer *buffer;
+	blk_status_t status;
+
+	buffer = dm_live_buffer_get(view->copier, bio->bi_iter.bi_size);
+	status = gather(io, bio, &buffer->data);
+	if (!status)
+		dm_live_data_to_bio(bio, 0, &buffer->data, 0,
+				    bio->bi_iter.bi_size);
+	dm_live_buffer_put(view->copier, buffer);
+	end(bio, status);
+}
+
+/*
+ * May blocks leave the scope? The job may not miss them. Not BLK_STS_NOTSUPP: for
+ * a discard the block layer takes that for a success.
+ */
+static blk_status_t begin_release(struct cbw_session *session)
+{
+	blk_status_t status = BLK_STS_OK;
+
+	spin_lock_irq(&session->lock);
+	if (session->state != CBW_ACTIVE ||
+	    session->job.state != CBW_JOB_NONE || session->config.job)
+		status = BLK_STS_IOERR;
+	else
+		session->released = true;
+	spin_unlock_irq(&session->lock);
+	return status;
+}
+
+static void release_blocks(struct cbw_session *session, u64 first, u64 nr)
+{
+	u64 block;
+
+	spin_lock_irq(&session->lock);
+	if (session->fleece) {
+		for (block = first; block < first + nr; block++) {
+			cbw_fleece_free(session, cbw_fleece_get(session->fleece,
+								block));
+			cbw_fleece_set(session->fleece, block, CBW_SLOT_NONE);
+		}
+	}
+	dm_live_bitmap_clear_range(session->todo, first, nr);
+	dm_live_bitmap_clear_range(session->scope, first, nr);
+	if (cbw_wake(session, first, nr))
+		cbw_cow_kick(session);
+	spin_unlock_irq(&session->lock);
+}
+
+static void release_work(struct work_struct *work)
+{
+	struct view_io *io = container_of(work, struct view_io, work);
+	struct cbw_session *session = io->view->session;
+	blk_status_t status = begin_release(session);
+	u64 block = io->range.first, nr;
+
+	while (!status && block <= io->range.last) {
+		nr = min_t(u64, io->range.last + 1 - block, RELEASE_BLOCKS);
+		release_blocks(session, block, nr);
+		block += nr;
+		cond_resched();
+	}
+	end(bio_of(io), status);
+}
+
+static void granted(struct dm_live_range *range)
+{
+	struct view_io *io = container_of(range, struct view_io, range);
+
+	io->held = true;
+	queue_work(io->view->wq, &io->work);
+}
+
+/* In a worker, as soon as the lock is held. */
+static void lock_then_work(struct view_io *io, u64 first, u64 last,
+			   enum dm_live_range_mode mode)
+{
+	if (dm_live_range_acquire(io->view->session->ranges, &io->range, first,
+				  last, mode, granted))
+		granted(&io->range);
+}
+
+/* The blocks that the discard covers wholly: [first, end). */
+static void whole_blocks(const struct cbw_session *session,
+			 const struct bio *bio, u64 *first, u64 *end)
+{
+	*first = cbw_sector_to_block(session, bio->bi_iter.bi_sector +
+				     cbw_block_to_sector(session, 1) - 1);
+	*end = bio_end_sector(bio) == session->nr_sectors ?
+	       session->nr_blocks :
+	       cbw_sector_to_block(session, bio_end_sector(bio));
+}
+
+static void discard(struct view_io *io, struct bio *bio)
+{
+	u64 first, last;
+
+	whole_blocks(io->view->session, bio, &first, &last);
+	if (first >= last) {
+		end(bio, BLK_STS_OK);
+		return;
+	}
+	INIT_WORK(&io->work, release_work);
+	lock_then_work(io, first, last - 1, DM_LIVE_RANGE_EXCLUSIVE);
+}
+
+static int read_now(struct view_io *io, struct bio *bio)
+{
+	struct cbw_session *session = io->view->session;
+
+	INIT_WORK(&io->work, read_work);
+	if (!dm_live_range_acquire(session->ranges, &io->range,
+				   first_block(session, bio),
+				   end_block(session, bio) - 1,
+				   DM_LIVE_RANGE_SHARED, granted))
+		return DM_MAPIO_SUBMITTED;
+	io->held = true;
+	return map_located(io, bio);
+}
+
+void cbw_view_dispatch(struct bio *bio)
+{
+	struct view_io *io = io_of(bio);
+	struct cbw_session *session = io->view->session;
+
+	switch (cbw_view_enter(session, bio)) {
+	case CBW_GATE_SHUT:
+		return;
+	case CBW_GATE_ENDED:
+		end(bio, BLK_STS_IOERR);
+		return;
+	case CBW_GATE_OPEN:
+		break;
+	}
+	io->entered = true;
+	if (bio_op(bio) == REQ_OP_DISCARD) {
+		discard(io, bio);
+		return;
+	}
+	INIT_WORK(&io->work, read_work);
+	lock_then_work(io, first_block(session, bio),
+		       end_block(session, bio) - 1, DM_LIVE_RANGE_SHARED);
+}
+
+void cbw_view_fail(struct bio *bio)
+{
+	end(bio, BLK_STS_IOERR);
+}
+
+static int map(struct dm_target *ti, struct bio *bio)
+{
+	struct cbw_view *view = ti->private;
+	struct cbw_session *session = view->session;
+	struct view_io *io = io_of(bio);
+	sector_t max_sectors = cbw_block_to_sector(session,
+						   cbw_copy_blocks(session));
+
+	io->view = view;
+	io->entered = false;
+	io->held = false;
+	io->at_store = false;
+	if (bio_op(bio) != REQ_OP_READ && bio_op(bio) != REQ_OP_DISCARD)
+		return bio_sectors(bio) ? DM_MAPIO_KILL : end(bio, BLK_STS_OK);
+	/* What one buffer holds. */
+	if (bio_op(bio) == REQ_OP_READ && bio_sectors(bio) > max_sectors)
+		dm_accept_partial_bio(bio, max_sectors);
+
+	switch (cbw_view_enter(session, bio)) {
+	case CBW_GATE_SHUT:
+		return DM_MAPIO_SUBMITTED;
+	case CBW_GATE_ENDED:
+		return DM_MAPIO_KILL;
+	case CBW_GATE_OPEN:
+		break;
+	}
+	io->entered = true;
+	if (bio_op(bio) == REQ_OP_DISCARD) {
+		discard(io, bio);
+		return DM_MAPIO_SUBMITTED;
+	}
+	return read_now(io, bio);
+}
+
+static int end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
+{
+	struct view_io *io = io_of(bio);
+
+	if (bio_op(bio) == REQ_OP_READ && io->entered &&
+	    !cbw_view_is_valid(io->view->session))
+		*error = BLK_STS_IOERR;
+	let_go(io);
+	return DM_ENDIO_DONE;
+}
+
+static void free_view(struct dm_target *ti, struct cbw_view *view)
+{
+	if (view->wq)
+		destroy_workqueue(view->wq);
+	dm_live_copier_destroy(view->copier);
+	if (view->session)
+		cbw_session_put_view(view->session);
+	if (view->device)
+		dm_put_device(ti, view->device);
+	kfree(view);
+}
+
+static int find_session(struct dm_target *ti, struct cbw_view *view,
+			const char *path)
+{
+	int r = dm_get_device(ti, path, BLK_OPEN_READ, &view->device);
+
+	if (r) {
+		ti->error = "Cannot open the cbw device";
+		return r;
+	}
+	view->session = cbw_session_find(view->device->bdev->bd_dev);
+	if (!view->session) {
+		ti->error = "The device has no copy-before-write session";
+		return -ENXIO;
+	}
+	if (ti->len > view->session->nr_sectors) {
+		ti->error = "The view is larger than the cbw device";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int make_workers(struct dm_target *ti, struct cbw_view *view)
+{
+	struct dm_live_copier *copier;
+
+	copier = dm_live_copier_create(max_t(size_t, CBW_COPY_BYTES,
+					     cbw_block_bytes(view->session)));
+	if (IS_ERR(copier)) {
+		ti->error = "Cannot allocate memory for reading";
+		return PTR_ERR(copier);
+	}
+	view->copier = copier;
+	view->wq = alloc_workqueue("cbw_view", WQ_UNBOUND | WQ_MEM_RECLAIM,
+				   VIEW_WORKERS);
+	if (!view->wq) {
+		ti->error = "Cannot allocate the workqueue";
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* <cbw device> */
+static int construct(struct dm_target *ti, unsigned int argc, char **argv)
+{
+	struct cbw_view *view;
+	int r;
+
+	if (argc != 1) {
+		ti->error = "Needs <cbw device>, and nothing else";
+		return -EINVAL;
+	}
+	view = kzalloc(sizeof(*view), GFP_KERNEL);
+	if (!view) {
+		ti->error = "Cannot allocate the view";
+		return -ENOMEM;
+	}
+	r = find_session(ti, view, argv[0]) ?: make_workers(ti, view);
+	if (r) {
+		free_view(ti, view);
+		return r;
+	}
+	ti->private = view;
+	ti->num_flush_bios = 0;
+	ti->num_discard_bios = 1;
+	ti->discards_supported = true;
+	ti->per_io_data_size = sizeof(struct view_io);
+	return 0;
+}
+
+static void destroy(struct dm_target *ti)
+{
+	free_view(ti, ti->private);
+}
+
+/* <session active|broken|complete|ended> <block size> */
+static void status(struct dm_target *ti, status_type_t type,
+		   unsigned int status_flags, char *result, unsigned int maxlen)
+{
+	struct cbw_view *view = ti->private;
+	struct cbw_session *session = view->session;
+	unsigned int sz = 0;
+
+	switch (type) {
+	case STATUSTYPE_INFO:
+		DMEMIT("%s %llu",
+		       READ_ONCE(session->gate) == CBW_GATE_ENDED ? "ended" :
+		       cbw_state_name(READ_ONCE(session->state)),
+		       (u64)cbw_block_to_sector(session, 1));
+		break;
+	case STATUSTYPE_TABLE:
+		DMEMIT("%s", view->device->name);
+		break;
+	case STATUSTYPE_IMA:
+		*result = '\0';
+		break;
+	}
+}
+
+static int iterate_devices(struct dm_target *ti,
+			   iterate_devices_callout_fn fn, void *data)
+{
+	struct cbw_view *view = ti->private;
+
+	return fn(ti, view->device, 0, ti->len, data);
+}
+
+static void io_hints(struct dm_target *ti, struct queue_limits *limits)
+{
+	struct cbw_view *view = ti->private;
+	struct cbw_session *session = view->session;
+
+	/* Reads go to the store too. */
+	if (cbw_view_pin(session)) {
+		blk_stack_limits(limits,
+				 &bdev_get_queue(session->store_bdev)->limits,
+				 get_start_sect(session->store_bdev));
+		cbw_view_leave(session, false);
+	}
+	dm_live_limits_set_discard(limits, cbw_block_bytes(session),
+				   UINT_MAX >> SECTOR_SHIFT);
+}
+
+struct target_type cbw_snapshot_target = {
+	.name = "cbw-snapshot",
+	.version = { 1, 0, 0 },
+	.features = DM_TARGET_SINGLETON | DM_TARGET_NOWAIT,
+	.module = THIS_MODULE,
+	.ctr = construct,
+	.dtr = destroy,
+	.map = map,
+	.end_io = end_io,
+	.status = status,
+	.iterate_devices = iterate_devices,
+	.io_hints = io_hints,
+};

@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The table line of "cbw": reading it, and writing it back.
+ */
+#include <linux/blkdev.h>
+
+#include "cbw.h"
+
+#define DEFAULT_BLOCK_SECTORS	128u
+#define MIN_BLOCK_SECTORS	(CBW_MIN_BLOCK_BYTES >> SECTOR_SHIFT)
+#define MAX_BLOCK_SECTORS	(CBW_MAX_BLOCK_BYTES >> SECTOR_SHIFT)
+
+/* The log has the argument as it was given; device mapper adds @error and @r. */
+static int refuse(struct cbw_table *table, const char *argument,
+		  const char *value, char *error, int r)
+{
+	struct dm_target *ti = table->ti;
+
+	DMERR("%s: %s '%s' is refused", dm_table_device_name(ti->table),
+	      argument, value);
+	ti->error = error;
+	return r;
+}
+
+static int parse_origin(struct cbw_table *table, const char *path)
+{
+	struct dm_target *ti = table->ti;
+	int r;
+
+	r = dm_get_device(ti, path, dm_table_get_mode(ti->table),
+			  &table->origin);
+	if (r)
+		return refuse(table, "origin", path, "Cannot open the origin",
+			      r);
+	if (bdev_nr_sectors(table->origin->bdev) < ti->len)
+		return refuse(table, "origin", path,
+			      "The origin is smaller than the target", -EINVAL);
+	return 0;
+}
+
+static int parse_meta(struct cbw_table *table, const char *path)
+{
+	if (strcmp(path, "-"))
+		return refuse(table, "metadata device", path,
+			      "Change tracking is not supported: the metadata device must be '-'",
+			      -EOPNOTSUPP);
+	return 0;
+}
+
+static int parse_block_size(struct cbw_table *table, const char *text)
+{
+	unsigned int sectors = DEFAULT_BLOCK_SECTORS;
+
+	if (strcmp(text, "-") &&
+	    (kstrtouint(text, 10, &sectors) || sectors < MIN_BLOCK_SECTORS ||
+	     sectors > MAX_BLOCK_SECTORS || !is_power_of_2(sectors)))
+		return refuse(table, "block size", text,
+			      "The block size must be a power of two from 8 to 4096 sectors, or '-'",
+			      -EINVAL);
+	table->block_shift = ilog2(sectors);
+	if (sectors << SECTOR_SHIFT <
+	    bdev_logical_block_size(table->origin->bdev))
+		return refuse(table, "block size", text,
+			      "A block is smaller than a logical block of the origin",
+			      -EINVAL);
+	return 0;
+}
+
+enum cbw_feature {
+	JOB,
+	/* from here on with a value */
+	TARGET,
+	FLEECE,
+	BITMAP,
+	ON_CBW_ERROR,
+	CBW_TIMEOUT,
+	JOB_SPEED,
+	JOB_WORKERS,
+	ON_SOURCE_ERROR,
+	ON_TARGET_ERROR,
+	FLEECE_LOW_WATER,
+	NR_FEATURES,
+};
+
+static const char *const feature_names[NR_FEATURES] = {
+	[JOB] = "job",
+	[TARGET] = "target",
+	[FLEECE] = "fleece",
+	[BITMAP] = "bitmap",
+	[ON_CBW_ERROR] = "on_cbw_error",
+	[CBW_TIMEOUT] = "cbw_timeout",
+	[JOB_SPEED] = "job_speed",
+	[JOB_WORKERS] = "job_workers",
+	[ON_SOURCE_ERROR] = "on_source_error",
+	[ON_TARGET_ERROR] = "on_target_error",
+	[FLEECE_LOW_WATER] = "fleece_low_water",
+};
+
+/* Features that need a session, and those that need a kind of session. */
+#define SESSION_FEATURES (BIT(ON_CBW_ERROR) | BIT(CBW_TIMEOUT))
+#define JOB_FEATURES (BIT(JOB) | BIT(JOB_SPEED) | BIT(JOB_WORKERS) | \
+		      BIT(ON_SOURCE_ERROR) | BIT(ON_TARGET_ERROR))
+
+static const char *const on_cbw_error_names[] = {
+	[CBW_BREAK_GUEST_WRITE] = "break_guest_write",
+	[CBW_BREAK_SNAPSHOT] = "break_snapshot",
+};
+
+static const char *const on_error_names[] = {
+	[CBW_ON_ERROR_REPORT] = "report",
+	[CBW_ON_ERROR_IGNORE] = "ignore",
+	[CBW_ON_ERROR_STOP] = "stop",
+	[CBW_ON_ERROR_ENOSPC] = "enospc",
+};
+
+static int parse_store(struct cbw_table *table, const char *path,
+		       enum cbw_store store)
+{
+	const char *what = store == CBW_STORE_TARGET ? "target" : "fleece";
+	struct dm_target *ti = table->ti;
+	int r;
+
+	if (table->store)
+		return refuse(table, what, path,
+			      "target and fleece exclude each other", -EINVAL);
+	r = dm_get_device(ti, path, BLK_OPEN_READ | BLK_OPEN_WRITE,
+			  &table->store);
+	if (r)
+		return refuse(table, what, path,
+			      "Cannot open the target or fleece device", r);
+	if (table->store->bdev == table->origin->bdev)
+		return refuse(table, what, path,
+			      "The target or fleece device is the origin",
+			      -EINVAL);
+	if (bdev_is_zoned(table->store->bdev))
+		return refuse(table, what, path,
+			      "The target or fleece device is zoned", -EINVAL);
+	if (bdev_read_only(table->store->bdev))
+		return refuse(table, what, path,
+			      "The target or fleece device is read-only",
+			      -EROFS);
+	table->config.store = store;
+	return 0;
+}
+
+static int parse_name(struct cbw_table *table, const char *const *names,
+		      size_t nr, const char *feature, const char *value,
+		      char *error)
+{
+	int i = match_string(names, nr, value);
+
+	return i < 0 ? refuse(table, feature, value, error, -EINVAL) : i;
+}
+
+static int parse_on_error(struct cbw_table *table, const char *feature,
+			  const char *value, enum cbw_on_error *on_error)
+{
+	int r = parse_name(table, on_error_names, ARRAY_SIZE(on_error_names),
+			   feature, value,
+			   "The policy must be report, ignore, stop or enospc");
+
+	if (r < 0)
+		return r;
+	*on_error = r;
+	return 0;
+}
+
+static int parse_on_cbw_error(struct cbw_table *table, const char *value)
+{
+	int r = parse_name(table, on_cbw_error_names,
+			   ARRAY_SIZE(on_cbw_error_names), "on_cbw_error",
+			   value,
+			   "on_cbw_error must be break_guest_write or break_snapshot");
+
+	if (r < 0)
+		return r;
+	table->config.on_cbw_error = r;
+	return 0;
+}
+
+static int set_feature(struct cbw_table *table, enum cbw_feature feature,
+		       const char *value)
+{
+	struct cbw_config *config = &table->config;
+	const char *name = feature_names[feature];
+
+	switch (feature) {
+	case JOB:
+		config->job = true;
+		return 0;
+	case TARGET:
+		return parse_store(table, value, CBW_STORE_TARGET);
+	case FLEECE:
+		return parse_store(table, value, CBW_STORE_FLEECE);
+	case BITMAP:
+		return refuse(table, name, value,
+			      "Incremental sessions are not supported",
+			      -EOPNOTSUPP);
+	case ON_CBW_ERROR:
+		return parse_on_cbw_error(table, value);
+	case CBW_TIMEOUT:
+		if (kstrtou64(value, 10, &config->timeout_ms))
+			return refuse(table, name, value,
+				      "cbw_timeout must be a number of milliseconds",
+				      -EINVAL);
+		return 0;
+	case JOB_SPEED:
+		if (kstrtou64(value, 10, &config->job_speed))
+			return refuse(table, name, value,
+				      "job_speed must be a number of bytes per second",
+				      -EINVAL);
+		return 0;
+	case JOB_WORKERS:
+		if (kstrtouint(value, 10, &config->job_workers) ||
+		    !config->job_workers ||
+		    config->job_workers > CBW_MAX_JOB_WORKERS)
+			return refuse(table, name, value,
+				      "job_workers must be a number from 1 to 16",
+				      -EINVAL);
+		return 0;
+	case ON_SOURCE_ERROR:
+		return parse_on_error(table, name, value,
+				      &config->on_source_error);
+	case ON_TARGET_ERROR:
+		return parse_on_error(table, name, value,
+				      &config->on_target_error);
+	case FLEECE_LOW_WATER:
+		if (kstrtouint(value, 10, &config->low_water_percent) ||
+		    config->low_water_percent > 100)
+			return refuse(table, name, value,
+				      "fleece_low_water must be a percentage from 0 to 100",
+				      -EINVAL);
+		return 0;
+	case NR_FEATURES:
+		break;
+	}
+	return -EINVAL;
+}
+
+/* Takes the name of one feature, and its value, from @args. */
+static int parse_feature(struct cbw_table *table, struct dm_arg_set *args)
+{
+	const char *name = dm_shift_arg(args);
+	const char *value = NULL;
+	int feature = match_string(feature_names, NR_FEATURES, name);
+
+	if (feature < 0)
+		return refuse(table, "feature", name, "Unknown feature",
+			      -EINVAL);
+	if (table->config.given & BIT(feature))
+		return refuse(table, "feature", name,
+			      "A feature is given twice", -EINVAL);
+	table->config.given |= BIT(feature);
+	if (feature >= TARGET) {
+		value = dm_shift_arg(args);
+		if (!value)
+			return refuse(table, "feature", name,
+				      "The value of the last feature is missing",
+				      -EINVAL);
+	}
+	return set_feature(table, feature, value);
+}
+
+static int parse_features(struct cbw_table *table, struct dm_arg_set *args)
+{
+	const char *count = dm_shift_arg(args);
+	unsigned int nr;
+	int r = 0;
+
+	if (!count)
+		return 0;
+	/* Not dm_read_arg_group(): there 2^32 is a zero. */
+	if (kstrtouint(count, 10, &nr))
+		return refuse(table, "number of features", count,
+			      "The number of features is not a number",
+			      -EINVAL);
+	if (nr != args->argc)
+		return refuse(table, "number of features", count,
+			      "The number of features is not that of the words after it",
+			      -EINVAL);
+	while (args->argc && !r)
+		r = parse_feature(table, args);
+	return r;
+}
+
+static int check_store(struct cbw_table *table)
+{
+	struct block_device *bdev = table->store->bdev;
+	unsigned int block_bytes = 1u << (table->block_shift + SECTOR_SHIFT);
+	struct dm_target *ti = table->ti;
+	unsigned int lbs_sectors = bdev_logical_block_size(bdev) >>
+				   SECTOR_SHIFT;
+
+	if (block_bytes < bdev_logical_block_size(bdev) ||
+	    ti->len & (lbs_sectors - 1)) {
+		ti->error = "The target or fleece device has too large logical blocks";
+		return -EINVAL;
+	}
+	if (table->config.store == CBW_STORE_TARGET &&
+	    bdev_nr_sectors(bdev) < ti->len) {
+		ti->error = "The target device is smaller than the cbw device";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int check_features(struct cbw_table *table)
+{
+	struct dm_target *ti = table->ti;
+	u32 given = table->config.given;
+
+	if (!table->store && given & SESSION_FEATURES) {
+		ti->error = "on_cbw_error and cbw_timeout need target or fleece";
+		return -EINVAL;
+	}
+	if (table->config.store != CBW_STORE_TARGET && given & JOB_FEATURES) {
+		ti->error = "The features of the job need target";
+		return -EINVAL;
+	}
+	if (table->config.store != CBW_STORE_FLEECE &&
+	    given & BIT(FLEECE_LOW_WATER)) {
+		ti->error = "fleece_low_water needs fleece";
+		return -EINVAL;
+	}
+	return table->store ? check_store(table) : 0;
+}
+
+/*
+ * <origin> - <block size|-> [<#features> <feature>...]
+ *
+ * origin: what the guest reads and writes
+ * -: no metadata device
+ * block size: in sectors, a power of two from 8 to 4096; "-": 128
+ *
+ * Features:
+ * target <dev>: a session; old data goes there, at the same offset
+ * fleece <dev>: a session; old data goes to slots there
+ * on_cbw_error break_guest_write|break_snapshot: what a failed copy does
+ * cbw_timeout <ms>: a guest write waits no longer than that, 0: for ever
+ * job: start the job at once
+ * job_speed <bytes/s>: limit of the job, 0: none
+ * job_workers <1..16>
+ * on_source_error, on_target_error report|ignore|stop|enospc: of the job
+ * fleece_low_water <percent>: event when less of the slots is free, 0: never
+ */
+int cbw_table_parse(struct cbw_table *table, unsigned int argc, char **argv)
+{
+	struct dm_arg_set args = { .argc = argc, .argv = argv };
+	const char *origin, *meta, *block_size;
+
+	if (argc < 3) {
+		table->ti->error = "Needs <origin> <meta dev> <block size>";
+		return -EINVAL;
+	}
+	table->config.job_workers = CBW_DEFAULT_JOB_WORKERS;
+	table->config.low_water_percent = CBW_DEFAULT_LOW_WATER;
+	origin = dm_shift_arg(&args);
+	meta = dm_shift_arg(&args);
+	block_size = dm_shift_arg(&args);
+	return parse_origin(table, origin) ?:
+	       parse_meta(table, meta) ?:
+	       parse_block_size(table, block_size) ?:
+	       parse_features(table, &args) ?:
+	       check_features(table);
+}
+
+static bool is_shown(const struct cbw_table *table, enum cbw_feature feature)
+{
+	/* A message may have set it. */
+	if (feature == JOB_SPEED && table->session &&
+	    dm_live_rate_get(&table->session->job.rate))
+		return true;
+	return table->config.given & BIT(feature);
+}
+
+static unsigned int emit_value(const struct cbw_table *table,
+			       enum cbw_feature feature, unsigned int sz,
+			       char *result, unsigned int maxlen)
+{
+	const struct cbw_config *config = &table->config;
+
+	switch (feature) {
+	case TARGET:
+	case FLEECE:
+		DMEMIT(" %s", table->store->name);
+		break;
+	case ON_CBW_ERROR:
+		DMEMIT(" %s", on_cbw_error_names[config->on_cbw_error]);
+		break;
+	case CBW_TIMEOUT:
+		DMEMIT(" %llu", config->timeout_ms);
+		break;
+	case JOB_SPEED:
+		DMEMIT(" %llu", dm_live_rate_get(&table->session->job.rate));
+		break;
+	case JOB_WORKERS:
+		DMEMIT(" %u", config->job_workers);
+		break;
+	case ON_SOURCE_ERROR:
+		DMEMIT(" %s", on_error_names[config->on_source_error]);
+		break;
+	case ON_TARGET_ERROR:
+		DMEMIT(" %s", on_error_names[config->on_target_error]);
+		break;
+	case FLEECE_LOW_WATER:
+		DMEMIT(" %u", config->low_water_percent);
+		break;
+	default:
+		break;
+	}
+	return sz;
+}
+
+unsigned int cbw_table_emit_features(const struct cbw_table *table,
+				     unsigned int sz, char *result,
+				     unsigned int maxlen)
+{
+	unsigned int nr = 0;
+	int i;
+
+	for (i = 0; i < NR_FEATURES; i++)
+		if (is_shown(table, i))
+			nr += i >= TARGET ? 2 : 1;
+	DMEMIT("%u", nr);
+	for (i = 0; i < NR_FEATURES; i++) {
+		if (!is_shown(table, i))
+			continue;
+		DMEMIT(" %s", feature_names[i]);
+		sz = emit_value(table, i, sz, result, maxlen);
+	}
+	return sz;
+}
+
+unsigned int cbw_table_emit(const struct cbw_table *table, unsigned int sz,
+			    char *result, unsigned int maxlen)
+{
+	DMEMIT("%s - %u ", table->origin->name, 1u << table->block_shift);
+	return cbw_table_emit_features(table, sz, result, maxlen);
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The target "cbw": constructor, status, messages and the life of a table; and
+ * the module's set-up.
+ */
+#include <linux/blkdev.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "cbw.h"
+
+static dev_t devt_of(const struct dm_target *ti)
+{
+	return disk_devt(dm_disk(dm_table_get_md(ti->table)));
+}
+
+static void free_table(struct cbw_table *table)
+{
+	if (table->session) {
+		cbw_session_end(table->session);
+		cbw_session_put(table->session);
+	}
+	if (table->store)
+		dm_put_device(table->ti, table->store);
+	if (table->origin)
+		dm_put_device(table->ti, table->origin);
+	kfree(table);
+}
+
+static int make_session(struct cbw_table *table)
+{
+	struct cbw_session *session;
+
+	if (!table->store)
+		return 0;
+	session = cbw_session_create(table);
+	if (IS_ERR(session))
+		return PTR_ERR(session);
+	table->session = session;
+	return 0;
+}
+
+static int construct(struct dm_target *ti, unsigned int argc, char **argv)
+{
+	struct cbw_table *table;
+	int r;
+
+	/* The new table would end the session that it looks at. */
+	if (cbw_session_is_viewed(devt_of(ti))) {
+		ti->error = "The session has a snapshot view: remove that first";
+		return -EBUSY;
+	}
+	table = kzalloc(sizeof(*table), GFP_KERNEL);
+	if (!table) {
+		ti->error = "Cannot allocate the table";
+		return -ENOMEM;
+	}
+	table->ti = ti;
+	r = cbw_table_parse(table, argc, argv) ?: make_session(table);
+	if (r) {
+		free_table(table);
+		return r;
+	}
+	ti->private = table;
+	ti->num_flush_bios = 1;
+	ti->num_discard_bios = 1;
+	ti->num_write_zeroes_bios = 1;
+	ti->per_io_data_size = sizeof(struct cbw_waiter);
+	return 0;
+}
+
+static void destroy(struct dm_target *ti)
+{
+	free_table(ti->private);
+}
+
+static void postsuspend(struct dm_target *ti)
+{
+	struct cbw_table *table = ti->private;
+
+	if (table->session)
+		cbw_session_suspend(table->session);
+}
+
+static int preresume(struct dm_target *ti)
+{
+	struct cbw_table *table = ti->private;
+
+	return table->session ? cbw_session_activate(table->session) : 0;
+}
+
+static void resume(struct dm_target *ti)
+{
+	struct cbw_table *table = ti->private;
+
+	if (!table->session)
+		return;
+	cbw_session_resume(table->session);
+	if (table->session->config.job) {
+		/* Only when it begins: the job's state is kept after that. */
+		table->session->config.job = false;
+		cbw_job_message(table->session, "start");
+	}
+}
+
+static u64 bytes_of(const struct cbw_session *session,
+		    const struct dm_live_bitmap *bitmap)
+{
+	u64 last = session->nr_blocks - 1;
+	u64 bytes = dm_live_bitmap_weight(bitmap) * cbw_block_bytes(session);
+
+	/* The last block may be short. */
+	if (dm_live_bitmap_test(bitmap, last))
+		bytes -= cbw_block_bytes(session) -
+			 (cbw_range_sectors(session, last, 1) << SECTOR_SHIFT);
+	return bytes;
+}
+
+/*
+ * <session none|active|broken|complete> <copied>/<scope blocks> <block size>
+ * <job state> <job bytes>/<total> <cow writes> <source errors> <target errors>
+ * <slots used>/<total> <#features> <feature>...
+ */
+static unsigned int emit_session(struct cbw_session *session, unsigned int sz,
+				 char *result, unsigned int maxlen)
+{
+	u64 scope, todo, scope_bytes, todo_bytes;
+
+	spin_lock_irq(&session->lock);
+	scope = dm_live_bitmap_weight(session->scope);
+	todo = dm_live_bitmap_weight(session->todo);
+	scope_bytes = bytes_of(session, session->scope);
+	todo_bytes = bytes_of(session, session->todo);
+	spin_unlock_irq(&session->lock);
+
+	DMEMIT("%s %llu/%llu %llu %s %llu/%llu %llu %llu %llu %llu/%llu ",
+	       cbw_state_name(READ_ONCE(session->state)), scope - todo, scope,
+	       (u64)cbw_block_to_sector(session, 1),
+	       cbw_job_state_name(READ_ONCE(session->job.state)),
+	       scope_bytes - todo_bytes, scope_bytes,
+	       (u64)atomic64_read(&session->cow_writes),
+	       (u64)atomic64_read(&session->source_errors),
+	       (u64)atomic64_read(&session->target_errors),
+	       session->fleece ? cbw_fleece_used(session->fleece) : 0,
+	       session->fleece ? cbw_fleece_total(session->fleece) : 0);
+	return sz;
+}
+
+static void status(struct dm_target *ti, status_type_t type,
+		   unsigned int status_flags, char *result, unsigned int maxlen)
+{
+	struct cbw_table *table = ti->private;
+	unsigned int sz = 0;
+
+	switch (type) {
+	case STATUSTYPE_INFO:
+		if (table->session)
+			sz = emit_session(table->session, sz, result, maxlen);
+		else
+			DMEMIT("none 0/0 %u none 0/0 0 0 0 0/0 ",
+			       1u << table->block_shift);
+		cbw_table_emit_features(table, sz, result, maxlen);
+		break;
+	case STATUSTYPE_TABLE:
+		cbw_table_emit(table, sz, result, maxlen);
+		break;
+	case STATUSTYPE_IMA:
+		*result = '\0';
+		break;
+	}
+}
+
+static const char *refusal(int r)
+{
+	switch (r) {
+	case -EALREADY:
+		return "it is so already";
+	case -ESRCH:
+		return "there is no session or job under way";
+	case -EIO:
+		return "the session is broken";
+	case -ENODATA:
+		return "a view has released blocks that the target would lack";
+	case -EOPNOTSUPP:
+		return "the job needs a session with target";
+	case -ERANGE:
+		return "the number is too large";
+	default:
+		return "unknown message or value";
+	}
+}
+
+static int message_session(struct cbw_session *session, const char *verb)
+{
+	if (strcmp(verb, "cancel"))
+		return -EINVAL;
+	if (!cbw_session_break(session, "the session is cancelled"))
+		return -EALREADY;
+	return 0;
+}
+
+static int message_speed(struct cbw_session *session, const char *value)
+{
+	u64 speed;
+	int r = kstrtou64(value, 10, &speed);
+
+	if (r)
+		return r;
+	if (session->config.store != CBW_STORE_TARGET)
+		return -EOPNOTSUPP;
+	cbw_job_set_speed(session, speed);
+	return 0;
+}
+
+/*
+ * session cancel
+ * job start|pause|resume|cancel
+ * job_speed <bytes/s>
+ */
+static int message(struct dm_target *ti, unsigned int argc, char **argv,
+		   char *result, unsigned int maxlen)
+{
+	struct cbw_table *table = ti->private;
+	struct cbw_session *session = table->session;
+	const char *name = dm_table_device_name(ti->table);
+	int r = -EINVAL;
+
+	if (argc != 2) {
+		DMERR("%s: message '%s' refused: it has %u words, not two",
+		      name, argv[0], argc);
+		return -EINVAL;
+	}
+	if (!session)
+		r = -ESRCH;
+	else if (!strcmp(argv[0], "session"))
+		r = message_session(session, argv[1]);
+	else if (!strcmp(argv[0], "job"))
+		r = cbw_job_message(session, argv[1]);
+	else if (!strcmp(argv[0], "job_speed"))
+		r = message_speed(session, argv[1]);
+	if (r)
+		DMERR("%s: message '%s %s' refused: %s: %d", name, argv[0],
+		      argv[1], refusal(r), r);
+	return r;
+}
+
+static int iterate_devices(struct dm_target *ti,
+			   iterate_devices_callout_fn fn, void *data)
+{
+	struct cbw_table *table = ti->private;
+
+	return fn(ti, table->origin, 0, ti->len, data);
+}
+
+static struct target_type cbw_target = {
+	.name = "cbw",
+	.version = { 1, 0, 0 },
+	.features = DM_TARGET_SINGLETON | DM_TARGET_NOWAIT,
+	.module = THIS_MODULE,
+	.ctr = construct,
+	.dtr = destroy,
+	.map = cbw_map,
+	.postsuspend = postsuspend,
+	.preresume = preresume,
+	.resume = resume,
+	.status = status,
+	.message = message,
+	.iterate_devices = iterate_devices,
+};
+
+static int __init cbw_init(void)
+{
+	int r;
+
+	r = dm_register_target(&cbw_target);
+	if (r)
+		return r;
+	r = dm_register_target(&cbw_snapshot_target);
+	if (r)
+		dm_unregister_target(&cbw_target);
+	return r;
+}
+
+static void __exit cbw_exit(void)
+{
+	dm_unregister_target(&cbw_snapshot_target);
+	dm_unregister_target(&cbw_target);
+}
+
+module_init(cbw_init);
+module_exit(cbw_exit);
+
+MODULE_DESCRIPTION("device-mapper targets for live backup: copy before write, and a view of the point in time");
+MODULE_LICENSE("GPL");
+MODULE_ALIAS("dm-cbw");
+MODULE_ALIAS("dm-cbw-snapshot");

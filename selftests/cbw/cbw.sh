@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What the tests of cbw share, on top of lib/common.sh. The device under test is
+# t, its origin $origin; v is a view of it. The file $REF gets the content of the
+# origin at the point in time, by a copy while t is suspended.
+#
+# Sizes of tables and blocks are in 512-byte sectors, as in the table line.
+
+. "$(dirname "$0")/../lib/common.sh"
+require_target cbw cbw-snapshot
+require_module null_blk
+
+readonly T=/dev/mapper/t V=/dev/mapper/v REF=$TMP/reference
+
+# make_painted MIB [SECTOR_BYTES [ATTRIBUTE=VALUE...]] - make_disk with random data.
+make_painted()
+{
+	local disk
+	disk=$(make_disk "$@") && viewcheck "$disk" - paint $RANDOM && echo "$disk"
+}
+
+# cbw_table SECTORS ORIGIN BLOCK [FEATURE_WORD...]
+cbw_table()
+{
+	echo "0 $1 cbw $2 - $3 $(($# - 3)) ${*:4}"
+}
+
+# begin_session SECTORS ORIGIN BLOCK FEATURE_WORD... - t, which is pass-through,
+# gets a session; $REF what it holds at that time.
+begin_session()
+{
+	cbw_table "$@" | dmsetup reload t && dmsetup suspend t || bail "reload"
+	dd if="$2" of="$REF" bs=1M iflag=direct,count_bytes count=$(($1 * 512)) \
+		status=none || bail "reference"
+	dmsetup resume t || bail "resume"
+}
+
+# make_view [NAME] - a view of t.
+make_view()
+{
+	dm_create "${1:-v}" "0 $(sectors $T) cbw-snapshot $T"
+}
+
+# st NAME FIELD - a word of t's status: 1 session, 2 copied/scope, 3 block size,
+# 4 job state, 5 job bytes, 6 cow writes, 7 source errors, 8 target errors, 9
+# slots, 10 number of features.
+st()
+{
+	dm_status t "$1"
+}
+
+st_is()
+{
+	[ "$(st "$1")" = "$2" ]
+}
+
+message()
+{
+	dmsetup message t 0 "$@"
+}
+
+# model OPTION... - blkmodel on t.
+model()
+{
+	blkmodel $T --block-size $((block * 512)) --seed "${SEED:-$RANDOM}" "$@"
+}
+
+# is_so DESCRIPTION GOT WANTED, check_so DESCRIPTION COMMAND...: with the label.
+is_so()
+{
+	is "${label:+$label: }$1" "$2" "$3"
+}
+
+check_so()
+{
+	check "${label:+$label: }$1" "${@:2}"
+}
+
+# same DESCRIPTION DEVICE - the device holds what $REF does.
+same()
+{
+	check_so "$1" cmp -n "$(stat -c %s "$REF")" "$2" "$REF"
+}
+
+# dd_write DEVICE OFFSET_BYTES LENGTH_BYTES [DD_OPTION...] - one write, direct.
+dd_write()
+{
+	dd if=/dev/zero of="$1" bs="$3" seek="$2" count=1 \
+		oflag=seek_bytes,direct conv=notrunc status=none "${@:4}"
+}
+
+# dd_read DEVICE OFFSET_BYTES LENGTH_BYTES - one read, direct, to stdout.
+dd_read()
+{
+	dd if="$1" bs="$3" skip="$2" count=1 iflag=skip_bytes,direct status=none
+}
+
+# make_linear NAME DEVICE - a linear mapping of DEVICE, to be broken later.
+make_linear()
+{
+	dm_create "$1" "0 $(sectors "$2") linear $2 0"
+}
+
+# break_device NAME DEVICE FIRST NR - a linear mapping gets a hole of errors;
+# repair_device NAME DEVICE closes it.
+break_device()
+{
+	local size
+	size=$(sectors "$2")
+	dm_reload "$1" "$(
+		[ "$3" -eq 0 ] || echo "0 $3 linear $2 0"
+		echo "$3 $4 error"
+		[ $(($3 + $4)) -ge "$size" ] ||
+			echo "$(($3 + $4)) $((size - $3 - $4)) linear $2 $(($3 + $4))"
+	)" || bail "cannot break $1"
+}
+
+repair_device()
+{
+	dm_reload "$1" "0 $(sectors "$2") linear $2 0" || bail "cannot repair $1"
+}
+
+# log_mark - marks the kernel log here; log_since prints what came since then.
+log_mark()
+{
+	log_marker="test mark $EPOCHREALTIME"
+	echo "$log_marker" > /dev/kmsg
+}
+
+log_since()
+{
+	dmesg | sed "1,/$log_marker/d"
+}
+
+# events - how many events t has raised; events_above N - more than N.
+events()
+{
+	dmsetup info -c --noheadings -o events t
+}
+
+events_above()
+{
+	[ "$(events)" -gt "$1" ]
+}
+
+stop_process()
+{
+	kill -KILL "$1" 2>/dev/null
+	wait "$1" 2>/dev/null
+	true
+}
+
+# is_running PID - a child that has ended is not, also before it is waited for.
+is_running()
+{
+	local stat
+	{ read -r stat < "/proc/$1/stat"; } 2>/dev/null && [[ $stat != *") Z "* ]]
+}
+
+has_ended()
+{
+	! is_running "$1"
+}

@@ -1,0 +1,182 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# timeout: 600
+#
+# The job copies what is left and counts each block once; it can be paused, resumed
+# and cancelled; errors do what the policies say; only a job that has copied
+# everything and flushed the target is complete.
+
+. "$(dirname "$0")/cbw.sh"
+
+readonly SIZE=$((8 * 2048 - 8)) BLOCKS=128
+origin_disk=$(make_painted 8) && target_disk=$(make_disk 8) || bail "disks"
+make_linear o "$origin_disk" && make_linear g "$target_disk" || bail "linear"
+readonly O=/dev/mapper/o G=/dev/mapper/g
+
+begin()
+{
+	viewcheck "$target_disk" - paint $RANDOM
+	dm_create t "$(cbw_table $SIZE $O 128)" || bail "t"
+	begin_session $SIZE $O 128 target $G "$@"
+}
+
+end()
+{
+	dm_remove t
+	repair_device o "$origin_disk"
+	repair_device g "$target_disk"
+}
+
+completes()
+{
+	check_so "completes" wait_until st_is 4 complete
+	is_so "all is counted once" "$(st 1) $(st 2) $(st 5)" \
+		"complete $BLOCKS/$BLOCKS $((SIZE * 512))/$((SIZE * 512))"
+	same "the target" $G
+}
+
+control()
+{
+	local before
+	label="control"
+	begin
+	is_so "no job" "$(st 4)" none
+	check_fails "$label: nothing to pause" message job pause
+	check_so "speed" message job_speed 65536
+	check_so "start" message job start
+	check_fails "$label: no second one" message job start
+	check_so "pause" message job pause
+	is_so "paused" "$(st 4)" paused
+	check_so "the guest goes on" dd_write $T 0 1048576
+	message job_speed 0
+	is_so "a paused job copies nothing" "$(st 4)" paused
+	dmsetup suspend t && dmsetup resume t
+	is_so "paused, after a suspend" "$(st 4)" paused
+	check_so "cancel" message job cancel
+	is_so "cancelled, not complete" "$(st 4) $(st 1)" "cancelled active"
+	check_fails "$label: cannot be resumed" message job resume
+	check_so "started again" message job start
+	completes
+	check_fails "$label: complete is the end" message job start
+	check_fails "$label: for the session too" message session cancel
+	check_so "the guest writes on" dd_write $T 0 $((SIZE * 512))
+	same "the target" $G
+	make_view
+	same "a view of it" $V
+	dm_remove v
+	end
+
+	label="event"
+	begin
+	before=$(events)
+	message job start
+	check_so "completion raises one" dmsetup wait t "$before"
+	wait_until st_is 4 complete
+	end
+
+	label="cancel before the end"
+	begin job job_speed 65536
+	message session cancel
+	is_so "a broken session has no job" "$(st 1) $(st 4)" "broken failed"
+	dmsetup suspend t && dmsetup resume t
+	is_so "for good" "$(st 1) $(st 4)" "broken failed"
+	end
+}
+
+# ends_as STATE BLOCKS
+ends_as()
+{
+	check_so "$1" wait_until st_is 4 "$1"
+	is_so "the session is not complete" "$(st 1)" active
+}
+
+# A hole of two blocks in the target, or in the origin.
+errors()
+{
+	local side disk=$1 name=$2
+	side=target
+	[ "$name" = g ] || side=source
+
+	for policy in report enospc; do
+		label="$side fails, $policy"
+		begin "on_${side}_error" $policy
+		break_device "$name" "$disk" $((40 * 128)) 256
+		message job start
+		ends_as failed
+		repair_device "$name" "$disk"
+		check_so "start again" message job start
+		completes
+		end
+	done
+
+	label="$side fails, ignore"
+	begin "on_${side}_error" ignore
+	break_device "$name" "$disk" $((40 * 128)) 256
+	message job start
+	ends_as failed
+	is_so "all else is copied" "$(st 2)" $((BLOCKS - 2))/$BLOCKS
+	is_so "each block is counted" "$(($(st 7) + $(st 8)))" 2
+	repair_device "$name" "$disk"
+	check_so "start again" message job start
+	completes
+	end
+
+	label="$side fails, stop"
+	begin "on_${side}_error" stop
+	break_device "$name" "$disk" $((40 * 128)) 256
+	message job start
+	ends_as stopped
+	check_so "resume tries again" message job resume
+	ends_as stopped
+	repair_device "$name" "$disk"
+	check_so "resume after repair" message job resume
+	completes
+	end
+}
+
+flush_fails()
+{
+	local cached
+	label="the flush fails"
+	has_target flakey || { skip "$label" "no flakey"; return; }
+	# Without a cache no flush would be sent.
+	cached=$(make_disk 8 512 cache_size=4) || bail "disk with a cache"
+	repair_device g "$cached"
+	begin
+	message job_speed 1
+	message job start
+	message job pause
+	# Everything is copied by the guest; only the flush is left.
+	dd_write $T 0 $((SIZE * 512))
+	dm_reload g "0 $(sectors "$cached") flakey $cached 0 0 60" || bail "flakey"
+	message job_speed 0
+	message job resume
+	ends_as failed
+	is_so "with everything copied" "$(st 2)" $BLOCKS/$BLOCKS
+	repair_device g "$cached"
+	check_so "start again" message job start
+	completes
+	end
+}
+
+zeroes()
+{
+	local disk
+	label="zeroes"
+	disk=$(make_disk 8) || bail "disk"
+	dd_write $O 0 8388608
+	viewcheck "$disk" - paint 1
+	dm_create t "$(cbw_table $SIZE $O 128)"
+	begin_session $SIZE $O 128 target "$disk" job
+	check_so "completes" wait_until st_is 4 complete
+	same "the target is zero" "$disk"
+	dm_remove t
+}
+
+control
+errors "$target_disk" g
+errors "$origin_disk" o
+flush_fails
+zeroes
+finish
