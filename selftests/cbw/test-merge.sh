@@ -34,12 +34,13 @@ costs()
 	result $? "$1: at most $2 reads of the origin and $3 writes of the target"
 }
 
-costs "a write of 256 blocks" 4 4 dd_write $T 0 1048576
+# The disks take at most 255 sectors at a time.
+costs "a write of 256 blocks" 12 12 dd_write $T 0 1048576
 is "copies them" "$(st 2)" 256/4096
 costs "the same again" 0 0 dd_write $T 0 1048576
-costs "a write that is half copied" 4 4 dd_write $T 524288 1048576
+costs "a write that is half copied" 8 8 dd_write $T 524288 1048576
 is "copies the other half" "$(st 2)" 384/4096
-costs "write-zeroes of 8 MiB" 16 16 blkdiscard -z -o 4194304 -l 8388608 $T
+costs "write-zeroes of 2,048 blocks" 80 80 blkdiscard -f -z -o 4194304 -l 8388608 $T
 is "copies them" "$(st 2)" 2432/4096
 make_view
 check "a view discards" blkdiscard -f -o 12582912 -l 1048576 $V
