@@ -53,7 +53,12 @@ static void *copy_of(const struct store *store, u64 offset, u64 bytes)
 {
 	void *copy = malloc(bytes ? bytes : 1);
 
-	if (!copy || offset > store->size || bytes > store->size - offset)
+	if (!copy)
+		abort();
+	/* The table of a bitmap without bits, which may be said to be anywhere. */
+	if (!bytes)
+		return copy;
+	if (offset > store->size || bytes > store->size - offset)
 		abort();
 	memcpy(copy, store->data + offset, bytes);
 	return copy;
