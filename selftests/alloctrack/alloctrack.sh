@@ -66,32 +66,6 @@ one_volume()
 	"$function"
 }
 
-# make_linear NAME DEVICE [SECTORS] - a linear mapping of DEVICE, or its begin.
-# Prints its path.
-make_linear()
-{
-	dm_create "$1" "0 ${3:-$(sectors "$2")} linear $2 0" && echo "/dev/mapper/$1"
-}
-
-# break_device NAME DEVICE FIRST NR - a linear mapping gets a hole of errors;
-# repair_device NAME DEVICE closes it.
-break_device()
-{
-	local size
-	size=$(sectors "$2")
-	dm_reload "$1" "$(
-		[ "$3" -eq 0 ] || echo "0 $3 linear $2 0"
-		echo "$3 $4 error"
-		[ $(($3 + $4)) -ge "$size" ] ||
-			echo "$(($3 + $4)) $((size - $3 - $4)) linear $2 $(($3 + $4))"
-	)" || bail "cannot break $1"
-}
-
-repair_device()
-{
-	dm_reload "$1" "0 $(sectors "$2") linear $2 0" || bail "cannot repair $1"
-}
-
 # at_table SECTORS FILE BACKING BLOCK [FEATURE_WORD...]
 at_table()
 {
@@ -182,25 +156,6 @@ shows_nothing_stale()
 		paint --find stale "${2:-$T}"
 }
 
-# is_so DESCRIPTION GOT WANTED, as is() with the label.
-is_so()
-{
-	is "${label:+$label: }$1" "$2" "$3"
-}
-
-# dd_write DEVICE OFFSET_BYTES LENGTH_BYTES [DD_OPTION...] - one write, direct.
-dd_write()
-{
-	dd if=/dev/zero of="$1" bs="$3" seek="$2" count=1 \
-		oflag=seek_bytes,direct conv=notrunc status=none "${@:4}"
-}
-
-# dd_read DEVICE OFFSET_BYTES LENGTH_BYTES - one read, direct, to stdout.
-dd_read()
-{
-	dd if="$1" bs="$3" skip="$2" count=1 iflag=skip_bytes,direct status=none
-}
-
 # disk_stat DISK FIELD - of /sys/block/DISK/stat: 1 reads, 3 sectors read, 5
 # writes, 7 sectors written, 12 discards, 16 flushes.
 disk_stat()
@@ -214,18 +169,6 @@ disk_stat()
 queue_limit()
 {
 	cat "/sys/dev/block/$(dm_number t)/queue/$1"
-}
-
-# log_mark - marks the kernel log here; log_since prints what came since then.
-log_mark()
-{
-	log_marker="test mark $EPOCHREALTIME"
-	echo "$log_marker" > /dev/kmsg
-}
-
-log_since()
-{
-	dmesg | sed "1,/$log_marker/d"
 }
 
 # start_fio SECONDS OPTION... - random I/O on the device t that fio verifies, for at
@@ -268,24 +211,4 @@ start_server()
 	server=$!
 	on_exit stop_process $server
 	wait_until grep -q '^attached' "$server_log"
-}
-
-# stop_process PID - ends a child, if it is still there.
-stop_process()
-{
-	kill -KILL "$1" 2>/dev/null
-	wait "$1" 2>/dev/null
-	true
-}
-
-# is_running PID - a child that has ended is not, also before it is waited for.
-is_running()
-{
-	local stat
-	{ read -r stat < "/proc/$1/stat"; } 2>/dev/null && [[ $stat != *") Z "* ]]
-}
-
-has_ended()
-{
-	! is_running "$1"
 }

@@ -2,15 +2,7 @@
 #
 # Helpers that are not made of one source file in this folder.
 
-all: $(OUTPUT)/blkmodel
-
-blkmodel_dir := ../lib/blkmodel
-blkmodel_sources := $(wildcard $(blkmodel_dir)/*.c)
-
-$(OUTPUT)/blkmodel: $(blkmodel_sources) $(wildcard $(blkmodel_dir)/*.h) $(MAKEFILE_LIST)
-	@mkdir -p $(OUTPUT)
-	@echo '  CC      $(SUITE)/blkmodel'
-	$(if $(V),,@)$(CC) $(TEST_CFLAGS) -o $@ $(blkmodel_sources)
+include ../lib/blkmodel/blkmodel.mk
 
 # ioctl-args-32: the ioctls have one layout for 32-bit and 64-bit programs, so the
 # same test runs as both. Not built where the compiler makes no 32-bit programs.

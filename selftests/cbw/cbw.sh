@@ -66,12 +66,7 @@ model()
 	blkmodel $T --block-size $((block * 512)) --seed "${SEED:-$RANDOM}" "$@"
 }
 
-# is_so DESCRIPTION GOT WANTED, check_so DESCRIPTION COMMAND...: with the label.
-is_so()
-{
-	is "${label:+$label: }$1" "$2" "$3"
-}
-
+# check_so DESCRIPTION COMMAND... - check() with the label.
 check_so()
 {
 	check "${label:+$label: }$1" "${@:2}"
@@ -83,56 +78,6 @@ same()
 	check_so "$1" cmp -n "$(stat -c %s "$REF")" "$2" "$REF"
 }
 
-# dd_write DEVICE OFFSET_BYTES LENGTH_BYTES [DD_OPTION...] - one write, direct.
-dd_write()
-{
-	dd if=/dev/zero of="$1" bs="$3" seek="$2" count=1 \
-		oflag=seek_bytes,direct conv=notrunc status=none "${@:4}"
-}
-
-# dd_read DEVICE OFFSET_BYTES LENGTH_BYTES - one read, direct, to stdout.
-dd_read()
-{
-	dd if="$1" bs="$3" skip="$2" count=1 iflag=skip_bytes,direct status=none
-}
-
-# make_linear NAME DEVICE - a linear mapping of DEVICE, to be broken later.
-make_linear()
-{
-	dm_create "$1" "0 $(sectors "$2") linear $2 0"
-}
-
-# break_device NAME DEVICE FIRST NR - a linear mapping gets a hole of errors;
-# repair_device NAME DEVICE closes it.
-break_device()
-{
-	local size
-	size=$(sectors "$2")
-	dm_reload "$1" "$(
-		[ "$3" -eq 0 ] || echo "0 $3 linear $2 0"
-		echo "$3 $4 error"
-		[ $(($3 + $4)) -ge "$size" ] ||
-			echo "$(($3 + $4)) $((size - $3 - $4)) linear $2 $(($3 + $4))"
-	)" || bail "cannot break $1"
-}
-
-repair_device()
-{
-	dm_reload "$1" "0 $(sectors "$2") linear $2 0" || bail "cannot repair $1"
-}
-
-# log_mark - marks the kernel log here; log_since prints what came since then.
-log_mark()
-{
-	log_marker="test mark $EPOCHREALTIME"
-	echo "$log_marker" > /dev/kmsg
-}
-
-log_since()
-{
-	dmesg | sed "1,/$log_marker/d"
-}
-
 # events - how many events t has raised; events_above N - more than N.
 events()
 {
@@ -142,23 +87,4 @@ events()
 events_above()
 {
 	[ "$(events)" -gt "$1" ]
-}
-
-stop_process()
-{
-	kill -KILL "$1" 2>/dev/null
-	wait "$1" 2>/dev/null
-	true
-}
-
-# is_running PID - a child that has ended is not, also before it is waited for.
-is_running()
-{
-	local stat
-	{ read -r stat < "/proc/$1/stat"; } 2>/dev/null && [[ $stat != *") Z "* ]]
-}
-
-has_ended()
-{
-	! is_running "$1"
 }

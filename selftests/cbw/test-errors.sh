@@ -11,7 +11,8 @@
 
 readonly MIB=8 SIZE=$((8 * 2048))
 origin_disk=$(make_painted $MIB) && target_disk=$(make_disk $MIB) || bail "disks"
-make_linear o "$origin_disk" && make_linear g "$target_disk" || bail "linear"
+make_linear o "$origin_disk" > /dev/null && make_linear g "$target_disk" > /dev/null ||
+	bail "linear"
 readonly O=/dev/mapper/o G=/dev/mapper/g
 
 # begin STORE FEATURE_WORD... - t with a session; blocks of 64 KiB; and a view.

@@ -11,7 +11,8 @@
 
 readonly SIZE=$((8 * 2048 - 8)) BLOCKS=128
 origin_disk=$(make_painted 8) && target_disk=$(make_disk 8) || bail "disks"
-make_linear o "$origin_disk" && make_linear g "$target_disk" || bail "linear"
+make_linear o "$origin_disk" > /dev/null && make_linear g "$target_disk" > /dev/null ||
+	bail "linear"
 readonly O=/dev/mapper/o G=/dev/mapper/g
 
 begin()

@@ -38,3 +38,15 @@ TMP=$(mktemp -d /run/test.XXXXXX)
 
 . "$LIB/tap.sh"
 . "$LIB/devices.sh"
+
+# log_mark - marks the kernel log here; log_since prints what came since then.
+log_mark()
+{
+	log_marker="test mark $EPOCHREALTIME"
+	echo "$log_marker" > /dev/kmsg
+}
+
+log_since()
+{
+	dmesg | sed "1,/$log_marker/d"
+}

@@ -126,3 +126,42 @@ dm_number()
 {
 	dmsetup info -c --noheadings -o major,minor "$1"
 }
+
+# make_linear NAME DEVICE [SECTORS] - a linear mapping of DEVICE, or its begin.
+# Prints its path.
+make_linear()
+{
+	dm_create "$1" "0 ${3:-$(sectors "$2")} linear $2 0" && echo "/dev/mapper/$1"
+}
+
+# break_device NAME DEVICE FIRST NR - a linear mapping gets a hole of errors;
+# repair_device NAME DEVICE closes it.
+break_device()
+{
+	local size
+	size=$(sectors "$2")
+	dm_reload "$1" "$(
+		[ "$3" -eq 0 ] || echo "0 $3 linear $2 0"
+		echo "$3 $4 error"
+		[ $(($3 + $4)) -ge "$size" ] ||
+			echo "$(($3 + $4)) $((size - $3 - $4)) linear $2 $(($3 + $4))"
+	)" || bail "cannot break $1"
+}
+
+repair_device()
+{
+	dm_reload "$1" "0 $(sectors "$2") linear $2 0" || bail "cannot repair $1"
+}
+
+# dd_write DEVICE OFFSET_BYTES LENGTH_BYTES [DD_OPTION...] - one write, direct.
+dd_write()
+{
+	dd if=/dev/zero of="$1" bs="$3" seek="$2" count=1 \
+		oflag=seek_bytes,direct conv=notrunc status=none "${@:4}"
+}
+
+# dd_read DEVICE OFFSET_BYTES LENGTH_BYTES - one read, direct, to stdout.
+dd_read()
+{
+	dd if="$1" bs="$3" skip="$2" count=1 iflag=skip_bytes,direct status=none
+}

@@ -164,6 +164,32 @@ wait_until()
 	done
 }
 
+# is_so DESCRIPTION GOT WANTED - as is(), with $label, if it is set, in front.
+is_so()
+{
+	is "${label:+$label: }$1" "$2" "$3"
+}
+
+# stop_process PID - ends a child, if it is still there.
+stop_process()
+{
+	kill -KILL "$1" 2>/dev/null
+	wait "$1" 2>/dev/null
+	true
+}
+
+# is_running PID - a child that has ended is not, also before it is waited for.
+is_running()
+{
+	local stat
+	{ read -r stat < "/proc/$1/stat"; } 2>/dev/null && [[ $stat != *") Z "* ]]
+}
+
+has_ended()
+{
+	! is_running "$1"
+}
+
 # require_command NAME... - skips the test where a program is missing.
 require_command()
 {

@@ -30,12 +30,6 @@ server.path=$socket,x-dirty-bitmap=qemu:dirty-bitmap:$2" > map.json ||
 	wait_until has_ended "$(< "$socket.pid")" || bail "qemu-nbd does not end"
 }
 
-# It, or what is left of it until its parent has taken note.
-has_ended()
-{
-	! readlink "/proc/$1/exe"
-}
-
 # with_bitmaps IMAGE SIZE [OPTION...]: bitmaps with bits here and there, and none;
 # most of their clusters are not allocated.
 with_bitmaps()
