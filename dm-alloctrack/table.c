@@ -5,21 +5,16 @@
 #include <linux/blkdev.h>
 
 #include "alloctrack.h"
+#include "dm-live/table-line.h"
 
 #define MIN_BLOCK_SECTORS	(4096u >> SECTOR_SHIFT)
 #define MAX_BLOCK_SECTORS	((2u << 20) >> SECTOR_SHIFT)
 #define MAX_USER_TIMEOUT_S	(LONG_MAX / HZ / 2)
 
-/* The log has the argument as it was given; device mapper adds @error and @r. */
 static int refuse(struct at_table *table, const char *argument,
 		  const char *value, char *error, int r)
 {
-	struct dm_target *ti = table->ti;
-
-	DMERR("%s: %s '%s' is refused", dm_table_device_name(ti->table),
-	      argument, value);
-	ti->error = error;
-	return r;
+	return dm_live_refuse(table->ti, argument, value, error, r);
 }
 
 static int parse_file(struct at_table *table, const char *path)
@@ -133,10 +128,11 @@ static const char *const feature_names[] = {
 	[USER_TIMEOUT] = "user_timeout",
 };
 
-static int set_feature(struct at_table *table, enum feature feature,
-		       const char *value)
+static int set_feature(void *context, unsigned int feature, const char *value)
 {
-	switch (feature) {
+	struct at_table *table = context;
+
+	switch ((enum feature)feature) {
 	case AUTO_REMOVE:
 		table->auto_remove = true;
 		break;
@@ -177,54 +173,12 @@ static int set_feature(struct at_table *table, enum feature feature,
 	return 0;
 }
 
-/* Takes the name of one feature, and its value, from @args. */
-static int parse_feature(struct at_table *table, struct dm_arg_set *args,
-			 u32 *seen)
-{
-	const char *name = dm_shift_arg(args);
-	const char *value = NULL;
-	int feature = match_string(feature_names, ARRAY_SIZE(feature_names),
-				   name);
-
-	if (feature < 0)
-		return refuse(table, "feature", name, "Unknown feature",
-			      -EINVAL);
-	if (*seen & BIT(feature))
-		return refuse(table, "feature", name,
-			      "A feature is given twice", -EINVAL);
-	*seen |= BIT(feature);
-	if (feature >= STREAM_SPEED) {
-		value = dm_shift_arg(args);
-		if (!value)
-			return refuse(table, "feature", name,
-				      "The value of the last feature is missing",
-				      -EINVAL);
-	}
-	return set_feature(table, feature, value);
-}
-
-static int parse_features(struct at_table *table, struct dm_arg_set *args)
-{
-	const char *count = dm_shift_arg(args);
-	unsigned int nr;
-	u32 seen = 0;
-	int r = 0;
-
-	if (!count)
-		return 0;
-	/* Not dm_read_arg_group(): there 2^32 is a zero. */
-	if (kstrtouint(count, 10, &nr))
-		return refuse(table, "number of features", count,
-			      "The number of features is not a number",
-			      -EINVAL);
-	if (nr != args->argc)
-		return refuse(table, "number of features", count,
-			      "The number of features is not that of the words after it",
-			      -EINVAL);
-	while (args->argc && !r)
-		r = parse_feature(table, args, &seen);
-	return r;
-}
+static const struct dm_live_features features = {
+	.names = feature_names,
+	.nr = ARRAY_SIZE(feature_names),
+	.first_with_value = STREAM_SPEED,
+	.set = set_feature,
+};
 
 static int check_features(struct at_table *table)
 {
@@ -270,6 +224,7 @@ int at_table_parse(struct at_table *table, unsigned int argc, char **argv)
 	struct dm_target *ti = table->ti;
 	struct at_geometry geometry = { };
 	const char *file, *backing, *meta, *block_size;
+	u32 seen;
 	int r;
 
 	if (argc < 4) {
@@ -284,7 +239,7 @@ int at_table_parse(struct at_table *table, unsigned int argc, char **argv)
 	    parse_backing(table, backing) ?:
 	    parse_meta(table, meta) ?:
 	    parse_block_size(table, block_size, &geometry.block_shift) ?:
-	    parse_features(table, &args) ?:
+	    dm_live_parse_features(ti, &features, &args, table, &seen) ?:
 	    check_features(table);
 	if (!r && table->meta)
 		r = at_meta_open(table, geometry.block_shift);

@@ -5,21 +5,16 @@
 #include <linux/blkdev.h>
 
 #include "cbw.h"
+#include "dm-live/table-line.h"
 
 #define DEFAULT_BLOCK_SECTORS	128u
 #define MIN_BLOCK_SECTORS	(CBW_MIN_BLOCK_BYTES >> SECTOR_SHIFT)
 #define MAX_BLOCK_SECTORS	(CBW_MAX_BLOCK_BYTES >> SECTOR_SHIFT)
 
-/* The log has the argument as it was given; device mapper adds @error and @r. */
 static int refuse(struct cbw_table *table, const char *argument,
 		  const char *value, char *error, int r)
 {
-	struct dm_target *ti = table->ti;
-
-	DMERR("%s: %s '%s' is refused", dm_table_device_name(ti->table),
-	      argument, value);
-	ti->error = error;
-	return r;
+	return dm_live_refuse(table->ti, argument, value, error, r);
 }
 
 static int parse_origin(struct cbw_table *table, const char *path)
@@ -178,13 +173,13 @@ static int parse_on_cbw_error(struct cbw_table *table, const char *value)
 	return 0;
 }
 
-static int set_feature(struct cbw_table *table, enum cbw_feature feature,
-		       const char *value)
+static int set_feature(void *context, unsigned int feature, const char *value)
 {
+	struct cbw_table *table = context;
 	struct cbw_config *config = &table->config;
 	const char *name = feature_names[feature];
 
-	switch (feature) {
+	switch ((enum cbw_feature)feature) {
 	case JOB:
 		config->job = true;
 		return 0;
@@ -237,51 +232,12 @@ static int set_feature(struct cbw_table *table, enum cbw_feature feature,
 	return -EINVAL;
 }
 
-/* Takes the name of one feature, and its value, from @args. */
-static int parse_feature(struct cbw_table *table, struct dm_arg_set *args)
-{
-	const char *name = dm_shift_arg(args);
-	const char *value = NULL;
-	int feature = match_string(feature_names, NR_FEATURES, name);
-
-	if (feature < 0)
-		return refuse(table, "feature", name, "Unknown feature",
-			      -EINVAL);
-	if (table->config.given & BIT(feature))
-		return refuse(table, "feature", name,
-			      "A feature is given twice", -EINVAL);
-	table->config.given |= BIT(feature);
-	if (feature >= TARGET) {
-		value = dm_shift_arg(args);
-		if (!value)
-			return refuse(table, "feature", name,
-				      "The value of the last feature is missing",
-				      -EINVAL);
-	}
-	return set_feature(table, feature, value);
-}
-
-static int parse_features(struct cbw_table *table, struct dm_arg_set *args)
-{
-	const char *count = dm_shift_arg(args);
-	unsigned int nr;
-	int r = 0;
-
-	if (!count)
-		return 0;
-	/* Not dm_read_arg_group(): there 2^32 is a zero. */
-	if (kstrtouint(count, 10, &nr))
-		return refuse(table, "number of features", count,
-			      "The number of features is not a number",
-			      -EINVAL);
-	if (nr != args->argc)
-		return refuse(table, "number of features", count,
-			      "The number of features is not that of the words after it",
-			      -EINVAL);
-	while (args->argc && !r)
-		r = parse_feature(table, args);
-	return r;
-}
+static const struct dm_live_features features = {
+	.names = feature_names,
+	.nr = NR_FEATURES,
+	.first_with_value = TARGET,
+	.set = set_feature,
+};
 
 static int check_store(struct cbw_table *table)
 {
@@ -360,7 +316,8 @@ int cbw_table_parse(struct cbw_table *table, unsigned int argc, char **argv)
 	return parse_origin(table, origin) ?:
 	       parse_meta(table, meta) ?:
 	       parse_block_size(table, block_size) ?:
-	       parse_features(table, &args) ?:
+	       dm_live_parse_features(table->ti, &features, &args, table,
+				      &table->config.given) ?:
 	       check_features(table);
 }
 
