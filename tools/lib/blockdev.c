@@ -27,6 +27,26 @@ bool path_is_blockdev(const char *path)
 	return !stat(path, &st) && S_ISBLK(st.st_mode);
 }
 
+bool blockdev_read_attribute(dev_t devt, const char *name, char *text,
+			     size_t text_bytes)
+{
+	char path[PATH_MAX];
+	FILE *file;
+	bool found;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(devt),
+		 minor(devt), name);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	found = fgets(text, text_bytes, file);
+	fclose(file);
+	if (!found)
+		return false;
+	text[strcspn(text, "\n")] = '\0';
+	return text[0];
+}
+
 /* A mapped device goes by its name rather than its number. */
 static bool find_dm_name(const char *number, char *path, size_t path_bytes)
 {

@@ -24,6 +24,13 @@ struct blockdev {
 int blockdev_open(const char *path, struct blockdev *device);
 
 /*
+ * The first line of a file of the device in sysfs, say "dm/uuid". False if there is
+ * none, or nothing in it.
+ */
+bool blockdev_read_attribute(dev_t devt, const char *name, char *text,
+			     size_t text_bytes);
+
+/*
  * Is the device, or a part of it, in use: mounted, swap space, held by another
  * block device, or opened exclusively by anybody? Prints by whom. -EBUSY.
  */

@@ -7,42 +7,27 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/blockdev.h"
 #include "lib/dm.h"
 #include "lib/lvm.h"
 
 #define LVM_UUID_PREFIX "LVM-"
 
-static bool read_dm_word(dev_t devt, const char *name, char word[256])
-{
-	char path[PATH_MAX];
-	FILE *file;
-	bool found;
-
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/%s", major(devt),
-		 minor(devt), name);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	found = fscanf(file, "%255s", word) == 1;
-	fclose(file);
-	return found;
-}
-
 bool lvm_find(const struct blockdev *device, struct lvm_volume *volume)
 {
 	char word[256];
 
-	if (!read_dm_word(device->devt, "uuid", word) ||
+	if (!blockdev_read_attribute(device->devt, "dm/uuid", word,
+				     sizeof(word)) ||
 	    strncmp(word, LVM_UUID_PREFIX, strlen(LVM_UUID_PREFIX)) ||
-	    !read_dm_word(device->devt, "name", word))
+	    !blockdev_read_attribute(device->devt, "dm/name", word,
+				     sizeof(word)))
 		return false;
 	return dm_split_lv_name(word, volume->group, sizeof(volume->group),
 				volume->name, sizeof(volume->name));

@@ -65,26 +65,6 @@ const char *blockdev_stable_path(const struct blockdev *device, char *path,
 	return path;
 }
 
-static bool read_attribute(dev_t devt, const char *name, char *text,
-			   size_t text_bytes)
-{
-	char path[PATH_MAX];
-	FILE *file;
-	bool found;
-
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(devt),
-		 minor(devt), name);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	found = fgets(text, text_bytes, file);
-	fclose(file);
-	if (!found)
-		return false;
-	text[strcspn(text, "\n")] = '\0';
-	return text[0];
-}
-
 /* A partition is known by its disk's identity and its number. */
 const char *blockdev_identity(const struct blockdev *device, char *text,
 			      size_t text_bytes)
@@ -99,16 +79,17 @@ const char *blockdev_identity(const struct blockdev *device, char *text,
 		{ "serial", "serial", "../serial" },
 	};
 	char value[256], number[32] = "";
-	bool is_part = read_attribute(device->devt, "partition", number,
-				      sizeof(number));
+	bool is_part = blockdev_read_attribute(device->devt, "partition",
+					       number, sizeof(number));
 	unsigned int i;
 
 	for (i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
 		const char *attribute = is_part ? sources[i].of_disk :
 						  sources[i].attribute;
 
-		if (!attribute || !read_attribute(device->devt, attribute,
-						  value, sizeof(value)))
+		if (!attribute ||
+		    !blockdev_read_attribute(device->devt, attribute, value,
+					     sizeof(value)))
 			continue;
 		snprintf(text, text_bytes, "%s:%s%s%s", sources[i].kind, value,
 			 is_part ? ":" : "", number);
