@@ -163,7 +163,7 @@ struct at_device {
 	/*
 	 * A flush of the file that the guest did not ask for has failed, or 0. The
 	 * file may tell of lost data once only: the next flush of the guest fails.
-	 * With a metadata device the store does that.
+	 * While a store is active, it does that.
 	 */
 	int flush_error;
 

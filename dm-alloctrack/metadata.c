@@ -99,10 +99,16 @@ int at_meta_activate(struct at_table *table)
 
 void at_meta_deactivate(struct at_table *table)
 {
+	int r;
+
 	if (!table->store_active)
 		return;
 	dm_live_store_deactivate(table->store);
 	table->store_active = false;
+	/* The next table has a store of its own. */
+	r = dm_live_store_take_error(table->store);
+	if (r)
+		WRITE_ONCE(table->device->flush_error, r);
 }
 
 int at_meta_flush(struct at_table *table)

@@ -594,3 +594,12 @@ int dm_live_store_deactivate(struct dm_live_store *store)
 	return r;
 }
 EXPORT_SYMBOL_GPL(dm_live_store_deactivate);
+
+int dm_live_store_take_error(struct dm_live_store *store)
+{
+	int r = store->unreported;
+
+	WRITE_ONCE(store->unreported, 0);
+	return r;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_take_error);

@@ -173,6 +173,14 @@ bool dm_live_store_has_failed(const struct dm_live_store *store);
  */
 int dm_live_store_deactivate(struct dm_live_store *store);
 
+/**
+ * dm_live_store_take_error - a failed flush that the writers were not told of
+ *
+ * After dm_live_store_deactivate(). Whoever calls it tells them: the store will not.
+ * Return: 0 or a negative errno.
+ */
+int dm_live_store_take_error(struct dm_live_store *store);
+
 /** dm_live_store_close - free it. NULL is ignored. May sleep. */
 void dm_live_store_close(struct dm_live_store *store);
 

@@ -202,7 +202,7 @@ has_tried()
 # hears of it once.
 unasked_flush_fails()
 {
-	begin "unasked flush of the volume"
+	begin "unasked flush of the volume${1:+, then $1}"
 	log_mark
 	until has_failed_to_flush; do
 		check "$label: a write" dd_write $T "$(first_unallocated)" 65536
@@ -210,6 +210,10 @@ unasked_flush_fails()
 		wait_until has_tried
 		works f
 	done
+	if [ -n "${1:-}" ]; then
+		dm_reload t "$(meta_table $SIZE "$file" "$backing" "$meta" $BLOCK)" ||
+			bail "reload"
+	fi
 	check_fails "$label: repaired: a flush tells of it" sync $T
 	check "$label: the next one is made" sync $T
 	read_meta "$meta_disk" "$TMP/bits.after"
@@ -261,5 +265,6 @@ repaired_and_made_anew
 volume_fails
 flush_of_volume_fails
 unasked_flush_fails
+unasked_flush_fails "a table reload"
 any_time
 finish
