@@ -97,8 +97,8 @@ static int check_entry(const struct qcow2_store_header *header,
 	return check_entry_table(header, bitmap, error);
 }
 
-/* FNV-1a; it makes the search for names that are there twice quick. */
-static u64 hash_name(const char *name, size_t bytes)
+/* It makes the search for names that are there twice quick. */
+u64 qcow2_store_name_hash(const char *name, size_t bytes)
 {
 	u64 hash = 0xcbf29ce484222325ULL;
 	size_t i;
@@ -152,7 +152,8 @@ static u64 parse_entry(const struct qcow2_store_header *header,
 		return 0;
 	}
 	bitmap->name = (const char *)entry + fixed + *extra_bytes;
-	bitmap->name_hash = hash_name(bitmap->name, bitmap->name_bytes);
+	bitmap->name_hash = qcow2_store_name_hash(bitmap->name,
+						  bitmap->name_bytes);
 	bitmap->flags = be32_at(ENTRY_FIELD(flags));
 	bitmap->flags_offset = at + offsetof(struct qcow2_bitmap_entry, flags);
 	bitmap->granularity_bits = *ENTRY_FIELD(granularity_bits);

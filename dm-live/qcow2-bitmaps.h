@@ -45,6 +45,8 @@ struct qcow2_store_error {
  *	clear because dmlive was interrupted while it rewrote the directory
  * @state_offset: flags of the state extension, in bytes; 0: there is none
  * @state_flags: QCOW2_DMLIVE_*
+ * @generations_offset: of the sector of generations, in bytes; 0: there is none
+ *	that counts
  * @nr_bitmaps: number of directory entries, 0 without the extension
  * @directory_offset: in bytes
  * @directory_bytes: size of it
@@ -62,6 +64,7 @@ struct qcow2_store_header {
 	bool bitmaps_valid;
 	u64 state_offset;
 	u32 state_flags;
+	u64 generations_offset;
 	u32 nr_bitmaps;
 	u64 directory_offset;
 	u64 directory_bytes;
@@ -192,6 +195,9 @@ void qcow2_store_add_refcounts(struct qcow2_store_extents *extents,
 /** qcow2_store_check_overlaps - no two share a byte; the list gets sorted */
 int qcow2_store_check_overlaps(struct qcow2_store_extents *extents,
 			       struct qcow2_store_error *error);
+
+/** qcow2_store_name_hash - FNV-1a, 64 bits */
+u64 qcow2_store_name_hash(const char *name, size_t bytes);
 
 /** qcow2_store_name_is - is this the bitmap's name? */
 bool qcow2_store_name_is(const struct qcow2_store_bitmap *bitmap,

@@ -8,6 +8,8 @@
  */
 #include "qcow2-bytes.h"
 
+#define SECTOR_BYTES	512u
+
 #define HEADER_FIELD(data, field) \
 	((const u8 *)(data) + offsetof(struct qcow2_header, field))
 
@@ -141,8 +143,28 @@ static int check_state_extension(const void *payload, u32 bytes, size_t at,
 	return 0;
 }
 
-/* @at: offset of the payload; @seen: which of the known ones there were */
+/*
+ * The generations are the last sector of the payload. Where the state is not first,
+ * QEMU has written a new header: then they say nothing any more.
+ */
+static int check_generations_extension(u32 bytes, size_t at, bool valid,
+				       struct qcow2_store_header *header,
+				       struct qcow2_store_error *error)
+{
+	if (!valid)
+		return 0;
+	if (bytes < SECTOR_BYTES || (at + bytes) % SECTOR_BYTES)
+		return refuse(error, "the generations extension does not end with a sector");
+	header->generations_offset = at + bytes - SECTOR_BYTES;
+	return 0;
+}
+
+/*
+ * @at: offset of the payload; @seen: which of the known ones there were;
+ * @state_is_first: the first extension is the state, within the first sector
+ */
 static int check_extension(const void *data, size_t at, u32 type, u32 bytes,
+			   bool state_is_first,
 			   struct qcow2_store_header *header, u32 *seen,
 			   struct qcow2_store_error *error)
 {
@@ -152,6 +174,7 @@ static int check_extension(const void *data, size_t at, u32 type, u32 bytes,
 	} known[] = {
 		{ QCOW2_EXT_BITMAPS, "bitmaps" },
 		{ QCOW2_EXT_DMLIVE_STATE, "state" },
+		{ QCOW2_EXT_DMLIVE_GENERATIONS, "generations" },
 		{ QCOW2_EXT_DMLIVE_RESTORE, "restore" },
 	};
 	const u8 *payload = (const u8 *)data + at;
@@ -170,6 +193,9 @@ static int check_extension(const void *data, size_t at, u32 type, u32 bytes,
 		return check_bitmaps_extension(payload, bytes, header, error);
 	case QCOW2_EXT_DMLIVE_STATE:
 		return check_state_extension(payload, bytes, at, header, error);
+	case QCOW2_EXT_DMLIVE_GENERATIONS:
+		return check_generations_extension(bytes, at, state_is_first,
+						   header, error);
 	case QCOW2_EXT_CRYPTO_HEADER:
 		return refuse_unsupported(error, "the image is encrypted");
 	}
@@ -181,6 +207,7 @@ static int check_extensions(const void *data, size_t start, size_t end,
 			    struct qcow2_store_header *header,
 			    struct qcow2_store_error *error)
 {
+	bool state_is_first = false;
 	size_t at = start;
 	u32 seen = 0;
 
@@ -200,8 +227,11 @@ static int check_extensions(const void *data, size_t start, size_t end,
 		if (bytes > end - at)
 			return refuse(error, "header extension %#x reaches past its end",
 				      type);
-		r = check_extension(data, at, type, bytes, header, &seen,
-				    error);
+		if (at == start + sizeof(struct qcow2_extension))
+			state_is_first = type == QCOW2_EXT_DMLIVE_STATE &&
+					 at + bytes <= SECTOR_BYTES;
+		r = check_extension(data, at, type, bytes, state_is_first,
+				    header, &seen, error);
 		if (r)
 			return r;
 		/* The padding of the last one may be cut off. */

@@ -264,6 +264,52 @@ _Static_assert(sizeof(struct qcow2_dmlive_state) == 8, "state layout");
 #define QCOW2_DMLIVE_UPDATING		(1U << 0)
 /* The store was in use at least once. */
 #define QCOW2_DMLIVE_USED		(1U << 1)
-#define QCOW2_DMLIVE_RESERVED_FLAGS	(~3U)
+/*
+ * A target records changes in bitmaps of the store; together with IN_USE: it was
+ * not closed, and the intent bitmap says where bits may be missing.
+ */
+#define QCOW2_DMLIVE_TRACKING		(1U << 2)
+#define QCOW2_DMLIVE_RESERVED_FLAGS	(~7U)
+
+/*
+ * Names of bitmaps that are no user's: all that begin with "dmlive-". The intent
+ * bitmap has a bit for each region that is or was written to. Those that begin with
+ * the prefix for spares are places for bitmaps to be. None of them is AUTO.
+ */
+#define QCOW2_DMLIVE_RESERVED_PREFIX	"dmlive-"
+#define QCOW2_DMLIVE_INTENT_NAME	"dmlive-intent"
+#define QCOW2_DMLIVE_INTENT_BITS	24	/* default granularity: 16 MiB */
+#define QCOW2_DMLIVE_SPARE_PREFIX	"dmlive-spare-"
+
+/*
+ * Header extension of dmlive: which backup each bitmap goes with. Padding, then
+ * this sector, at a multiple of 512 bytes of the image, written whole. It counts only
+ * when the state extension is the first one and ends within the first 512 bytes:
+ * QEMU puts it elsewhere when it writes to the image.
+ */
+#define QCOW2_EXT_DMLIVE_GENERATIONS	0x646d6c67U	/* "dmlg" */
+#define QCOW2_DMLIVE_GENERATIONS_VERSION 1
+#define QCOW2_DMLIVE_MAX_GENERATIONS	29
+#define QCOW2_DMLIVE_GENERATIONS_BYTES	512
+#define QCOW2_DMLIVE_UUID_BYTES		16
+
+struct qcow2_dmlive_generation {
+	__be64 name_hash;		/* FNV-1a, 64 bits, of the name */
+	__be64 generation;		/* not 0 */
+};
+
+struct qcow2_dmlive_generations {
+	__be32 magic;			/* QCOW2_EXT_DMLIVE_GENERATIONS */
+	__be32 version;
+	__u8 store_uuid[QCOW2_DMLIVE_UUID_BYTES];
+	__be32 nr;
+	__be32 reserved;
+	struct qcow2_dmlive_generation entries[QCOW2_DMLIVE_MAX_GENERATIONS];
+	__u8 padding[12];
+	__be32 crc32c;			/* of all before */
+};
+
+_Static_assert(sizeof(struct qcow2_dmlive_generations) ==
+	       QCOW2_DMLIVE_GENERATIONS_BYTES, "generations layout");
 
 #endif /* QCOW2_FORMAT_H */
