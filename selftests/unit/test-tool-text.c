@@ -8,7 +8,7 @@
 
 #include "lib/size.h"
 #include "lib/status-line.h"
-#include "restore/rate.h"
+#include "lib/rate.h"
 #include "unit.h"
 
 #define SECOND 1000000000ull

@@ -104,31 +104,41 @@ static int run_task(struct dm_task *task)
 	return r;
 }
 
+/* For a device that is nobody else's: rules neither probe nor announce it. */
+#define PRIVATE_FLAGS (DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG | \
+		       DM_UDEV_DISABLE_DISK_RULES_FLAG |	\
+		       DM_UDEV_DISABLE_OTHER_RULES_FLAG)
+
 /* Run a task that changes nodes, and wait until udev has seen to them. */
-static int run_task_with_udev(struct dm_task *task)
+static int run_task_with_udev(struct dm_task *task, uint16_t flags)
 {
 	uint32_t cookie = 0;
 	int r;
 
-	if (!dm_task_set_cookie(task, &cookie, 0))
+	if (!dm_task_set_cookie(task, &cookie, flags))
 		return -EIO;
 	r = run_task(task);
 	dm_udev_wait(cookie);
 	return r;
 }
 
-/* Run a task that changes something; say what failed; free it. */
-static int finish_task(struct dm_task *task, const char *name, const char *what,
-		       bool with_udev)
+/* A task that changes something has ended: say what failed; free it. */
+static int end_task(struct dm_task *task, const char *name, const char *what,
+		    int r)
 {
-	int r = with_udev ? run_task_with_udev(task) : run_task(task);
-
 	if (r)
 		error_errno(r, "%s: cannot %s%s%s%s", name, what,
 			    last_message[0] ? " (" : "", last_message,
 			    last_message[0] ? ")" : "");
 	dm_task_destroy(task);
 	return r;
+}
+
+static int finish_task(struct dm_task *task, const char *name, const char *what,
+		       bool with_udev)
+{
+	return end_task(task, name, what, with_udev ?
+			run_task_with_udev(task, 0) : run_task(task));
 }
 
 const char *dm_node_path(const char *name)
@@ -238,7 +248,7 @@ void dm_line_free(struct dm_line *line)
 	line->params = NULL;
 }
 
-int dm_create_empty(const char *name, const char *uuid)
+static int create_empty(const char *name, const char *uuid, uint16_t flags)
 {
 	struct dm_task *task = new_task(DM_DEVICE_CREATE, name);
 
@@ -249,7 +259,18 @@ int dm_create_empty(const char *name, const char *uuid)
 		dm_task_destroy(task);
 		return -EINVAL;
 	}
-	return finish_task(task, name, "create the mapped device", true);
+	return end_task(task, name, "create the mapped device",
+			run_task_with_udev(task, flags));
+}
+
+int dm_create_empty(const char *name, const char *uuid)
+{
+	return create_empty(name, uuid, 0);
+}
+
+int dm_create_private(const char *name, const char *uuid)
+{
+	return create_empty(name, uuid, PRIVATE_FLAGS);
 }
 
 int dm_load(const char *name, uint64_t nr_sectors, const char *target,
@@ -293,17 +314,65 @@ int dm_suspend_held(const char *name)
 	return finish_task(task, name, "suspend", false);
 }
 
-int dm_resume(const char *name)
+int dm_suspend(const char *name)
+{
+	return run_simple(DM_DEVICE_SUSPEND, name, "suspend");
+}
+
+static struct dm_task *new_resume(const char *name)
 {
 	struct dm_task *task = new_task(DM_DEVICE_RESUME, name);
 
+	if (!task || dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME))
+		return task;
+	dm_task_destroy(task);
+	return NULL;
+}
+
+static int resume(const char *name, uint16_t flags)
+{
+	struct dm_task *task = new_resume(name);
+
 	if (!task)
 		return -ENOMEM;
-	if (!dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME)) {
-		dm_task_destroy(task);
-		return -EINVAL;
+	return end_task(task, name, "resume", run_task_with_udev(task, flags));
+}
+
+int dm_resume(const char *name)
+{
+	return resume(name, 0);
+}
+
+int dm_resume_private(const char *name)
+{
+	return resume(name, PRIVATE_FLAGS);
+}
+
+static int resume_in_group(const char *name, uint32_t *cookie)
+{
+	struct dm_task *task = new_resume(name);
+
+	if (!task)
+		return -ENOMEM;
+	return end_task(task, name, "resume",
+			dm_task_set_cookie(task, cookie, 0) ?
+			run_task(task) : -EIO);
+}
+
+int dm_resume_group(const char *const *names, unsigned int nr_names)
+{
+	uint32_t cookie = 0;
+	unsigned int i;
+	int r = 0, r2;
+
+	for (i = 0; i < nr_names; i++) {
+		r2 = resume_in_group(names[i], &cookie);
+		if (!r)
+			r = r2;
 	}
-	return finish_task(task, name, "resume", true);
+	if (cookie)
+		dm_udev_wait(cookie);
+	return r;
 }
 
 int dm_remove(const char *name)

@@ -71,6 +71,10 @@ void dm_line_free(struct dm_line *line);
 /* Make a device without a table; its node comes with the first resume. */
 int dm_create_empty(const char *name, const char *uuid);
 
+/* The same, not to be looked at by others: udev's rules do not probe it. */
+int dm_create_private(const char *name, const char *uuid);
+int dm_resume_private(const char *name);
+
 /* Load a table of one line, starting at sector 0, as the inactive one. */
 int dm_load(const char *name, uint64_t nr_sectors, const char *target,
 	    const char *params, bool read_only);
@@ -84,7 +88,16 @@ int dm_clear(const char *name);
  */
 int dm_suspend_held(const char *name);
 
+/* Freeze the file system, wait for I/O that is under way, then suspend. */
+int dm_suspend(const char *name);
+
 int dm_resume(const char *name);
+
+/*
+ * Resume all, whatever fails; return the first failure. Udev, which may need any of
+ * them, is waited for when the last one is resumed.
+ */
+int dm_resume_group(const char *const *names, unsigned int nr_names);
 
 int dm_remove(const char *name);
 

@@ -17,7 +17,17 @@
 #define LIMIT_WINDOW_NS (10 * NS_PER_SECOND)
 #define LIMIT_COUNT 5
 
+#define MAX_HELD 16
+
 static log_sink_fn current_sink;
+
+/* Messages that are held; one thread holds and writes them. */
+static struct {
+	log_sink_fn sink;		/* to be restored */
+	unsigned int nr;
+	enum log_level levels[MAX_HELD];
+	char lines[MAX_HELD][LINE_BYTES];
+} held;
 
 static void write_to_stderr(enum log_level level, const char *line)
 {
@@ -42,6 +52,30 @@ static void put(enum log_level level, const char *line)
 	log_sink_fn sink = __atomic_load_n(&current_sink, __ATOMIC_ACQUIRE);
 
 	(sink ? sink : write_to_stderr)(level, line);
+}
+
+static void keep(enum log_level level, const char *line)
+{
+	if (held.nr == MAX_HELD)
+		return;
+	held.levels[held.nr] = level;
+	snprintf(held.lines[held.nr++], LINE_BYTES, "%s", line);
+}
+
+void log_hold(void)
+{
+	held.sink = __atomic_load_n(&current_sink, __ATOMIC_ACQUIRE);
+	log_set_sink(keep);
+}
+
+void log_release(void)
+{
+	unsigned int i;
+
+	log_set_sink(held.sink);
+	for (i = 0; i < held.nr; i++)
+		put(held.levels[i], held.lines[i]);
+	held.nr = 0;
 }
 
 static void put_format(enum log_level level, const char *format, va_list args)

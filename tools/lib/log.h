@@ -22,6 +22,13 @@ typedef void (*log_sink_fn)(enum log_level level, const char *line);
 
 void log_set_sink(log_sink_fn sink);
 
+/*
+ * Keep messages in memory, as far as there is room, until log_release() has them
+ * written: while a device is suspended that the log may lie on.
+ */
+void log_hold(void);
+void log_release(void);
+
 void error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void info(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -18,7 +18,7 @@
 
 #include "lib/log.h"
 #include "restore/engine.h"
-#include "restore/rate.h"
+#include "lib/rate.h"
 
 #define NR_HINTS 16
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A limit in bytes per second. */
 #include "lib/process.h"
-#include "restore/rate.h"
+#include "lib/rate.h"
 
 static uint64_t cost_ns(const struct rate *rate, uint64_t bytes)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef DMLIVE_RESTORE_RATE_H
-#define DMLIVE_RESTORE_RATE_H
+#ifndef DMLIVE_RATE_H
+#define DMLIVE_RATE_H
 
 /*
  * A limit in bytes per second. What was charged must have been paid off by time
@@ -25,4 +25,4 @@ void rate_charge(struct rate *rate, uint64_t bytes, uint64_t now_ns);
 /* Give back a part of what was charged. */
 void rate_refund(struct rate *rate, uint64_t bytes);
 
-#endif /* DMLIVE_RESTORE_RATE_H */
+#endif /* DMLIVE_RATE_H */
