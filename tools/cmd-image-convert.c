@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -170,14 +171,47 @@ static int convert_watched(struct convert *convert, struct image_error *err)
 	return ret;
 }
 
+/* For the signal handler: the conversion that is to be given up. */
+static struct convert *volatile interruptible;
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int number)
+{
+	interrupted = number;
+	atomic_store(&interruptible->cancelled, true);
+}
+
+/* A signal that is ignored, as in a job with nohup, stays so. */
+static void catch_signals(struct convert *convert)
+{
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction action = {
+		.sa_handler = interrupt,
+		.sa_flags = SA_RESETHAND | SA_RESTART,
+	};
+	struct sigaction old;
+	size_t i;
+
+	interruptible = convert;
+	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		sigaction(numbers[i], NULL, &old);
+		if (old.sa_handler != SIG_IGN)
+			sigaction(numbers[i], &action, NULL);
+	}
+}
+
 int image_convert_command(const struct image_arguments *arguments)
 {
 	struct convert convert = {
 		.target_path = arguments->target,
+		.options = arguments->target_options,
+		.keep_backing = arguments->keep_backing,
 		.threads = arguments->threads,
 	};
 	struct image_error err;
 	int ret;
+
+	catch_signals(&convert);
 
 	ret = image_open(arguments->image, &arguments->options, &convert.image,
 			 &err);
@@ -189,5 +223,8 @@ int image_convert_command(const struct image_arguments *arguments)
 	if (!ret)
 		return EXIT_OK;
 	error("%s", err.message);
+	/* All is cleaned up; who waits for us is to see what ended us. */
+	if (interrupted)
+		raise(interrupted);
 	return EXIT_ERROR;
 }

@@ -20,6 +20,10 @@ enum argument_option {
 	OPTION_QUIET = 1 << 4,
 	OPTION_SNAPSHOT = 1 << 5,
 	OPTION_THREADS = 1 << 6,
+	OPTION_CLUSTER_SIZE = 1 << 7,
+	OPTION_COMPRESSION = 1 << 8,
+	OPTION_KEEP_BACKING = 1 << 9,
+	OPTION_TARGET_FORMAT = 1 << 10,
 };
 
 static const struct option_help {
@@ -30,16 +34,24 @@ static const struct option_help {
 } option_table[] = {
 	{ OPTION_CHAIN, "chain", NULL,
 	  "describe the backing images too" },
+	{ OPTION_CLUSTER_SIZE, "cluster-size", "SIZE",
+	  "clusters of TARGET, qcow2: 512 to 2M; default: 64K" },
+	{ OPTION_COMPRESSION, "compression", "METHOD[:LEVEL]",
+	  "of TARGET, qcow2: none, zlib[:1..9] or zstd[:1..22]; default: none" },
 	{ OPTION_FORCE, "force", NULL,
 	  "read an image that is marked corrupt, or that is being written" },
 	{ OPTION_FORMAT, "format", "FORMAT",
 	  "qcow2 or raw; default: what the contents say" },
 	{ OPTION_JSON, "json", NULL,
 	  "print JSON, with the names that qemu-img uses" },
+	{ OPTION_KEEP_BACKING, "keep-backing", NULL,
+	  "only what IMAGE itself holds; TARGET gets its backing file" },
 	{ OPTION_QUIET, "quiet", NULL,
 	  "no progress, no single findings" },
 	{ OPTION_SNAPSHOT, "snapshot", "ID|NAME",
 	  "the state in an internal snapshot" },
+	{ OPTION_TARGET_FORMAT, "target-format", "FORMAT",
+	  "raw or qcow2; default: raw" },
 	{ OPTION_THREADS, "threads", "N",
 	  "work with N threads; default: one for each CPU" },
 };
@@ -67,9 +79,11 @@ static const struct subcommand {
 	  "check a qcow2 image's tables; status 0: clean, 1: not checked,\n"
 	  "2: corruptions, 3: only leaked clusters (as qemu-img check)" },
 	{ "convert", "IMAGE TARGET",
-	  OPTION_FORCE | OPTION_FORMAT | OPTION_QUIET | OPTION_SNAPSHOT |
-	  OPTION_THREADS, EXIT_USAGE, image_convert_command,
-	  "write the disk to a raw file or a block device" },
+	  OPTION_CLUSTER_SIZE | OPTION_COMPRESSION | OPTION_FORCE |
+	  OPTION_FORMAT | OPTION_KEEP_BACKING | OPTION_QUIET |
+	  OPTION_SNAPSHOT | OPTION_THREADS | OPTION_TARGET_FORMAT,
+	  EXIT_USAGE, image_convert_command,
+	  "write the disk to a file or a block device, raw or as a qcow2 image" },
 };
 
 #define NR_SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))
@@ -136,6 +150,38 @@ static void make_options(const struct subcommand *subcommand,
 	options[nr] = (struct option) { 0 };
 }
 
+static int take_target_option(enum argument_option option,
+			      struct writer_options *options)
+{
+	uint64_t bytes;
+
+	switch (option) {
+	case OPTION_CLUSTER_SIZE:
+		if (size_parse(optarg, &bytes) || bytes & (bytes - 1) ||
+		    bytes < 512 || bytes > 2 << 20) {
+			error("--cluster-size %s: not a power of two from 512 to 2M",
+			      optarg);
+			return -1;
+		}
+		options->cluster_bytes = bytes;
+		break;
+	case OPTION_COMPRESSION:
+		if (writer_parse_compression(optarg, options)) {
+			error("--compression %s: must be none, zlib, zlib:1 to zlib:9, zstd, or zstd:1 to zstd:22",
+			      optarg);
+			return -1;
+		}
+		break;
+	default:
+		if (writer_parse_format(optarg, options)) {
+			error("--target-format %s: must be raw or qcow2",
+			      optarg);
+			return -1;
+		}
+	}
+	return 0;
+}
+
 static int take_option(enum argument_option option,
 		       struct image_arguments *arguments)
 {
@@ -150,6 +196,13 @@ static int take_option(enum argument_option option,
 		break;
 	case OPTION_FORMAT:
 		arguments->options.format = optarg;
+		break;
+	case OPTION_CLUSTER_SIZE:
+	case OPTION_COMPRESSION:
+	case OPTION_TARGET_FORMAT:
+		return take_target_option(option, &arguments->target_options);
+	case OPTION_KEEP_BACKING:
+		arguments->keep_backing = true;
 		break;
 	case OPTION_JSON:
 		arguments->json = true;
@@ -170,6 +223,18 @@ static int take_option(enum argument_option option,
 		break;
 	}
 	return 0;
+}
+
+static int check_target_options(const struct image_arguments *arguments)
+{
+	const struct writer_options *options = &arguments->target_options;
+
+	if (options->format == WRITER_QCOW2 ||
+	    (options->compression == WRITER_PLAIN && !arguments->keep_backing &&
+	     !options->cluster_bytes))
+		return 0;
+	error("--cluster-size, --compression and --keep-backing need --target-format qcow2");
+	return -1;
 }
 
 /* @argv[0] is the subcommand's name. Returns 0, or -1 after a message. */
@@ -199,6 +264,8 @@ static int parse_arguments(const struct subcommand *subcommand, int argc,
 		      subcommand->name, subcommand->arguments);
 		return -1;
 	}
+	if (check_target_options(arguments))
+		return -1;
 	arguments->image = argv[optind];
 	arguments->target = wants_target ? argv[optind + 1] : NULL;
 	return 0;
@@ -206,7 +273,9 @@ static int parse_arguments(const struct subcommand *subcommand, int argc,
 
 int cmd_image(int argc, char **argv)
 {
-	struct image_arguments arguments = { 0 };
+	struct image_arguments arguments = {
+		.target_options = { .format = WRITER_RAW, .replace = true },
+	};
 	const struct subcommand *subcommand;
 	int i;
 

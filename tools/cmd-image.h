@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "qcow2/image.h"
+#include "qcow2/writer.h"
 
 struct image_arguments {
 	struct image_options options;
@@ -16,6 +17,10 @@ struct image_arguments {
 	unsigned int threads;		/* 0: as many as there are CPUs */
 	const char *image;
 	const char *target;
+
+	/* convert */
+	struct writer_options target_options;
+	bool keep_backing;
 };
 
 /* The subcommands; each returns the exit status. */

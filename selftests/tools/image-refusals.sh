@@ -154,7 +154,7 @@ image_create -b a.qcow2 -F qcow2 top.qcow2
 refused "the backing file as target, by another name" "part of the image" \
 	image convert top.qcow2 link.qcow2
 check "which it survived too" cmp a.qcow2 base.qcow2
-refused "a folder as target" "cannot open" image convert base.qcow2 .
+refused "a folder as target" "neither a regular file" image convert base.qcow2 .
 refused "a character device as target" "neither a regular file" \
 	image convert base.qcow2 /dev/full
 printf 'old content, longer than the image%.0s' {1..60000} > out

@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conversion to raw. The guest's address space is cut into chunks, which the
+ * Conversion of an image. The guest's address space is cut into chunks, which the
  * threads take in ascending order; each maps, reads and writes its chunk alone.
  * The first failure ends them all, and its message is kept.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
+#include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "convert.h"
 #include "error.h"
+#include "path.h"
 
 #define CHUNK_BYTES (4ULL << 20)	/* a multiple of every cluster size */
-#define ZERO_BLOCK_BYTES 4096		/* zeros are looked for in these */
+#define MAX_CHUNK_CLUSTERS (CHUNK_BYTES / 512)
 #define MAX_THREADS 256
 
 struct converter {
 	struct convert *convert;
-	int fd;
-	bool is_block;
+	struct writer *writer;
 	uint64_t size_bytes;
 	_Atomic uint64_t next_bytes;	/* start of the next chunk to take */
 	_Atomic bool failed;
@@ -33,115 +33,91 @@ struct converter {
 	struct image_error *err;
 };
 
-static int fail_errno(const struct converter *c, const char *what,
+/* What is to become of a cluster of the target. */
+enum fate {
+	FATE_OPEN,		/* nothing known yet */
+	FATE_BACKING,		/* is left to the backing file */
+	FATE_ZERO,
+	FATE_DATA,
+};
+
+/* Work of one thread on one chunk. */
+struct chunk {
+	uint64_t offset;
+	uint64_t length;
+	char *buffer;
+	unsigned char fates[MAX_CHUNK_CLUSTERS];
+};
+
+static enum fate extent_fate(const struct converter *c,
+			     const struct image_extent *extent)
+{
+	if (c->convert->keep_backing && (!extent->allocated || extent->depth))
+		return FATE_BACKING;
+	return extent->kind == IMAGE_EXTENT_ZERO ? FATE_ZERO : FATE_DATA;
+}
+
+/* Clusters of which parts would have different fates become data. */
+static int find_fates(const struct converter *c, struct chunk *chunk,
 		      struct image_error *err)
 {
-	return image_fail(err, -errno, "%s: cannot %s: %s",
-			  c->convert->target_path, what, strerror(errno));
-}
-
-static int write_all(const struct converter *c, const char *buffer,
-		     uint64_t offset, size_t length, struct image_error *err)
-{
-	while (length) {
-		ssize_t put = pwrite(c->fd, buffer, length, offset);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return fail_errno(c, "write", err);
-		buffer += put;
-		offset += put;
-		length -= put;
-	}
-	return 0;
-}
-
-/* A file was empty before, so its zeros are there already, as holes. */
-static int put_zeros(const struct converter *c, uint64_t offset,
-		     uint64_t length, struct image_error *err)
-{
-	static const char zeros[ZERO_BLOCK_BYTES];
-	uint64_t range[2] = { offset, length };
-	int ret = 0;
-
-	if (!c->is_block || !ioctl(c->fd, BLKZEROOUT, range))
-		return 0;
-	/* Not possible at a tail that is no whole block of the device. */
-	for (; !ret && length; offset += range[1], length -= range[1]) {
-		range[1] = length < sizeof(zeros) ? length : sizeof(zeros);
-		ret = write_all(c, zeros, offset, range[1], err);
-	}
-	return ret;
-}
-
-static bool is_zero(const char *buffer, size_t length)
-{
-	/* All equal to their neighbour, and the first one zero. */
-	return !buffer[0] && !memcmp(buffer, buffer + 1, length - 1);
-}
-
-static int put_data(const struct converter *c, const char *buffer,
-		    uint64_t offset, size_t length, struct image_error *err)
-{
-	size_t start = 0, end, step;
-	bool zero;
+	uint32_t cluster_bytes = writer_cluster_bytes(c->writer);
+	uint64_t done, first, last;
+	struct image_extent extent;
+	enum fate fate;
 	int ret;
 
-	while (start < length) {
-		step = length - start < ZERO_BLOCK_BYTES ? length - start :
-							   ZERO_BLOCK_BYTES;
-		zero = is_zero(buffer + start, step);
-		for (end = start + step; end < length; end += step) {
-			if (length - end < step)
-				step = length - end;
-			if (is_zero(buffer + end, step) != zero)
-				break;
-		}
-		ret = zero ? put_zeros(c, offset + start, end - start, err) :
-			     write_all(c, buffer + start, offset + start,
-				       end - start, err);
+	memset(chunk->fates, FATE_OPEN, sizeof(chunk->fates));
+	for (done = 0; done < chunk->length; done += extent.length) {
+		ret = image_map(c->convert->image, chunk->offset + done,
+				chunk->length - done, &extent, err);
 		if (ret)
 			return ret;
-		start = end;
+		fate = extent_fate(c, &extent);
+		first = done / cluster_bytes;
+		last = (done + extent.length - 1) / cluster_bytes;
+		for (; first <= last; first++)
+			chunk->fates[first] =
+				chunk->fates[first] == FATE_OPEN ||
+				chunk->fates[first] == fate ? fate : FATE_DATA;
 	}
 	return 0;
 }
 
-static int convert_extent(const struct converter *c,
-			  const struct image_extent *extent, char *buffer,
+static int convert_run_of(const struct converter *c, const struct chunk *chunk,
+			  enum fate fate, uint64_t offset, uint64_t length,
 			  struct image_error *err)
 {
-	int ret;
-
-	if (extent->kind == IMAGE_EXTENT_ZERO)
-		return put_zeros(c, extent->offset, extent->length, err);
-	ret = image_read(c->convert->image, extent->offset, buffer,
-			 extent->length, err);
-	if (ret)
-		return ret;
-	return put_data(c, buffer, extent->offset, extent->length, err);
+	if (fate == FATE_ZERO)
+		return writer_zero(c->writer, offset, length, err);
+	if (fate != FATE_DATA)
+		return 0;
+	return image_read(c->convert->image, offset, chunk->buffer, length,
+			  err) ?:
+	       writer_write(c->writer, offset, chunk->buffer, length, err);
 }
 
-static int convert_chunk(const struct converter *c, uint64_t offset,
-			 char *buffer, struct image_error *err)
+static int convert_chunk(const struct converter *c, struct chunk *chunk,
+			 struct image_error *err)
 {
-	uint64_t end = offset + CHUNK_BYTES;
-	struct image_extent extent;
+	uint32_t cluster_bytes = writer_cluster_bytes(c->writer);
+	uint64_t nr = (chunk->length + cluster_bytes - 1) / cluster_bytes;
+	uint64_t first, last, start, end;
 	int ret;
 
-	if (end > c->size_bytes)
-		end = c->size_bytes;
-	for (; offset < end; offset += extent.length) {
-		ret = image_map(c->convert->image, offset, end - offset,
-				&extent, err);
+	ret = find_fates(c, chunk, err);
+	for (first = 0; !ret && first < nr; first = last) {
+		for (last = first + 1; last < nr; last++)
+			if (chunk->fates[last] != chunk->fates[first])
+				break;
+		start = first * cluster_bytes;
+		end = last == nr ? chunk->length : last * cluster_bytes;
+		ret = convert_run_of(c, chunk, chunk->fates[first],
+				     chunk->offset + start, end - start, err);
 		if (!ret)
-			ret = convert_extent(c, &extent, buffer, err);
-		if (ret)
-			return ret;
-		atomic_fetch_add(&c->convert->done_bytes, extent.length);
+			atomic_fetch_add(&c->convert->done_bytes, end - start);
 	}
-	return 0;
+	return ret;
 }
 
 static void report(struct converter *c, int ret, const struct image_error *err)
@@ -156,25 +132,38 @@ static void report(struct converter *c, int ret, const struct image_error *err)
 	atomic_store(&c->failed, true);
 }
 
+/* Take the next chunk; false: there is no more to do. */
+static bool next_chunk(struct converter *c, struct chunk *chunk)
+{
+	if (atomic_load(&c->failed) || atomic_load(&c->convert->cancelled))
+		return false;
+	chunk->offset = atomic_fetch_add(&c->next_bytes, CHUNK_BYTES);
+	if (chunk->offset >= c->size_bytes)
+		return false;
+	chunk->length = c->size_bytes - chunk->offset < CHUNK_BYTES ?
+			c->size_bytes - chunk->offset : CHUNK_BYTES;
+	return true;
+}
+
 static void *work(void *context)
 {
 	struct converter *c = context;
+	struct chunk *chunk = malloc(sizeof(*chunk));
 	char *buffer = malloc(CHUNK_BYTES);
 	struct image_error err;
-	uint64_t offset;
 	int ret = 0;
 
-	if (!buffer)
+	if (!chunk || !buffer) {
 		ret = image_fail_memory(&err, c->convert->target_path);
-	while (!ret && !atomic_load(&c->failed)) {
-		offset = atomic_fetch_add(&c->next_bytes, CHUNK_BYTES);
-		if (offset >= c->size_bytes)
-			break;
-		ret = convert_chunk(c, offset, buffer, &err);
+	} else {
+		chunk->buffer = buffer;
+		while (!ret && next_chunk(c, chunk))
+			ret = convert_chunk(c, chunk, &err);
 	}
 	if (ret)
 		report(c, ret, &err);
 	free(buffer);
+	free(chunk);
 	return NULL;
 }
 
@@ -202,79 +191,131 @@ static void run_threads(struct converter *c)
 		pthread_join(threads[--started], NULL);
 }
 
-static int prepare_device(struct converter *c, struct image_error *err)
+/* Before it is opened for writing, since that could empty it. */
+static int check_target(const struct convert *convert, struct image_error *err)
 {
-	uint64_t room;
+	int fd = open(convert->target_path, O_PATH | O_CLOEXEC);
+	bool used;
 
-	c->is_block = true;
-	if (ioctl(c->fd, BLKGETSIZE64, &room))
-		return fail_errno(c, "get the device's size", err);
-	if (room < c->size_bytes)
-		return image_fail(err, -ENOSPC,
-				  "%s: too small: it has %llu bytes, the image %llu",
-				  c->convert->target_path,
-				  (unsigned long long)room,
-				  (unsigned long long)c->size_bytes);
-	return 0;
+	if (fd < 0)
+		return 0;
+	used = image_uses_file(convert->image, fd);
+	close(fd);
+	if (!used)
+		return 0;
+	return image_fail(err, -EINVAL,
+			  "%s: is part of the image that is to be converted",
+			  convert->target_path);
 }
 
-static int prepare_target(struct converter *c, struct image_error *err)
-{
-	struct stat st;
-
-	if (fstat(c->fd, &st))
-		return fail_errno(c, "look at it", err);
-	if (image_uses_file(c->convert->image, c->fd))
-		return image_fail(err, -EINVAL,
-				  "%s: is part of the image that is to be converted",
-				  c->convert->target_path);
-	if (S_ISBLK(st.st_mode))
-		return prepare_device(c, err);
-	if (!S_ISREG(st.st_mode))
-		return image_fail(err, -EINVAL,
-				  "%s: neither a regular file nor a block device",
-				  c->convert->target_path);
-	if (ftruncate(c->fd, 0) || ftruncate(c->fd, c->size_bytes))
-		return fail_errno(c, "set its size", err);
-	return 0;
-}
-
-static int open_target(struct converter *c, struct image_error *err)
-{
-	const char *path = c->convert->target_path;
-	int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-	struct stat st;
-
-	/* O_EXCL on a block device: not if it is mounted or otherwise in use. */
-	if (!stat(path, &st) && S_ISBLK(st.st_mode))
-		flags |= O_EXCL;
-	else
-		flags |= O_CREAT;
-	c->fd = open(path, flags, 0666);
-	return c->fd < 0 ? fail_errno(c, "open", err) : 0;
-}
-
-int convert_run(struct convert *convert, struct image_error *err)
+static int convert_to(struct convert *convert,
+		      const struct writer_options *options,
+		      struct image_error *err)
 {
 	struct converter c = {
 		.convert = convert,
-		.size_bytes = image_size(convert->image),
+		.size_bytes = options->size_bytes,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.err = err,
 	};
 	int ret;
 
-	ret = open_target(&c, err);
+	ret = writer_create(convert->target_path, options, &c.writer, err);
 	if (ret)
 		return ret;
-	ret = prepare_target(&c, err);
-	if (!ret) {
-		run_threads(&c);
-		ret = c.result;
-	}
-	if (!ret && fsync(c.fd))
-		ret = fail_errno(&c, "make it durable", err);
-	if (close(c.fd) && !ret)
-		ret = fail_errno(&c, "close", err);
+	run_threads(&c);
+	ret = c.result;
+	if (!ret && atomic_load(&convert->cancelled))
+		ret = image_fail(err, -ECANCELED, "%s: interrupted",
+				 convert->target_path);
+	if (!ret)
+		return writer_finish(c.writer, err);
+	writer_abort(c.writer);
+	return ret;
+}
+
+/* The folder in which @path lies, canonical; the caller frees it. */
+static char *folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[PATH_MAX];
+
+	if (!slash)
+		return realpath(".", NULL);
+	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path) + 1, path);
+	return realpath(folder, NULL);
+}
+
+/*
+ * The image's backing file as the target has to name it. A relative name is good
+ * in the same folder only.
+ */
+static int backing_name(const struct convert *convert,
+			const struct image_layer_info *info, char **name,
+			struct image_error *err)
+{
+	char *path = NULL, *folder = NULL, *ours = NULL, *theirs = NULL;
+	int ret;
+
+	ret = path_of_backing(info->backing_file, info->path, &path, err);
+	if (ret)
+		return ret;
+	ours = folder_of(convert->target_path);
+	theirs = folder_of(info->path);
+	folder = folder_of(path);
+	if (path[0] == '/' ||
+	    (ours && theirs && !strcmp(ours, theirs) &&
+	     strncmp(info->backing_file, "file:", strlen("file:"))))
+		*name = strdup(path[0] == '/' ? path : info->backing_file);
+	else if (!folder ||
+		 asprintf(name, "%s/%s", folder,
+			  strrchr(path, '/') ? strrchr(path, '/') + 1 : path) < 0)
+		*name = NULL;
+	ret = *name ? 0 :
+	      image_fail(err, -ENOENT, "%s: cannot find the folder of its backing file '%s'",
+			 info->path, info->backing_file);
+	free(path);
+	free(folder);
+	free(ours);
+	free(theirs);
+	return ret;
+}
+
+static int find_backing(const struct convert *convert, char **name,
+			const char **format, struct image_error *err)
+{
+	const struct image_layer_info *info;
+	int ret;
+
+	ret = image_describe(convert->image, 0, &info, err);
+	if (ret)
+		return ret;
+	if (image_layers(convert->image) < 2)
+		return image_fail(err, -EINVAL,
+				  "%s: has no backing file that could be kept",
+				  info->path);
+	ret = backing_name(convert, info, name, err);
+	if (ret)
+		return ret;
+	ret = image_describe(convert->image, 1, &info, err);
+	*format = info->format;
+	return ret;
+}
+
+int convert_run(struct convert *convert, struct image_error *err)
+{
+	struct writer_options options = convert->options;
+	char *backing = NULL;
+	int ret;
+
+	options.size_bytes = image_size(convert->image);
+	ret = check_target(convert, err);
+	if (!ret && convert->keep_backing)
+		ret = find_backing(convert, &backing, &options.backing_format,
+				   err);
+	options.backing_file = backing;
+	if (!ret)
+		ret = convert_to(convert, &options, err);
+	free(backing);
 	return ret;
 }

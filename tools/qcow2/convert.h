@@ -2,30 +2,34 @@
 #ifndef DMLIVE_CONVERT_H
 #define DMLIVE_CONVERT_H
 
-/* Writing an image out as a raw file or onto a block device, by many threads. */
+/* Writing an image out as another one, by many threads. */
 
 #include <stdatomic.h>
 
 #include "image.h"
+#include "writer.h"
 
 struct convert {
 	/* set by the caller */
 	struct image *image;
 	const char *target_path;
+	struct writer_options options;	/* but for the size and the backing file */
+	/* Only what the image itself holds; its backing file is the target's. */
+	bool keep_backing;
 	unsigned int threads;		/* 0: one for each CPU */
+
+	/* May be set at any time, also by a signal handler: give up. */
+	_Atomic bool cancelled;
 
 	/* for whoever shows progress: bytes of the guest's address space */
 	_Atomic uint64_t done_bytes;
 };
 
 /*
- * Write the whole image to the target and make it durable. A regular file is
- * created or replaced and is sparse where the image is zero. A block device
- * must not be in use and must be large enough; zeros are written to it as such,
- * what lies beyond the image is left alone. A target that is part of the image's
- * own chain is refused.
+ * Write the image to the target and make it durable, in the way of writer.h. A
+ * target that is part of the image's own chain is refused.
  *
- * On failure what has been written stays.
+ * On failure, and when it is cancelled (-ECANCELED), there is no target.
  */
 int convert_run(struct convert *convert, struct image_error *err);
 

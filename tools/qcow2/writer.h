@@ -61,18 +61,21 @@ enum writer_compression {
 
 struct writer_options {
 	enum writer_format format;
-	uint64_t size_bytes;		/* that a guest sees, not 0; in a
-					 * qcow2 image a multiple of 512 */
-	uint32_t cluster_bytes;		/* a power of two from 512 to 2 MiB;
-					 * 0: the default, 64 KiB */
+	/* That a guest sees; in a qcow2 image a multiple of 512. */
+	uint64_t size_bytes;
+	/* A power of two from 512 to 2 MiB; 0: the default, 64 KiB. */
+	uint32_t cluster_bytes;
 	bool replace;			/* a regular file that exists */
 
 	/* qcow2 only */
 	enum writer_compression compression;
-	int level;			/* zlib 1 to 9, zstd 1 to 22; 0: the
-					 * method's default */
-	const char *backing_file;	/* as it is to stand in the image, that is
-					 * relative to the image's folder; or NULL */
+	/* zlib 1 to 9, zstd 1 to 22; 0: the method's default. */
+	int level;
+	/*
+	 * As it is to stand in the image, that is relative to the image's
+	 * folder; or NULL.
+	 */
+	const char *backing_file;
 	const char *backing_format;	/* "raw" or "qcow2"; needed with it */
 };
 
@@ -91,6 +94,13 @@ struct writer;
  */
 int writer_create(const char *path, const struct writer_options *options,
 		  struct writer **writer, struct image_error *err);
+
+/*
+ * What people write for options: "raw" or "qcow2"; "none", "zlib" or "zstd", or
+ * with a level, "zlib:9". 0 or -EINVAL, without a message; unchanged then.
+ */
+int writer_parse_format(const char *text, struct writer_options *options);
+int writer_parse_compression(const char *text, struct writer_options *options);
 
 /* The unit of writing. */
 uint32_t writer_cluster_bytes(const struct writer *writer);

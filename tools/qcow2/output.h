@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_OUTPUT_H
+#define DMLIVE_OUTPUT_H
+
+/*
+ * The file or block device that a new image is written into: see writer.h for
+ * its names and what a crash leaves. Offsets and lengths are in bytes. Writing
+ * may be done by any number of threads at once, the rest by one.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "image.h"
+
+struct output;
+
+/*
+ * Open @path. A regular file is made as PATH.partial; where @path exists already
+ * it is -EEXIST unless @replace. A device is opened exclusively.
+ */
+int output_open(const char *path, bool replace, struct output **output,
+		struct image_error *err);
+
+/* The image's name, for messages. */
+const char *output_path(const struct output *output);
+bool output_is_device(const struct output *output);
+
+/* Size of a block device. */
+uint64_t output_device_bytes(const struct output *output);
+
+/* Bytes written so far. */
+uint64_t output_written(const struct output *output);
+
+int output_write(struct output *output, uint64_t offset, const void *buffer,
+		 size_t length, struct image_error *err);
+
+/* Make a range zero that has not been written: of a file it is so already. */
+int output_zero(struct output *output, uint64_t offset, uint64_t length,
+		struct image_error *err);
+
+/* Set the size of a regular file; nothing for a device. */
+int output_resize(struct output *output, uint64_t size,
+		  struct image_error *err);
+
+/* Make durable what has been written. */
+int output_sync(struct output *output, struct image_error *err);
+
+/*
+ * Give the file its name, durably, and close it. The output is gone then, even
+ * on failure, where the file stays as PATH.partial: it is complete.
+ */
+int output_publish(struct output *output, struct image_error *err);
+
+/* Remove the file, or close the device. */
+void output_discard(struct output *output);
+
+#endif /* DMLIVE_OUTPUT_H */
