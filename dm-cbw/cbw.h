@@ -186,7 +186,7 @@ enum cbw_gate {
 /**
  * struct cbw_session - a point in time
  * @ref: the table and each view hold one
- * @link: in the registry
+ * @link: in the registry, see session.c
  * @devt: number of the mapped device
  * @nr_views: snapshot views
  * @ti: the target, valid until the session has ended
@@ -343,7 +343,10 @@ unsigned int cbw_table_emit(const struct cbw_table *table, unsigned int sz,
  */
 struct cbw_session *cbw_session_create(struct cbw_table *table);
 
-/** cbw_session_end - nothing uses the devices of the session any more. Sleeps. */
+/**
+ * cbw_session_end - nothing uses the devices of the session any more
+ * Context: sleeps, for as long as the store takes for what is on the way to it.
+ */
 void cbw_session_end(struct cbw_session *session);
 
 /** cbw_session_put - drop a reference; may sleep */
@@ -365,8 +368,9 @@ bool cbw_session_is_viewed(dev_t devt);
  * cbw_session_activate - before the resume: the point in time is now
  *
  * Ends the session that the mapped device had before, and waits till nothing of
- * it is on the way to the store, should that be the same.
- * Return: 0, or -ERESTARTSYS when the caller was killed meanwhile.
+ * that or of another session that is over is on the way to the same store.
+ * Return: 0, -ERESTARTSYS when the caller was killed meanwhile, or -EBUSY when the
+ * live session of another mapped device has the same store.
  */
 int cbw_session_activate(struct cbw_session *session);
 
@@ -462,8 +466,12 @@ void cbw_copy_init(struct cbw_session *session);
 /** cbw_cow_kick - with the lock held: have fresh guest writes looked at */
 void cbw_cow_kick(struct cbw_session *session);
 
-/** cbw_is_claimed - with the lock held: does anybody copy @block? */
-bool cbw_is_claimed(const struct cbw_session *session, u64 block);
+/**
+ * cbw_next_unclaimed - with the lock held: what is left for a claim
+ * Return: the first block in [@block, @end) that is not copied and that nobody
+ * copies, or @end.
+ */
+u64 cbw_next_unclaimed(const struct cbw_session *session, u64 block, u64 end);
 
 /** cbw_next_claimed - with the lock held: the first claim from @block on, or @end */
 u64 cbw_next_claimed(const struct cbw_session *session, u64 block, u64 end);
@@ -479,7 +487,7 @@ void cbw_unclaim(struct cbw_copier *copier);
  * @copier: who has the claim
  * Blocks whose todo bit went away meanwhile are left alone. Sleeps.
  *
- * Return: false when nothing was done, as the session is suspended.
+ * Return: false when nothing was done, as the session is suspended or over.
  */
 bool cbw_copy(struct cbw_copier *copier, u64 first, u64 nr,
 	      struct cbw_result *result);

@@ -33,9 +33,44 @@ u64 cbw_next_claimed(const struct cbw_session *session, u64 block, u64 end)
 	return end;
 }
 
-bool cbw_is_claimed(const struct cbw_session *session, u64 block)
+static u64 claim_end(const struct cbw_copier *copier, u64 block)
 {
-	return cbw_next_claimed(session, block, block + 1) == block;
+	u64 end = copier->first + copier->nr;
+
+	return copier->first <= block && block < end ? end : block;
+}
+
+/* Where the claim that has @block ends, or @block. */
+static u64 end_of_claim(const struct cbw_session *session, u64 block)
+{
+	u64 end = block;
+	unsigned int i;
+
+	lockdep_assert_held(&session->lock);
+	for (i = 0; i < CBW_COW_WORKERS && end == block; i++)
+		end = claim_end(&session->cow[i], block);
+	for (i = 0; i < session->job.nr_workers && end == block; i++)
+		end = claim_end(&session->job.workers[i], block);
+	return end;
+}
+
+u64 cbw_next_unclaimed(const struct cbw_session *session, u64 block, u64 end)
+{
+	u64 next;
+
+	while (block < end) {
+		block = dm_live_bitmap_next_set(session->todo, block, end);
+		next = block < end ? end_of_claim(session, block) : block;
+		if (next == block)
+			break;
+		block = next;
+	}
+	return min(block, end);
+}
+
+static bool is_claimed(const struct cbw_session *session, u64 block)
+{
+	return end_of_claim(session, block) != block;
 }
 
 bool cbw_has_claims(const struct cbw_session *session)
@@ -190,7 +225,7 @@ static blk_status_t write_data(struct copy *copy, u64 end)
 	return status;
 }
 
-/* False when the session is suspended. */
+/* False when the session is suspended or over. */
 static bool read_data(struct copy *copy, u64 end, blk_status_t *status)
 {
 	struct cbw_session *session = copy->session;
@@ -198,7 +233,7 @@ static bool read_data(struct copy *copy, u64 end, blk_status_t *status)
 	bool running;
 
 	spin_lock_irq(&session->lock);
-	running = session->running;
+	running = session->running && session->state == CBW_ACTIVE;
 	session->nr_reading += running;
 	session->nr_copying += running;
 	spin_unlock_irq(&session->lock);
@@ -329,26 +364,11 @@ static void claim_around(struct cbw_copier *copier, u64 block)
 	}
 	while (first && end - first < cbw_copy_blocks(session) &&
 	       dm_live_bitmap_test(session->todo, first - 1) &&
-	       !cbw_is_claimed(session, first - 1) &&
+	       !is_claimed(session, first - 1) &&
 	       cbw_waiter_over(session, first - 1))
 		first--;
 	copier->first = first;
 	copier->nr = end - first;
-}
-
-/* The first block of a guest write that is to be copied and that nobody has. */
-static u64 unclaimed_block(struct cbw_session *session,
-			   const struct cbw_waiter *waiter)
-{
-	u64 block = waiter->first, end = waiter->last + 1;
-
-	while (block < end) {
-		block = dm_live_bitmap_next_set(session->todo, block, end);
-		if (block == end || !cbw_is_claimed(session, block))
-			break;
-		block++;
-	}
-	return block;
 }
 
 /* Give the worker blocks that guest writes wait for, the oldest first. */
@@ -364,9 +384,13 @@ static bool claim(struct cbw_copier *copier)
 	while (!list_empty(&session->fresh)) {
 		waiter = list_first_entry(&session->fresh, struct cbw_waiter,
 					  link);
-		block = unclaimed_block(session, waiter);
+		block = cbw_next_unclaimed(session, waiter->first,
+					   waiter->last + 1);
 		if (block <= waiter->last) {
 			claim_around(copier, block);
+			/* A large one is worth more than one worker. */
+			if (copier->first + copier->nr <= waiter->last)
+				cbw_cow_kick(session);
 			return true;
 		}
 		/* Others copy what it waits for. */

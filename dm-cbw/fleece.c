@@ -38,7 +38,8 @@ static u32 *create_map(u64 nr_blocks)
 
 	if (nr_blocks > SIZE_MAX / sizeof(*map))
 		return NULL;
-	map = vmalloc(nr_blocks * sizeof(*map));
+	/* However large the device is: too much is an error, not a warning. */
+	map = __vmalloc(nr_blocks * sizeof(*map), GFP_KERNEL | __GFP_NOWARN);
 	if (!map)
 		return NULL;
 	for (i = 0; i < nr_blocks; i++)
@@ -52,8 +53,12 @@ struct cbw_fleece *cbw_fleece_create(struct cbw_session *session,
 	struct cbw_fleece *fleece;
 	u64 nr_slots = nr_sectors >> session->block_shift;
 
-	/* Never more than one for each block, and a number that u32 holds. */
-	nr_slots = min3(nr_slots, session->nr_blocks, (u64)CBW_SLOT_ZERO);
+	/*
+	 * Never more than one for each block, and a number that u32 holds. The
+	 * one after the last is not CBW_SLOT_ZERO: a block of zeros does not
+	 * follow upon the last slot.
+	 */
+	nr_slots = min3(nr_slots, session->nr_blocks, (u64)CBW_SLOT_ZERO - 1);
 	if (!nr_slots)
 		return ERR_PTR(-ENOSPC);
 	fleece = kzalloc(sizeof(*fleece), GFP_KERNEL);
@@ -61,9 +66,10 @@ struct cbw_fleece *cbw_fleece_create(struct cbw_session *session,
 		return ERR_PTR(-ENOMEM);
 	spin_lock_init(&fleece->lock);
 	fleece->nr_slots = nr_slots;
-	fleece->low_water = mul_u64_u32_div(nr_slots,
-					    session->config.low_water_percent,
-					    100);
+	/* Rounded up: fewer than a half is none. */
+	fleece->low_water =
+		DIV_ROUND_UP_ULL(nr_slots * session->config.low_water_percent,
+				 100);
 	fleece->used = dm_live_bitmap_create(nr_slots);
 	fleece->map = create_map(session->nr_blocks);
 	if (!fleece->used || !fleece->map) {
@@ -132,8 +138,8 @@ unsigned int cbw_fleece_alloc(struct cbw_session *session, unsigned int nr,
 	spin_unlock_irqrestore(&fleece->lock, flags);
 
 	if (became_low) {
-		DMWARN("%s: the fleece device has less than %u percent of its slots free",
-		       session->name, session->config.low_water_percent);
+		DMWARN_LIMIT("%s: the fleece device has less than %u percent of its slots free",
+			     session->name, session->config.low_water_percent);
 		cbw_raise_event(session);
 	}
 	return nr;

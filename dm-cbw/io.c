@@ -76,7 +76,7 @@ static void submit_work(struct work_struct *work)
 	blk_start_plug(&plug);
 	while ((bio = bio_list_pop(&bios))) {
 		/* The submitter is not here any more: nobody is to be told. */
-		bio->bi_opf &= ~REQ_NOWAIT;
+		bio->bi_opf &= ~(REQ_NOWAIT | REQ_POLLED);
 		dm_submit_bio_remap(bio, NULL);
 	}
 	blk_finish_plug(&plug);
@@ -279,9 +279,16 @@ int cbw_map(struct dm_target *ti, struct bio *bio)
 	struct cbw_session *session = table->session;
 
 	bio_set_dev(bio, table->origin->bdev);
-	if (!session || !op_is_write(bio_op(bio)) || !bio_sectors(bio) ||
-	    !cbw_is(session, CBW_ACTIVE))
+	if (!session || !op_is_write(bio_op(bio)) || !bio_sectors(bio))
 		return DM_MAPIO_REMAPPED;
+	if (!cbw_is(session, CBW_ACTIVE)) {
+		/*
+		 * Who sees what this write puts there sees the state too: partner
+		 * of cbw_view_is_valid().
+		 */
+		smp_mb();
+		return DM_MAPIO_REMAPPED;
+	}
 	/* Discards and write-zeroes are writes here. */
 	return map_write(session, bio);
 }

@@ -306,15 +306,9 @@ static bool claim_from(struct cbw_copier *copier, u64 block, u64 max_blocks)
 	u64 nr_blocks = session->nr_blocks;
 	u64 end;
 
-	for (;;) {
-		block = dm_live_bitmap_next_set(session->todo, block,
-						nr_blocks);
-		if (block == nr_blocks)
-			return false;
-		if (!cbw_is_claimed(session, block))
-			break;
-		block++;
-	}
+	block = cbw_next_unclaimed(session, block, nr_blocks);
+	if (block == nr_blocks)
+		return false;
 	end = min(block + max_blocks, nr_blocks);
 	end = dm_live_bitmap_next_clear(session->todo, block, end);
 	end = cbw_next_claimed(session, block, end);

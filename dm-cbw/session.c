@@ -8,6 +8,11 @@
  * resumed, and guest writes go down without a copy. Between the last suspend and
  * that end the gate is shut: views wait, and then fail. So no view ever reads an
  * origin that is written to unseen.
+ *
+ * The registry has every session from its first resume until nothing of it is on
+ * the way to its store any more. That may be long after its gate has closed for
+ * good, since a store may hang; and no other session may write to that store
+ * before, or what it keeps there would be overwritten by what is long obsolete.
  */
 #include <linux/blkdev.h>
 #include <linux/slab.h>
@@ -92,6 +97,11 @@ void cbw_session_complete(struct cbw_session *session)
 
 /* The gate for views. */
 
+static bool has_ended(const struct cbw_session *session)
+{
+	return READ_ONCE(session->gate) == CBW_GATE_ENDED;
+}
+
 enum cbw_gate cbw_view_enter(struct cbw_session *session, struct bio *bio)
 {
 	enum cbw_gate gate;
@@ -137,8 +147,7 @@ bool cbw_view_is_valid(const struct cbw_session *session)
 	 * write or another session overwrites what was read.
 	 */
 	smp_rmb();
-	return !cbw_is(session, CBW_BROKEN) &&
-	       READ_ONCE(session->gate) != CBW_GATE_ENDED;
+	return !cbw_is(session, CBW_BROKEN) && !has_ended(session);
 }
 
 void cbw_view_leave(struct cbw_session *session, bool at_store)
@@ -209,9 +218,38 @@ static struct cbw_session *find(dev_t devt)
 
 	lockdep_assert_held(&registry_mutex);
 	list_for_each_entry(session, &registry, link)
-		if (session->devt == devt)
+		if (session->devt == devt && !has_ended(session))
 			return session;
 	return NULL;
+}
+
+static bool shares_store(const struct cbw_session *a,
+			 const struct cbw_session *b)
+{
+	return a->store_bdev->bd_dev == b->store_bdev->bd_dev;
+}
+
+/* The live session of another mapped device that has the same store. */
+static struct cbw_session *find_rival(const struct cbw_session *session)
+{
+	struct cbw_session *other;
+
+	lockdep_assert_held(&registry_mutex);
+	list_for_each_entry(other, &registry, link)
+		if (other->devt != session->devt && !has_ended(other) &&
+		    !cbw_is(other, CBW_BROKEN) && shares_store(other, session))
+			return other;
+	return NULL;
+}
+
+static bool has_rival(const struct cbw_session *session)
+{
+	bool has;
+
+	mutex_lock(&registry_mutex);
+	has = find_rival(session);
+	mutex_unlock(&registry_mutex);
+	return has;
 }
 
 struct cbw_session *cbw_session_find(dev_t devt)
@@ -247,6 +285,14 @@ bool cbw_session_is_viewed(dev_t devt)
 	return viewed;
 }
 
+/* Under the mutex: from then on nobody finds it. */
+static void shut_for_good(struct cbw_session *session)
+{
+	mutex_lock(&registry_mutex);
+	set_gate(session, CBW_GATE_ENDED);
+	mutex_unlock(&registry_mutex);
+}
+
 static void unregister(struct cbw_session *session)
 {
 	mutex_lock(&registry_mutex);
@@ -266,48 +312,73 @@ static bool no_copies(struct cbw_session *session)
 
 /*
  * Make way for a new session. The old one is suspended, but its table is still
- * there, and what it has on the way to the store, where that is the same, would
- * overwrite what the new one writes. Views may have reads of the store on the
- * way: they are worth nothing from now on.
+ * there. Views may have reads of the store on the way, which the new one may
+ * overwrite: they are worth nothing from now on.
  */
-static int supersede(struct cbw_session *session)
+static void supersede(const struct cbw_session *session)
+{
+	struct cbw_session *other;
+
+	lockdep_assert_held(&registry_mutex);
+	other = find(session->devt);
+	if (!other)
+		return;
+	break_session(other, "a new session begins", true);
+	set_gate(other, CBW_GATE_ENDED);
+}
+
+/* One that is over, but has copies on the way to the same store. */
+static struct cbw_session *find_late(const struct cbw_session *session)
+{
+	struct cbw_session *other;
+
+	lockdep_assert_held(&registry_mutex);
+	list_for_each_entry(other, &registry, link)
+		if (shares_store(other, session) && !no_copies(other))
+			return other;
+	return NULL;
+}
+
+/* Put the session into the registry once the store is its own. */
+static int enter_registry(struct cbw_session *session)
 {
 	struct cbw_session *other;
 	int r = 0;
 
 	mutex_lock(&registry_mutex);
-	other = find(session->devt);
-	if (other) {
-		break_session(other, "a new session begins", true);
-		set_gate(other, CBW_GATE_ENDED);
+	supersede(session);
+	while (!r) {
+		other = find_rival(session);
+		if (other) {
+			DMERR("%s: the session of %s uses the same target or fleece device",
+			      session->name, other->name);
+			r = -EBUSY;
+			break;
+		}
+		other = find_late(session);
+		if (!other) {
+			list_add(&session->link, &registry);
+			break;
+		}
 		kref_get(&other->ref);
+		mutex_unlock(&registry_mutex);
+		r = wait_event_killable(other->wait, no_copies(other));
+		cbw_session_put(other);
+		mutex_lock(&registry_mutex);
 	}
 	mutex_unlock(&registry_mutex);
-	if (!other)
-		return 0;
-	if (other->store_bdev == session->store_bdev)
-		r = wait_event_killable(other->wait, no_copies(other));
-	cbw_session_put(other);
 	return r;
 }
 
 int cbw_session_activate(struct cbw_session *session)
 {
-	struct cbw_session *other;
 	int r;
 
 	if (session->state != CBW_NEW)
 		return 0;
-	r = supersede(session);
+	r = enter_registry(session);
 	if (r)
 		return r;
-	mutex_lock(&registry_mutex);
-	other = find(session->devt);
-	if (other)
-		list_del_init(&other->link);
-	list_add(&session->link, &registry);
-	mutex_unlock(&registry_mutex);
-
 	spin_lock_irq(&session->lock);
 	set_state(session, CBW_ACTIVE);
 	spin_unlock_irq(&session->lock);
@@ -354,10 +425,9 @@ void cbw_session_end(struct cbw_session *session)
 	unsigned int i;
 	struct bio *bio;
 
-	unregister(session);
-	if (session->state == CBW_ACTIVE && session->submit_wq)
+	if (session->state == CBW_ACTIVE)
 		break_session(session, "the session ends with its table", true);
-	set_gate(session, CBW_GATE_ENDED);
+	shut_for_good(session);
 	take_view_bios(session, &bios);
 	while ((bio = bio_list_pop(&bios)))
 		cbw_view_fail(bio);
@@ -372,10 +442,10 @@ void cbw_session_end(struct cbw_session *session)
 		destroy_workqueue(session->cow_wq);
 	if (session->submit_wq) {
 		cancel_delayed_work_sync(&session->timeout_work);
-		/* dm_table_event() of a table that is being destroyed is vain. */
-		cancel_work_sync(&session->event_work);
+		/* An event that is due is still raised: the table is there. */
 		destroy_workqueue(session->submit_wq);
 	}
+	unregister(session);
 	dm_live_copier_destroy(session->copier);
 }
 
@@ -475,6 +545,11 @@ struct cbw_session *cbw_session_create(struct cbw_table *table)
 	cbw_copy_init(session);
 	cbw_job_init(session);
 
+	if (has_rival(session)) {
+		ti->error = "Another device's session uses the target or fleece device";
+		kvfree(session);
+		return ERR_PTR(-EBUSY);
+	}
 	r = allocate(session, table) ?: make_workers(session);
 	if (r) {
 		ti->error = r == -ENOSPC ?

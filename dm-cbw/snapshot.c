@@ -243,7 +243,8 @@ static blk_status_t begin_release(struct cbw_session *session)
 
 	spin_lock_irq(&session->lock);
 	if (session->state != CBW_ACTIVE ||
-	    session->job.state != CBW_JOB_NONE || session->config.job)
+	    session->job.state != CBW_JOB_NONE ||
+	    READ_ONCE(session->config.job))
 		status = BLK_STS_IOERR;
 	else
 		session->released = true;

@@ -66,6 +66,8 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->num_discard_bios = 1;
 	ti->num_write_zeroes_bios = 1;
 	ti->per_io_data_size = sizeof(struct cbw_waiter);
+	/* Writes that waited begin to count when they go down, and once. */
+	ti->accounts_remapped_io = true;
 	return 0;
 }
 
@@ -98,8 +100,9 @@ static void resume(struct dm_target *ti)
 	cbw_session_resume(table->session);
 	if (table->session->config.job) {
 		/* Only when it begins: the job's state is kept after that. */
-		table->session->config.job = false;
 		cbw_job_message(table->session, "start");
+		/* Not before: a view must not release blocks in between. */
+		WRITE_ONCE(table->session->config.job, false);
 	}
 }
 

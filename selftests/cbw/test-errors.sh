@@ -202,10 +202,14 @@ long_timeouts()
 	local name ms pids=()
 
 	label="long timeouts"
+	for ms in 4300 45000 5000000 18446744073709551615; do
+		# A part of the target for each.
+		dm_create "g$ms" "0 128 linear $G $((${#ms} * 128))" || bail "g$ms"
+	done
 	dmsetup suspend --nolockfs g
 	for ms in 4300 45000 5000000 18446744073709551615; do
 		name=w$ms
-		dm_create "$name" "$(cbw_table 128 "$origin_disk" 128 target $G \
+		dm_create "$name" "$(cbw_table 128 "$origin_disk" 128 target "/dev/mapper/g$ms" \
 			on_cbw_error break_snapshot cbw_timeout $ms)" || bail "$name"
 		dd_write "/dev/mapper/$name" 0 4096 > /dev/null 2>&1 &
 		pids+=($!)
@@ -226,7 +230,61 @@ long_timeouts()
 	result $? "$label: ""all of them"
 	for ms in 4300 45000 5000000 18446744073709551615; do
 		dm_remove w$ms
+		dm_remove g$ms
 	done
+}
+
+# A session's last copy hangs in the target while its table is on the way out: a
+# new session on that target waits for it. No two live ones share a target.
+target_in_use()
+{
+	local replace resume
+
+	label="a target in use"
+	begin target $G on_cbw_error break_guest_write cbw_timeout 100
+	log_mark
+	check_fails "$label: is refused" \
+		dm_create u "$(cbw_table 128 "$origin_disk" 8 fleece $G)"
+	like "$label: with the reason" "$(log_since)" "Another device's session uses"
+	dmsetup create --notable u && on_exit dm_remove u
+	dm_remove v
+	dm_remove t
+	cbw_table 128 "$origin_disk" 8 fleece $G | dmsetup load u || bail "load"
+	begin target $G on_cbw_error break_guest_write cbw_timeout 100
+	log_mark
+	check_fails "$label: also when the table was there before" dmsetup resume u
+	like "$label: then too" "$(log_since)" "the session of .* uses the same target"
+	message session cancel
+	check_so "a broken session does not stand in the way" dmsetup resume u
+	dm_remove u
+	end
+
+	label="a target that the last session hangs in"
+	begin target $G on_cbw_error break_guest_write cbw_timeout 100
+	dmsetup suspend --nolockfs g
+	check_fails "$label: a write times out" dd_write $T 0 4096
+	dm_remove v
+	dmsetup load t --table "0 $SIZE linear $O 0"
+	dmsetup suspend t
+	dmsetup resume t &
+	replace=$!
+	check_so "the guest goes on without a session" wait_until dd_write $T 0 65536
+	dmsetup create --notable u && on_exit dm_remove u
+	cbw_table 128 "$origin_disk" 8 fleece $G | dmsetup load u || bail "load"
+	dmsetup resume u &
+	resume=$!
+	wait_until -t 1 has_ended $resume > /dev/null
+	check_so "a new session waits" is_running $resume
+	check_so "while the old table does" is_running $replace
+	dmsetup resume g
+	wait $replace
+	result $? "$label: the old table goes"
+	wait $resume
+	result $? "$label: the new session begins"
+	is_so "it lives" "$(dm_status u 1)" active
+	dm_remove u
+	dm_remove t
+	repair_device g "$target_disk"
 }
 
 # While the guest writes, the target fails and recovers: what the view shows is
@@ -266,5 +324,6 @@ origin_fails
 target_hangs
 suspended_while_it_hangs
 long_timeouts
+target_in_use
 flaps
 finish

@@ -61,6 +61,17 @@ full()
 	check_so "the rest of the view" cmp -i 65536 -n $((SIZE * 512 - 65536)) $V "$REF"
 	end
 
+	label="the last slot"
+	dd if=/dev/urandom of="$origin" bs=1M count=16 status=none oflag=direct
+	dm_create t "$(cbw_table $SIZE "$origin" 128)"
+	begin_session $SIZE "$origin" 128 fleece "$small" fleece_low_water 1
+	make_view
+	random_write 0 $((15 * 65536))
+	before=$(events)
+	check_so "is taken" random_write $((15 * 65536)) 65536
+	check_so "one percent of 16 is more than none" wait_until events_above "$before"
+	end
+
 	label="full, break_snapshot"
 	dd if=/dev/urandom of="$origin" bs=1M count=16 status=none oflag=direct
 	dm_create t "$(cbw_table $SIZE "$origin" 128)"

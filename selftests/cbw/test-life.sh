@@ -10,7 +10,7 @@
 . "$(dirname "$0")/cbw.sh"
 
 readonly SIZE=$((8 * 2048 - 8))
-origin=$(make_painted 8) && target=$(make_disk 8) || bail "disks"
+origin=$(make_painted 8) && target=$(make_disk 8) && fleece=$(make_disk 1) || bail "disks"
 
 begin()
 {
@@ -198,7 +198,9 @@ strange()
 	check_fails "$label: a write to a view" dd_write $V 0 4096
 	check_fails "$label: write-zeroes" blkdiscard -z $V
 	same "the view" $V
-	check_so "a session of the view" dm_create t2 "$(cbw_table 2048 $V 8 target "$target")"
+	check_fails "$label: a second session on the same target" \
+		dm_create t2 "$(cbw_table 2048 $V 8 target "$target")"
+	check_so "a session of the view" dm_create t2 "$(cbw_table 2048 $V 8 fleece "$fleece")"
 	check_so "a view of that" dm_create v3 "0 2048 cbw-snapshot /dev/mapper/t2"
 	check_so "reads" cmp -n 1048576 /dev/mapper/v3 "$REF"
 	dm_remove v3

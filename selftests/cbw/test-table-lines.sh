@@ -49,6 +49,13 @@ check_fails "refused: a size that the target's sectors do not divide" \
 check_fails "refused: two targets in a table" dmsetup create x <<< "0 128 cbw $origin - 128
 128 128 cbw $origin - 128"
 
+dm_create huge "0 $((1 << 41)) zero" || bail "huge"
+log_mark
+check_fails "refused: more blocks than memory" dmsetup create x \
+	--table "0 $((1 << 41)) cbw /dev/mapper/huge - 8 2 fleece $target"
+like "says why" "$(log_since)" "Cannot allocate memory for the session"
+dm_remove huge
+
 numbers="$(stat -c '%Hr:%Lr' "$origin") - 8"
 number=$(stat -c '%Hr:%Lr' "$target")
 for words in "0" "2 target $number" "3 job target $number" \
