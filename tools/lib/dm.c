@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "lib/dm.h"
+#include "lib/dm-task.h"
 #include "lib/log.h"
 
 /* Of the levels of libdevmapper's log: errors and worse. */
@@ -77,7 +78,7 @@ bool dm_split_lv_name(const char *dm_name, char *group, size_t group_bytes,
 	return found;
 }
 
-static struct dm_task *new_task(int type, const char *name)
+struct dm_task *task_new(int type, const char *name)
 {
 	struct dm_task *task;
 
@@ -92,7 +93,7 @@ static struct dm_task *new_task(int type, const char *name)
 	return NULL;
 }
 
-static int run_task(struct dm_task *task)
+int task_run(struct dm_task *task)
 {
 	int r = 0;
 
@@ -109,46 +110,54 @@ static int run_task(struct dm_task *task)
 		       DM_UDEV_DISABLE_DISK_RULES_FLAG |	\
 		       DM_UDEV_DISABLE_OTHER_RULES_FLAG)
 
-/* Run a task that changes nodes, and wait until udev has seen to them. */
-static int run_task_with_udev(struct dm_task *task, uint16_t flags)
+/*
+ * Run a task that changes nodes, and wait until udev has seen to them. @flags tell
+ * its rules what not to do.
+ */
+static int task_run_with_udev(struct dm_task *task, uint16_t flags)
 {
 	uint32_t cookie = 0;
 	int r;
 
 	if (!dm_task_set_cookie(task, &cookie, flags))
 		return -EIO;
-	r = run_task(task);
+	r = task_run(task);
 	dm_udev_wait(cookie);
 	return r;
 }
 
-/* A task that changes something has ended: say what failed; free it. */
-static int end_task(struct dm_task *task, const char *name, const char *what,
-		    int r)
+void task_say_failed(int r, const char *name, const char *what)
 {
 	if (r)
 		error_errno(r, "%s: cannot %s%s%s%s", name, what,
 			    last_message[0] ? " (" : "", last_message,
 			    last_message[0] ? ")" : "");
+}
+
+/* A task that changes something has ended: say what failed; free it. */
+static int task_end(struct dm_task *task, const char *name, const char *what,
+		    int r)
+{
+	task_say_failed(r, name, what);
 	dm_task_destroy(task);
 	return r;
 }
 
-static int finish_task(struct dm_task *task, const char *name, const char *what,
+static int task_finish(struct dm_task *task, const char *name, const char *what,
 		       bool with_udev)
 {
-	return end_task(task, name, what, with_udev ?
-			run_task_with_udev(task, 0) : run_task(task));
+	return task_end(task, name, what, with_udev ?
+			task_run_with_udev(task, 0) : task_run(task));
 }
 
 const char *dm_node_path(const char *name)
 {
 	static char path[4096];
-	struct dm_task *task = new_task(DM_DEVICE_INFO, name);
+	struct dm_task *task = task_new(DM_DEVICE_INFO, name);
 	char *mangled = NULL;
 
 	/* libdevmapper knows names only of tasks that were run. */
-	if (task && !run_task(task))
+	if (task && !task_run(task))
 		mangled = dm_task_get_name_mangled(task);
 
 	snprintf(path, sizeof(path), "%s/%s", dm_dir(),
@@ -159,7 +168,7 @@ const char *dm_node_path(const char *name)
 	return path;
 }
 
-static int take_info(struct dm_task *task, struct dm_device *device)
+int task_get_info(struct dm_task *task, struct dm_device *device)
 {
 	struct dm_info info;
 	const char *uuid;
@@ -185,72 +194,21 @@ static int take_info(struct dm_task *task, struct dm_device *device)
 
 int dm_get_device(const char *name, struct dm_device *device)
 {
-	struct dm_task *task = new_task(DM_DEVICE_INFO, name);
+	struct dm_task *task = task_new(DM_DEVICE_INFO, name);
 	int r;
 
 	if (!task)
 		return -ENOMEM;
-	r = run_task(task);
+	r = task_run(task);
 	if (!r)
-		r = take_info(task, device);
+		r = task_get_info(task, device);
 	dm_task_destroy(task);
 	return r;
-}
-
-static int take_line(struct dm_task *task, struct dm_line *line)
-{
-	uint64_t start, length;
-	char *target, *params;
-	void *next = NULL;
-
-	memset(line, 0, sizeof(*line));
-	do {
-		next = dm_get_next_target(task, next, &start, &length, &target,
-					  &params);
-		if (!target)
-			break;
-		if (line->nr_lines++)
-			continue;
-		line->start_sector = start;
-		line->nr_sectors = length;
-		snprintf(line->target, sizeof(line->target), "%s", target);
-		line->params = strdup(params ? params : "");
-		if (!line->params)
-			return -ENOMEM;
-	} while (next);
-	return line->nr_lines ? 0 : -ENODATA;
-}
-
-int dm_get_line(const char *name, enum dm_line_kind kind, struct dm_line *line,
-		struct dm_device *device)
-{
-	struct dm_task *task = new_task(kind == DM_LINE_TABLE ?
-					DM_DEVICE_TABLE : DM_DEVICE_STATUS,
-					name);
-	int r;
-
-	if (!task)
-		return -ENOMEM;
-	/* A status must not wait for I/O that the device itself has to serve. */
-	dm_task_no_flush(task);
-	r = run_task(task);
-	if (!r)
-		r = take_info(task, device);
-	if (!r)
-		r = take_line(task, line);
-	dm_task_destroy(task);
-	return r;
-}
-
-void dm_line_free(struct dm_line *line)
-{
-	free(line->params);
-	line->params = NULL;
 }
 
 static int create_empty(const char *name, const char *uuid, uint16_t flags)
 {
-	struct dm_task *task = new_task(DM_DEVICE_CREATE, name);
+	struct dm_task *task = task_new(DM_DEVICE_CREATE, name);
 
 	if (!task)
 		return -ENOMEM;
@@ -259,8 +217,8 @@ static int create_empty(const char *name, const char *uuid, uint16_t flags)
 		dm_task_destroy(task);
 		return -EINVAL;
 	}
-	return end_task(task, name, "create the mapped device",
-			run_task_with_udev(task, flags));
+	return task_end(task, name, "create the mapped device",
+			task_run_with_udev(task, flags));
 }
 
 int dm_create_empty(const char *name, const char *uuid)
@@ -273,27 +231,42 @@ int dm_create_private(const char *name, const char *uuid)
 	return create_empty(name, uuid, PRIVATE_FLAGS);
 }
 
-int dm_load(const char *name, uint64_t nr_sectors, const char *target,
-	    const char *params, bool read_only)
+bool dm_has_target(const char *target)
 {
-	struct dm_task *task = new_task(DM_DEVICE_RELOAD, name);
+	struct dm_task *task = task_new(DM_DEVICE_GET_TARGET_VERSION, target);
+	bool has;
 
 	if (!task)
-		return -ENOMEM;
-	if (!dm_task_add_target(task, 0, nr_sectors, target, params) ||
-	    (read_only && !dm_task_set_ro(task))) {
+		return false;
+	has = !task_run(task);
+	dm_task_destroy(task);
+	return has;
+}
+
+bool dm_name_of(unsigned int major, unsigned int minor,
+		char name[DM_NAME_BYTES])
+{
+	struct dm_task *task = task_new(DM_DEVICE_INFO, NULL);
+	struct dm_info info;
+	char *found = NULL;
+
+	if (task && dm_task_set_major(task, major) &&
+	    dm_task_set_minor(task, minor) && !task_run(task) &&
+	    dm_task_get_info(task, &info) && info.exists)
+		found = dm_task_get_name_unmangled(task);
+	if (found)
+		snprintf(name, DM_NAME_BYTES, "%s", found);
+	if (task)
 		dm_task_destroy(task);
-		return -EINVAL;
-	}
-	return finish_task(task, name,
-			   "load the table; the kernel log says why", false);
+	dm_free(found);
+	return found;
 }
 
 static int run_simple(int type, const char *name, const char *what)
 {
-	struct dm_task *task = new_task(type, name);
+	struct dm_task *task = task_new(type, name);
 
-	return task ? finish_task(task, name, what, false) : -ENOMEM;
+	return task ? task_finish(task, name, what, false) : -ENOMEM;
 }
 
 int dm_clear(const char *name)
@@ -303,7 +276,7 @@ int dm_clear(const char *name)
 
 int dm_suspend_held(const char *name)
 {
-	struct dm_task *task = new_task(DM_DEVICE_SUSPEND, name);
+	struct dm_task *task = task_new(DM_DEVICE_SUSPEND, name);
 
 	if (!task)
 		return -ENOMEM;
@@ -311,7 +284,7 @@ int dm_suspend_held(const char *name)
 		dm_task_destroy(task);
 		return -EINVAL;
 	}
-	return finish_task(task, name, "suspend", false);
+	return task_finish(task, name, "suspend", false);
 }
 
 int dm_suspend(const char *name)
@@ -321,7 +294,7 @@ int dm_suspend(const char *name)
 
 static struct dm_task *new_resume(const char *name)
 {
-	struct dm_task *task = new_task(DM_DEVICE_RESUME, name);
+	struct dm_task *task = task_new(DM_DEVICE_RESUME, name);
 
 	if (!task || dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME))
 		return task;
@@ -335,7 +308,7 @@ static int resume(const char *name, uint16_t flags)
 
 	if (!task)
 		return -ENOMEM;
-	return end_task(task, name, "resume", run_task_with_udev(task, flags));
+	return task_end(task, name, "resume", task_run_with_udev(task, flags));
 }
 
 int dm_resume(const char *name)
@@ -354,9 +327,9 @@ static int resume_in_group(const char *name, uint32_t *cookie)
 
 	if (!task)
 		return -ENOMEM;
-	return end_task(task, name, "resume",
+	return task_end(task, name, "resume",
 			dm_task_set_cookie(task, cookie, 0) ?
-			run_task(task) : -EIO);
+			task_run(task) : -EIO);
 }
 
 int dm_resume_group(const char *const *names, unsigned int nr_names)
@@ -375,36 +348,51 @@ int dm_resume_group(const char *const *names, unsigned int nr_names)
 	return r;
 }
 
+/* The resume of a device that is not suspended suspends it to swap its tables. */
+int dm_swap(const char *name)
+{
+	struct dm_task *task = new_resume(name);
+
+	if (!task)
+		return -ENOMEM;
+	if (!dm_task_no_flush(task) || !dm_task_skip_lockfs(task)) {
+		dm_task_destroy(task);
+		return -EINVAL;
+	}
+	return task_end(task, name, "swap its table",
+			task_run_with_udev(task, 0));
+}
+
 int dm_remove(const char *name)
 {
-	struct dm_task *task = new_task(DM_DEVICE_REMOVE, name);
+	struct dm_task *task = task_new(DM_DEVICE_REMOVE, name);
 
 	if (!task)
 		return -ENOMEM;
 	dm_task_retry_remove(task);
-	return finish_task(task, name, "remove the mapped device", true);
+	return task_finish(task, name, "remove the mapped device", true);
 }
 
 int dm_message(const char *name, const char *text)
 {
-	struct dm_task *task = new_task(DM_DEVICE_TARGET_MSG, name);
+	struct dm_task *task = task_new(DM_DEVICE_TARGET_MSG, name);
 	int r;
 
 	if (!task)
 		return -ENOMEM;
-	r = dm_task_set_message(task, text) ? run_task(task) : -ENOMEM;
+	r = dm_task_set_message(task, text) ? task_run(task) : -ENOMEM;
 	dm_task_destroy(task);
 	return r;
 }
 
 int dm_wait_event(const char *name, uint32_t event_nr)
 {
-	struct dm_task *task = new_task(DM_DEVICE_WAITEVENT, name);
+	struct dm_task *task = task_new(DM_DEVICE_WAITEVENT, name);
 	int r;
 
 	if (!task)
 		return -ENOMEM;
-	r = dm_task_set_event_nr(task, event_nr) ? run_task(task) : -ENOMEM;
+	r = dm_task_set_event_nr(task, event_nr) ? task_run(task) : -ENOMEM;
 	dm_task_destroy(task);
 	return r;
 }
@@ -413,11 +401,11 @@ int dm_wait_event(const char *name, uint32_t event_nr)
 static int call_unmangled(const char *name, int (*each)(const char *, void *),
 			  void *argument)
 {
-	struct dm_task *task = new_task(DM_DEVICE_INFO, name);
+	struct dm_task *task = task_new(DM_DEVICE_INFO, name);
 	char *unmangled = NULL;
 	int r;
 
-	if (task && !run_task(task))
+	if (task && !task_run(task))
 		unmangled = dm_task_get_name_unmangled(task);
 	r = each(unmangled ? unmangled : name, argument);
 	dm_free(unmangled);
@@ -428,13 +416,13 @@ static int call_unmangled(const char *name, int (*each)(const char *, void *),
 
 int dm_for_each(int (*each)(const char *name, void *argument), void *argument)
 {
-	struct dm_task *task = new_task(DM_DEVICE_LIST, NULL);
+	struct dm_task *task = task_new(DM_DEVICE_LIST, NULL);
 	struct dm_names *names;
 	int r;
 
 	if (!task)
 		return -ENOMEM;
-	r = run_task(task);
+	r = task_run(task);
 	if (r)
 		error_errno(r, "cannot list the mapped devices; is the module dm-mod loaded, and are you root?");
 	names = r ? NULL : dm_task_get_names(task);

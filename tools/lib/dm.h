@@ -41,6 +41,19 @@ struct dm_line {
 	char *params;			/* dm_line_free() */
 };
 
+/* A table of any number of lines. */
+struct dm_table_line {
+	uint64_t start_sector;
+	uint64_t nr_sectors;
+	char target[32];
+	char *params;
+};
+
+struct dm_table {
+	unsigned int nr_lines;
+	struct dm_table_line *lines;
+};
+
 enum dm_line_kind {
 	DM_LINE_TABLE,
 	DM_LINE_STATUS,
@@ -68,6 +81,22 @@ int dm_get_line(const char *name, enum dm_line_kind kind, struct dm_line *line,
 		struct dm_device *device);
 void dm_line_free(struct dm_line *line);
 
+/* Whole tables. As dm_get_line(); @inactive: the one that is only loaded. */
+int dm_get_table(const char *name, bool inactive, struct dm_table *table,
+		 struct dm_device *device);
+void dm_table_free(struct dm_table *table);
+bool dm_table_equal(const struct dm_table *a, const struct dm_table *b);
+
+/* Where the last line ends. */
+uint64_t dm_table_sectors(const struct dm_table *table);
+
+/* Does the kernel have such a target? Its module is loaded if it can be. */
+bool dm_has_target(const char *target);
+
+/* The name of the mapped device of this number. False: there is none. */
+bool dm_name_of(unsigned int major, unsigned int minor,
+		char name[DM_NAME_BYTES]);
+
 /* Make a device without a table; its node comes with the first resume. */
 int dm_create_empty(const char *name, const char *uuid);
 
@@ -78,6 +107,10 @@ int dm_resume_private(const char *name);
 /* Load a table of one line, starting at sector 0, as the inactive one. */
 int dm_load(const char *name, uint64_t nr_sectors, const char *target,
 	    const char *params, bool read_only);
+
+/* The same for any table. */
+int dm_load_table(const char *name, const struct dm_table *table,
+		  bool read_only);
 
 /* Drop the inactive table. */
 int dm_clear(const char *name);
@@ -98,6 +131,15 @@ int dm_resume(const char *name);
  * them, is waited for when the last one is resumed.
  */
 int dm_resume_group(const char *const *names, unsigned int nr_names);
+
+/*
+ * Make the inactive table the live one, with I/O going on: in one step for the
+ * kernel, so that a process that is killed leaves the device with the one or the
+ * other, and never suspended. I/O is held, and no file system is frozen. On failure
+ * the inactive table may be there or not: dm_clear(); and the device is suspended,
+ * with the new table, when that cannot be resumed.
+ */
+int dm_swap(const char *name);
 
 int dm_remove(const char *name);
 

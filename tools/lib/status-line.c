@@ -6,8 +6,7 @@
 
 #include "lib/size.h"
 #include "lib/status-line.h"
-
-#define SECTOR_BYTES 512u
+#include "lib/words.h"
 
 #define NR_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -28,16 +27,6 @@ static const char *const on_error_names[] = {
 	[DM_ALLOCTRACK_ON_ERROR_ENOSPC] = "enospc",
 };
 
-static int find_name(const char *const *names, size_t nr, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < nr; i++)
-		if (!strcmp(names[i], name))
-			return i;
-	return -EINVAL;
-}
-
 const char *state_name(enum dm_alloctrack_state state)
 {
 	return state < NR_ELEMENTS(state_names) ? state_names[state] :
@@ -52,7 +41,7 @@ const char *on_error_name(enum dm_alloctrack_on_error on_error)
 
 int on_error_parse(const char *name, enum dm_alloctrack_on_error *on_error)
 {
-	int index = find_name(on_error_names, NR_ELEMENTS(on_error_names),
+	int index = name_index(on_error_names, NR_ELEMENTS(on_error_names),
 			      name);
 
 	if (index < 0)
@@ -61,71 +50,13 @@ int on_error_parse(const char *name, enum dm_alloctrack_on_error *on_error)
 	return 0;
 }
 
-/* Copy the next word of *@text and step over it. */
-static int next_word(const char **text, char *word, size_t word_bytes)
-{
-	size_t length;
-
-	*text += strspn(*text, " ");
-	length = strcspn(*text, " ");
-	if (!length || length >= word_bytes)
-		return -EINVAL;
-	memcpy(word, *text, length);
-	word[length] = '\0';
-	*text += length;
-	return 0;
-}
-
-static int next_number(const char **text, uint64_t *number)
-{
-	char word[STATUS_WORD_BYTES];
-
-	if (next_word(text, word, sizeof(word)))
-		return -EINVAL;
-	return number_parse(word, UINT64_MAX, number);
-}
-
 static int next_state(const char **text, enum dm_alloctrack_state *state)
 {
-	char word[STATUS_WORD_BYTES];
-	int index;
+	unsigned int index;
 
-	if (next_word(text, word, sizeof(word)))
+	if (next_name(text, state_names, NR_ELEMENTS(state_names), &index))
 		return -EINVAL;
-	index = find_name(state_names, NR_ELEMENTS(state_names), word);
-	if (index < 0)
-		return index;
 	*state = index;
-	return 0;
-}
-
-/* <allocated>/<total> */
-static int next_fraction(const char **text, uint64_t *part, uint64_t *total)
-{
-	char word[STATUS_WORD_BYTES];
-	char *slash;
-
-	if (next_word(text, word, sizeof(word)))
-		return -EINVAL;
-	slash = strchr(word, '/');
-	if (!slash)
-		return -EINVAL;
-	*slash = '\0';
-	if (number_parse(word, UINT64_MAX, part) ||
-	    number_parse(slash + 1, UINT64_MAX, total))
-		return -EINVAL;
-	return *total && *part <= *total ? 0 : -EINVAL;
-}
-
-/* In sectors. */
-static int next_block_size(const char **text, uint64_t *block_bytes)
-{
-	uint64_t sectors;
-
-	if (next_number(text, &sectors) || !sectors ||
-	    sectors > UINT32_MAX / SECTOR_BYTES)
-		return -EINVAL;
-	*block_bytes = sectors * SECTOR_BYTES;
 	return 0;
 }
 
@@ -174,7 +105,7 @@ int status_line_parse(const char *params, struct alloctrack_status *status)
 	if (next_word(&params, status->meta, sizeof(status->meta)) ||
 	    next_state(&params, &status->state) ||
 	    next_fraction(&params, &status->allocated_blocks,
-			  &status->total_blocks) ||
+			  &status->total_blocks) || !status->total_blocks ||
 	    next_block_size(&params, &status->block_bytes) ||
 	    next_number(&params, &status->streamed_bytes) ||
 	    next_number(&params, &status->read_errors) ||

@@ -11,7 +11,7 @@
 
 #include <linux/dm-alloctrack.h>
 
-#define STATUS_WORD_BYTES 256
+#include "lib/words.h"
 
 /* What features say of the stream job; the other features are flags. */
 struct alloctrack_features {
