@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The writer's promises beside the content: when there is an image and when not,
+ * what is refused, and how much it keeps in memory.
+ */
+#include "writer-test.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "qcow2-format.h"
+#include "qcow2/qcow2-header.h"
+#include "qcow2/qcow2-writer.h"
+
+#define CLUSTER 4096
+#define SIZE (700 * CLUSTER)	/* two L2 tables */
+#define OUR_TYPE 0x646d7478
+
+static const struct writer_options plain = {
+	.format = WRITER_QCOW2, .size_bytes = SIZE, .cluster_bytes = CLUSTER,
+};
+static const struct writer_options raw = {
+	.format = WRITER_RAW, .size_bytes = SIZE, .cluster_bytes = CLUSTER,
+};
+static const struct writer_options *const both[] = { &plain, &raw };
+
+static char data[SIZE];
+
+static int setup(void **state)
+{
+	memset(data, 'x', sizeof(data));
+	return enter_folder(state);
+}
+
+static void there_is_no_image_before_the_end(void **state)
+{
+	char start[CLUSTER], zeros[CLUSTER] = { 0 };
+	struct writer *writer;
+	unsigned int i;
+	int fd;
+
+	(void)state;
+	for (i = 0; i < NR_OF(both); i++) {
+		writer = must_create("image", both[i]);
+		must_write(writer, 0, data, SIZE);
+		assert_false(exists("image"));
+		fd = open("image.partial", O_RDONLY);
+		assert_int_equal(read(fd, start, sizeof(start)), sizeof(start));
+		assert_memory_equal(start, zeros, sizeof(start));
+		close(fd);
+		must_finish(writer);
+		assert_true(exists("image"));
+		assert_false(exists("image.partial"));
+		unlink("image");
+	}
+}
+
+static void given_up_means_gone(void **state)
+{
+	struct writer *writer;
+	unsigned int i;
+
+	(void)state;
+	writer_abort(NULL);
+	for (i = 0; i < NR_OF(both); i++) {
+		writer = must_create("image", both[i]);
+		must_write(writer, 0, data, SIZE);
+		writer_abort(writer);
+		assert_false(exists("image"));
+		assert_false(exists("image.partial"));
+	}
+}
+
+static void an_existing_file_is_safe(void **state)
+{
+	struct writer_options options = plain;
+	struct image_error err = { "" };
+	struct writer *writer;
+	struct stat st;
+
+	(void)state;
+	make_file("image", "old", 3);
+	assert_false(chmod("image", 0640));
+	assert_int_equal(writer_create("image", &options, &writer, &err), -EEXIST);
+	assert_non_null(strstr(err.message, "image: exists"));
+	options.replace = true;
+	writer = must_create("image", &options);
+	must_write(writer, 0, data, SIZE);
+	assert_true(has_content("image", "old", 3));
+	writer_abort(writer);
+	assert_true(has_content("image", "old", 3));
+	writer = must_create("image", &options);
+	assert_true(has_content("image", "old", 3));
+	must_finish(writer);
+	assert_false(has_content("image", "old", 3));
+	assert_false(stat("image", &st));
+	assert_int_equal(st.st_mode & 0777, 0640);
+}
+
+static void a_link_is_followed(void **state)
+{
+	struct writer_options options = plain;
+	struct writer *writer;
+	struct stat st;
+
+	(void)state;
+	options.replace = true;
+	assert_false(mkdir("elsewhere", 0700));
+	make_file("elsewhere/image", "old", 3);
+	assert_false(symlink("elsewhere/image", "link"));
+	writer = must_create("link", &options);
+	assert_true(exists("elsewhere/image.partial"));
+	must_finish(writer);
+	assert_false(lstat("link", &st));
+	assert_true(S_ISLNK(st.st_mode));
+	assert_false(has_content("elsewhere/image", "old", 3));
+}
+
+/* What appears under the name meanwhile is not lost either, nor is the image. */
+static void a_name_that_is_taken_meanwhile(void **state)
+{
+	struct image_error err = { "" };
+	struct writer *writer;
+
+	(void)state;
+	writer = must_create("image", &plain);
+	make_file("image", "new", 3);
+	assert_int_equal(writer_finish(writer, &err), -EEXIST);
+	assert_non_null(strstr(err.message, "stays as image.partial"));
+	assert_true(has_content("image", "new", 3));
+	assert_true(exists("image.partial"));
+}
+
+static void two_do_not_write_one_image(void **state)
+{
+	struct writer_options options = plain;
+	struct image_error err = { "" };
+	struct writer *first, *second;
+
+	(void)state;
+	first = must_create("image", &options);
+	assert_int_equal(writer_create("image", &options, &second, &err), -EEXIST);
+	options.replace = true;
+	assert_int_equal(writer_create("image", &options, &second, &err), -EBUSY);
+	assert_true(exists("image.partial"));
+	must_finish(first);
+	first = must_create("image", &options);
+	assert_int_equal(writer_create("image", &options, &second, &err), -EBUSY);
+	assert_non_null(strstr(err.message, "another process"));
+	writer_abort(first);
+	assert_true(exists("image"));
+}
+
+static void what_a_crash_left_is_taken_over(void **state)
+{
+	struct writer_options options = plain;
+	struct image_error err = { "" };
+	struct writer *writer;
+
+	(void)state;
+	make_file("image.partial", data, SIZE);
+	assert_int_equal(writer_create("image", &options, &writer, &err), -EEXIST);
+	assert_non_null(strstr(err.message, "image.partial: exists"));
+	assert_true(exists("image.partial"));
+	options.replace = true;
+	must_finish(must_create("image", &options));
+	assert_false(exists("image.partial"));
+}
+
+static int put(struct writer *writer, bool zero, uint64_t cluster,
+	       uint64_t count, struct image_error *err)
+{
+	if (zero)
+		return writer_zero(writer, cluster * CLUSTER, count * CLUSTER, err);
+	return writer_write(writer, cluster * CLUSTER, data, count * CLUSTER, err);
+}
+
+static void nothing_is_written_twice(void **state)
+{
+	struct image_error err = { "" };
+	struct writer *writer;
+	unsigned int i;
+
+	(void)state;
+	/* Zero or data first, then zero or data, in both formats. */
+	for (i = 0; i < 8; i++) {
+		/* In a table that has been written out... */
+		writer = must_create("image", both[i & 1]);
+		assert_int_equal(put(writer, i & 2, 0, SIZE / CLUSTER, &err), 0);
+		assert_int_equal(put(writer, i & 4, 3, 1, &err), -EINVAL);
+		assert_non_null(strstr(err.message, "written twice"));
+		writer_abort(writer);
+
+		/* ... and in one that has not. */
+		writer = must_create("image", both[i & 1]);
+		assert_int_equal(put(writer, i & 2, 3, 1, &err), 0);
+		assert_int_equal(put(writer, i & 4, 0, 4, &err), -EINVAL);
+		assert_non_null(strstr(err.message, "written twice"));
+		writer_abort(writer);
+	}
+}
+
+static void a_failure_is_final(void **state)
+{
+	struct image_error err = { "" };
+	struct writer *writer;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < NR_OF(both); i++) {
+		writer = must_create("image", both[i]);
+		assert_int_equal(writer_write(writer, 1, data, CLUSTER, NULL),
+				 -EINVAL);
+		assert_int_equal(writer_write(writer, 0, data, CLUSTER, &err),
+				 -EINVAL);
+		assert_non_null(strstr(err.message, "no whole clusters"));
+		assert_int_equal(writer_zero(writer, 0, CLUSTER, &err), -EINVAL);
+		err.message[0] = 0;
+		assert_int_equal(writer_finish(writer, &err), -EINVAL);
+		assert_non_null(strstr(err.message, "no whole clusters"));
+		assert_false(exists("image"));
+		assert_false(exists("image.partial"));
+	}
+}
+
+static void only_whole_clusters_within_the_disk(void **state)
+{
+	static const struct {
+		uint64_t offset, length;
+		int ret;
+	} cases[] = {
+		{ 512, CLUSTER, -EINVAL }, { 0, 512, -EINVAL },
+		{ SIZE, CLUSTER, -EINVAL }, { SIZE - CLUSTER, 2 * CLUSTER, -EINVAL },
+		{ UINT64_MAX - CLUSTER + 1, CLUSTER, -EINVAL },
+		{ UINT64_MAX - CLUSTER + 1, 2 * CLUSTER, -EINVAL },
+		{ 0, UINT64_MAX - 512 + 1, -EINVAL },
+		{ SIZE, 0, 0 }, { 0, 0, 0 },
+		{ SIZE - CLUSTER, CLUSTER, 0 }, { SIZE - CLUSTER, CLUSTER - 512, -EINVAL },
+	};
+	struct writer *writer;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < NR_OF(cases) * NR_OF(both); i++) {
+		writer = must_create("image", both[i % NR_OF(both)]);
+		assert_int_equal(writer_zero(writer,
+					     cases[i / NR_OF(both)].offset,
+					     cases[i / NR_OF(both)].length, NULL),
+				 cases[i / NR_OF(both)].ret);
+		writer_abort(writer);
+	}
+}
+
+static void wrong_options_are_refused(void **state)
+{
+	char name[2000];
+	const struct {
+		struct writer_options options;
+		int ret;
+	} cases[] = {
+		{ { .size_bytes = 1000 }, -EINVAL },
+		{ { .size_bytes = SIZE, .cluster_bytes = 256 }, -EINVAL },
+		{ { .size_bytes = SIZE, .cluster_bytes = 3000 }, -EINVAL },
+		{ { .size_bytes = SIZE, .cluster_bytes = 4 << 20 }, -EINVAL },
+		{ { .size_bytes = SIZE, .level = 1 }, -EINVAL },
+		{ { .size_bytes = SIZE, .compression = WRITER_ZLIB, .level = 10 }, -EINVAL },
+		{ { .size_bytes = SIZE, .compression = WRITER_ZSTD, .level = -1 }, -EINVAL },
+		{ { .size_bytes = SIZE, .backing_file = "a" }, -EINVAL },
+		{ { .size_bytes = SIZE, .backing_format = "raw" }, -EINVAL },
+		{ { .size_bytes = SIZE, .backing_file = name, .backing_format = "raw" },
+		  -ENAMETOOLONG },
+		{ { .size_bytes = SIZE, .cluster_bytes = 512, .backing_file = name + 1500,
+		    .backing_format = "raw" }, -ENAMETOOLONG },
+		{ { .size_bytes = 129ULL << 30, .cluster_bytes = 512 }, -EFBIG },
+		{ { .size_bytes = 1ULL << 62 }, -EFBIG },
+		{ { .format = WRITER_RAW, .size_bytes = SIZE, .compression = WRITER_ZLIB },
+		  -EINVAL },
+		{ { .format = WRITER_RAW, .size_bytes = SIZE, .backing_file = "a",
+		    .backing_format = "raw" }, -EINVAL },
+	};
+	struct image_error err;
+	struct writer *writer;
+	unsigned int i;
+
+	(void)state;
+	memset(name, 'n', sizeof(name));
+	name[sizeof(name) - 1] = 0;
+	for (i = 0; i < NR_OF(cases); i++) {
+		err.message[0] = 0;
+		assert_int_equal(writer_create("image", &cases[i].options, &writer, &err),
+				 cases[i].ret);
+		assert_ptr_equal(strstr(err.message, "image: "), err.message);
+		assert_false(exists("image.partial"));
+	}
+}
+
+static void names_that_cannot_be_written(void **state)
+{
+	char name[NAME_MAX + 1];
+	struct writer *writer;
+
+	(void)state;
+	memset(name, 'n', NAME_MAX);
+	name[NAME_MAX] = 0;
+	assert_int_equal(writer_create(name, &plain, &writer, NULL), -ENAMETOOLONG);
+	assert_int_equal(writer_create("no/folder", &plain, &writer, NULL), -ENOENT);
+	assert_int_equal(writer_create(".", &plain, &writer, NULL), -EINVAL);
+	assert_int_equal(writer_create("new/", &plain, &writer, NULL), -ENOENT);
+	assert_int_equal(writer_create("", &plain, &writer, NULL), -EISDIR);
+	assert_int_equal(writer_create("/dev/null", &plain, &writer, NULL), -EINVAL);
+	assert_int_equal(mkfifo("fifo", 0600), 0);
+	assert_int_equal(writer_create("fifo", &plain, &writer, NULL), -EINVAL);
+}
+
+static void texts_of_options(void **state)
+{
+	static const struct {
+		const char *text;
+		int ret;
+		enum writer_compression compression;
+		int level;
+	} cases[] = {
+		{ "none", 0, WRITER_PLAIN, 0 }, { "zlib", 0, WRITER_ZLIB, 0 },
+		{ "zlib:9", 0, WRITER_ZLIB, 9 }, { "zstd:22", 0, WRITER_ZSTD, 22 },
+		{ "zlib:10", -EINVAL, 0, 0 }, { "zlib:0", -EINVAL, 0, 0 },
+		{ "zlib:", -EINVAL, 0, 0 }, { "none:1", -EINVAL, 0, 0 },
+		{ "zst", -EINVAL, 0, 0 }, { "", -EINVAL, 0, 0 }, { "zstd ", -EINVAL, 0, 0 },
+	};
+	struct writer_options options;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < NR_OF(cases); i++) {
+		options = (struct writer_options) { 0 };
+		assert_int_equal(writer_parse_compression(cases[i].text, &options),
+				 cases[i].ret);
+		assert_int_equal(options.compression, cases[i].compression);
+		assert_int_equal(options.level, cases[i].level);
+	}
+	assert_int_equal(writer_parse_format("raw", &options), 0);
+	assert_int_equal(options.format, WRITER_RAW);
+	assert_int_equal(writer_parse_format("qcow2", &options), 0);
+	assert_int_equal(options.format, WRITER_QCOW2);
+	assert_int_equal(writer_parse_format("qcow", &options), -EINVAL);
+}
+
+static void extensions_have_to_fit(void **state)
+{
+	struct writer_options options = plain;
+	char start[512], big[400] = "big", small[16] = "small";
+	struct writer *writer;
+	int fd;
+
+	(void)state;
+	options.cluster_bytes = 512;
+	writer = must_create("image", &options);
+	assert_int_equal(writer_set_extension(writer, OUR_TYPE, big, 400, NULL), -E2BIG);
+	/* 512 less the header, its own head and the end's. */
+	assert_int_equal(writer_set_extension(writer, OUR_TYPE, big, 384, NULL), 0);
+	assert_int_equal(writer_set_extension(writer, OUR_TYPE + 1, small, 1, NULL), -E2BIG);
+	assert_int_equal(writer_set_extension(writer, OUR_TYPE, small, 16, NULL), 0);
+	assert_int_equal(writer_set_extension(writer, OUR_TYPE + 1, small, 0, NULL), 0);
+	assert_int_equal(writer_set_extension(writer, QCOW2_EXT_BITMAPS, small, 1, NULL),
+			 -EINVAL);
+	assert_int_equal(writer_set_extension(writer, OUR_TYPE, big, SIZE_MAX, NULL), -E2BIG);
+	must_finish(writer);
+	fd = open("image", O_RDONLY);
+	assert_int_equal(read(fd, start, sizeof(start)), sizeof(start));
+	close(fd);
+	assert_non_null(memmem(start, sizeof(start), "small", 5));
+	assert_null(memmem(start, sizeof(start), "big", 3));
+	writer = must_create("raw", &raw);
+	assert_int_equal(writer_set_extension(writer, OUR_TYPE, small, 1, NULL), -EINVAL);
+	must_finish(writer);
+}
+
+/* A full disk, as far as one can have it without one: a limit of the file size. */
+static void a_full_disk_is_reported(void **state)
+{
+	struct rlimit old, limit;
+	struct image_error err;
+	struct writer *writer;
+	unsigned int i;
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_false(getrlimit(RLIMIT_FSIZE, &old));
+	limit = old;
+	for (i = 0; i < 2; i++) {
+		struct writer_options options = plain;
+
+		/* Full while data come, and full when it is to be finished. */
+		limit.rlim_cur = i ? 3 << 20 : SIZE / 2;
+		assert_false(setrlimit(RLIMIT_FSIZE, &limit));
+		options.compression = i ? WRITER_ZLIB : WRITER_PLAIN;
+		options.cluster_bytes = i ? 512 * CLUSTER : CLUSTER;
+		options.size_bytes = 1ULL << 40;
+		writer = must_create("image", &options);
+		err.message[0] = 0;
+		if (i)
+			must_write(writer, 0, data, 512 * CLUSTER);
+		else
+			assert_int_equal(writer_write(writer, 0, data, SIZE, &err),
+					 -EFBIG);
+		assert_int_equal(writer_finish(writer, &err), -EFBIG);
+		assert_non_null(strstr(err.message, "image: cannot write: "));
+		assert_false(exists("image"));
+		assert_false(exists("image.partial"));
+	}
+	assert_false(setrlimit(RLIMIT_FSIZE, &old));
+}
+
+/* Tables that are complete are not kept in memory. */
+static void tables_are_forgotten(void **state)
+{
+	struct image_error err = { "" };
+	struct qcow2_space space;
+	struct qcow2_map map;
+	struct output *output;
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(output_open("image", false, &output, &err), 0);
+	space_init(&space, output, 12);
+	assert_int_equal(map_init(&map, &space, SIZE, false, &err), 0);
+	assert_int_equal(map.nr_l1, 2);
+	for (i = 0; i < 511; i++)
+		assert_int_equal(map_set_data(&map, i, 1, 1ULL << 20, &err), 0);
+	assert_non_null(map.l2[0].entries);
+	assert_int_equal(map_set_zero(&map, 511, 1, &err), 0);
+	assert_null(map.l2[0].entries);
+	assert_int_not_equal(map.l1[0], 0);
+	/* The last one has fewer clusters; and only zeros need no table at all. */
+	assert_int_equal(map_set_zero(&map, 512, 10, &err), 0);
+	assert_non_null(map.l2[1].entries);
+	assert_int_equal(map_set_zero(&map, 522, 178, &err), 0);
+	assert_null(map.l2[1].entries);
+	assert_int_equal(map.l1[1], 0);
+	map_release(&map);
+
+	/* With a backing file they do. */
+	assert_int_equal(map_init(&map, &space, SIZE, true, &err), 0);
+	assert_int_equal(map_set_zero(&map, 512, 188, &err), 0);
+	assert_null(map.l2[1].entries);
+	assert_int_not_equal(map.l1[1], 0);
+	map_release(&map);
+	space_release(&space);
+	output_discard(output);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, leave_folder)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(there_is_no_image_before_the_end),
+		TEST(given_up_means_gone),
+		TEST(an_existing_file_is_safe),
+		TEST(a_link_is_followed),
+		TEST(a_name_that_is_taken_meanwhile),
+		TEST(two_do_not_write_one_image),
+		TEST(what_a_crash_left_is_taken_over),
+		TEST(nothing_is_written_twice),
+		TEST(a_failure_is_final),
+		TEST(only_whole_clusters_within_the_disk),
+		TEST(wrong_options_are_refused),
+		TEST(names_that_cannot_be_written),
+		TEST(texts_of_options),
+		TEST(extensions_have_to_fit),
+		TEST(a_full_disk_is_reported),
+		TEST(tables_are_forgotten),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
