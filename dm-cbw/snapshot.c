@@ -9,8 +9,9 @@
  *
  * A discard releases the blocks that it covers wholly: they leave the scope.
  *
- * The view holds the mapped device open, so that it cannot be removed. If its
- * table is replaced all the same, reads fail from then on.
+ * The view holds the mapped device open, so that it cannot be removed, but does
+ * not claim it as dm_get_device() does: the guest may be a mounted file system,
+ * which has. If its table is replaced all the same, reads fail from then on.
  */
 #include <linux/blkdev.h>
 #include <linux/slab.h>
@@ -25,13 +26,15 @@
 
 /**
  * struct cbw_view - one view
- * @device: the mapped device with the session
+ * @open: the mapped device with the session
+ * @device: the same, for device mapper's functions; no bdev while not open
  * @session: the session that it had when the view was made
  * @copier: buffers for reads that are gathered
  * @wq: for reads that are gathered, and discards
  */
 struct cbw_view {
-	struct dm_dev *device;
+	struct dm_live_bdev open;
+	struct dm_dev device;
 	struct cbw_session *session;
 	struct dm_live_copier *copier;
 	struct workqueue_struct *wq;
@@ -416,28 +419,37 @@ static int end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	return DM_ENDIO_DONE;
 }
 
-static void free_view(struct dm_target *ti, struct cbw_view *view)
+static void free_view(struct cbw_view *view)
 {
 	if (view->wq)
 		destroy_workqueue(view->wq);
 	dm_live_copier_destroy(view->copier);
 	if (view->session)
 		cbw_session_put_view(view->session);
-	if (view->device)
-		dm_put_device(ti, view->device);
+	if (view->device.bdev)
+		dm_live_bdev_close(&view->open);
 	kfree(view);
 }
 
 static int find_session(struct dm_target *ti, struct cbw_view *view,
 			const char *path)
 {
-	int r = dm_get_device(ti, path, BLK_OPEN_READ, &view->device);
+	dev_t devt;
+	int r = dm_live_bdev_open(&view->open, path);
 
 	if (r) {
 		ti->error = "Cannot open the cbw device";
 		return r;
 	}
-	view->session = cbw_session_find(view->device->bdev->bd_dev);
+	view->device.bdev = view->open.bdev;
+	view->device.mode = BLK_OPEN_READ;
+	devt = view->open.bdev->bd_dev;
+	format_dev_t(view->device.name, devt);
+	if (devt == disk_devt(dm_disk(dm_table_get_md(ti->table)))) {
+		ti->error = "A device cannot be a view of itself";
+		return -EINVAL;
+	}
+	view->session = cbw_session_find(devt);
 	if (!view->session) {
 		ti->error = "The device has no copy-before-write session";
 		return -ENXIO;
@@ -486,7 +498,7 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 	}
 	r = find_session(ti, view, argv[0]) ?: make_workers(ti, view);
 	if (r) {
-		free_view(ti, view);
+		free_view(view);
 		return r;
 	}
 	ti->private = view;
@@ -499,7 +511,7 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 
 static void destroy(struct dm_target *ti)
 {
-	free_view(ti, ti->private);
+	free_view(ti->private);
 }
 
 /* <session active|broken|complete|ended> <block size> */
@@ -518,7 +530,7 @@ static void status(struct dm_target *ti, status_type_t type,
 		       (u64)cbw_block_to_sector(session, 1));
 		break;
 	case STATUSTYPE_TABLE:
-		DMEMIT("%s", view->device->name);
+		DMEMIT("%s", view->device.name);
 		break;
 	case STATUSTYPE_IMA:
 		*result = '\0';
@@ -531,7 +543,7 @@ static int iterate_devices(struct dm_target *ti,
 {
 	struct cbw_view *view = ti->private;
 
-	return fn(ti, view->device, 0, ti->len, data);
+	return fn(ti, &view->device, 0, ti->len, data);
 }
 
 static void io_hints(struct dm_target *ti, struct queue_limits *limits)

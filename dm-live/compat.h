@@ -33,4 +33,54 @@ static inline void dm_live_limits_set_discard(struct queue_limits *limits,
 #endif
 }
 
+/*
+ * A block device that is open for reading, whoever else has claimed it; for
+ * kernels without bdev_file_open_by_dev(), f3a608827d1f ("bdev: open block device
+ * as files"), and dm_devt_from_path(), fb9cdc3c3ae7.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 9, 0)
+struct dm_live_bdev {
+	struct block_device *bdev;
+};
+
+static inline int dm_live_bdev_open(struct dm_live_bdev *open, const char *path)
+{
+	dev_t devt = dm_get_dev_t(path);
+
+	if (!devt)
+		return -ENODEV;
+	open->bdev = blkdev_get_by_dev(devt, BLK_OPEN_READ, NULL);
+	return PTR_ERR_OR_ZERO(open->bdev);
+}
+
+static inline void dm_live_bdev_close(struct dm_live_bdev *open)
+{
+	blkdev_put(open->bdev, BLK_OPEN_READ);
+}
+#else
+struct dm_live_bdev {
+	struct block_device *bdev;
+	struct file *file;
+};
+
+static inline int dm_live_bdev_open(struct dm_live_bdev *open, const char *path)
+{
+	dev_t devt;
+	int r = dm_devt_from_path(path, &devt);
+
+	if (r)
+		return r;
+	open->file = bdev_file_open_by_dev(devt, BLK_OPEN_READ, NULL, NULL);
+	if (IS_ERR(open->file))
+		return PTR_ERR(open->file);
+	open->bdev = file_bdev(open->file);
+	return 0;
+}
+
+static inline void dm_live_bdev_close(struct dm_live_bdev *open)
+{
+	bdev_fput(open->file);
+}
+#endif
+
 #endif /* DM_LIVE_COMPAT_H */
