@@ -58,7 +58,11 @@ static int mutate(const char *from, const char *seed, const char *count,
 static int read_image(const char *from, const char *to)
 {
 	struct image_options options = { .format = "qcow2" };
-	struct convert convert = { .target_path = to, .threads = 1 };
+	struct convert convert = {
+		.target_path = to,
+		.options = { .format = WRITER_RAW, .replace = true },
+		.threads = 1,
+	};
 	struct image_error err = { "" };
 	int ret;
 
