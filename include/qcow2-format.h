@@ -259,6 +259,9 @@ _Static_assert(sizeof(struct qcow2_dmlive_state) == 8, "state layout");
  */
 #define QCOW2_EXT_DMLIVE_RESTORE	0x646d6c72U	/* "dmlr" */
 
+/* Header extension of dmlive: nothing; the place of one that was removed. */
+#define QCOW2_EXT_DMLIVE_FREE		0x646d6c70U	/* "dmlp" */
+
 #define QCOW2_DMLIVE_STATE_VERSION	1
 /* The autoclear bit is clear because the directory is being rewritten. */
 #define QCOW2_DMLIVE_UPDATING		(1U << 0)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "cmd.h"
 #include "lib/exit.h"
@@ -17,24 +18,33 @@
 #include "lib/log.h"
 #include "lib/size.h"
 #include "meta/format.h"
+#include "meta/generation.h"
 #include "meta/inspect.h"
 #include "meta/prepare.h"
+#include "meta/show.h"
 #include "qcow2/check.h"
 
 /* The bitmap that the target alloctrack looks for. */
 #define DEFAULT_BITMAP	"alloctrack"
 #define MAX_BITMAPS	64
+#define MAX_SPARES	16
+#define DEFAULT_SPARES	2
+#define TRACK_GRANULARITY 65536
 
 struct arguments {
 	const char *path;
 	uint64_t size;
 	uint64_t granularity;
-	struct meta_bitmap bitmaps[MAX_BITMAPS];
+	struct meta_bitmap bitmaps[MAX_BITMAPS + MAX_SPARES + 1];
 	size_t nr_bitmaps;
 	const char *backing;
 	const char *backing_format;
 	const char *target;
 	const char *bits;
+	bool track;
+	uint64_t nr_spares;
+	char spare_names[MAX_SPARES][32];
+	uint8_t uuid[QCOW2_DMLIVE_UUID_BYTES];
 	bool force;
 	bool json;
 };
@@ -43,8 +53,9 @@ static const char usage[] =
 "Usage: dmlive meta format DEVICE|FILE --size N --granularity N\n"
 "              [--bitmap NAME[:GRANULARITY][:auto]]... [--backing IMAGE]\n"
 "              [--backing-format FORMAT] [--target DEVICE] [--force]\n"
-"       dmlive meta size --size N --granularity N\n"
-"              [--bitmap NAME[:GRANULARITY][:auto]]... [--json]\n"
+"       dmlive meta format DEVICE|FILE --size N --track [--granularity N]\n"
+"              [--bitmap NAME[:GRANULARITY]]... [--spare N] [--force]\n"
+"       dmlive meta size --size N ... as for format [--json]\n"
 "       dmlive meta dump DEVICE|FILE [--bits NAME] [--json]\n"
 "       dmlive meta check DEVICE|FILE [--json]\n"
 "       dmlive meta prepare DEVICE|FILE [--json]\n"
@@ -64,6 +75,10 @@ static const char usage[] =
 "  --size N             bytes of the device that is tracked (K, M, G, T)\n"
 "  --granularity N      bytes that a bit stands for: the block size\n"
 "  --bitmap ...         a bitmap to make; default: alloctrack:auto\n"
+"  --track              for dm-cbw to record changes in: each --bitmap is enabled,\n"
+"                       and there is the bitmap dmlive-intent; default granularity: 64K\n"
+"  --spare N            room for N more bitmaps of this granularity, which can be\n"
+"                       added while the device is in use; default: 2\n"
 "  --backing IMAGE      the image that is restored\n"
 "  --backing-format F   qcow2 or raw\n"
 "  --target DEVICE      the volume that it is restored onto\n"
@@ -130,6 +145,12 @@ static int parse_option(struct arguments *arguments, int option)
 	case 'i':
 		arguments->bits = optarg;
 		return 0;
+	case 'T':
+		arguments->track = true;
+		return 0;
+	case 'S':
+		return option_number("--spare", optarg, MAX_SPARES,
+				     &arguments->nr_spares) ? 0 : -EINVAL;
 	case 'f':
 		arguments->force = true;
 		return 0;
@@ -151,6 +172,8 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv,
 		{ "backing-format", required_argument, NULL, 'F' },
 		{ "target", required_argument, NULL, 't' },
 		{ "bits", required_argument, NULL, 'i' },
+		{ "track", no_argument, NULL, 'T' },
+		{ "spare", required_argument, NULL, 'S' },
 		{ "force", no_argument, NULL, 'f' },
 		{ "json", no_argument, NULL, 'j' },
 		{ }
@@ -158,6 +181,7 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv,
 	int option;
 
 	memset(arguments, 0, sizeof(*arguments));
+	arguments->nr_spares = UINT64_MAX;
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
 		if (parse_option(arguments, option))
@@ -171,10 +195,59 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv,
 	return 0;
 }
 
+static struct meta_bitmap *next_bitmap(struct arguments *arguments)
+{
+	return &arguments->bitmaps[arguments->nr_bitmaps++];
+}
+
+/* The bitmaps of a store for tracking, beside those that were named. */
+static int add_track_bitmaps(struct arguments *arguments)
+{
+	struct meta_bitmap *bitmap;
+	uint64_t i;
+
+	if (!arguments->granularity)
+		arguments->granularity = TRACK_GRANULARITY;
+	for (i = 0; i < arguments->nr_bitmaps; i++) {
+		bitmap = &arguments->bitmaps[i];
+		bitmap->autoload = true;
+		if (!meta_name_is_reserved(bitmap->name, strlen(bitmap->name)))
+			continue;
+		error("--bitmap %s: names that begin with " QCOW2_DMLIVE_RESERVED_PREFIX " are reserved",
+		      bitmap->name);
+		return -EINVAL;
+	}
+	bitmap = next_bitmap(arguments);
+	bitmap->name = QCOW2_DMLIVE_INTENT_NAME;
+	bitmap->granularity = 1ULL << QCOW2_DMLIVE_INTENT_BITS;
+	if (arguments->nr_spares == UINT64_MAX)
+		arguments->nr_spares = DEFAULT_SPARES;
+	for (i = 0; i < arguments->nr_spares; i++) {
+		bitmap = next_bitmap(arguments);
+		snprintf(arguments->spare_names[i],
+			 sizeof(arguments->spare_names[i]),
+			 QCOW2_DMLIVE_SPARE_PREFIX "%u", (unsigned int)i + 1);
+		bitmap->name = arguments->spare_names[i];
+	}
+	if (getrandom(arguments->uuid, sizeof(arguments->uuid), 0) ==
+	    sizeof(arguments->uuid))
+		return 0;
+	error_errno(errno, "no random number for the UUID");
+	return -EIO;
+}
+
 static int make_spec(struct arguments *arguments, struct meta_spec *spec)
 {
 	size_t i;
+	int r;
 
+	if (!arguments->track && arguments->nr_spares != UINT64_MAX) {
+		error("meta: --spare is for stores that are made with --track");
+		return -EINVAL;
+	}
+	r = arguments->track ? add_track_bitmaps(arguments) : 0;
+	if (r)
+		return r;
 	if (!arguments->size || !arguments->granularity) {
 		error("meta: --size and --granularity are needed");
 		return -EINVAL;
@@ -194,6 +267,7 @@ static int make_spec(struct arguments *arguments, struct meta_spec *spec)
 		.bitmaps = arguments->bitmaps,
 		.backing = arguments->backing,
 		.backing_format = arguments->backing_format,
+		.store_uuid = arguments->track ? arguments->uuid : NULL,
 	};
 	return 0;
 }
@@ -236,7 +310,7 @@ static int size(int argc, char **argv)
 		return EXIT_USAGE;
 	if (meta_layout_make(&spec, &layout))
 		return EXIT_ERROR;
-	bytes = layout.nr_clusters << META_CLUSTER_BITS;
+	bytes = meta_layout_bytes(&layout);
 	meta_layout_free(&layout);
 	if (!arguments.json) {
 		printf("%" PRIu64 "\n", bytes);
@@ -248,73 +322,9 @@ static int size(int argc, char **argv)
 	return EXIT_OK;
 }
 
-static int sum_range(void *context, uint64_t offset, uint64_t length)
-{
-	uint64_t *sum = context;
-
-	(void)offset;
-	*sum += length;
-	return 0;
-}
-
-static int add_range(void *context, uint64_t offset, uint64_t length)
-{
-	struct json_object *range = json_new_object();
-
-	json_add_number(range, "start", offset);
-	json_add_number(range, "length", length);
-	json_append(context, range);
-	return 0;
-}
-
-static int print_range(void *context, uint64_t offset, uint64_t length)
-{
-	(void)context;
-	printf("%#14" PRIx64 " %#14" PRIx64 "\n", offset, length);
-	return 0;
-}
-
-static struct json_object *name_of(const struct qcow2_store_bitmap *entry)
-{
-	return json_object_new_string_len(entry->name, entry->name_bytes);
-}
-
-static int dump_bitmap_json(struct meta_store *store,
-			    const struct meta_store_bitmap *bitmap,
-			    struct json_object *list)
-{
-	const struct qcow2_store_bitmap *entry = &bitmap->entry;
-	struct json_object *object = json_new_object();
-	uint64_t set = 0;
-	int r = meta_store_walk(store, bitmap, sum_range, &set);
-
-	json_add(object, "name", name_of(entry));
-	json_add_number(object, "granularity", 1ULL << entry->granularity_bits);
-	json_add_bool(object, "in-use", entry->flags & QCOW2_BITMAP_IN_USE);
-	json_add_bool(object, "auto", entry->flags & QCOW2_BITMAP_AUTO);
-	json_add_number(object, "set-bytes", set);
-	json_append(list, object);
-	return r;
-}
-
-static void print_bitmap(const struct qcow2_store_bitmap *entry, uint64_t set,
-			 uint64_t total)
-{
-	char granularity[SIZE_TEXT_BYTES], bytes[SIZE_TEXT_BYTES];
-
-	printf("bitmap %.*s: granularity %s,%s%s %s set (%.1f %%)\n",
-	       entry->name_bytes, entry->name,
-	       size_format(1ULL << entry->granularity_bits, granularity),
-	       entry->flags & QCOW2_BITMAP_AUTO ? " auto," : "",
-	       entry->flags & QCOW2_BITMAP_IN_USE ? " in use," : "",
-	       size_format(set, bytes), total ? 100.0 * set / total : 0);
-}
-
 static int dump_human(struct meta_store *store)
 {
-	char bytes[SIZE_TEXT_BYTES];
-	uint32_t i;
-	int r = 0;
+	char bytes[SIZE_TEXT_BYTES], uuid[META_UUID_BYTES];
 
 	printf("size: %s (%" PRIu64 " bytes)\n",
 	       size_format(store->header.size_bytes, bytes),
@@ -328,23 +338,17 @@ static int dump_human(struct meta_store *store)
 		       store->backing_format ? ")" : "");
 	if (store->description)
 		printf("restore: %s\n", store->description);
-	for (i = 0; !r && i < store->header.nr_bitmaps; i++) {
-		uint64_t set = 0;
-
-		r = meta_store_walk(store, &store->bitmaps[i], sum_range,
-				    &set);
-		print_bitmap(&store->bitmaps[i].entry, set,
-			     store->header.size_bytes);
-	}
-	return r;
+	if (*meta_uuid(store, uuid))
+		printf("uuid: %s\n", uuid);
+	return meta_show_bitmaps(store);
 }
 
 static int dump_json(struct meta_store *store)
 {
 	struct json_object *object = json_new_object();
 	struct json_object *list = json_new_array();
-	uint32_t i;
-	int r = 0;
+	char uuid[META_UUID_BYTES];
+	int r;
 
 	json_add_number(object, "size", store->header.size_bytes);
 	json_add_bool(object, "prepared", store->header.state_offset);
@@ -352,8 +356,9 @@ static int dump_json(struct meta_store *store)
 	json_add_string(object, "image", store->backing);
 	json_add_string(object, "image-format", store->backing_format);
 	json_add_string(object, "restore", store->description);
-	for (i = 0; !r && i < store->header.nr_bitmaps; i++)
-		r = dump_bitmap_json(store, &store->bitmaps[i], list);
+	meta_uuid(store, uuid);
+	json_add_string(object, "uuid", *uuid ? uuid : NULL);
+	r = meta_show_bitmaps_json(store, list);
 	json_add(object, "bitmaps", list);
 	json_print_pretty(object);
 	return r;
@@ -363,8 +368,6 @@ static int dump_bits(struct meta_store *store,
 		     const struct arguments *arguments)
 {
 	const struct meta_store_bitmap *bitmap;
-	struct json_object *list;
-	int r;
 
 	bitmap = meta_store_find(store, arguments->bits);
 	if (!bitmap) {
@@ -372,12 +375,7 @@ static int dump_bits(struct meta_store *store,
 		      arguments->bits);
 		return -ENOENT;
 	}
-	if (!arguments->json)
-		return meta_store_walk(store, bitmap, print_range, NULL);
-	list = json_new_array();
-	r = meta_store_walk(store, bitmap, add_range, list);
-	json_print_pretty(list);
-	return r;
+	return meta_show_bits(store, bitmap, arguments->json);
 }
 
 static int dump(int argc, char **argv)
@@ -468,29 +466,14 @@ static int check(int argc, char **argv)
 	return print_check(&arguments, &check.result);
 }
 
-static void ignore_finding(void *context, bool corruption, const char *text)
-{
-	(void)context;
-	(void)corruption;
-	(void)text;
-}
-
 static int prepare(int argc, char **argv)
 {
-	struct check check = { .finding = ignore_finding };
 	struct arguments arguments;
 	uint64_t nr_allocated;
 	int r;
 
 	if (parse_arguments(&arguments, argc, argv, true))
 		return EXIT_USAGE;
-	if (check_image(arguments.path, &check))
-		return EXIT_ERROR;
-	if (check.result.corruptions) {
-		error("%s: has errors (see dmlive meta check): repair it first, with qemu-img check -r all",
-		      arguments.path);
-		return EXIT_REFUSED;
-	}
 	r = meta_prepare(arguments.path, &nr_allocated);
 	if (r == -EBUSY || r == -EINVAL || r == -ENOSPC)
 		return EXIT_REFUSED;

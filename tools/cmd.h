@@ -17,6 +17,7 @@ int cmd_status(int argc, char **argv);
 int cmd_stream(int argc, char **argv);
 int cmd_finish(int argc, char **argv);
 int cmd_meta(int argc, char **argv);
+int cmd_bitmap(int argc, char **argv);
 
 /* Of all options: what getopt_long() returns for --help. */
 #define OPTION_HELP	'h'

@@ -31,6 +31,8 @@ static const struct command {
 	{ "finish", cmd_finish,
 	  "turn a complete device into a plain linear mapping" },
 	{ "meta", cmd_meta, "make and check metadata devices" },
+	{ "bitmap", cmd_bitmap,
+	  "look at and change the bitmaps that record changes" },
 	{ "image", cmd_image, "look at, check and convert disk images" },
 };
 

@@ -4,31 +4,9 @@
 # guest data and backing file stay, QEMU finds nothing wrong, and at whatever
 # write it is killed the image is as good as before and it can be run again.
 
-# shellcheck source=image-lib.sh
-. "$(dirname "$(realpath "$0")")/image-lib.sh"
-require_command qemu-nbd jq strace
-
-# directory IMAGE: offset of the bitmap directory.
-directory()
-{
-	local extension
-	extension=$(grep -obUaP '\x23\x85\x28\x75' "$1" | head -n 1 | cut -d: -f1)
-	peek "$1" $((extension + 24))
-}
-
-# bits IMAGE BITMAP: "START LENGTH" of each run of set bits, as QEMU sees them.
-bits()
-{
-	local socket=$TMP/nbd.$BASHPID
-	qemu-nbd -r -f qcow2 -B "$2" -k "$socket" --fork --pid-file="$socket.pid" "$1" \
-		> nbd.log 2>&1 || bail "qemu-nbd: $(cat nbd.log)"
-	qemu-img map --output=json --image-opts "driver=nbd,server.type=unix,\
-server.path=$socket,x-dirty-bitmap=qemu:dirty-bitmap:$2" > map.json ||
-		bail "qemu-img map"
-	jq -r '.[] | select(.data | not) | "\(.start) \(.length)"' map.json
-	# It ends with its client, and has the image locked until then.
-	wait_until has_ended "$(< "$socket.pid")" || bail "qemu-nbd does not end"
-}
+# shellcheck source=bitmap-lib.sh
+. "$(dirname "$(realpath "$0")")/bitmap-lib.sh"
+require_command strace
 
 # with_bitmaps IMAGE SIZE [OPTION...]: bitmaps with bits here and there, and none;
 # most of their clusters are not allocated.
@@ -159,7 +137,7 @@ refused()
 }
 
 image_create none.qcow2 64M
-refused "no bitmaps" "no bitmaps.*--add" 3 none.qcow2
+refused "no bitmaps" "no bitmaps.*dmlive bitmap add" 3 none.qcow2
 refused "not an image" "not a qcow2" 1 pattern-a
 with_bitmaps used.qcow2 $((64 << 20))
 poke used.qcow2 $(($(directory used.qcow2) + 12)) 00000003

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../dm-live/qcow2-generations.h"
 #include "lib/blockdev.h"
 #include "lib/io.h"
 #include "lib/log.h"
@@ -176,6 +177,18 @@ static void add_extension(struct output *out, size_t *at, uint32_t type,
 	*at += sizeof(extension) + padded;
 }
 
+/* Padding, and the last 512 bytes in a sector of their own. */
+static void add_generations(struct output *out, size_t *at, const uint8_t *uuid)
+{
+	uint8_t payload[3 * QCOW2_DMLIVE_GENERATIONS_BYTES] = { 0 };
+	size_t start = *at + sizeof(struct qcow2_extension);
+	size_t sector = -start % QCOW2_DMLIVE_GENERATIONS_BYTES;
+
+	qcow2_generations_init(payload + sector, uuid);
+	add_extension(out, at, QCOW2_EXT_DMLIVE_GENERATIONS, payload,
+		      sector + QCOW2_DMLIVE_GENERATIONS_BYTES);
+}
+
 /* The state extension comes first: it is in the same sector as the header. */
 static size_t add_extensions(struct output *out, const struct meta_spec *spec,
 			     const struct meta_layout *layout)
@@ -196,6 +209,8 @@ static size_t add_extensions(struct output *out, const struct meta_spec *spec,
 			      spec->backing_format,
 			      strlen(spec->backing_format));
 	add_extension(out, &at, QCOW2_EXT_BITMAPS, &bitmaps, sizeof(bitmaps));
+	if (spec->store_uuid)
+		add_generations(out, &at, spec->store_uuid);
 	if (spec->description)
 		add_extension(out, &at, QCOW2_EXT_DMLIVE_RESTORE,
 			      spec->description, strlen(spec->description));
@@ -354,7 +369,7 @@ int meta_format(const char *path, const struct meta_spec *spec, bool force)
 	r = meta_layout_make(spec, &layout);
 	if (r)
 		return r;
-	bytes = layout.nr_clusters << META_CLUSTER_BITS;
+	bytes = meta_layout_bytes(&layout);
 	out = malloc(sizeof(*out));
 	if (!out) {
 		error("out of memory");

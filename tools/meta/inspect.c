@@ -270,6 +270,14 @@ struct meta_store_bitmap *meta_store_find(struct meta_store *store,
 	return NULL;
 }
 
+bool meta_name_is_reserved(const char *name, size_t bytes)
+{
+	static const char prefix[] = QCOW2_DMLIVE_RESERVED_PREFIX;
+
+	return bytes >= sizeof(prefix) - 1 &&
+	       !memcmp(name, prefix, sizeof(prefix) - 1);
+}
+
 /* The bits of one table entry. */
 static int read_cluster(struct meta_store *store, uint64_t entry, uint8_t *bits,
 			size_t bytes)

@@ -42,6 +42,9 @@ void meta_store_close(struct meta_store *store);
 struct meta_store_bitmap *meta_store_find(struct meta_store *store,
 					  const char *name);
 
+/* Is it a name of dmlive's own, see QCOW2_DMLIVE_RESERVED_PREFIX? */
+bool meta_name_is_reserved(const char *name, size_t bytes);
+
 /*
  * Call @each for every run of set bits, as a range of the tracked device, in
  * ascending order, until it returns other than 0. Returns that, or a negative

@@ -29,17 +29,15 @@ size_t meta_directory_entry_bytes(size_t name_bytes)
 	return (sizeof(struct qcow2_bitmap_entry) + name_bytes + 7) & ~(size_t)7;
 }
 
-static uint64_t bitmap_bytes(const struct meta_spec *spec,
-			     const struct meta_bitmap *bitmap)
+static uint64_t bitmap_bytes(uint64_t size, const struct meta_bitmap *bitmap)
 {
-	return divide_up(divide_up(spec->size, bitmap->granularity), 8);
+	return divide_up(divide_up(size, bitmap->granularity), 8);
 }
 
-static int check_bitmap(const struct meta_spec *spec, size_t index)
+int meta_check_bitmap(uint64_t size, const struct meta_bitmap *bitmap)
 {
-	const struct meta_bitmap *bitmap = &spec->bitmaps[index];
 	uint64_t granularity = bitmap->granularity;
-	size_t length = strlen(bitmap->name), i;
+	size_t length = strlen(bitmap->name);
 
 	if (!length || length > QCOW2_MAX_BITMAP_NAME_BYTES) {
 		error("bitmap '%s': a name has 1 to %u bytes", bitmap->name,
@@ -53,11 +51,19 @@ static int check_bitmap(const struct meta_spec *spec, size_t index)
 		      bitmap->name);
 		return -EINVAL;
 	}
-	if (bitmap_bytes(spec, bitmap) > META_MAX_BITMAP_BYTES) {
+	if (bitmap_bytes(size, bitmap) > META_MAX_BITMAP_BYTES) {
 		error("bitmap '%s': it would be larger than 512 MiB, which QEMU's tools do not read: choose a larger granularity",
 		      bitmap->name);
 		return -EFBIG;
 	}
+	return 0;
+}
+
+static int check_bitmap(const struct meta_spec *spec, size_t index)
+{
+	const struct meta_bitmap *bitmap = &spec->bitmaps[index];
+	size_t i;
+
 	for (i = 0; i < index; i++) {
 		if (!strcmp(spec->bitmaps[i].name, bitmap->name)) {
 			error("bitmap '%s': the name is given twice",
@@ -65,7 +71,7 @@ static int check_bitmap(const struct meta_spec *spec, size_t index)
 			return -EEXIST;
 		}
 	}
-	return 0;
+	return meta_check_bitmap(spec->size, bitmap);
 }
 
 static int check_spec(const struct meta_spec *spec)
@@ -124,13 +130,14 @@ static void place(const struct meta_spec *spec, struct meta_layout *layout)
 		struct meta_bitmap_place *bitmap = &layout->bitmaps[i];
 
 		bitmap->table_entries =
-			clusters(bitmap_bytes(spec, &spec->bitmaps[i]));
+			clusters(bitmap_bytes(spec->size, &spec->bitmaps[i]));
 		bitmap->table_offset = next << META_CLUSTER_BITS;
 		next += clusters(bitmap->table_entries * sizeof(__be64));
 		bitmap->bits_offset = next << META_CLUSTER_BITS;
 		next += bitmap->table_entries;
 	}
 	layout->nr_clusters = next;
+	layout->nr_free = spec->store_uuid ? clusters(layout->directory_bytes) : 0;
 }
 
 int meta_layout_make(const struct meta_spec *spec, struct meta_layout *layout)
@@ -152,6 +159,11 @@ int meta_layout_make(const struct meta_spec *spec, struct meta_layout *layout)
 	} while (layout->nr_clusters >
 		 layout->nr_refcount_blocks * REFCOUNTS_PER_BLOCK);
 	return 0;
+}
+
+uint64_t meta_layout_bytes(const struct meta_layout *layout)
+{
+	return (layout->nr_clusters + layout->nr_free) << META_CLUSTER_BITS;
 }
 
 void meta_layout_free(struct meta_layout *layout)

@@ -31,6 +31,8 @@ struct meta_bitmap {
  * @backing: the image's backing file, or NULL
  * @backing_format: "qcow2", "raw" or NULL
  * @description: text of the restore description, or NULL
+ * @store_uuid: 16 bytes: the store is for the tracking of changes, with a sector of
+ *	generations and room for another directory; NULL: it is not
  */
 struct meta_spec {
 	uint64_t size;
@@ -39,6 +41,7 @@ struct meta_spec {
 	const char *backing;
 	const char *backing_format;
 	const char *description;
+	const uint8_t *store_uuid;
 };
 
 struct meta_bitmap_place {
@@ -59,6 +62,7 @@ struct meta_layout {
 	uint64_t directory_bytes;
 	struct meta_bitmap_place *bitmaps;	/* one for each of the spec */
 	uint64_t nr_clusters;
+	uint64_t nr_free;		/* behind them: without a refcount */
 };
 
 /*
@@ -66,7 +70,15 @@ struct meta_layout {
  * printed. Free with meta_layout_free().
  */
 int meta_layout_make(const struct meta_spec *spec, struct meta_layout *layout);
+/* Bytes that a device needs for it. */
+uint64_t meta_layout_bytes(const struct meta_layout *layout);
 void meta_layout_free(struct meta_layout *layout);
+
+/*
+ * May there be such a bitmap for a device of @size bytes? 0 or a negative errno, with
+ * a message printed.
+ */
+int meta_check_bitmap(uint64_t size, const struct meta_bitmap *bitmap);
 
 /* Bytes of a directory entry for a name of this length. */
 size_t meta_directory_entry_bytes(size_t name_bytes);

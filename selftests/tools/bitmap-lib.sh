@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# For tests of images with bitmaps: like image-lib.sh they need no root and no VM.
+
+# shellcheck source=image-lib.sh
+. "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/image-lib.sh"
+require_command qemu-nbd jq
+
+# directory IMAGE: offset of the bitmap directory.
+directory()
+{
+	local extension
+	extension=$(grep -obUaP '\x23\x85\x28\x75' "$1" | head -n 1 | cut -d: -f1)
+	peek "$1" $((extension + 24))
+}
+
+# bits IMAGE BITMAP: "START LENGTH" of each run of set bits, as QEMU sees them.
+bits()
+{
+	local socket=$TMP/nbd.$BASHPID
+	qemu-nbd -r -f qcow2 -B "$2" -k "$socket" --fork --pid-file="$socket.pid" "$1" \
+		> nbd.log 2>&1 || bail "qemu-nbd: $(cat nbd.log)"
+	qemu-img map --output=json --image-opts "driver=nbd,server.type=unix,\
+server.path=$socket,x-dirty-bitmap=qemu:dirty-bitmap:$2" > map.json ||
+		bail "qemu-img map"
+	jq -r '.[] | select(.data | not) | "\(.start) \(.length)"' map.json
+	# It ends with its client, and has the image locked until then.
+	wait_until has_ended "$(< "$socket.pid")" || bail "qemu-nbd does not end"
+}
+
+# dumped IMAGE BITMAP: the same, as dmlive sees them.
+dumped()
+{
+	dmlive bitmap dump --json "$1" "$2" | jq -r '.[] | "\(.start) \(.length)"'
+}
+
+# bitmaps IMAGE: "NAME GRANULARITY FLAGS" of each bitmap, as QEMU sees them.
+bitmaps()
+{
+	qemu-img info --output=json "$1" | jq -r '[."format-specific".data.bitmaps // [] |
+		.[] | "\(.name) \(.granularity) \(.flags | join(" "))"] | sort | join(", ")'
+}
+
+# flags_at IMAGE N: offset of the flags of the directory's Nth entry; all names must
+# have the length of one to eight bytes.
+flags_at()
+{
+	echo $(($(directory "$1") + 32 * $2 + 12))
+}

@@ -1,0 +1,254 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# `dmlive bitmap` does to an image what qemu-img bitmap does to a copy of it: the
+# same bitmaps, the same bits, and nothing that qemu-img check complains of. What it
+# refuses it does not touch.
+
+# shellcheck source=bitmap-lib.sh
+. "$(dirname "$(realpath "$0")")/bitmap-lib.sh"
+
+# same NAME BITMAP...: ours.qcow2 and qemu.qcow2 have the same bitmaps, and these have
+# the same bits.
+same()
+{
+	local b status
+	is "$1: the bitmaps" "$(bitmaps ours.qcow2)" "$(bitmaps qemu.qcow2)"
+	for b in "${@:2}"; do
+		bits qemu.qcow2 "$b" > wanted.bits
+		dumped ours.qcow2 "$b" > got.bits
+		check "$1: bits of $b" cmp got.bits wanted.bits
+	done
+	qemu-img check -q ours.qcow2 > check.log 2>&1
+	status=$?
+	[ $status = 0 ] || diag "$(cat check.log)"
+	is "$1: qemu-img check" $status 0
+}
+
+# both_do NAME VERB BITMAP [OURS -- [QEMU]]: the same step on both.
+both_do()
+{
+	local name=$1 verb=$2 bitmap=$3 ours=() source=()
+	shift 3
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do ours+=("$1"); shift; done
+	[ $# -eq 0 ] || shift
+	[ "$verb" != merge ] || source=("${ours[0]}")
+	check "$name" dmlive bitmap "$verb" ours.qcow2 "$bitmap" "${ours[@]}"
+	qemu-img bitmap "--$verb" "${source[@]}" "$@" qemu.qcow2 "$bitmap" > qemu-img.log 2>&1 ||
+		bail "qemu-img bitmap --$verb: $(cat qemu-img.log)"
+	local changed=("$bitmap")
+	[ "$verb" != remove ] || changed=()
+	same "$name" "${changed[@]}"
+}
+
+# All that can be done, on an image with guest data.
+session()
+{
+	local label=$1
+	shift
+	image_create "$@" qemu.qcow2 $(((1 << 30) - 512))
+	image_io qemu.qcow2 "write -P 1 3M 1M"
+	cp qemu.qcow2 ours.qcow2
+	both_do "$label: add the first" add first
+	both_do "$label: remove the only one" remove first
+	both_do "$label: add one again" add first --granularity 512 -- -g 512
+	both_do "$label: add another" add other --granularity 1M -- -g 1M
+	cp ours.qcow2 qemu.qcow2
+	image_io qemu.qcow2 "write -P 2 5M 300k" "write -P 3 1022M 512" \
+		"write -P 4 $(((1 << 30) - 1024)) 512"
+	cp qemu.qcow2 ours.qcow2
+	same "$label: as QEMU left it" first other
+	both_do "$label: disable" disable first
+	both_do "$label: add a third" add third --disabled -- --disable
+	both_do "$label: merge into larger bits" merge third first --
+	both_do "$label: clear" clear first
+	both_do "$label: merge into smaller bits" merge first other --
+	both_do "$label: merge itself" merge other other --
+	both_do "$label: enable" enable first
+	both_do "$label: remove one in between" remove other
+	both_do "$label: merge from another image" merge first third --source-file other.qcow2 \
+		-- -b other.qcow2 -F qcow2
+	bits ours.qcow2 first > got.bits
+	bits qemu.qcow2 first > wanted.bits
+	check "$label: the bits as QEMU sees them" cmp got.bits wanted.bits
+	both_do "$label: remove" remove first
+	check "$label: the data" qemu-img compare ours.qcow2 qemu.qcow2
+	check "$label: becomes a store" dmlive meta prepare ours.qcow2
+	both_do "$label: clear in a store" clear third
+	both_do "$label: remove the last" remove third
+}
+
+image_create other.qcow2 $(((1 << 30) - 512))
+qemu-img bitmap --add -g 4K other.qcow2 third || bail "qemu-img bitmap"
+image_io other.qcow2 "write -P 5 100M 2M" "write -P 6 800M 4k"
+for cluster in 512 64k 2M; do
+	session "clusters of $cluster" -o cluster_size=$cluster
+done
+session "refcounts of 1 bit" -o cluster_size=4k,refcount_bits=1
+image_create base.qcow2 $(((1 << 30) - 512))
+session "a backing file" -b "$TMP/base.qcow2" -F qcow2
+
+# So many that the directory needs another cluster, and a larger one.
+image_create -o cluster_size=512 ours.qcow2 64M
+cp ours.qcow2 qemu.qcow2
+for n in {1..40}; do
+	dmlive bitmap add ours.qcow2 "b$n" --granularity 64K ||
+		not_ok "add the bitmap $n"
+	qemu-img bitmap --add -g 64K qemu.qcow2 "b$n"
+done
+is "forty bitmaps" "$(bitmaps ours.qcow2)" "$(bitmaps qemu.qcow2)"
+check "forty bitmaps: qemu-img check" qemu-img check -q ours.qcow2
+for n in {1..39}; do
+	dmlive bitmap remove ours.qcow2 "b$n" || not_ok "remove the bitmap $n"
+done
+is "one is left" "$(bitmaps ours.qcow2)" "b40 65536 auto"
+check "one is left: qemu-img check" qemu-img check -q ours.qcow2
+dmlive bitmap add --granularity 64K ours.qcow2 $'na\tme with \xc3\xa9' || not_ok "a name with blanks"
+is "a name with blanks" "$(bitmaps ours.qcow2)" $'b40 65536 auto, na\tme with \xc3\xa9 65536 auto'
+is "its control characters" "$(dmlive bitmap list ours.qcow2 | tail -n 1)" \
+	$'bitmap na?me with \xc3\xa9: granularity 64.0 KiB, auto, 0 B set (0.0 %)'
+
+# JSON.
+is "list --json" "$(dmlive bitmap list --json ours.qcow2 | jq -c '.[0]')" \
+	'{"name":"b40","granularity":65536,"in-use":false,"auto":true,"set-bytes":0,"generation":0}'
+is "add --json" "$(dmlive bitmap add --json ours.qcow2 j | jq -c .)" \
+	'{"store":"ours.qcow2","bitmap":"j","action":"add"}'
+cp qemu.qcow2 other.qcow2
+image_io other.qcow2 "write 1M 128k"
+is "merge --json" "$(dmlive bitmap merge --json --source-file other.qcow2 ours.qcow2 j b7 | jq -c .)" \
+	'{"store":"ours.qcow2","bitmap":"j","action":"merge","added-bytes":131072}'
+
+# A store that is made for tracking.
+dmlive meta format store --size 10G --track --bitmap daily --bitmap hourly:4K ||
+	bail "dmlive meta format"
+is "store: the bitmaps" "$(bitmaps store)" "daily 65536 auto, dmlive-intent 16777216 , \
+dmlive-spare-1 65536 , dmlive-spare-2 65536 , hourly 4096 auto"
+check "store: qemu-img check" qemu-img check -q store
+check "store: dmlive meta check" dmlive meta check store
+like "store: it has a UUID" "$(dmlive meta dump --json store | jq -r .uuid)" \
+	'^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
+is "store: its size" "$(dmlive meta size --size 10G --track --bitmap daily --bitmap hourly:4K)" \
+	$(($(stat -c %s store) + 65536))
+is "store: no spares" "$(dmlive meta format --force --size 1G --track --spare 0 none && bitmaps none)" \
+	"dmlive-intent 16777216 "
+cp store before
+check "store: add" dmlive bitmap add store weekly
+check "store: remove" dmlive bitmap remove store hourly
+check "store: is still one" eval 'dmlive meta dump --json store | jq -e ".prepared and .uuid"'
+check "store: qemu-img check after that" qemu-img check -q store
+check "store: dmlive meta check after that" dmlive meta check store
+
+# A crash: the target was not deactivated. What the intent bitmap tells is merged
+# into the bitmap, which is closed by that.
+crash()
+{
+	cp before store
+	poke store 124 00000006			# TRACKING, USED
+	poke store "$(flags_at store 0)" 00000003	# daily: AUTO, IN_USE
+	poke store $(($(flags_at store 0) + 32)) 00000003
+	# Regions 1 and 2, and the last one, of 640.
+	local table
+	table=$(peek store $(($(flags_at store 0) + 32 * 2 - 12)))
+	poke store "$(peek store "$table")" 06
+	poke store $(($(peek store "$table") + 79)) 80
+	# daily has the first 128 KiB set.
+	table=$(peek store "$(directory store)")
+	poke store "$(peek store "$table")" 03
+}
+crash
+is "crash: the intent" "$(dumped store dmlive-intent | tr '\n' ' ')" \
+	"16777216 33554432 10720641024 16777216 "
+is "crash: QEMU does not trust it" "$(bitmaps store | cut -d, -f1)" "daily 65536 in-use auto"
+is "crash: merge" "$(dmlive bitmap merge --json store daily dmlive-intent | jq '."added-bytes"')" 50331648
+is "crash: the bits" "$(dumped store daily | tr '\n' ' ')" \
+	"0 131072 16777216 33554432 10720641024 16777216 "
+is "crash: the bitmap is closed" "$(bitmaps store | cut -d, -f1)" "daily 65536 auto"
+check "crash: the other one is not" eval "bitmaps store | grep -q 'hourly 4096 in-use auto'"
+check "crash: the other one" dmlive bitmap merge store hourly dmlive-intent
+is "crash: its bits" "$(dumped store hourly | tr '\n' ' ')" \
+	"16777216 33554432 10720641024 16777216 "
+check "crash: qemu-img check" qemu-img check -q store
+
+# refused NAME REGEX STATUS FILE ARGUMENT...: and the file is as before.
+refused()
+{
+	local output status
+	cp "$4" unchanged
+	output=$(dmlive bitmap "${@:5}" 2>&1)
+	status=$?
+	is "$1: status" $status "$3"
+	like "$1: says why" "$output" "$2"
+	check "$1: and changes nothing" cmp "$4" unchanged
+}
+
+cp before store
+refused "a name that is there" "already.*'daily'|'daily' already" 3 store add store daily
+refused "a name that is not there" "no bitmap 'nope'.*bitmap list" 3 store remove store nope
+refused "no such source" "no bitmap 'nope'" 3 store merge store daily nope
+refused "dump of what is not there" "no bitmap 'nope'" 3 store dump store nope
+refused "an empty name" "1 to 1023 bytes" 3 store add store ""
+refused "a granularity that is no power of two" "power of two" 3 store add store x --granularity 3000
+refused "a granularity that is too small" "power of two" 3 store add store x --granularity 256
+refused "a reserved name" "reserved" 3 store add store dmlive-x
+for verb in remove enable disable clear; do
+	refused "$verb of dmlive's own" "dmlive's own" 3 store $verb store dmlive-intent
+done
+refused "merge into dmlive's own" "dmlive's own" 3 store merge store dmlive-intent daily
+dmlive meta format restore --size 1G --granularity 64K || bail "dmlive meta format"
+for verb in remove enable disable clear; do
+	refused "$verb of a restore's bitmap" "they are lost; --force" 3 restore $verb restore alloctrack
+done
+check "--force" dmlive bitmap clear --force restore alloctrack
+image_create other.qcow2 2G
+dmlive bitmap add other.qcow2 b || not_ok "add"
+refused "a source of another size" "of one size" 3 store merge store daily b --source-file other.qcow2
+refused "a source that is no image" "not.*(qcow2|store)" 1 store merge store daily b --source-file pattern-a
+refused "no image" "not a qcow2" 1 pattern-a add pattern-a b
+refused "a file that is not there" "nope" 1 store add nope b
+image_create huge.qcow2 10T
+refused "too small a granularity for the size" "larger than 512 MiB" 3 huge.qcow2 \
+	add huge.qcow2 x --granularity 512
+crash
+for verb in enable disable clear; do
+	refused "$verb of an open bitmap" "'daily' is in use or was not closed: activate its target, which recovers it, or merge dmlive-intent" \
+		3 store $verb store daily
+done
+refused "add to a store that was not closed" "'daily' is in use or was not closed" 3 store add store x
+refused "merge into an open bitmap" "'daily' is in use" 3 store merge store daily dmlive-spare-1
+refused "merge from an open bitmap" "'daily' is in use" 3 store merge store dmlive-spare-1 daily --force
+check "but it can be removed" dmlive bitmap remove store daily
+cp restore used
+poke used "$(flags_at used 0)" 00000003
+refused "a restore's bitmap that is open" "activate its target and remove it" 3 used clear used alloctrack --force
+cp qemu.qcow2 used.qcow2
+poke used.qcow2 "$(flags_at used.qcow2 0)" 00000003
+refused "a bitmap that QEMU left open" "cannot be trusted; remove it" 3 used.qcow2 clear used.qcow2 b1
+cp qemu.qcow2 lost.qcow2
+poke lost.qcow2 88 "$(hex64 0)"
+for verb in add remove list; do
+	args=(lost.qcow2)
+	[ $verb = list ] || args+=(b1)
+	refused "$verb when bitmaps are out of date" "out of date.*qemu-img check" 3 lost.qcow2 $verb "${args[@]}"
+done
+cp qemu.qcow2 broken.qcow2
+poke broken.qcow2 "$(peek broken.qcow2 "$(peek broken.qcow2 48)")" 0000
+refused "an image with errors" "has errors.*qemu-img check -r" 3 broken.qcow2 add broken.qcow2 x
+
+refused "no arguments" "Usage" 2 store
+refused "an unknown command" "no command 'frob'" 2 store frob store
+refused "a missing argument" "needs STORE and BITMAP" 2 store clear store
+refused "an argument too many" "needs STORE; see" 2 store list store daily
+refused "an unknown option" "unknown option" 2 store list store --frob
+refused "an option of another command" "no option --granularity" 2 store clear store daily --granularity 4K
+check "help" dmlive help bitmap
+
+# In use by QEMU.
+qemu-nbd -f qcow2 -k "$TMP/used.socket" --fork --pid-file="$TMP/used.pid" qemu.qcow2 \
+	> nbd.log 2>&1 || bail "qemu-nbd: $(cat nbd.log)"
+on_exit stop_process "$(< used.pid)"
+for verb in add enable; do
+	output=$(dmlive bitmap $verb qemu.qcow2 b1 2>&1)
+	is "$verb while QEMU has the image: status" $? 3
+	like "$verb while QEMU has the image: says why" "$output" "another process"
+done
+stop_process "$(< used.pid)"
+finish

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_CMD_BITMAP_H
+#define DMLIVE_CMD_BITMAP_H
+
+/* `dmlive bitmap`: what its parts share. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum bitmap_action {
+	BITMAP_LIST,
+	BITMAP_DUMP,
+	BITMAP_ADD,
+	BITMAP_REMOVE,
+	BITMAP_ENABLE,
+	BITMAP_DISABLE,
+	BITMAP_CLEAR,
+	BITMAP_MERGE,
+};
+
+/*
+ * @verb: the word for @action
+ * @store: a file, a block device, or the name of a mapped device
+ * @bitmap: NULL for list
+ * @source: merge: the bitmap that is merged into it
+ * @source_file: merge: the image that has @source, NULL: @store
+ * @granularity: add: bytes, 0: the default
+ */
+struct bitmap_arguments {
+	enum bitmap_action action;
+	const char *verb;
+	const char *store;
+	const char *bitmap;
+	const char *source;
+	const char *source_file;
+	uint64_t granularity;
+	bool disabled;
+	bool force;
+	bool json;
+};
+
+/* Bytes. An image with smaller clusters than that takes less. */
+#define BITMAP_DEFAULT_GRANULARITY	65536
+#define BITMAP_MIN_DEFAULT_GRANULARITY	4096
+
+/* Both return an exit status. On a store that no target uses: */
+int bitmap_offline(const struct bitmap_arguments *arguments);
+
+/* Through the target of the mapped device @name. */
+int bitmap_online(const char *name, const struct bitmap_arguments *arguments);
+
+/*
+ * Is it the name or path of a mapped device with the target cbw? 1, 0, or a
+ * negative errno after a message.
+ */
+int bitmap_is_online(const char *store, char *name, size_t name_bytes);
+
+/*
+ * The mapped device with the target cbw that has the block device @path as its
+ * metadata device. 1, 0, or a negative errno after a message.
+ */
+int bitmap_find_user(const char *path, char *name, size_t name_bytes);
+
+#endif /* DMLIVE_CMD_BITMAP_H */

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_META_GENERATION_H
+#define DMLIVE_META_GENERATION_H
+
+/* Which backup each bitmap goes with, see ../dm-live/qcow2-generations.h. */
+
+#include "meta/writer.h"
+
+/* The generation of a bitmap; 0: it goes with no backup. */
+uint64_t meta_generation(const struct meta_store *store,
+			 const struct meta_store_bitmap *bitmap);
+
+/* The UUID of the store as text; "" if it has none. */
+#define META_UUID_BYTES	37
+const char *meta_uuid(const struct meta_store *store,
+		      char text[META_UUID_BYTES]);
+
+/*
+ * From now on the bitmap goes with no backup, durably: to be called before
+ * anything happens to it after which it does not tell of all changes. 0 or a
+ * negative errno, with a message printed.
+ */
+int meta_drop_generation(struct meta_writer *writer,
+			 const struct meta_store_bitmap *bitmap);
+
+#endif /* DMLIVE_META_GENERATION_H */

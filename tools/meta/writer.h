@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_META_WRITER_H
+#define DMLIVE_META_WRITER_H
+
+/*
+ * A qcow2 image, with bitmaps or without, that is open to have its bitmaps
+ * changed. Nobody else has it open meanwhile, as far as that can be told. What
+ * each change leaves when it is interrupted stands in
+ * Documentation/bitmap-format.rst.
+ *
+ * Functions return 0 or a negative errno, with a message printed.
+ */
+
+#include "meta/inspect.h"
+
+/*
+ * @store: as it was when it was opened; those who change it keep up to date what
+ *	they need themselves
+ * @fd: for writing; store.fd is for reading
+ * @cluster: memory for one cluster, for whoever needs it
+ * @allocator: loaded by the first that needs it; see meta/allocate.c
+ */
+struct meta_writer {
+	struct meta_store store;
+	int fd;
+	bool is_file;
+	uint64_t cluster_bytes;
+	uint8_t *cluster;
+	struct meta_allocator *allocator;
+	uint64_t nr_allocated;		/* clusters */
+};
+
+/*
+ * Check and open it. @refcounts: clusters may be allocated or freed, so check first
+ * that what is used has a refcount. @path is kept by reference. -EBUSY: in use;
+ * -EOPNOTSUPP: not an image that can be read; -EINVAL: one with errors.
+ */
+int meta_writer_open(const char *path, bool refcounts,
+		     struct meta_writer *writer);
+void meta_writer_close(struct meta_writer *writer);
+
+int meta_write(struct meta_writer *writer, uint64_t offset, const void *data,
+	       size_t bytes);
+int meta_read(struct meta_writer *writer, uint64_t offset, void *to,
+	      size_t bytes);
+int meta_sync(struct meta_writer *writer);
+
+/* Write, and make it durable. */
+int meta_write_sync(struct meta_writer *writer, uint64_t offset,
+		    const void *data, size_t bytes);
+
+/*
+ * Put right what a target left that was interrupted while it rewrote the flags of
+ * the directory: see UPDATING. Before any other change.
+ */
+int meta_finish_updating(struct meta_writer *writer);
+
+/* Set or clear autoclear bit 0, and make that durable. */
+int meta_set_autoclear(struct meta_writer *writer, bool valid);
+
+#endif /* DMLIVE_META_WRITER_H */
