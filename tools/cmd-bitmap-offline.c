@@ -63,13 +63,19 @@ static bool is_open(const struct meta_store_bitmap *bitmap)
 	return bitmap->entry.flags & QCOW2_BITMAP_IN_USE;
 }
 
-/* Does the intent bitmap say what this one may lack after a crash? */
+/*
+ * Does the intent bitmap say what this one may lack after a crash? As the target
+ * decides it: the intent bitmap must have been kept till then.
+ */
 static bool is_recoverable(struct meta_store *store,
 			   const struct meta_store_bitmap *bitmap)
 {
-	return is_open(bitmap) && !is_intent(bitmap) &&
-	       store->header.state_flags & QCOW2_DMLIVE_TRACKING &&
-	       meta_store_find(store, QCOW2_DMLIVE_INTENT_NAME);
+	const struct meta_store_bitmap *intent =
+		meta_store_find(store, QCOW2_DMLIVE_INTENT_NAME);
+
+	return is_open(bitmap) && !is_intent(bitmap) && intent &&
+	       is_open(intent) &&
+	       store->header.state_flags & QCOW2_DMLIVE_TRACKING;
 }
 
 static const char *way_to_close(struct meta_store *store,
@@ -154,6 +160,26 @@ static int add(struct meta_writer *writer,
 	return check_closed(&writer->store) ?: meta_add_bitmap(writer, &bitmap);
 }
 
+/* When no bitmap needs the intent bitmap any more it is closed too. */
+static int close_intent(struct meta_writer *writer,
+			const struct meta_store_bitmap *removed)
+{
+	struct meta_store *store = &writer->store;
+	struct meta_store_bitmap *intent =
+		meta_store_find(store, QCOW2_DMLIVE_INTENT_NAME);
+	uint32_t i;
+
+	if (!intent || !is_open(intent))
+		return 0;
+	for (i = 0; i < store->header.nr_bitmaps; i++)
+		if (&store->bitmaps[i] != intent &&
+		    &store->bitmaps[i] != removed && is_open(&store->bitmaps[i]))
+			return 0;
+	/* Its bits are regions too many, no more. */
+	return meta_set_flags(writer, intent,
+			      intent->entry.flags & ~QCOW2_BITMAP_IN_USE);
+}
+
 /* One that was not closed can be removed: it may be all that can be done. */
 static int remove_one(struct meta_writer *writer,
 		      const struct bitmap_arguments *arguments)
@@ -162,6 +188,7 @@ static int remove_one(struct meta_writer *writer,
 
 	return find_bitmap(&writer->store, arguments->bitmap, &bitmap) ?:
 	       meta_drop_generation(writer, bitmap) ?:
+	       close_intent(writer, bitmap) ?:
 	       meta_remove_bitmap(writer, bitmap);
 }
 
@@ -210,13 +237,14 @@ static int clear(struct meta_writer *writer,
 
 /*
  * A bitmap that was not closed has got what the intent bitmap told of, durably:
- * nothing is missing any more. The intent bitmap stays as it is, for the others.
+ * nothing is missing any more.
  */
 static int close_recovered(struct meta_writer *writer,
 			   struct meta_store_bitmap *bitmap)
 {
 	return meta_set_flags(writer, bitmap,
-			      bitmap->entry.flags & ~QCOW2_BITMAP_IN_USE);
+			      bitmap->entry.flags & ~QCOW2_BITMAP_IN_USE) ?:
+	       close_intent(writer, NULL);
 }
 
 static int check_merge(struct meta_store *store,

@@ -139,15 +139,21 @@ check "store: dmlive meta check after that" dmlive meta check store
 
 # A crash: the target was not deactivated. What the intent bitmap tells is merged
 # into the bitmap, which is closed by that.
+intent_flags()
+{
+	flags_at store 2
+}
+
 crash()
 {
 	cp before store
 	poke store 124 00000006			# TRACKING, USED
 	poke store "$(flags_at store 0)" 00000003	# daily: AUTO, IN_USE
 	poke store $(($(flags_at store 0) + 32)) 00000003
+	poke store "$(intent_flags)" 00000001
 	# Regions 1 and 2, and the last one, of 640.
 	local table
-	table=$(peek store $(($(flags_at store 0) + 32 * 2 - 12)))
+	table=$(peek store $(($(intent_flags) - 12)))
 	poke store "$(peek store "$table")" 06
 	poke store $(($(peek store "$table") + 79)) 80
 	# daily has the first 128 KiB set.
@@ -166,6 +172,8 @@ check "crash: the other one is not" eval "bitmaps store | grep -q 'hourly 4096 i
 check "crash: the other one" dmlive bitmap merge store hourly dmlive-intent
 is "crash: its bits" "$(dumped store hourly | tr '\n' ' ')" \
 	"16777216 33554432 10720641024 16777216 "
+check "crash: all is closed" eval "! bitmaps store | grep -q in-use"
+check "crash: it can be added to again" dmlive bitmap add store more
 check "crash: qemu-img check" qemu-img check -q store
 
 # refused NAME REGEX STATUS FILE ARGUMENT...: and the file is as before.
@@ -215,7 +223,12 @@ done
 refused "add to a store that was not closed" "'daily' is in use or was not closed" 3 store add store x
 refused "merge into an open bitmap" "'daily' is in use" 3 store merge store daily dmlive-spare-1
 refused "merge from an open bitmap" "'daily' is in use" 3 store merge store dmlive-spare-1 daily --force
-check "but it can be removed" dmlive bitmap remove store daily
+poke store 124 00000002
+refused "an intent bitmap that was not kept" "'daily' is in use.*activate its target and remove it again" \
+	3 store merge store daily dmlive-intent
+check "what was not closed can be removed" dmlive bitmap remove store daily
+check "and the other one" dmlive bitmap remove store hourly
+check "which closes the intent bitmap" eval "! bitmaps store | grep -q in-use"
 cp restore used
 poke used "$(flags_at used 0)" 00000003
 refused "a restore's bitmap that is open" "activate its target and remove it" 3 used clear used alloctrack --force
