@@ -14,34 +14,29 @@
 
 #include "cmd-bitmap.h"
 #include "lib/blockdev.h"
+#include "lib/cbw-table.h"
+#include "lib/cbw-tracking.h"
 #include "lib/dm.h"
 #include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/log.h"
-
-#define TARGET "cbw"
-
-/* The second word of the table line: the metadata device, "-": none. */
-static bool parse_meta(const struct dm_line *line, char *meta,
-		       size_t meta_bytes)
-{
-	const char *word = line->params + strcspn(line->params, " ");
-
-	word += strspn(word, " ");
-	snprintf(meta, meta_bytes, "%.*s", (int)strcspn(word, " "), word);
-	return *meta;
-}
+#include "lib/size.h"
+#include "meta/show.h"
+#include "qcow2-format.h"
 
 /* 1: @name has the target; its metadata device's number is set. */
-static int read_table(const char *name, char *meta, size_t meta_bytes)
+static int read_table(const char *name, char meta[STATUS_WORD_BYTES])
 {
 	struct dm_line line = { 0 };
+	struct cbw_table table;
 	int r;
 
 	r = dm_get_line(name, DM_LINE_TABLE, &line, NULL);
 	if (!r)
-		r = !strcmp(line.target, TARGET) &&
-		    parse_meta(&line, meta, meta_bytes);
+		r = !strcmp(line.target, CBW_TARGET) &&
+		    !cbw_table_parse(line.params, &table);
+	if (r == 1)
+		snprintf(meta, STATUS_WORD_BYTES, "%s", table.meta);
 	dm_line_free(&line);
 	return r == -ENXIO || r == -ENODATA ? 0 : r;
 }
@@ -55,9 +50,9 @@ struct search {
 static int is_user(const char *name, void *argument)
 {
 	struct search *search = argument;
-	char meta[32];
+	char meta[STATUS_WORD_BYTES];
 
-	if (read_table(name, meta, sizeof(meta)) != 1 ||
+	if (read_table(name, meta) != 1 ||
 	    strcmp(meta, search->number))
 		return 0;
 	snprintf(search->name, search->name_bytes, "%s", name);
@@ -93,7 +88,7 @@ int bitmap_find_user(const char *path, char *name, size_t name_bytes)
 int bitmap_is_online(const char *store, char *name, size_t name_bytes)
 {
 	struct stat stat_of;
-	char meta[32];
+	char meta[STATUS_WORD_BYTES];
 
 	if (!has_device_mapper())
 		return 0;
@@ -107,7 +102,7 @@ int bitmap_is_online(const char *store, char *name, size_t name_bytes)
 			return 0;
 		snprintf(name, name_bytes, "%s", store);
 	}
-	return read_table(name, meta, sizeof(meta));
+	return read_table(name, meta);
 }
 
 /* A message is a line of words. */
@@ -170,29 +165,111 @@ static int change(const char *name, const struct bitmap_arguments *arguments)
 	return r ? EXIT_REFUSED : EXIT_OK;
 }
 
-/* What is on the metadata device; newer bits may be in memory only. */
-static int show(const char *name, const struct bitmap_arguments *arguments)
+/* What is set, as the last bit may reach over the end of the device. */
+static uint64_t set_bytes(const struct cbw_tracked_bitmap *bitmap,
+			  uint64_t device_bytes)
 {
-	struct bitmap_arguments offline = *arguments;
-	char meta[32], path[4096];
+	uint64_t bytes = bitmap->set_bits * bitmap->granularity;
+
+	return bytes < device_bytes ? bytes : device_bytes;
+}
+
+static void print_tracking(const struct cbw_tracking *tracking,
+			   uint64_t device_bytes)
+{
+	char granularity[SIZE_TEXT_BYTES], bytes[SIZE_TEXT_BYTES];
+	uint64_t i;
+
+	for (i = 0; i < tracking->nr_bitmaps; i++) {
+		const struct cbw_tracked_bitmap *bitmap = &tracking->bitmaps[i];
+		uint64_t set = set_bytes(bitmap, device_bytes);
+
+		printf("bitmap ");
+		meta_print_name(bitmap->name, strlen(bitmap->name));
+		printf(": granularity %s,%s %s set (%.1f %%)",
+		       size_format(bitmap->granularity, granularity),
+		       bitmap->recording ? " recording," : " disabled,",
+		       size_format(set, bytes), 100.0 * set / device_bytes);
+		if (bitmap->generation)
+			printf(", generation %" PRIu64, bitmap->generation);
+		putchar('\n');
+	}
+}
+
+static void print_tracking_json(const struct cbw_tracking *tracking,
+				uint64_t device_bytes)
+{
+	struct json_object *list = json_new_array();
+	uint64_t i;
+
+	for (i = 0; i < tracking->nr_bitmaps; i++) {
+		const struct cbw_tracked_bitmap *bitmap = &tracking->bitmaps[i];
+		struct json_object *object = json_new_object();
+
+		json_add_string(object, "name", bitmap->name);
+		json_add_number(object, "granularity", bitmap->granularity);
+		json_add_bool(object, "in-use", bitmap->recording);
+		json_add_bool(object, "auto", bitmap->recording);
+		json_add_number(object, "set-bytes",
+				set_bytes(bitmap, device_bytes));
+		json_add_number(object, "generation", bitmap->generation);
+		json_append(list, object);
+	}
+	json_print_pretty(list);
+}
+
+/* As they are in memory. */
+static int list(const char *name, const struct bitmap_arguments *arguments)
+{
+	struct dm_line line = { 0 };
+	struct cbw_tracking tracking = { 0 };
 	int r;
 
-	r = read_table(name, meta, sizeof(meta));
-	if (r != 1)
-		return EXIT_ERROR;
-	if (!strcmp(meta, "-")) {
-		error("%s has no metadata device, so it records no changes",
-		      name);
-		return EXIT_REFUSED;
-	}
-	offline.store = blockdev_path_of(meta, path, sizeof(path));
+	r = dm_get_line(name, DM_LINE_STATUS, &line, NULL);
+	if (!r)
+		r = cbw_tracking_parse(line.params, &tracking);
+	if (r)
+		error_errno(r, "%s: its status cannot be read", name);
+	else if (arguments->json)
+		print_tracking_json(&tracking, line.nr_sectors * 512);
+	else
+		print_tracking(&tracking, line.nr_sectors * 512);
+	cbw_tracking_free(&tracking);
+	dm_line_free(&line);
+	return r ? EXIT_ERROR : EXIT_OK;
+}
+
+/* What is on the metadata device; newer bits may be in memory only. */
+static int dump(const char *path, const struct bitmap_arguments *arguments)
+{
+	struct bitmap_arguments offline = *arguments;
+
+	warning("%s is in use: bits of the last seconds may be missing, for which %s stands",
+		arguments->store, QCOW2_DMLIVE_INTENT_NAME);
+	offline.store = path;
 	return bitmap_offline(&offline);
 }
 
 int bitmap_online(const char *name, const struct bitmap_arguments *arguments)
 {
-	if (arguments->action == BITMAP_LIST ||
-	    arguments->action == BITMAP_DUMP)
-		return show(name, arguments);
-	return change(name, arguments);
+	char meta[STATUS_WORD_BYTES], path[4096];
+
+	if (read_table(name, meta) != 1) {
+		error("%s: its table cannot be read", name);
+		return EXIT_ERROR;
+	}
+	if (!strcmp(meta, "-")) {
+		error("%s has no metadata device, so it records no changes: load a table with one (dmlive meta format --track makes it)",
+		      name);
+		return EXIT_REFUSED;
+	}
+	switch (arguments->action) {
+	case BITMAP_LIST:
+		return list(name, arguments);
+	case BITMAP_DUMP:
+		return dump(blockdev_path_of(meta, path, sizeof(path)),
+			    arguments);
+	default:
+		return change(name, arguments);
+	}
 }

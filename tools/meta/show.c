@@ -64,12 +64,12 @@ int meta_show_bitmaps_json(struct meta_store *store, struct json_object *list)
 }
 
 /* Names are the store's: no control character of theirs gets to a terminal. */
-static void print_name(const struct qcow2_store_bitmap *entry)
+void meta_print_name(const char *name, size_t bytes)
 {
-	unsigned int i;
+	size_t i;
 
-	for (i = 0; i < entry->name_bytes; i++) {
-		unsigned char c = entry->name[i];
+	for (i = 0; i < bytes; i++) {
+		unsigned char c = name[i];
 
 		putchar(c < 0x20 || c == 0x7f ? '?' : c);
 	}
@@ -85,7 +85,7 @@ static int print_bitmap(struct meta_store *store,
 	int r = meta_store_walk(store, bitmap, sum_range, &set);
 
 	printf("bitmap ");
-	print_name(entry);
+	meta_print_name(entry->name, entry->name_bytes);
 	printf(": granularity %s,%s%s %s set (%.1f %%)",
 	       size_format(1ULL << entry->granularity_bits, granularity),
 	       entry->flags & QCOW2_BITMAP_AUTO ? " auto," : "",

@@ -10,6 +10,9 @@
 #include "lib/json.h"
 #include "meta/inspect.h"
 
+/* To standard output, with ? for what a terminal would take for a command. */
+void meta_print_name(const char *name, size_t bytes);
+
 /* One line for each bitmap. */
 int meta_show_bitmaps(struct meta_store *store);
 
