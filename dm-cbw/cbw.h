@@ -122,6 +122,7 @@ struct cbw_config {
 
 struct cbw_session;
 struct cbw_fleece;
+struct cbw_track;
 
 /**
  * struct cbw_copier - one who copies: a worker for guest writes or of the job
@@ -269,15 +270,19 @@ struct cbw_session {
  * struct cbw_table - one table line
  * @origin: what the guest reads and writes
  * @store: target or fleece device, or NULL
+ * @meta: metadata device, or NULL
  * @session: or NULL
+ * @track: change tracking, or NULL
  */
 struct cbw_table {
 	struct dm_target *ti;
 	struct dm_dev *origin;
 	struct dm_dev *store;
+	struct dm_dev *meta;
 	unsigned int block_shift;
 	struct cbw_config config;
 	struct cbw_session *session;
+	struct cbw_track *track;
 };
 
 static inline u64 cbw_block_bytes(const struct cbw_session *session)
@@ -421,6 +426,9 @@ const char *cbw_state_name(enum cbw_state state);
 /* io.c: the guest's I/O */
 
 int cbw_map(struct dm_target *ti, struct bio *bio);
+
+/** cbw_map_again - for a write that change tracking has parked. May not sleep. */
+void cbw_map_again(struct cbw_table *table, struct bio *bio);
 void cbw_io_init(struct cbw_session *session);
 
 /**

@@ -12,7 +12,7 @@
 #include <linux/interval_tree_generic.h>
 #include <linux/ktime.h>
 
-#include "cbw.h"
+#include "track.h"
 
 /* A discard or write-zeroes waits in pieces of this size. */
 #define MAX_ZERO_BYTES	(64u << 20)
@@ -249,14 +249,20 @@ static void trim(const struct cbw_session *session, struct bio *bio, u64 end)
 		dm_accept_partial_bio(bio, nr_sectors);
 }
 
+/* The most blocks that one guest write waits for at a time. */
+static u64 max_wait_blocks(const struct cbw_session *session,
+			   const struct bio *bio)
+{
+	return bio_op(bio) == REQ_OP_WRITE ?
+	       cbw_copy_blocks(session) :
+	       cbw_sector_to_block(session, MAX_ZERO_BYTES >> SECTOR_SHIFT);
+}
+
 static int map_write(struct cbw_session *session, struct bio *bio)
 {
 	u64 first = cbw_sector_to_block(session, bio->bi_iter.bi_sector);
 	u64 end = cbw_sector_to_block(session, bio_end_sector(bio) - 1) + 1;
-	u64 max_blocks = bio_op(bio) == REQ_OP_WRITE ?
-			 cbw_copy_blocks(session) :
-			 cbw_sector_to_block(session,
-					     MAX_ZERO_BYTES >> SECTOR_SHIFT);
+	u64 max_blocks = max_wait_blocks(session, bio);
 	u64 next = dm_live_bitmap_next_set(session->todo, first, end);
 
 	if (likely(next == end))
@@ -273,13 +279,28 @@ static int map_write(struct cbw_session *session, struct bio *bio)
 	return DM_MAPIO_SUBMITTED;
 }
 
-int cbw_map(struct dm_target *ti, struct bio *bio)
+/* Record the write; false: it is parked. */
+static bool record(struct cbw_table *table, struct bio *bio)
 {
-	struct cbw_table *table = ti->private;
 	struct cbw_session *session = table->session;
 
-	bio_set_dev(bio, table->origin->bdev);
-	if (!session || !op_is_write(bio_op(bio)) || !bio_sectors(bio))
+	if (cbw_track_record(table->track, bio->bi_iter.bi_sector,
+			     bio_sectors(bio)))
+		return true;
+	/* It cannot be cut any more when it goes on. */
+	if (session && cbw_is(session, CBW_ACTIVE))
+		trim(session, bio,
+		     cbw_sector_to_block(session, bio->bi_iter.bi_sector) +
+		     max_wait_blocks(session, bio));
+	cbw_intent_park(table->track, bio);
+	return false;
+}
+
+static int map_session(struct cbw_table *table, struct bio *bio)
+{
+	struct cbw_session *session = table->session;
+
+	if (!session)
 		return DM_MAPIO_REMAPPED;
 	if (!cbw_is(session, CBW_ACTIVE)) {
 		/*
@@ -289,8 +310,34 @@ int cbw_map(struct dm_target *ti, struct bio *bio)
 		smp_mb();
 		return DM_MAPIO_REMAPPED;
 	}
-	/* Discards and write-zeroes are writes here. */
 	return map_write(session, bio);
+}
+
+int cbw_map(struct dm_target *ti, struct bio *bio)
+{
+	struct cbw_table *table = ti->private;
+
+	bio_set_dev(bio, table->origin->bdev);
+	if (!op_is_write(bio_op(bio)) || !bio_sectors(bio))
+		return DM_MAPIO_REMAPPED;
+	/* Discards and write-zeroes are writes here. */
+	if (table->track && !record(table, bio))
+		return DM_MAPIO_SUBMITTED;
+	return map_session(table, bio);
+}
+
+void cbw_map_again(struct cbw_table *table, struct bio *bio)
+{
+	if (!cbw_track_record(table->track, bio->bi_iter.bi_sector,
+			      bio_sectors(bio))) {
+		cbw_intent_park(table->track, bio);
+		return;
+	}
+	if (map_session(table, bio) != DM_MAPIO_REMAPPED)
+		return;
+	/* The submitter is not here any more: nobody is to be told. */
+	bio->bi_opf &= ~REQ_NOWAIT;
+	dm_submit_bio_remap(bio, NULL);
 }
 
 void cbw_io_init(struct cbw_session *session)

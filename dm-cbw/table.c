@@ -35,10 +35,18 @@ static int parse_origin(struct cbw_table *table, const char *path)
 
 static int parse_meta(struct cbw_table *table, const char *path)
 {
-	if (strcmp(path, "-"))
+	struct dm_target *ti = table->ti;
+	int r;
+
+	if (!strcmp(path, "-"))
+		return 0;
+	r = dm_get_device(ti, path, dm_table_get_mode(ti->table), &table->meta);
+	if (r)
 		return refuse(table, "metadata device", path,
-			      "Change tracking is not supported: the metadata device must be '-'",
-			      -EOPNOTSUPP);
+			      "Cannot open the metadata device", r);
+	if (table->meta->bdev == table->origin->bdev)
+		return refuse(table, "metadata device", path,
+			      "The metadata device is the origin", -EINVAL);
 	return 0;
 }
 
@@ -126,6 +134,10 @@ static int parse_store(struct cbw_table *table, const char *path,
 	if (table->store->bdev == table->origin->bdev)
 		return refuse(table, what, path,
 			      "The target or fleece device is the origin",
+			      -EINVAL);
+	if (table->meta && table->store->bdev == table->meta->bdev)
+		return refuse(table, what, path,
+			      "The target or fleece device is the metadata device",
 			      -EINVAL);
 	if (bdev_is_zoned(table->store->bdev))
 		return refuse(table, what, path,
@@ -282,10 +294,10 @@ static int check_features(struct cbw_table *table)
 }
 
 /*
- * <origin> - <block size|-> [<#features> <feature>...]
+ * <origin> <meta dev|-> <block size|-> [<#features> <feature>...]
  *
  * origin: what the guest reads and writes
- * -: no metadata device
+ * meta dev: a bitmap store, see Documentation/bitmap-format.rst, or "-"
  * block size: in sectors, a power of two from 8 to 4096; "-": 128
  *
  * Features:
@@ -391,6 +403,7 @@ unsigned int cbw_table_emit_features(const struct cbw_table *table,
 unsigned int cbw_table_emit(const struct cbw_table *table, unsigned int sz,
 			    char *result, unsigned int maxlen)
 {
-	DMEMIT("%s - %u ", table->origin->name, 1u << table->block_shift);
+	DMEMIT("%s %s %u ", table->origin->name,
+	       table->meta ? table->meta->name : "-", 1u << table->block_shift);
 	return cbw_table_emit_features(table, sz, result, maxlen);
 }

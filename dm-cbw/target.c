@@ -7,7 +7,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
-#include "cbw.h"
+#include "track.h"
 
 static dev_t devt_of(const struct dm_target *ti)
 {
@@ -20,6 +20,9 @@ static void free_table(struct cbw_table *table)
 		cbw_session_end(table->session);
 		cbw_session_put(table->session);
 	}
+	cbw_track_close(table->track);
+	if (table->meta)
+		dm_put_device(table->ti, table->meta);
 	if (table->store)
 		dm_put_device(table->ti, table->store);
 	if (table->origin)
@@ -56,7 +59,10 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 		return -ENOMEM;
 	}
 	table->ti = ti;
-	r = cbw_table_parse(table, argc, argv) ?: make_session(table);
+	r = cbw_table_parse(table, argc, argv);
+	if (!r && table->meta)
+		r = cbw_track_open(table);
+	r = r ?: make_session(table);
 	if (r) {
 		free_table(table);
 		return r;
@@ -82,13 +88,22 @@ static void postsuspend(struct dm_target *ti)
 
 	if (table->session)
 		cbw_session_suspend(table->session);
+	if (table->track)
+		cbw_track_deactivate(table->track);
 }
 
 static int preresume(struct dm_target *ti)
 {
 	struct cbw_table *table = ti->private;
+	int r = 0;
 
-	return table->session ? cbw_session_activate(table->session) : 0;
+	if (table->track)
+		r = cbw_track_activate(table->track);
+	if (!r && table->session)
+		r = cbw_session_activate(table->session);
+	if (r && table->track)
+		cbw_track_deactivate(table->track);
+	return r;
 }
 
 static void resume(struct dm_target *ti)
@@ -122,7 +137,7 @@ static u64 bytes_of(const struct cbw_session *session,
 /*
  * <session none|active|broken|complete> <copied>/<scope blocks> <block size>
  * <job state> <job bytes>/<total> <cow writes> <source errors> <target errors>
- * <slots used>/<total> <#features> <feature>...
+ * <slots used>/<total> <#features> <feature>... <change tracking>
  */
 static unsigned int emit_session(struct cbw_session *session, unsigned int sz,
 				 char *result, unsigned int maxlen)
@@ -162,7 +177,12 @@ static void status(struct dm_target *ti, status_type_t type,
 		else
 			DMEMIT("none 0/0 %u none 0/0 0 0 0 0/0 ",
 			       1u << table->block_shift);
-		cbw_table_emit_features(table, sz, result, maxlen);
+		sz = cbw_table_emit_features(table, sz, result, maxlen);
+		DMEMIT(" ");
+		if (table->track)
+			cbw_track_emit(table->track, sz, result, maxlen);
+		else
+			DMEMIT("-");
 		break;
 	case STATUSTYPE_TABLE:
 		cbw_table_emit(table, sz, result, maxlen);

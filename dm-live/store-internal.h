@@ -34,6 +34,7 @@ struct dm_live_store {
 	void *directory;
 	struct dm_live_store_bitmap *bitmaps;	/* header.nr_bitmaps */
 
+	bool tracking;
 	bool failed;
 	/*
 	 * Pages were taken out of the bitmaps and are not known to be durable.
@@ -56,6 +57,28 @@ struct dm_live_store {
 	unsigned int nr_staged;
 };
 
+/**
+ * dm_live_store_update - have the directory changed
+ * @edit: changes it in buffers
+ * @tracking: whether the state says TRACKING afterwards
+ *
+ * By QEMU's order, see store.c. In the workqueue, or before and after its life.
+ */
+int dm_live_store_update(struct dm_live_store *store,
+			 int (*edit)(struct dm_live_store *store, void *context),
+			 void *context, bool tracking);
+
+/** dm_live_store_edit_flags - in buffers */
+int dm_live_store_edit_flags(struct dm_live_store *store,
+			     struct dm_live_store_bitmap *bitmap, u32 flags);
+
+/**
+ * dm_live_store_write_bitmap - make what has changed of one bitmap durable
+ * In the workqueue. Not for stores whose bits speak of data.
+ */
+int dm_live_store_write_bitmap(struct dm_live_store *store,
+			       struct dm_live_store_bitmap *bitmap);
+
 /** dm_live_store_init_commits - for a new store */
 void dm_live_store_init_commits(struct dm_live_store *store);
 
@@ -65,6 +88,10 @@ void dm_live_store_init_commits(struct dm_live_store *store);
  */
 int dm_live_store_read_bits(struct dm_live_store *store,
 			    struct dm_live_store_bitmap *bitmap, bool keep);
+
+/** dm_live_store_find - a bitmap by its name, or NULL */
+struct dm_live_store_bitmap *dm_live_store_find(struct dm_live_store *store,
+						const char *name);
 
 /** dm_live_store_locate - where byte @offset of a bitmap's bits is; 0: nowhere */
 u64 dm_live_store_locate(const struct dm_live_store *store,

@@ -34,8 +34,8 @@
 /* Changes are durable after this at the latest. */
 #define COMMIT_PERIOD	HZ
 
-static struct dm_live_store_bitmap *find(struct dm_live_store *store,
-					 const char *name)
+struct dm_live_store_bitmap *dm_live_store_find(struct dm_live_store *store,
+						const char *name)
 {
 	u32 i;
 
@@ -48,7 +48,7 @@ static struct dm_live_store_bitmap *find(struct dm_live_store *store,
 int dm_live_store_check(struct dm_live_store *store, const char *name,
 			u64 granularity_bytes)
 {
-	struct dm_live_store_bitmap *bitmap = find(store, name);
+	struct dm_live_store_bitmap *bitmap = dm_live_store_find(store, name);
 
 	if (!bitmap) {
 		DMERR("%s: metadata device: there is no bitmap '%s'",
@@ -76,7 +76,7 @@ int dm_live_store_attach(struct dm_live_store *store, const char *name,
 	r = dm_live_store_check(store, name, granularity_bytes);
 	if (r)
 		return r;
-	found = find(store, name);
+	found = dm_live_store_find(store, name);
 	found->bitmap = bitmap;
 	*was_in_use = found->entry.flags & QCOW2_BITMAP_IN_USE;
 	r = dm_live_store_read_bits(store, found, keep);
@@ -155,27 +155,34 @@ static int write_autoclear(struct dm_live_store *store, bool valid)
 	       sync_buffers(store);
 }
 
-static int write_directory(struct dm_live_store *store, bool in_use)
+int dm_live_store_edit_flags(struct dm_live_store *store,
+			     struct dm_live_store_bitmap *bitmap, u32 flags)
 {
-	u32 i;
 	int r;
 
-	for (i = 0; i < store->header.nr_bitmaps; i++) {
+	r = edit_buffer(store, store->header.directory_offset +
+			       bitmap->entry.flags_offset, edit_flags, flags);
+	if (!r)
+		bitmap->entry.flags = flags;
+	return r;
+}
+
+static int edit_in_use(struct dm_live_store *store, void *context)
+{
+	const bool *in_use = context;
+	u32 i;
+	int r = 0;
+
+	for (i = 0; !r && i < store->header.nr_bitmaps; i++) {
 		struct dm_live_store_bitmap *bitmap = &store->bitmaps[i];
 		u32 flags = bitmap->entry.flags & ~QCOW2_BITMAP_IN_USE;
 
-		if (!bitmap->bitmap)
-			continue;
-		if (in_use)
+		if (*in_use)
 			flags |= QCOW2_BITMAP_IN_USE;
-		r = edit_buffer(store, store->header.directory_offset +
-				       bitmap->entry.flags_offset,
-				edit_flags, flags);
-		if (r)
-			return r;
-		bitmap->entry.flags = flags;
+		if (bitmap->bitmap)
+			r = dm_live_store_edit_flags(store, bitmap, flags);
 	}
-	return sync_buffers(store);
+	return r;
 }
 
 /* The bit is set and UPDATING cleared by one write if they share a sector. */
@@ -188,18 +195,34 @@ static int end_update(struct dm_live_store *store, u32 flags)
 	return r ?: write_state(store, flags);
 }
 
-static int set_in_use(struct dm_live_store *store, bool in_use)
+int dm_live_store_update(struct dm_live_store *store,
+			 int (*edit)(struct dm_live_store *store, void *context),
+			 void *context, bool tracking)
 {
-	u32 flags = (store->header.state_flags & ~QCOW2_DMLIVE_UPDATING) |
+	u32 flags = (store->header.state_flags &
+		     ~(QCOW2_DMLIVE_UPDATING | QCOW2_DMLIVE_TRACKING)) |
 		    QCOW2_DMLIVE_USED;
+	u32 during = flags | QCOW2_DMLIVE_UPDATING;
 
-	return write_state(store, flags | QCOW2_DMLIVE_UPDATING) ?:
+	/* It says nothing of bitmaps that are not in use: so it comes early. */
+	if (store->tracking)
+		during |= QCOW2_DMLIVE_TRACKING;
+	if (tracking)
+		flags |= QCOW2_DMLIVE_TRACKING;
+	return write_state(store, during) ?:
 	       /* crash: the bit is set, UPDATING is of no account */
 	       write_autoclear(store, false) ?:
 	       /* crash: to QEMU there are no bitmaps; to us they are good */
-	       write_directory(store, in_use) ?:
-	       /* crash: the same, with IN_USE as it was or as it will be */
+	       edit(store, context) ?:
+	       sync_buffers(store) ?:
+	       /* crash: the same, with the directory as it was or as it will be */
 	       end_update(store, flags);
+}
+
+static int set_in_use(struct dm_live_store *store, bool in_use)
+{
+	return dm_live_store_update(store, edit_in_use, &in_use,
+				    in_use && store->tracking);
 }
 
 /* Clear the dirty flags of up to a stage full of pages, and copy their bits. */
@@ -266,7 +289,7 @@ static int write_stage(struct dm_live_store *store)
 	unsigned int i;
 	int r;
 
-	r = blkdev_issue_flush(store->params.data);
+	r = store->params.data ? blkdev_issue_flush(store->params.data) : 0;
 	if (r) {
 		DMERR_LIMIT("%s: flush of the data device: error %d",
 			    store->params.name, r);
@@ -317,6 +340,36 @@ static void wait_for_changes(struct dm_live_store *store)
 	smp_mb();
 }
 
+/* Stage what has changed of a bitmap, and write whenever the stage is full. */
+static int stage_all(struct dm_live_store *store,
+		     struct dm_live_store_bitmap *bitmap, bool *flushed)
+{
+	u64 page = 0;
+	int r;
+
+	for (;;) {
+		stage_bitmap(store, bitmap, &page);
+		if (page >= dm_live_bitmap_nr_pages(bitmap->bitmap))
+			return 0;
+		r = write_stage(store);
+		if (r)
+			return r;
+		*flushed = true;
+	}
+}
+
+int dm_live_store_write_bitmap(struct dm_live_store *store,
+			       struct dm_live_store_bitmap *bitmap)
+{
+	bool flushed;
+
+	if (store->failed)
+		return -EIO;
+	return stage_all(store, bitmap, &flushed) ?:
+	       write_stage(store) ?:
+	       sync_buffers(store);
+}
+
 /*
  * A commit. Each page is taken once at the most, so it ends however many bits
  * are set meanwhile. When it fails, in_flight stays set, which keeps the store
@@ -326,7 +379,7 @@ static int commit(struct dm_live_store *store)
 {
 	bool flushed = false;
 	u32 i;
-	int r;
+	int r = 0;
 
 	if (store->failed)
 		return -EIO;
@@ -334,22 +387,11 @@ static int commit(struct dm_live_store *store)
 	/* Before the flags are cleared: partner in dm_live_store_is_clean(). */
 	smp_mb();
 	wait_for_changes(store);
-	for (i = 0; i < store->header.nr_bitmaps; i++) {
-		struct dm_live_store_bitmap *bitmap = &store->bitmaps[i];
-		u64 page = 0;
-
-		if (!bitmap->bitmap)
-			continue;
-		for (;;) {
-			stage_bitmap(store, bitmap, &page);
-			if (page >= dm_live_bitmap_nr_pages(bitmap->bitmap))
-				break;
-			r = write_stage(store);
-			if (r)
-				return r;
-			flushed = true;
-		}
-	}
+	for (i = 0; !r && i < store->header.nr_bitmaps; i++)
+		if (store->bitmaps[i].bitmap)
+			r = stage_all(store, &store->bitmaps[i], &flushed);
+	if (r)
+		return r;
 	/* With nothing staged the flush of the data is still owed. */
 	if (store->nr_staged || !flushed) {
 		r = write_stage(store);
@@ -561,7 +603,10 @@ int dm_live_store_activate(struct dm_live_store *store)
 	store->failed = false;
 	store->in_flight = false;
 	store->nr_staged = 0;
-	r = set_in_use(store, true);
+	/* What was recovered is durable before the state says that nothing is missing. */
+	if (!store->params.data)
+		r = commit(store);
+	r = r ?: set_in_use(store, true);
 	if (r) {
 		/* What is left in the buffers must not be written later. */
 		dm_bufio_client_reset(store->bufio);

@@ -33,7 +33,8 @@ struct dm_live_store;
 /**
  * struct dm_live_store_params - what a store is opened with
  * @meta: the metadata device
- * @data: flushed before bits are made durable; unused if @read_only
+ * @data: flushed before bits are made durable; unused if @read_only. NULL: bits may
+ *	be durable before the data that they speak of
  * @size_bytes: size of the device whose blocks are tracked
  * @read_only: nothing is ever written
  * @name: for messages; must outlive the store

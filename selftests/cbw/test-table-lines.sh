@@ -67,7 +67,7 @@ for words in "0" "2 target $number" "3 job target $number" \
 done
 dm_create t "0 $SIZE cbw $origin - -"
 is "the block size has a default" "$(st 3)" 128
-is "status without a session" "$(dm_status t)" "none 0/0 128 none 0/0 0 0 0 0/0 0"
+is "status without a session" "$(dm_status t)" "none 0/0 128 none 0/0 0 0 0 0/0 0 -"
 check_fails "no session to cancel" message session cancel
 check_fails "no job to start" message job start
 check "writes go down" dd_write $T 0 1048576

@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The bitmaps of a table's metadata device: loading, recovery after a crash, and
+ * recording. See track.h for the promise and the locks.
+ *
+ * The constructor opens the store and checks it. Each resume reads it again: what
+ * stands on disk is the truth, since the table that had it before has closed it, or
+ * has left IN_USE, and then the recovery below adds what may be missing. Recovery: a
+ * bitmap that was not closed gets all regions of the intent bitmap, outward to whole
+ * bits; where nothing says that the intent bitmap was kept all the time (the state has
+ * no TRACKING, or it is not in use itself, or missing, or cannot be read), all its
+ * bits. These are durable before anything on disk says otherwise.
+ */
+#include <linux/blkdev.h>
+#include <linux/sched/mm.h>
+
+#include "track.h"
+
+/* Belongs to dm-alloctrack, whose bits mean something else. */
+#define ALLOCTRACK_NAME	"alloctrack"
+
+static void event_work(struct work_struct *work)
+{
+	struct cbw_track *track = container_of(work, struct cbw_track,
+					       event_work);
+
+	dm_table_event(track->table->ti->table);
+}
+
+static void store_failed(void *context)
+{
+	struct cbw_track *track = context;
+
+	queue_work(track->wq, &track->event_work);
+}
+
+static void free_bitmap(struct cbw_bitmap *bitmap)
+{
+	dm_live_bitmap_destroy(bitmap->bits);
+	kfree(bitmap->name);
+	kfree(bitmap);
+}
+
+static void free_intent(struct cbw_track *track)
+{
+	dm_live_bitmap_destroy(track->intent);
+	dm_live_bitmap_destroy(track->open);
+	dm_live_bitmap_destroy(track->touched);
+	track->intent = NULL;
+	track->open = NULL;
+	track->touched = NULL;
+}
+
+static void free_bitmaps(struct cbw_track *track)
+{
+	struct cbw_bitmap *bitmap, *next;
+
+	list_for_each_entry_safe(bitmap, next, &track->bitmaps, link)
+		free_bitmap(bitmap);
+	INIT_LIST_HEAD(&track->bitmaps);
+	free_intent(track);
+}
+
+static bool is_reserved(const struct qcow2_store_bitmap *entry)
+{
+	const size_t bytes = strlen(QCOW2_DMLIVE_RESERVED_PREFIX);
+
+	return entry->name_bytes >= bytes &&
+	       !memcmp(entry->name, QCOW2_DMLIVE_RESERVED_PREFIX, bytes);
+}
+
+/* What only looking at the store can tell. */
+static int check_store(struct cbw_track *track)
+{
+	struct dm_target *ti = track->table->ti;
+
+	if (dm_live_store_lookup(track->store, ALLOCTRACK_NAME)) {
+		ti->error = "The metadata device is that of a restore";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int set_recorders(struct cbw_track *track)
+{
+	struct cbw_recorders *new, *old;
+	struct cbw_bitmap *bitmap;
+	unsigned int nr = 0;
+
+	list_for_each_entry(bitmap, &track->bitmaps, link)
+		nr += bitmap->recording;
+	new = kmalloc(struct_size(new, list, nr), GFP_NOIO);
+	if (!new)
+		return -ENOMEM;
+	new->nr = 0;
+	list_for_each_entry(bitmap, &track->bitmaps, link) {
+		if (!bitmap->recording)
+			continue;
+		new->list[new->nr].shift = bitmap->shift;
+		new->list[new->nr].bits = bitmap->bits;
+		new->nr++;
+	}
+	old = rcu_replace_pointer(track->recorders, new,
+				  lockdep_is_held(&track->admin));
+	/* Nobody uses the old ones any more, or what they lead to. */
+	synchronize_rcu();
+	kfree(old);
+	return 0;
+}
+
+static void drop_recorders(struct cbw_track *track)
+{
+	struct cbw_recorders *old;
+
+	old = rcu_replace_pointer(track->recorders, NULL,
+				  lockdep_is_held(&track->admin));
+	synchronize_rcu();
+	kfree(old);
+}
+
+static struct cbw_bitmap *add_bitmap(struct cbw_track *track,
+				     const struct qcow2_store_bitmap *entry)
+{
+	struct cbw_bitmap *bitmap = kzalloc(sizeof(*bitmap), GFP_NOIO);
+
+	if (!bitmap)
+		return NULL;
+	bitmap->shift = entry->granularity_bits;
+	bitmap->name = kstrndup(entry->name, entry->name_bytes, GFP_NOIO);
+	bitmap->bits = dm_live_bitmap_create(cbw_track_bits(track,
+							    bitmap->shift));
+	list_add_tail(&bitmap->link, &track->bitmaps);
+	return bitmap->name && bitmap->bits ? bitmap : NULL;
+}
+
+/* One that cannot be read is as good as none. */
+static int load_intent(struct cbw_track *track)
+{
+	const char *name = QCOW2_DMLIVE_INTENT_NAME;
+	const struct qcow2_store_bitmap *entry =
+		dm_live_store_lookup(track->store, name);
+	bool was_in_use;
+	u64 nr;
+
+	if (!entry)
+		return 0;
+	track->region_shift = entry->granularity_bits;
+	nr = cbw_track_bits(track, track->region_shift);
+	track->intent = dm_live_bitmap_create(nr);
+	track->open = dm_live_bitmap_create(nr);
+	track->touched = dm_live_bitmap_create(nr);
+	if (!track->intent || !track->open || !track->touched)
+		return -ENOMEM;
+	if (dm_live_store_attach(track->store, name, 1ULL << track->region_shift,
+				 track->intent, false, &was_in_use))
+		free_intent(track);
+	return 0;
+}
+
+/* Is the intent bitmap as it was kept till the crash? */
+static bool can_trust_intent(struct cbw_track *track)
+{
+	const struct qcow2_store_bitmap *entry =
+		dm_live_store_lookup(track->store, QCOW2_DMLIVE_INTENT_NAME);
+
+	return track->intent && entry && entry->flags & QCOW2_BITMAP_IN_USE &&
+	       dm_live_store_was_tracking(track->store);
+}
+
+/* Set the bits of all regions that were open. Return: how many were clear. */
+static u64 add_regions(struct cbw_track *track, struct cbw_bitmap *bitmap)
+{
+	u64 nr_regions = dm_live_bitmap_nr_blocks(track->intent);
+	u64 first = 0, next, start, end, added = 0;
+
+	for (;;) {
+		first = dm_live_bitmap_next_set(track->intent, first,
+						nr_regions);
+		if (first == nr_regions)
+			return added;
+		next = dm_live_bitmap_next_clear(track->intent, first,
+						 nr_regions);
+		start = first << track->region_shift >> bitmap->shift;
+		end = min(next << track->region_shift, track->size_bytes);
+		end = ((end - 1) >> bitmap->shift) + 1;
+		added += dm_live_bitmap_set_range(bitmap->bits, start,
+						  end - start);
+		first = next;
+	}
+}
+
+/* Some changes may not be in the bitmap: add all that can be missing. */
+static void recover(struct cbw_track *track, struct cbw_bitmap *bitmap)
+{
+	u64 nr = dm_live_bitmap_nr_blocks(bitmap->bits);
+	bool all = !can_trust_intent(track);
+	u64 added = all ? dm_live_bitmap_set_range(bitmap->bits, 0, nr) :
+			  add_regions(track, bitmap);
+
+	track->recovered += added;
+	DMWARN("%s: bitmap '%s' was not closed cleanly: %llu of %llu blocks are added, %s",
+	       track->name, bitmap->name, added, nr, all ?
+	       "all, since no intent bitmap says where changes may be missing" :
+	       "all of the regions that were written to");
+}
+
+static int load_bitmap(struct cbw_track *track,
+		       const struct qcow2_store_bitmap *entry)
+{
+	struct cbw_bitmap *bitmap = add_bitmap(track, entry);
+	bool was_in_use;
+	int r;
+
+	if (!bitmap)
+		return -ENOMEM;
+	if (!(entry->flags & QCOW2_BITMAP_AUTO))
+		return dm_live_store_load(track->store, bitmap->name,
+					  bitmap->bits);
+	r = dm_live_store_attach(track->store, bitmap->name,
+				 1ULL << bitmap->shift, bitmap->bits, false,
+				 &was_in_use);
+	if (r)
+		return r;
+	bitmap->recording = !track->read_only;
+	if (was_in_use && !track->read_only)
+		recover(track, bitmap);
+	return 0;
+}
+
+static int load(struct cbw_track *track)
+{
+	u32 i;
+	int r;
+
+	free_bitmaps(track);
+	track->recovered = 0;
+	r = dm_live_store_reload(track->store) ?:
+	    check_store(track) ?:
+	    load_intent(track);
+	for (i = 0; !r && i < dm_live_store_nr_bitmaps(track->store); i++) {
+		const struct qcow2_store_bitmap *entry =
+			dm_live_store_entry(track->store, i);
+
+		if (!is_reserved(entry))
+			r = load_bitmap(track, entry);
+	}
+	return r;
+}
+
+static int activate(struct cbw_track *track)
+{
+	int r;
+
+	r = load(track);
+	if (r || track->read_only)
+		return r;
+	dm_live_store_set_tracking(track->store, track->intent);
+	r = set_recorders(track) ?: dm_live_store_activate(track->store);
+	if (r) {
+		drop_recorders(track);
+		return r;
+	}
+	WRITE_ONCE(track->active, true);
+	if (!track->intent)
+		DMWARN("%s: metadata device: no bitmap '%s' can be used: after a crash all blocks will count as changed",
+		       track->name, QCOW2_DMLIVE_INTENT_NAME);
+	cbw_intent_start(track);
+	return 0;
+}
+
+int cbw_track_activate(struct cbw_track *track)
+{
+	unsigned int noio;
+	int r;
+
+	/* The mapped device is suspended: memory must not wait for it. */
+	noio = memalloc_noio_save();
+	mutex_lock(&track->admin);
+	r = activate(track);
+	mutex_unlock(&track->admin);
+	memalloc_noio_restore(noio);
+	if (r)
+		DMERR("%s: cannot use the metadata device: %d", track->name, r);
+	return r;
+}
+
+void cbw_track_deactivate(struct cbw_track *track)
+{
+	if (!track->active)
+		return;
+	cbw_intent_stop(track);
+	mutex_lock(&track->admin);
+	dm_live_store_deactivate(track->store);
+	WRITE_ONCE(track->active, false);
+	drop_recorders(track);
+	mutex_unlock(&track->admin);
+}
+
+static void set_bits(const struct cbw_recorder *recorder, u64 start, u64 end)
+{
+	u64 first = start >> recorder->shift;
+	u64 last = (end - 1) >> recorder->shift;
+
+	if (dm_live_bitmap_next_clear(recorder->bits, first, last + 1) <= last)
+		dm_live_bitmap_set_range(recorder->bits, first,
+					 last - first + 1);
+}
+
+bool cbw_track_record(struct cbw_track *track, sector_t first, sector_t nr)
+{
+	u64 start = (u64)first << SECTOR_SHIFT;
+	u64 end = start + ((u64)nr << SECTOR_SHIFT);
+	const struct cbw_recorders *recorders;
+	bool passes;
+	unsigned int i;
+
+	/*
+	 * Who changes what is open or what records waits for a grace period: so what
+	 * was found open here is not closed before the bits are set.
+	 */
+	rcu_read_lock();
+	recorders = rcu_dereference(track->recorders);
+	passes = !recorders || cbw_intent_is_open(track, start, end);
+	if (passes && recorders)
+		for (i = 0; i < recorders->nr; i++)
+			set_bits(&recorders->list[i], start, end);
+	rcu_read_unlock();
+	return passes;
+}
+
+static const char *state_of(struct cbw_track *track)
+{
+	if (track->read_only)
+		return "ro";
+	return dm_live_store_has_failed(track->store) ? "failed" : "rw";
+}
+
+static unsigned int emit_name(const char *name, unsigned int sz, char *result,
+			      unsigned int maxlen)
+{
+	for (; *name; name++) {
+		if ((u8)*name <= ' ' || *name == '\\' || *name == 0x7f)
+			DMEMIT("\\%03o", (u8)*name);
+		else
+			DMEMIT("%c", *name);
+	}
+	return sz;
+}
+
+/*
+ * <ro|rw|failed> <open>/<regions> <recovered> <#bitmaps> and for each
+ * <name> <granularity> <recording|disabled> <set> <generation>
+ */
+unsigned int cbw_track_emit(struct cbw_track *track, unsigned int sz,
+			    char *result, unsigned int maxlen)
+{
+	struct cbw_bitmap *bitmap;
+	unsigned int nr = 0;
+
+	mutex_lock(&track->admin);
+	list_for_each_entry(bitmap, &track->bitmaps, link)
+		nr++;
+	DMEMIT("%s %llu/%llu %llu %u", state_of(track),
+	       track->open ? dm_live_bitmap_weight(track->open) : 0,
+	       track->open ? dm_live_bitmap_nr_blocks(track->open) : 0,
+	       track->recovered, nr);
+	list_for_each_entry(bitmap, &track->bitmaps, link) {
+		DMEMIT(" ");
+		sz = emit_name(bitmap->name, sz, result, maxlen);
+		DMEMIT(" %llu %s %llu 0", 1ULL << bitmap->shift,
+		       bitmap->recording ? "recording" : "disabled",
+		       dm_live_bitmap_weight(bitmap->bits));
+	}
+	mutex_unlock(&track->admin);
+	return sz;
+}
+
+static int open_store(struct cbw_track *track)
+{
+	struct cbw_table *table = track->table;
+	struct dm_target *ti = table->ti;
+	const struct dm_live_store_params params = {
+		.meta = table->meta->bdev,
+		.size_bytes = track->size_bytes,
+		.read_only = track->read_only,
+		.name = track->name,
+		.failed = store_failed,
+		.context = track,
+	};
+	int r;
+
+	track->store = dm_live_store_open(&params);
+	if (IS_ERR(track->store)) {
+		r = PTR_ERR(track->store);
+		track->store = NULL;
+		ti->error = "The metadata device is refused";
+		return r;
+	}
+	return check_store(track);
+}
+
+int cbw_track_open(struct cbw_table *table)
+{
+	struct dm_target *ti = table->ti;
+	struct cbw_track *track = kzalloc(sizeof(*track), GFP_KERNEL);
+
+	if (!track) {
+		ti->error = "Cannot allocate change tracking";
+		return -ENOMEM;
+	}
+	table->track = track;
+	track->table = table;
+	track->name = dm_table_device_name(ti->table);
+	track->read_only = !(dm_table_get_mode(ti->table) & BLK_OPEN_WRITE);
+	track->size_bytes = (u64)ti->len << SECTOR_SHIFT;
+	mutex_init(&track->admin);
+	INIT_LIST_HEAD(&track->bitmaps);
+	INIT_WORK(&track->event_work, event_work);
+	cbw_intent_init(track);
+	track->wq = alloc_workqueue("cbw_track", WQ_UNBOUND | WQ_MEM_RECLAIM,
+				    0);
+	if (!track->wq) {
+		ti->error = "Cannot allocate change tracking";
+		return -ENOMEM;
+	}
+	return open_store(track);
+}
+
+void cbw_track_close(struct cbw_track *track)
+{
+	if (!track)
+		return;
+	/* If it was activated, and the device never resumed. */
+	cbw_track_deactivate(track);
+	dm_live_store_close(track->store);
+	if (track->wq) {
+		/* dm_table_event() of a table that is being destroyed is vain. */
+		cancel_work_sync(&track->event_work);
+		destroy_workqueue(track->wq);
+	}
+	free_bitmaps(track);
+	kfree(track);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DM_CBW_TRACK_H
+#define DM_CBW_TRACK_H
+
+/*
+ * Change tracking: the bitmaps of a table's metadata device.
+ *
+ * The one promise: at any moment, also after a crash, a block that was written to
+ * while its bitmap was recording is set in the bitmap. It may have bits too many.
+ *
+ * A guest write passes when all regions (of 16 MiB) that it touches are open, that is
+ * when their bits in the intent bitmap are durable. In the same RCU read section it
+ * sets its bits in the recording bitmaps. Else it is parked till a worker has opened
+ * its regions: track-intent.c. Without an intent bitmap all writes pass, and a crash
+ * sets all bits.
+ *
+ * Locks: cbw_track.admin (a mutex) serializes whoever changes what is recorded, and
+ * is held while regions are closed; cbw_track.intent_lock (a mutex) protects the
+ * intent bitmap, and is held while it is written. In this order. What records is found
+ * under RCU.
+ */
+
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+
+#include "cbw.h"
+#include "dm-live/store.h"
+#include "dm-live/store-track.h"
+
+/**
+ * struct cbw_bitmap - a bitmap of the store that is the user's
+ * @name: terminated
+ * @shift: log2 of the bytes that a bit stands for
+ * @recording: it is attached to the store, and among the recorders
+ * @bits: what stands on disk, or will
+ */
+struct cbw_bitmap {
+	struct list_head link;
+	char *name;
+	unsigned int shift;
+	bool recording;
+	struct dm_live_bitmap *bits;
+};
+
+/** struct cbw_recorders - where guest writes set bits; never changed, replaced */
+struct cbw_recorders {
+	unsigned int nr;
+	struct cbw_recorder {
+		unsigned int shift;
+		struct dm_live_bitmap *bits;
+	} list[];
+};
+
+/**
+ * struct cbw_track - change tracking of one table
+ * @active: between preresume and postsuspend of a table that is not read-only
+ * @bitmaps: struct cbw_bitmap, in the order of the directory; @admin
+ * @recorders: RCU; replaced under @admin
+ * @recovered: bits that were added since nobody knows, at the last activation
+ * @region_shift: log2 of the bytes of a region
+ * @intent: what stands on disk, or will; @intent_lock; NULL: there is none
+ * @open: regions into which writes may go
+ * @touched: regions that were written to since the closer looked
+ * @lock: protects @parked
+ * @parked: writes that wait for their regions
+ */
+struct cbw_track {
+	struct cbw_table *table;
+	const char *name;
+	struct dm_live_store *store;
+	bool read_only;
+	bool active;
+	u64 size_bytes;
+
+	struct mutex admin;	/* see above */
+	struct list_head bitmaps;
+	struct cbw_recorders __rcu *recorders;
+	u64 recovered;
+
+	struct mutex intent_lock;	/* see above */
+	unsigned int region_shift;
+	struct dm_live_bitmap *intent;
+	struct dm_live_bitmap *open;
+	struct dm_live_bitmap *touched;
+
+	spinlock_t lock;	/* see above */
+	struct bio_list parked;
+
+	struct workqueue_struct *wq;
+	struct work_struct open_work;
+	struct delayed_work close_work;
+	struct work_struct event_work;
+};
+
+/* track.c */
+
+/** cbw_track_bits - how many bits a bitmap has in which a bit is 1 << @shift bytes */
+static inline u64 cbw_track_bits(const struct cbw_track *track,
+				 unsigned int shift)
+{
+	return ((track->size_bytes - 1) >> shift) + 1;
+}
+
+/**
+ * cbw_track_open - open the metadata device of a table that is being constructed
+ * Return: 0, or an errno with ti->error set.
+ */
+int cbw_track_open(struct cbw_table *table);
+
+/** cbw_track_close - NULL is ignored */
+void cbw_track_close(struct cbw_track *track);
+
+/** cbw_track_activate - before the resume: load, recover, and record from now on */
+int cbw_track_activate(struct cbw_track *track);
+
+/** cbw_track_deactivate - after the suspend: make all durable, and close the store */
+void cbw_track_deactivate(struct cbw_track *track);
+
+/**
+ * cbw_track_record - set the bits of a write if its regions are open
+ * Context: any that may hold an RCU read lock. Return: false when they are not.
+ */
+bool cbw_track_record(struct cbw_track *track, sector_t first, sector_t nr);
+
+/** cbw_track_emit - the last words of the status */
+unsigned int cbw_track_emit(struct cbw_track *track, unsigned int sz,
+			    char *result, unsigned int maxlen);
+
+/* track-intent.c */
+
+/** cbw_intent_init - for a new table */
+void cbw_intent_init(struct cbw_track *track);
+
+/** cbw_intent_is_open - are the regions of [first, end), in bytes, all open? RCU. */
+bool cbw_intent_is_open(struct cbw_track *track, u64 first, u64 end);
+
+/** cbw_intent_park - keep the write till its regions are open. Any context. */
+void cbw_intent_park(struct cbw_track *track, struct bio *bio);
+
+/** cbw_intent_start - the store is active: close regions that are not used */
+void cbw_intent_start(struct cbw_track *track);
+
+/** cbw_intent_stop - no I/O is left: nothing works on its own any more */
+void cbw_intent_stop(struct cbw_track *track);
+
+#endif /* DM_CBW_TRACK_H */

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DM_LIVE_STORE_TRACK_H
+#define DM_LIVE_STORE_TRACK_H
+
+/*
+ * The part of the bitmap store (store.h) that change tracking uses: any number of
+ * bitmaps that are found by their flags, one of which must be durable before I/O
+ * goes on.
+ *
+ * Context: all functions may sleep. Those that write want an active store.
+ */
+
+#include "qcow2-bitmaps.h"
+#include "store.h"
+
+/** dm_live_store_nr_bitmaps - in the directory */
+u32 dm_live_store_nr_bitmaps(const struct dm_live_store *store);
+
+/** dm_live_store_entry - a bitmap of the directory; valid until the next reload */
+const struct qcow2_store_bitmap *
+dm_live_store_entry(const struct dm_live_store *store, u32 index);
+
+/** dm_live_store_lookup - the same by its name, or NULL */
+const struct qcow2_store_bitmap *
+dm_live_store_lookup(struct dm_live_store *store, const char *name);
+
+/** dm_live_store_was_tracking - did the state say TRACKING when it was read? */
+bool dm_live_store_was_tracking(const struct dm_live_store *store);
+
+/**
+ * dm_live_store_set_tracking - shall the state say TRACKING while the store is active?
+ * Before dm_live_store_activate().
+ */
+void dm_live_store_set_tracking(struct dm_live_store *store, bool tracking);
+
+/**
+ * dm_live_store_load - read the bits of a bitmap that is not attached
+ * @bitmap: its bits are replaced
+ * Return: 0, -ENOENT: there is no such bitmap, or a read error, which is logged.
+ */
+int dm_live_store_load(struct dm_live_store *store, const char *name,
+		       struct dm_live_bitmap *bitmap);
+
+/**
+ * dm_live_store_write - make what has changed of one attached bitmap durable
+ *
+ * Only for stores without a data device. Not at the same time as deactivation.
+ * Return: 0, or an error: then the store has failed.
+ */
+int dm_live_store_write(struct dm_live_store *store,
+			struct dm_live_bitmap *bitmap);
+
+#endif /* DM_LIVE_STORE_TRACK_H */
