@@ -5,11 +5,14 @@
  */
 #include "writer-test.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <zlib.h>
 
 #include "qcow2-format.h"
+#include "qcow2/compress.h"
 #include "qcow2/qcow2-header.h"
 #include "qcow2/qcow2-writer.h"
 
@@ -375,6 +378,75 @@ static void extensions_have_to_fit(void **state)
 	must_finish(writer);
 }
 
+/*
+ * Matches must not reach back further than 4 KiB: unpacked in small pieces, zlib
+ * has no more than that.
+ */
+static void deflate_keeps_to_its_window(void **state)
+{
+	struct compressor_pool *pool = compressor_pool_create(WRITER_ZLIB, 9, 65536);
+	struct compressor *compressor = compressor_get(pool);
+	static char plain_text[65536], packed[65536], unpacked[65536];
+	z_stream stream = { 0 };
+	struct rng rng = rng_new(0);
+	size_t i, step = 1024;
+	int ret = Z_OK;
+
+	(void)state;
+	/* Noise that comes again after 6000 bytes, so that far matches pay. */
+	for (i = 0; i < sizeof(plain_text); i++)
+		plain_text[i] = i < 6000 ? (char)(rng_next(&rng) >> 60) :
+					   plain_text[i - 6000];
+	stream.next_in = (void *)packed;
+	stream.avail_in = compressor_run(compressor, plain_text, packed, 65535);
+	assert_in_range(stream.avail_in, 1, 65535);
+	assert_int_equal(inflateInit2(&stream, -12), Z_OK);
+	for (i = 0; ret == Z_OK && i < sizeof(unpacked); i += step) {
+		stream.next_out = (void *)(unpacked + i);
+		stream.avail_out = step;
+		ret = inflate(&stream, Z_SYNC_FLUSH);
+	}
+	assert_int_equal(ret, Z_STREAM_END);
+	assert_memory_equal(unpacked, plain_text, sizeof(unpacked));
+	inflateEnd(&stream);
+	compressor_put(pool, compressor);
+	compressor_pool_destroy(pool);
+}
+
+static uint64_t read64(int fd, uint64_t offset)
+{
+	uint64_t value;
+
+	assert_int_equal(pread(fd, &value, sizeof(value), offset), sizeof(value));
+	return be64toh(value);
+}
+
+/* No cluster beyond the end counts as used: a check does not look there. */
+static void refcounts_end_with_the_file(void **state)
+{
+	uint64_t table, block, used = 0;
+	uint16_t counts[CLUSTER / 2];
+	struct writer *writer;
+	struct stat st;
+	unsigned int i;
+	int fd;
+
+	(void)state;
+	writer = must_create("image", &plain);
+	must_write(writer, 0, data, SIZE);
+	must_finish(writer);
+	fd = open("image", O_RDONLY);
+	assert_false(fstat(fd, &st));
+	table = read64(fd, offsetof(struct qcow2_header, refcount_table_offset));
+	block = read64(fd, table);
+	assert_int_equal(read64(fd, table + 8), 0);
+	assert_int_equal(pread(fd, counts, sizeof(counts), block), sizeof(counts));
+	close(fd);
+	for (i = 0; i < NR_OF(counts); i++)
+		used += be16toh(counts[i]);
+	assert_int_equal(used * CLUSTER, st.st_size);
+}
+
 /* A full disk, as far as one can have it without one: a limit of the file size. */
 static void a_full_disk_is_reported(void **state)
 {
@@ -468,6 +540,8 @@ int main(void)
 		TEST(names_that_cannot_be_written),
 		TEST(texts_of_options),
 		TEST(extensions_have_to_fit),
+		TEST(deflate_keeps_to_its_window),
+		TEST(refcounts_end_with_the_file),
 		TEST(a_full_disk_is_reported),
 		TEST(tables_are_forgotten),
 	};
