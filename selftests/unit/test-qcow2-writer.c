@@ -13,7 +13,7 @@
 #include "qcow2-format.h"
 #include "qcow2/check.h"
 
-#define ROUNDS 60
+#define ROUNDS 40
 #define MAX_THREADS 4
 #define EXTENSION_TYPE 0x646d7478
 
