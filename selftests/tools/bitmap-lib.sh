@@ -48,3 +48,47 @@ flags_at()
 {
 	echo $(($(directory "$1") + 32 * $2 + 12))
 }
+
+# name_hash NAME: FNV-1a, as 16 hexadecimal digits.
+name_hash()
+{
+	local hash=$((0xcbf29ce484222325)) i
+	for ((i = 0; i < ${#1}; i++)); do
+		hash=$(((hash ^ $(printf '%d' "'${1:i:1}")) * 0x100000001b3))
+	done
+	printf '%016x' $hash
+}
+
+# crc32c FILE OFFSET BYTES: as 8 hexadecimal digits.
+crc32c()
+{
+	local crc=$((0xffffffff)) byte i
+	for byte in $(od -An -v -tu1 -j "$2" -N "$3" "$1"); do
+		crc=$((crc ^ byte))
+		for i in 1 2 3 4 5 6 7 8; do
+			crc=$((crc & 1 ? crc >> 1 ^ 0x82f63b78 : crc >> 1))
+		done
+	done
+	printf '%08x' $((crc ^ 0xffffffff))
+}
+
+# give_generations STORE NAME...: the Nth bitmap gets N. The store is one that
+# dmlive meta format --track has made, with the sector at 512.
+give_generations()
+{
+	local store=$1 n=0 name
+	shift
+	for name; do
+		poke "$store" $((512 + 32 + 16 * n)) "$(name_hash "$name")$(hex64 $((n + 1)))"
+		n=$((n + 1))
+	done
+	poke "$store" $((512 + 24)) "$(printf '%08x' $n)"
+	poke "$store" $((512 + 508)) "$(crc32c "$store" 512 508)"
+}
+
+# generations STORE: "NAME=N" of all bitmaps that have one.
+generations()
+{
+	dmlive bitmap list --json "$1" | jq -r '[.[] | select(.generation > 0) |
+		"\(.name)=\(.generation)"] | join(" ")'
+}

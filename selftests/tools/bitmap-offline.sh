@@ -137,6 +137,42 @@ check "store: is still one" eval 'dmlive meta dump --json store | jq -e ".prepar
 check "store: qemu-img check after that" qemu-img check -q store
 check "store: dmlive meta check after that" dmlive meta check store
 
+# Which backup each goes with: whatever makes bits go missing ends that.
+cp before store
+give_generations store daily hourly
+cp store generations
+is "generations" "$(generations store)" "daily=1 hourly=2"
+like "generations: list for people" "$(dmlive bitmap list store)" "bitmap hourly: .*generation 2"
+# keeps VERB ARGUMENT..., drops VERB ARGUMENT...
+keeps()
+{
+	cp generations store
+	check "$*" dmlive bitmap "$1" store "${@:2}"
+	is "$1: the generations stay" "$(generations store)" "daily=1 hourly=2"
+}
+drops()
+{
+	cp generations store
+	check "$*" dmlive bitmap "$1" store "${@:2}"
+	is "$1: the generation goes" "$(generations store)" "hourly=2"
+	check "$1: dmlive meta check" dmlive meta check store
+}
+keeps enable daily
+keeps merge daily hourly
+keeps add weekly
+drops clear daily
+drops disable daily
+drops remove daily
+check "add it again" dmlive bitmap add store daily
+is "it has no generation" "$(generations store)" "hourly=2"
+cp generations store
+poke store 560 00
+is "a damaged sector: no generations" "$(generations store)" ""
+check "a damaged sector: clear" dmlive bitmap clear store daily
+cp generations store
+image_io store "write 1M 64k"
+is "QEMU has written to it: no generations" "$(generations store)" ""
+
 # A crash: the target was not deactivated. What the intent bitmap tells is merged
 # into the bitmap, which is closed by that.
 intent_flags()

@@ -8,7 +8,7 @@
 #include "lib/cbw-tracking.h"
 
 /* Words before the features. */
-#define NR_SESSION_WORDS	10
+#define NR_SESSION_WORDS	9
 
 /* No status has more. */
 #define MAX_BITMAPS		65535u

@@ -225,9 +225,30 @@ static int replace_directory(struct meta_writer *writer,
 			 clusters(writer, header->directory_bytes));
 }
 
-/* A table, and clusters of zeros that it leads to. */
-static int make_table(struct meta_writer *writer,
-		      struct meta_store_bitmap *bitmap)
+/* Its clusters, and its table if it has one. */
+static int free_bitmap(struct meta_writer *writer,
+		       const struct meta_store_bitmap *bitmap)
+{
+	uint32_t i;
+	int r = 0;
+
+	for (i = 0; !r && i < bitmap->entry.table_entries; i++) {
+		uint64_t offset = bitmap->table[i] &
+				  QCOW2_BITMAP_TABLE_OFFSET_MASK;
+
+		if (offset)
+			r = meta_free(writer, offset, 1);
+	}
+	if (r || !bitmap->entry.table_offset)
+		return r;
+	return meta_free(writer, bitmap->entry.table_offset,
+			 clusters(writer, bitmap->entry.table_entries *
+					  sizeof(__be64)));
+}
+
+/* A table, and clusters that it leads to. */
+static int allocate_table(struct meta_writer *writer,
+			  struct meta_store_bitmap *bitmap)
 {
 	uint64_t nr = bitmap->entry.table_entries, offset;
 	uint32_t i;
@@ -235,13 +256,29 @@ static int make_table(struct meta_writer *writer,
 
 	r = meta_allocate(writer, clusters(writer, nr * sizeof(__be64)),
 			  &offset);
+	if (r)
+		return r;
 	bitmap->entry.table_offset = offset;
 	for (i = 0; !r && i < nr; i++) {
 		r = meta_allocate(writer, 1, &offset);
-		bitmap->table[i] = offset;
 		if (!r)
-			r = write_zeros(writer, offset, 1);
+			bitmap->table[i] = offset;
 	}
+	/* What is there of it shall not be lost. */
+	if (r)
+		free_bitmap(writer, bitmap);
+	return r;
+}
+
+/* A table, and clusters of zeros that it leads to. */
+static int make_table(struct meta_writer *writer,
+		      struct meta_store_bitmap *bitmap)
+{
+	uint32_t i, nr = bitmap->entry.table_entries;
+	int r = allocate_table(writer, bitmap);
+
+	for (i = 0; !r && i < nr; i++)
+		r = write_zeros(writer, bitmap->table[i], 1);
 	if (!r)
 		r = write_zeros(writer, bitmap->entry.table_offset,
 				clusters(writer, nr * sizeof(__be64)));
@@ -337,26 +374,6 @@ int meta_add_bitmap(struct meta_writer *writer,
 	free(directory.data);
 	free(new.table);
 	return r ? r : meta_sync(writer);
-}
-
-static int free_bitmap(struct meta_writer *writer,
-		       const struct meta_store_bitmap *bitmap)
-{
-	uint32_t i;
-	int r = 0;
-
-	for (i = 0; !r && i < bitmap->entry.table_entries; i++) {
-		uint64_t offset = bitmap->table[i] &
-				  QCOW2_BITMAP_TABLE_OFFSET_MASK;
-
-		if (offset)
-			r = meta_free(writer, offset, 1);
-	}
-	if (r)
-		return r;
-	return meta_free(writer, bitmap->entry.table_offset,
-			 clusters(writer, bitmap->entry.table_entries *
-					  sizeof(__be64)));
 }
 
 int meta_remove_bitmap(struct meta_writer *writer,
