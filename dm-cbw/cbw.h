@@ -105,6 +105,8 @@ enum cbw_job_state {
  * struct cbw_config - what the table line says
  * @timeout_ms: a guest write waits no longer than that for a copy, 0: for ever
  * @low_water_percent: event when fewer of the slots are free, 0: never
+ * @bitmap: name of the bitmap that the session is on, or NULL
+ * @bitmap_is_new: the session is a full one, with which the bitmap begins anew
  * @given: bit per enum cbw_feature, see table.c
  */
 struct cbw_config {
@@ -117,6 +119,8 @@ struct cbw_config {
 	unsigned int job_workers;
 	enum cbw_on_error on_source_error;
 	enum cbw_on_error on_target_error;
+	char *bitmap;
+	bool bitmap_is_new;
 	u32 given;
 };
 

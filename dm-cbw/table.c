@@ -3,6 +3,7 @@
  * The table line of "cbw": reading it, and writing it back.
  */
 #include <linux/blkdev.h>
+#include <linux/slab.h>
 
 #include "cbw.h"
 #include "dm-live/table-line.h"
@@ -75,6 +76,7 @@ enum cbw_feature {
 	TARGET,
 	FLEECE,
 	BITMAP,
+	NEW_BITMAP,
 	ON_CBW_ERROR,
 	CBW_TIMEOUT,
 	JOB_SPEED,
@@ -90,6 +92,7 @@ static const char *const feature_names[NR_FEATURES] = {
 	[TARGET] = "target",
 	[FLEECE] = "fleece",
 	[BITMAP] = "bitmap",
+	[NEW_BITMAP] = "new_bitmap",
 	[ON_CBW_ERROR] = "on_cbw_error",
 	[CBW_TIMEOUT] = "cbw_timeout",
 	[JOB_SPEED] = "job_speed",
@@ -150,6 +153,26 @@ static int parse_store(struct cbw_table *table, const char *path,
 	return 0;
 }
 
+static int parse_bitmap(struct cbw_table *table, const char *feature,
+			const char *value, bool is_new)
+{
+	struct cbw_config *config = &table->config;
+
+	if (config->bitmap)
+		return refuse(table, feature, value,
+			      "bitmap and new_bitmap exclude each other",
+			      -EINVAL);
+	if (strpbrk(value, " \t\n\\"))
+		return refuse(table, feature, value,
+			      "The name of the bitmap has blanks or backslashes",
+			      -EINVAL);
+	config->bitmap = kstrdup(value, GFP_KERNEL);
+	if (!config->bitmap)
+		return refuse(table, feature, value, "Out of memory", -ENOMEM);
+	config->bitmap_is_new = is_new;
+	return 0;
+}
+
 static int parse_name(struct cbw_table *table, const char *const *names,
 		      size_t nr, const char *feature, const char *value,
 		      char *error)
@@ -200,9 +223,8 @@ static int set_feature(void *context, unsigned int feature, const char *value)
 	case FLEECE:
 		return parse_store(table, value, CBW_STORE_FLEECE);
 	case BITMAP:
-		return refuse(table, name, value,
-			      "Incremental sessions are not supported",
-			      -EOPNOTSUPP);
+	case NEW_BITMAP:
+		return parse_bitmap(table, name, value, feature == NEW_BITMAP);
 	case ON_CBW_ERROR:
 		return parse_on_cbw_error(table, value);
 	case CBW_TIMEOUT:
@@ -290,6 +312,10 @@ static int check_features(struct cbw_table *table)
 		ti->error = "fleece_low_water needs fleece";
 		return -EINVAL;
 	}
+	if (table->config.bitmap && (!table->store || !table->meta)) {
+		ti->error = "bitmap and new_bitmap need a session and a metadata device";
+		return -EINVAL;
+	}
 	return table->store ? check_store(table) : 0;
 }
 
@@ -303,6 +329,8 @@ static int check_features(struct cbw_table *table)
  * Features:
  * target <dev>: a session; old data goes there, at the same offset
  * fleece <dev>: a session; old data goes to slots there
+ * bitmap <name>: the session is about what that bitmap has
+ * new_bitmap <name>: a full session, with which that bitmap begins anew
  * on_cbw_error break_guest_write|break_snapshot: what a failed copy does
  * cbw_timeout <ms>: a guest write waits no longer than that, 0: for ever
  * job: start the job at once
@@ -352,6 +380,10 @@ static unsigned int emit_value(const struct cbw_table *table,
 	case TARGET:
 	case FLEECE:
 		DMEMIT(" %s", table->store->name);
+		break;
+	case BITMAP:
+	case NEW_BITMAP:
+		DMEMIT(" %s", config->bitmap);
 		break;
 	case ON_CBW_ERROR:
 		DMEMIT(" %s", on_cbw_error_names[config->on_cbw_error]);

@@ -21,6 +21,7 @@ static void free_table(struct cbw_table *table)
 		cbw_session_put(table->session);
 	}
 	cbw_track_close(table->track);
+	kfree(table->config.bitmap);
 	if (table->meta)
 		dm_put_device(table->ti, table->meta);
 	if (table->store)
@@ -99,6 +100,9 @@ static int preresume(struct dm_target *ti)
 
 	if (table->track)
 		r = cbw_track_activate(table->track);
+	if (!r && table->config.bitmap &&
+	    cbw_is(table->session, CBW_NEW))
+		r = cbw_track_begin(table->track, table->session);
 	if (!r && table->session)
 		r = cbw_session_activate(table->session);
 	if (r && table->track)
@@ -239,6 +243,7 @@ static int message_speed(struct cbw_session *session, const char *value)
  * session cancel
  * job start|pause|resume|cancel
  * job_speed <bytes/s>
+ * bitmap ..., backup ...: see track-message.c
  */
 static int message(struct dm_target *ti, unsigned int argc, char **argv,
 		   char *result, unsigned int maxlen)
@@ -248,6 +253,8 @@ static int message(struct dm_target *ti, unsigned int argc, char **argv,
 	const char *name = dm_table_device_name(ti->table);
 	int r = -EINVAL;
 
+	if (!strcmp(argv[0], "bitmap") || !strcmp(argv[0], "backup"))
+		return cbw_track_message(table, argc, argv);
 	if (argc != 2) {
 		DMERR("%s: message '%s' refused: it has %u words, not two",
 		      name, argv[0], argc);

@@ -36,6 +36,7 @@ static void store_failed(void *context)
 
 static void free_bitmap(struct cbw_bitmap *bitmap)
 {
+	dm_live_bitmap_destroy(bitmap->successor);
 	dm_live_bitmap_destroy(bitmap->bits);
 	kfree(bitmap->name);
 	kfree(bitmap);
@@ -51,14 +52,12 @@ static void free_intent(struct cbw_track *track)
 	track->touched = NULL;
 }
 
-static void free_bitmaps(struct cbw_track *track)
+static void free_list(struct list_head *bitmaps)
 {
 	struct cbw_bitmap *bitmap, *next;
 
-	list_for_each_entry_safe(bitmap, next, &track->bitmaps, link)
+	list_for_each_entry_safe(bitmap, next, bitmaps, link)
 		free_bitmap(bitmap);
-	INIT_LIST_HEAD(&track->bitmaps);
-	free_intent(track);
 }
 
 static bool is_reserved(const struct qcow2_store_bitmap *entry)
@@ -72,23 +71,56 @@ static bool is_reserved(const struct qcow2_store_bitmap *entry)
 /* What only looking at the store can tell. */
 static int check_store(struct cbw_track *track)
 {
+	const char *name = track->table->config.bitmap;
 	struct dm_target *ti = track->table->ti;
+	const struct qcow2_store_bitmap *entry;
 
 	if (dm_live_store_lookup(track->store, ALLOCTRACK_NAME)) {
 		ti->error = "The metadata device is that of a restore";
 		return -EINVAL;
 	}
+	if (!name)
+		return 0;
+	entry = dm_live_store_lookup(track->store, name);
+	if (!entry || is_reserved(entry)) {
+		ti->error = "The bitmap of the session is not on the metadata device";
+		return -ENOENT;
+	}
+	if (!(entry->flags & QCOW2_BITMAP_AUTO)) {
+		ti->error = "The bitmap of the session is disabled";
+		return -EINVAL;
+	}
 	return 0;
 }
 
-static int set_recorders(struct cbw_track *track)
+struct cbw_bitmap *cbw_track_find(struct cbw_track *track, const char *name)
+{
+	struct cbw_bitmap *bitmap;
+
+	lockdep_assert_held(&track->admin);
+	list_for_each_entry(bitmap, &track->bitmaps, link)
+		if (!strcmp(bitmap->name, name))
+			return bitmap;
+	return NULL;
+}
+
+static void add_recorder(struct cbw_recorders *recorders,
+			 const struct cbw_bitmap *bitmap,
+			 struct dm_live_bitmap *bits)
+{
+	recorders->list[recorders->nr].shift = bitmap->shift;
+	recorders->list[recorders->nr].bits = bits;
+	recorders->nr++;
+}
+
+int cbw_track_set_recorders(struct cbw_track *track)
 {
 	struct cbw_recorders *new, *old;
 	struct cbw_bitmap *bitmap;
 	unsigned int nr = 0;
 
 	list_for_each_entry(bitmap, &track->bitmaps, link)
-		nr += bitmap->recording;
+		nr += 2 * bitmap->recording;
 	new = kmalloc(struct_size(new, list, nr), GFP_NOIO);
 	if (!new)
 		return -ENOMEM;
@@ -96,9 +128,9 @@ static int set_recorders(struct cbw_track *track)
 	list_for_each_entry(bitmap, &track->bitmaps, link) {
 		if (!bitmap->recording)
 			continue;
-		new->list[new->nr].shift = bitmap->shift;
-		new->list[new->nr].bits = bitmap->bits;
-		new->nr++;
+		add_recorder(new, bitmap, bitmap->bits);
+		if (bitmap->successor)
+			add_recorder(new, bitmap, bitmap->successor);
 	}
 	old = rcu_replace_pointer(track->recorders, new,
 				  lockdep_is_held(&track->admin));
@@ -204,13 +236,47 @@ static void recover(struct cbw_track *track, struct cbw_bitmap *bitmap)
 	       "all of the regions that were written to");
 }
 
-static int load_bitmap(struct cbw_track *track,
+/* One with a session: that goes on after a suspend. */
+static struct cbw_bitmap *take_kept(struct cbw_track *track,
+				    struct list_head *kept,
+				    const struct qcow2_store_bitmap *entry)
+{
+	struct cbw_bitmap *bitmap;
+
+	list_for_each_entry(bitmap, kept, link) {
+		if (!bitmap->successor ||
+		    bitmap->shift != entry->granularity_bits ||
+		    strlen(bitmap->name) != entry->name_bytes ||
+		    memcmp(bitmap->name, entry->name, entry->name_bytes))
+			continue;
+		list_move_tail(&bitmap->link, &track->bitmaps);
+		return bitmap;
+	}
+	return NULL;
+}
+
+/* Of a bitmap with a session memory has the truth, if nobody else has changed it. */
+static int load_kept(struct cbw_track *track, struct cbw_bitmap *bitmap)
+{
+	bool was_in_use;
+
+	return dm_live_store_attach(track->store, bitmap->name,
+				    1ULL << bitmap->shift, bitmap->bits, true,
+				    &was_in_use);
+}
+
+static int load_bitmap(struct cbw_track *track, struct list_head *kept,
 		       const struct qcow2_store_bitmap *entry)
 {
-	struct cbw_bitmap *bitmap = add_bitmap(track, entry);
+	struct cbw_bitmap *bitmap = NULL;
 	bool was_in_use;
 	int r;
 
+	if (entry->flags & QCOW2_BITMAP_AUTO)
+		bitmap = take_kept(track, kept, entry);
+	if (bitmap)
+		return load_kept(track, bitmap);
+	bitmap = add_bitmap(track, entry);
 	if (!bitmap)
 		return -ENOMEM;
 	if (!(entry->flags & QCOW2_BITMAP_AUTO))
@@ -229,10 +295,12 @@ static int load_bitmap(struct cbw_track *track,
 
 static int load(struct cbw_track *track)
 {
+	LIST_HEAD(kept);
 	u32 i;
 	int r;
 
-	free_bitmaps(track);
+	list_splice_init(&track->bitmaps, &kept);
+	free_intent(track);
 	track->recovered = 0;
 	r = dm_live_store_reload(track->store) ?:
 	    check_store(track) ?:
@@ -242,8 +310,13 @@ static int load(struct cbw_track *track)
 			dm_live_store_entry(track->store, i);
 
 		if (!is_reserved(entry))
-			r = load_bitmap(track, entry);
+			r = load_bitmap(track, &kept, entry);
 	}
+	if (r)
+		/* The next resume tries again. */
+		list_splice(&kept, &track->bitmaps);
+	else
+		free_list(&kept);
 	return r;
 }
 
@@ -255,7 +328,7 @@ static int activate(struct cbw_track *track)
 	if (r || track->read_only)
 		return r;
 	dm_live_store_set_tracking(track->store, track->intent);
-	r = set_recorders(track) ?: dm_live_store_activate(track->store);
+	r = cbw_track_set_recorders(track) ?: dm_live_store_activate(track->store);
 	if (r) {
 		drop_recorders(track);
 		return r;
@@ -335,6 +408,13 @@ static const char *state_of(struct cbw_track *track)
 	return dm_live_store_has_failed(track->store) ? "failed" : "rw";
 }
 
+static const char *bitmap_state(const struct cbw_bitmap *bitmap)
+{
+	if (!bitmap->recording)
+		return "disabled";
+	return bitmap->successor ? "frozen" : "recording";
+}
+
 static unsigned int emit_name(const char *name, unsigned int sz, char *result,
 			      unsigned int maxlen)
 {
@@ -349,7 +429,7 @@ static unsigned int emit_name(const char *name, unsigned int sz, char *result,
 
 /*
  * <ro|rw|failed> <open>/<regions> <recovered> <#bitmaps> and for each
- * <name> <granularity> <recording|disabled> <set> <generation>
+ * <name> <granularity> <recording|frozen|disabled> <set> <generation>
  */
 unsigned int cbw_track_emit(struct cbw_track *track, unsigned int sz,
 			    char *result, unsigned int maxlen)
@@ -367,9 +447,10 @@ unsigned int cbw_track_emit(struct cbw_track *track, unsigned int sz,
 	list_for_each_entry(bitmap, &track->bitmaps, link) {
 		DMEMIT(" ");
 		sz = emit_name(bitmap->name, sz, result, maxlen);
-		DMEMIT(" %llu %s %llu 0", 1ULL << bitmap->shift,
-		       bitmap->recording ? "recording" : "disabled",
-		       dm_live_bitmap_weight(bitmap->bits));
+		DMEMIT(" %llu %s %llu %llu", 1ULL << bitmap->shift,
+		       bitmap_state(bitmap),
+		       dm_live_bitmap_weight(bitmap->bits),
+		       dm_live_store_generation(track->store, bitmap->name));
 	}
 	mutex_unlock(&track->admin);
 	return sz;
@@ -438,6 +519,7 @@ void cbw_track_close(struct cbw_track *track)
 		cancel_work_sync(&track->event_work);
 		destroy_workqueue(track->wq);
 	}
-	free_bitmaps(track);
+	free_list(&track->bitmaps);
+	free_intent(track);
 	kfree(track);
 }

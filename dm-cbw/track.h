@@ -33,6 +33,8 @@
  * @shift: log2 of the bytes that a bit stands for
  * @recording: it is attached to the store, and among the recorders
  * @bits: what stands on disk, or will
+ * @successor: while a session is on it: the bits of what was written since; else NULL.
+ *	All of them are set in @bits too.
  */
 struct cbw_bitmap {
 	struct list_head link;
@@ -40,6 +42,7 @@ struct cbw_bitmap {
 	unsigned int shift;
 	bool recording;
 	struct dm_live_bitmap *bits;
+	struct dm_live_bitmap *successor;
 };
 
 /** struct cbw_recorders - where guest writes set bits; never changed, replaced */
@@ -125,6 +128,41 @@ bool cbw_track_record(struct cbw_track *track, sector_t first, sector_t nr);
 /** cbw_track_emit - the last words of the status */
 unsigned int cbw_track_emit(struct cbw_track *track, unsigned int sz,
 			    char *result, unsigned int maxlen);
+
+/** cbw_track_find - a bitmap by its name, or NULL; with cbw_track.admin held */
+struct cbw_bitmap *cbw_track_find(struct cbw_track *track, const char *name);
+
+/**
+ * cbw_track_set_recorders - have guest writes recorded as the bitmaps say now
+ * With cbw_track.admin held. When it returns, nobody uses what was there before.
+ */
+int cbw_track_set_recorders(struct cbw_track *track);
+
+/* track-message.c */
+
+/** cbw_track_message - a message that begins with "bitmap" or "backup" */
+int cbw_track_message(struct cbw_table *table, unsigned int argc, char **argv);
+
+/* track-session.c */
+
+/**
+ * cbw_track_begin - a session on a bitmap begins; no I/O is under way
+ *
+ * What is recorded from now on is in the successor too. Unless the session begins a
+ * new bitmap, its scope becomes what the bitmap has.
+ */
+int cbw_track_begin(struct cbw_track *track, struct cbw_session *session);
+
+/**
+ * cbw_track_commit - the backup is complete: the bitmap becomes its successor
+ * @generation: which the backup has recorded
+ * With cbw_track.admin held. Return: 0; an errno with *@why set.
+ */
+int cbw_track_commit(struct cbw_track *track, struct cbw_bitmap *bitmap,
+		     u64 generation, const char **why);
+
+/** cbw_track_abort - it is not: the bitmap has all. With cbw_track.admin held. */
+int cbw_track_abort(struct cbw_track *track, struct cbw_bitmap *bitmap);
 
 /* track-intent.c */
 

@@ -31,6 +31,8 @@ struct dm_live_store {
 	struct dm_bufio_client *bufio;
 	unsigned int buffer_bits;	/* log2 of the bytes in a buffer */
 	struct qcow2_store_header header;
+	/* As read; valid if header.generations_offset is not 0. */
+	u8 generations[QCOW2_DMLIVE_GENERATIONS_BYTES];
 	void *directory;
 	struct dm_live_store_bitmap *bitmaps;	/* header.nr_bitmaps */
 
@@ -67,6 +69,10 @@ struct dm_live_store {
 int dm_live_store_update(struct dm_live_store *store,
 			 int (*edit)(struct dm_live_store *store, void *context),
 			 void *context, bool tracking);
+
+/** dm_live_store_write_bytes - durably, within one buffer. In the workqueue. */
+int dm_live_store_write_bytes(struct dm_live_store *store, u64 offset,
+			      const void *data, size_t bytes);
 
 /** dm_live_store_edit_flags - in buffers */
 int dm_live_store_edit_flags(struct dm_live_store *store,

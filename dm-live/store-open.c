@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include "qcow2-generations.h"
 #include "store-internal.h"
 
 #define DM_MSG_PREFIX "live"
@@ -163,6 +164,24 @@ static int read_header(struct dm_live_store *store)
 	return 0;
 }
 
+/* Generations that are damaged are none: then the next backup is a full one. */
+static int read_generations(struct dm_live_store *store)
+{
+	struct qcow2_store_error error;
+	int r;
+
+	if (!store->header.generations_offset)
+		return 0;
+	r = read_bytes(store, store->header.generations_offset,
+		       store->generations, sizeof(store->generations));
+	if (r || !qcow2_generations_check(store->generations, &error))
+		return r;
+	DMWARN("%s: metadata device: %s: no bitmap goes with a backup",
+	       store->params.name, error.message);
+	store->header.generations_offset = 0;
+	return 0;
+}
+
 static int read_directory(struct dm_live_store *store)
 {
 	const struct qcow2_store_header *header = &store->header;
@@ -308,6 +327,7 @@ static int read_structures(struct dm_live_store *store)
 	int r;
 
 	r = read_header(store) ?:
+	    read_generations(store) ?:
 	    read_directory(store) ?:
 	    read_tables(store) ?:
 	    check_overlaps(store);

@@ -8,6 +8,7 @@
  */
 #include <linux/device-mapper.h>
 
+#include "qcow2-generations.h"
 #include "store-internal.h"
 #include "store-track.h"
 
@@ -109,3 +110,128 @@ int dm_live_store_write(struct dm_live_store *store,
 	return run_job(store, write_one, bitmap);
 }
 EXPORT_SYMBOL_GPL(dm_live_store_write);
+
+struct change {
+	const char *name;
+	struct dm_live_bitmap *bitmap;
+	u32 flags;
+	struct dm_live_store_bitmap *found;
+	u64 generation;
+};
+
+static int edit_one(struct dm_live_store *store, void *context)
+{
+	const struct change *change = context;
+
+	return dm_live_store_edit_flags(store, change->found, change->flags);
+}
+
+/* The bits are durable first, whatever the flags will say of them. */
+static int set_enabled(struct dm_live_store *store, void *context)
+{
+	struct change *change = context;
+	struct dm_live_bitmap *was_attached;
+	int r;
+
+	change->found = dm_live_store_find(store, change->name);
+	if (!change->found)
+		return -ENOENT;
+	change->flags |= change->found->entry.flags &
+			 QCOW2_BITMAP_EXTRA_COMPATIBLE;
+	was_attached = change->found->bitmap;
+	change->found->bitmap = change->bitmap;
+	r = dm_live_store_write_bitmap(store, change->found) ?:
+	    dm_live_store_update(store, edit_one, change, store->tracking);
+	/* A store that has failed is not looked at any more. */
+	if (!(change->flags & QCOW2_BITMAP_AUTO))
+		change->found->bitmap = NULL;
+	else if (r)
+		change->found->bitmap = was_attached;
+	return r;
+}
+
+int dm_live_store_enable(struct dm_live_store *store, const char *name,
+			 struct dm_live_bitmap *bitmap, bool enable)
+{
+	struct change change = {
+		.name = name,
+		.bitmap = bitmap,
+		.flags = enable ? QCOW2_BITMAP_AUTO | QCOW2_BITMAP_IN_USE : 0,
+	};
+
+	return run_job(store, set_enabled, &change);
+}
+EXPORT_SYMBOL_GPL(dm_live_store_enable);
+
+static int write_detached(struct dm_live_store *store, void *context)
+{
+	struct change *change = context;
+	int r;
+
+	change->found = dm_live_store_find(store, change->name);
+	if (!change->found)
+		return -ENOENT;
+	change->found->bitmap = change->bitmap;
+	r = dm_live_store_write_bitmap(store, change->found);
+	change->found->bitmap = NULL;
+	return r;
+}
+
+int dm_live_store_write_detached(struct dm_live_store *store, const char *name,
+				 struct dm_live_bitmap *bitmap)
+{
+	struct change change = {
+		.name = name,
+		.bitmap = bitmap,
+	};
+
+	return run_job(store, write_detached, &change);
+}
+EXPORT_SYMBOL_GPL(dm_live_store_write_detached);
+
+bool dm_live_store_has_generations(const struct dm_live_store *store)
+{
+	return store->header.generations_offset;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_has_generations);
+
+u64 dm_live_store_generation(const struct dm_live_store *store,
+			     const char *name)
+{
+	if (!store->header.generations_offset)
+		return 0;
+	return qcow2_generations_get(store->generations,
+				     qcow2_store_name_hash(name, strlen(name)));
+}
+EXPORT_SYMBOL_GPL(dm_live_store_generation);
+
+static int set_generation(struct dm_live_store *store, void *context)
+{
+	const struct change *change = context;
+	int r;
+
+	r = qcow2_generations_set(store->generations,
+				  qcow2_store_name_hash(change->name,
+							strlen(change->name)),
+				  change->generation);
+	return r ?: dm_live_store_write_bytes(store,
+					      store->header.generations_offset,
+					      store->generations,
+					      sizeof(store->generations));
+}
+
+int dm_live_store_set_generation(struct dm_live_store *store, const char *name,
+				 u64 generation)
+{
+	struct change change = {
+		.name = name,
+		.generation = generation,
+	};
+
+	if (dm_live_store_generation(store, name) == generation)
+		return 0;
+	if (!store->header.generations_offset)
+		return -EOPNOTSUPP;
+	return run_job(store, set_generation, &change);
+}
+EXPORT_SYMBOL_GPL(dm_live_store_set_generation);

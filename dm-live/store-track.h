@@ -50,4 +50,30 @@ int dm_live_store_load(struct dm_live_store *store, const char *name,
 int dm_live_store_write(struct dm_live_store *store,
 			struct dm_live_bitmap *bitmap);
 
+/**
+ * dm_live_store_enable - enable a bitmap and attach it, or disable and detach it
+ * @bitmap: its bits in memory; what has changed of them is made durable first
+ */
+int dm_live_store_enable(struct dm_live_store *store, const char *name,
+			 struct dm_live_bitmap *bitmap, bool enable);
+
+/** dm_live_store_write_detached - make what has changed of a disabled one durable */
+int dm_live_store_write_detached(struct dm_live_store *store, const char *name,
+				 struct dm_live_bitmap *bitmap);
+
+/** dm_live_store_has_generations - is there a place for them? */
+bool dm_live_store_has_generations(const struct dm_live_store *store);
+
+/** dm_live_store_generation - of a bitmap; 0: it goes with no backup */
+u64 dm_live_store_generation(const struct dm_live_store *store,
+			     const char *name);
+
+/**
+ * dm_live_store_set_generation - change it, durably; 0: it goes with no backup
+ * Return: 0, -EOPNOTSUPP without a place for generations, -ENOSPC when that is full,
+ * or the error with which the store has failed.
+ */
+int dm_live_store_set_generation(struct dm_live_store *store, const char *name,
+				 u64 generation);
+
 #endif /* DM_LIVE_STORE_TRACK_H */

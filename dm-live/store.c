@@ -155,6 +155,27 @@ static int write_autoclear(struct dm_live_store *store, bool valid)
 	       sync_buffers(store);
 }
 
+int dm_live_store_write_bytes(struct dm_live_store *store, u64 offset,
+			      const void *from, size_t bytes)
+{
+	struct dm_buffer *buffer;
+	void *data;
+
+	if (store->failed)
+		return -EIO;
+	data = dm_bufio_read(store->bufio, offset >> store->buffer_bits,
+			     &buffer);
+	if (IS_ERR(data)) {
+		fail(store, PTR_ERR(data));
+		return PTR_ERR(data);
+	}
+	memcpy(data + (offset & ((1ULL << store->buffer_bits) - 1)), from,
+	       bytes);
+	dm_bufio_mark_buffer_dirty(buffer);
+	dm_bufio_release(buffer);
+	return sync_buffers(store);
+}
+
 int dm_live_store_edit_flags(struct dm_live_store *store,
 			     struct dm_live_store_bitmap *bitmap, u32 flags)
 {

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Sessions on a bitmap. From its point in time on the bitmap has a successor, which
+ * guest writes set as well. On disk stands the union of both till somebody says what
+ * became of the backup: a crash, or a table that goes away, leaves the union.
+ *
+ * Commit makes the new generation durable first: from then on the bitmap goes with the
+ * new backup, for which the union is right too, only too much. Then the bits become
+ * those of the successor, in any order.
+ *
+ * All under cbw_track.admin, so no region is closed meanwhile.
+ */
+#include <linux/sched/mm.h>
+
+#include "track.h"
+
+static void release_range(struct cbw_session *session, u64 first, u64 end)
+{
+	if (first >= end)
+		return;
+	dm_live_bitmap_clear_range(session->todo, first, end - first);
+	dm_live_bitmap_clear_range(session->scope, first, end - first);
+}
+
+/* What the bitmap has, outward to blocks of the session. */
+static void limit_scope(const struct cbw_track *track,
+			const struct cbw_bitmap *bitmap,
+			struct cbw_session *session)
+{
+	unsigned int shift = session->block_shift + SECTOR_SHIFT;
+	u64 nr_bits = dm_live_bitmap_nr_blocks(bitmap->bits);
+	u64 bit = 0, next, block = 0, end;
+
+	for (;;) {
+		bit = dm_live_bitmap_next_set(bitmap->bits, bit, nr_bits);
+		if (bit == nr_bits)
+			break;
+		next = dm_live_bitmap_next_clear(bitmap->bits, bit, nr_bits);
+		release_range(session, block, bit << bitmap->shift >> shift);
+		end = min(next << bitmap->shift, track->size_bytes);
+		block = ((end - 1) >> shift) + 1;
+		bit = next;
+	}
+	release_range(session, block, session->nr_blocks);
+}
+
+static int begin(struct cbw_track *track, struct cbw_session *session)
+{
+	const struct cbw_config *config = &session->config;
+	struct cbw_bitmap *bitmap = cbw_track_find(track, config->bitmap);
+	int r;
+
+	if (!bitmap || !bitmap->recording) {
+		DMERR("%s: bitmap '%s' %s", track->name, config->bitmap,
+		      bitmap ? "is disabled, so it does not know what has changed" :
+		      "is not on the metadata device");
+		return -EINVAL;
+	}
+	bitmap->successor =
+		dm_live_bitmap_create(dm_live_bitmap_nr_blocks(bitmap->bits));
+	if (!bitmap->successor)
+		return -ENOMEM;
+	r = cbw_track_set_recorders(track);
+	if (r) {
+		dm_live_bitmap_destroy(bitmap->successor);
+		bitmap->successor = NULL;
+		return r;
+	}
+	if (!config->bitmap_is_new)
+		limit_scope(track, bitmap, session);
+	return 0;
+}
+
+int cbw_track_begin(struct cbw_track *track, struct cbw_session *session)
+{
+	unsigned int noio;
+	int r;
+
+	/* The mapped device is suspended: memory must not wait for it. */
+	noio = memalloc_noio_save();
+	mutex_lock(&track->admin);
+	r = begin(track, session);
+	mutex_unlock(&track->admin);
+	memalloc_noio_restore(noio);
+	return r;
+}
+
+/* Clear what the successor does not have. */
+static void subtract(struct cbw_bitmap *bitmap)
+{
+	u64 nr = dm_live_bitmap_nr_blocks(bitmap->bits);
+	u64 bit = 0, next;
+
+	for (;;) {
+		bit = dm_live_bitmap_next_clear(bitmap->successor, bit, nr);
+		if (bit == nr)
+			return;
+		next = dm_live_bitmap_next_set(bitmap->successor, bit, nr);
+		dm_live_bitmap_clear_range(bitmap->bits, bit, next - bit);
+		bit = next;
+	}
+}
+
+static void add(struct cbw_bitmap *bitmap)
+{
+	u64 nr = dm_live_bitmap_nr_blocks(bitmap->bits);
+	u64 bit = 0, next;
+
+	for (;;) {
+		bit = dm_live_bitmap_next_set(bitmap->successor, bit, nr);
+		if (bit == nr)
+			return;
+		next = dm_live_bitmap_next_clear(bitmap->successor, bit, nr);
+		dm_live_bitmap_set_range(bitmap->bits, bit, next - bit);
+		bit = next;
+	}
+}
+
+int cbw_track_abort(struct cbw_track *track, struct cbw_bitmap *bitmap)
+{
+	struct dm_live_bitmap *successor = bitmap->successor;
+	int r;
+
+	lockdep_assert_held(&track->admin);
+	bitmap->successor = NULL;
+	r = cbw_track_set_recorders(track);
+	if (r)
+		bitmap->successor = successor;
+	else
+		dm_live_bitmap_destroy(successor);
+	return r;
+}
+
+int cbw_track_commit(struct cbw_track *track, struct cbw_bitmap *bitmap,
+		     u64 generation, const char **why)
+{
+	int r;
+
+	lockdep_assert_held(&track->admin);
+	r = dm_live_store_set_generation(track->store, bitmap->name,
+					 generation);
+	if (r) {
+		*why = r == -EOPNOTSUPP ?
+		       "the metadata device has no generations: run dmlive meta prepare" :
+		       r == -ENOSPC ? "there is no room for more generations" :
+		       "the metadata cannot be written";
+		return r;
+	}
+	/* Crash: the union goes with the new backup. */
+	subtract(bitmap);
+	/*
+	 * A write may have set its bit in the bitmap before it was cleared there, and
+	 * in the successor after that was looked at. It lies in a region that is open
+	 * and will not be closed till this is over.
+	 */
+	synchronize_rcu();
+	add(bitmap);
+	r = cbw_track_abort(track, bitmap);
+	if (!r)
+		r = blk_status_to_errno(dm_live_store_commit_wait(track->store));
+	if (r)
+		*why = "the metadata cannot be written";
+	return r;
+}
