@@ -259,6 +259,12 @@ _Static_assert(sizeof(struct qcow2_dmlive_state) == 8, "state layout");
  */
 #define QCOW2_EXT_DMLIVE_RESTORE	0x646d6c72U	/* "dmlr" */
 
+/*
+ * Header extension of dmlive: which bitmap a backup goes with, as JSON text; see
+ * Documentation/bitmap-format.rst.
+ */
+#define QCOW2_EXT_DMLIVE_BACKUP		0x646d6c62U	/* "dmlb" */
+
 /* Header extension of dmlive: nothing; the place of one that was removed. */
 #define QCOW2_EXT_DMLIVE_FREE		0x646d6c70U	/* "dmlp" */
 

@@ -69,6 +69,10 @@ static const struct subcommand {
 	{ "info", "IMAGE", OPTION_CHAIN | OPTION_FORMAT | OPTION_JSON,
 	  EXIT_USAGE, image_info_command,
 	  "describe an image: sizes, features, backing, snapshots, bitmaps" },
+	{ "chain", "IMAGE", OPTION_FORMAT | OPTION_JSON,
+	  EXIT_USAGE, image_chain_command,
+	  "show an image and what it is based on, and which backup each is;\n"
+	  "status 3: a backup is not based on the one that it was made for" },
 	{ "map", "IMAGE",
 	  OPTION_FORCE | OPTION_FORMAT | OPTION_JSON | OPTION_SNAPSHOT,
 	  EXIT_USAGE, image_map_command,

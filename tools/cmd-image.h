@@ -25,6 +25,7 @@ struct image_arguments {
 
 /* The subcommands; each returns the exit status. */
 int image_info_command(const struct image_arguments *arguments);
+int image_chain_command(const struct image_arguments *arguments);
 int image_map_command(const struct image_arguments *arguments);
 int image_check_command(const struct image_arguments *arguments);
 int image_convert_command(const struct image_arguments *arguments);

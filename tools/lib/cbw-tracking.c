@@ -57,16 +57,19 @@ static int take_name(const char **text, char **name)
 
 static int take_bitmap(const char **text, struct cbw_tracked_bitmap *bitmap)
 {
-	static const char *const states[] = { "disabled", "recording" };
+	static const char *const states[] = {
+		"disabled", "recording", "frozen",
+	};
 	unsigned int state = 0;
 	int r;
 
 	r = take_name(text, &bitmap->name) ?:
 	    next_number(text, &bitmap->granularity) ?:
-	    next_name(text, states, 2, &state) ?:
+	    next_name(text, states, 3, &state) ?:
 	    next_number(text, &bitmap->set_bits) ?:
 	    next_number(text, &bitmap->generation);
-	bitmap->recording = state;
+	bitmap->recording = state > 0;
+	bitmap->frozen = state == 2;
 	return r;
 }
 

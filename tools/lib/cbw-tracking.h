@@ -14,6 +14,7 @@ struct cbw_tracked_bitmap {
 	char *name;
 	uint64_t granularity;		/* bytes */
 	bool recording;
+	bool frozen;			/* a session is on it */
 	uint64_t set_bits;
 	uint64_t generation;		/* 0: it goes with no backup */
 };

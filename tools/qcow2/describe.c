@@ -106,6 +106,7 @@ static void describe_header(struct image_layer_info *info,
 	info->data_file = header->data_file_name;
 	info->backing_file = header->backing_name;
 	info->backing_format = header->backing_format;
+	info->backup_record = header->backup_record;
 }
 
 static int describe(struct image_description *d, const struct layer *layer,

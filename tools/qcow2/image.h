@@ -129,6 +129,7 @@ struct image_layer_info {
 	const char *data_file;		/* or NULL; as written in the image */
 	const char *backing_file;	/* or NULL; as written in the image */
 	const char *backing_format;	/* or NULL */
+	const char *backup_record;	/* or NULL; see lib/backup-record.h */
 	unsigned int nr_snapshots;
 	const struct image_snapshot *snapshots;
 	unsigned int nr_bitmaps;

@@ -16,6 +16,7 @@
 /* No format's name is longer than this, nor accepted by QEMU. */
 #define MAX_FORMAT_NAME_BYTES 15
 #define MAX_DATA_FILE_NAME_BYTES 4095
+#define MAX_BACKUP_RECORD_BYTES 16384
 
 struct parser {
 	const unsigned char *bytes;	/* of the first cluster */
@@ -184,6 +185,17 @@ static int copy_name(struct parser *p, const char *what,
 	return *name ? 0 : image_fail_memory(p->err, p->path);
 }
 
+/* One that cannot be right is none: the data can be read without. */
+static int copy_record(struct parser *p, const struct extension *ext)
+{
+	char **record = &p->info->backup_record;
+
+	if (*record || !ext->length || ext->length > MAX_BACKUP_RECORD_BYTES)
+		return 0;
+	*record = strndup((const char *)p->bytes + ext->offset, ext->length);
+	return *record ? 0 : image_fail_memory(p->err, p->path);
+}
+
 static int parse_bitmaps(struct parser *p, const struct extension *ext)
 {
 	struct qcow2_header_info *info = p->info;
@@ -253,6 +265,8 @@ static int parse_extension(struct parser *p, const struct extension *ext)
 				 &info->data_file_name);
 	case QCOW2_EXT_BITMAPS:
 		return parse_bitmaps(p, ext);
+	case QCOW2_EXT_DMLIVE_BACKUP:
+		return copy_record(p, ext);
 	default:
 		return 0;
 	}
@@ -472,5 +486,6 @@ void qcow2_header_release(struct qcow2_header_info *info)
 	free(info->backing_name);
 	free(info->backing_format);
 	free(info->data_file_name);
+	free(info->backup_record);
 	memset(info, 0, sizeof(*info));
 }

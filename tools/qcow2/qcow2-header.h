@@ -40,6 +40,7 @@ struct qcow2_header_info {
 	char *backing_name;
 	char *backing_format;
 	char *data_file_name;
+	char *backup_record;		/* JSON text */
 	bool has_bitmaps;
 	unsigned int nr_bitmaps;
 	uint64_t bitmap_directory_bytes;

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The record of a backup, as JSON text; see backup-record.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/backup-record.h"
+#include "lib/json.h"
+
+char *backup_record_format(const struct backup_record *record)
+{
+	struct json_object *object = json_new_object();
+	char *text;
+
+	json_add_string(object, "store", record->store);
+	json_add_string(object, "bitmap", record->bitmap);
+	json_add_number(object, "generation", record->generation);
+	if (record->base_generation)
+		json_add_number(object, "base-generation",
+				record->base_generation);
+	if (record->time_s)
+		json_add_number(object, "time", record->time_s);
+	text = strdup(json_object_to_json_string_ext(object,
+						     JSON_C_TO_STRING_PLAIN));
+	json_object_put(object);
+	return text;
+}
+
+static int take_members(struct json_object *object,
+			struct backup_record *record)
+{
+	const char *store = json_get_string(object, "store");
+	const char *bitmap = json_get_string(object, "bitmap");
+
+	record->generation = json_get_number(object, "generation");
+	record->base_generation = json_get_number(object, "base-generation");
+	record->time_s = json_get_number(object, "time");
+	if (!store || strlen(store) != sizeof(record->store) - 1 || !bitmap ||
+	    !*bitmap || !record->generation)
+		return -EINVAL;
+	snprintf(record->store, sizeof(record->store), "%s", store);
+	record->bitmap = strdup(bitmap);
+	return record->bitmap ? 0 : -ENOMEM;
+}
+
+int backup_record_parse(const char *text, struct backup_record *record)
+{
+	struct json_object *object;
+	int r = -EINVAL;
+
+	memset(record, 0, sizeof(*record));
+	if (!text)
+		return -ENOENT;
+	object = json_tokener_parse(text);
+	if (json_object_is_type(object, json_type_object))
+		r = take_members(object, record);
+	json_object_put(object);
+	return r;
+}
+
+void backup_record_free(struct backup_record *record)
+{
+	free(record->bitmap);
+	record->bitmap = NULL;
+}
+
+bool backup_record_follows(const struct backup_record *record,
+			   const struct backup_record *base)
+{
+	return record->base_generation &&
+	       record->base_generation == base->generation &&
+	       !strcmp(record->store, base->store) &&
+	       !strcmp(record->bitmap, base->bitmap);
+}

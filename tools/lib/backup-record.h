@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_BACKUP_RECORD_H
+#define DMLIVE_BACKUP_RECORD_H
+
+/*
+ * What a backup says of itself, in the header extension QCOW2_EXT_DMLIVE_BACKUP of its
+ * image: which bitmap of which store tells what has changed since it was made. An
+ * increment also says which backup it is based on. The format stands in
+ * Documentation/bitmap-format.rst.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BACKUP_UUID_BYTES	37
+
+/*
+ * @store: UUID of the bitmap store
+ * @generation: that the bitmap has as long as it tells what changed since this backup
+ * @base_generation: that it had before: the one of the backup that this is an
+ *	increment of; 0: this is a full backup
+ * @time_s: the point in time, in seconds since 1970; 0: unknown
+ */
+struct backup_record {
+	char store[BACKUP_UUID_BYTES];
+	char *bitmap;
+	uint64_t generation;
+	uint64_t base_generation;
+	uint64_t time_s;
+};
+
+/* The text for the extension, to be freed; NULL when memory is out. */
+char *backup_record_format(const struct backup_record *record);
+
+/*
+ * @text may be NULL: then there is none. Return: 0, -ENOENT or -EINVAL. To be freed
+ * in any case.
+ */
+int backup_record_parse(const char *text, struct backup_record *record);
+void backup_record_free(struct backup_record *record);
+
+/* Is @record an increment of @base? */
+bool backup_record_follows(const struct backup_record *record,
+			   const struct backup_record *base);
+
+#endif /* DMLIVE_BACKUP_RECORD_H */
