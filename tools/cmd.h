@@ -18,6 +18,7 @@ int cmd_stream(int argc, char **argv);
 int cmd_finish(int argc, char **argv);
 int cmd_meta(int argc, char **argv);
 int cmd_bitmap(int argc, char **argv);
+int cmd_backup(int argc, char **argv);
 
 /* Of all options: what getopt_long() returns for --help. */
 #define OPTION_HELP	'h'

@@ -30,6 +30,8 @@ static const struct command {
 	  "start, pause, resume, cancel or limit the streaming of a device" },
 	{ "finish", cmd_finish,
 	  "turn a complete device into a plain linear mapping" },
+	{ "backup", cmd_backup,
+	  "copy what a device in use holds now into an image" },
 	{ "meta", cmd_meta, "make and check metadata devices" },
 	{ "bitmap", cmd_bitmap,
 	  "look at and change the bitmaps that record changes" },

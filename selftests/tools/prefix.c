@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * prefix: writes of which a copy can tell by itself whether it is the state of one
+ * point in time. See usage below.
+ *
+ * Operation n writes its number to block (n * STEP) modulo the number of blocks, so
+ * every so many operations each block is written once. The largest number in a copy
+ * says which operations it has: each block must hold the last of them that wrote it.
+ */
+#include <err.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char usage[] =
+"Usage: prefix write DEVICE [DEVICE]...\n"
+"       prefix check COPY [COPY]...\n"
+"\n"
+"write: writes all of each device, says \"started\", and goes on until SIGTERM, one\n"
+"operation after the other: to the first device, and when that has acknowledged it\n"
+"to the next.\n"
+"check: each copy has the operations up to some number and none after it, and none\n"
+"that the copy before does not have. Exit status: 0 right, 1 wrong, 2 usage.\n";
+
+#define BLOCK_BYTES	4096u
+#define BLOCK_WORDS	(BLOCK_BYTES / sizeof(uint64_t))
+/* Has no divisor with a number of blocks below it. */
+#define STEP		1000003u
+
+static volatile sig_atomic_t stop;
+
+static void take_signal(int number)
+{
+	stop = number;
+}
+
+static uint64_t blocks_of(int fd, const char *path)
+{
+	off_t bytes = lseek(fd, 0, SEEK_END);
+
+	if (bytes < (off_t)BLOCK_BYTES || bytes / BLOCK_BYTES >= STEP)
+		errx(2, "%s: its size does not suit", path);
+	return bytes / BLOCK_BYTES;
+}
+
+static void put(int fd, const char *path, uint64_t *buffer, uint64_t number,
+		uint64_t nr_blocks)
+{
+	size_t i;
+
+	for (i = 0; i < BLOCK_WORDS; i++)
+		buffer[i] = number;
+	if (pwrite(fd, buffer, BLOCK_BYTES, number * STEP % nr_blocks *
+		   BLOCK_BYTES) != (ssize_t)BLOCK_BYTES)
+		err(1, "%s: write", path);
+}
+
+static int write_all(int nr, char **paths)
+{
+	struct sigaction action = { .sa_handler = take_signal };
+	uint64_t number, nr_blocks = UINT64_MAX, blocks;
+	int fds[8], i;
+	void *buffer;
+
+	sigaction(SIGTERM, &action, NULL);
+	if (nr > 8 || posix_memalign(&buffer, BLOCK_BYTES, BLOCK_BYTES))
+		errx(2, "%s", usage);
+	for (i = 0; i < nr; i++) {
+		fds[i] = open(paths[i], O_WRONLY | O_DIRECT);
+		if (fds[i] < 0)
+			err(1, "%s", paths[i]);
+		blocks = blocks_of(fds[i], paths[i]);
+		if (i && blocks != nr_blocks)
+			errx(2, "%s: its size differs", paths[i]);
+		nr_blocks = blocks;
+	}
+	for (number = 1; !stop; number++) {
+		for (i = 0; i < nr; i++)
+			put(fds[i], paths[i], buffer, number, nr_blocks);
+		if (number == nr_blocks) {
+			puts("started");
+			fflush(stdout);
+		}
+	}
+	printf("%" PRIu64 "\n", number - 1);
+	return 0;
+}
+
+/* The number in each block. */
+static uint64_t *read_copy(const char *path, uint64_t *nr_blocks)
+{
+	uint64_t buffer[BLOCK_WORDS], *numbers, block;
+	int fd = open(path, O_RDONLY);
+	size_t i;
+
+	if (fd < 0)
+		err(1, "%s", path);
+	*nr_blocks = blocks_of(fd, path);
+	numbers = calloc(*nr_blocks, sizeof(*numbers));
+	if (!numbers)
+		err(1, "%s", path);
+	for (block = 0; block < *nr_blocks; block++) {
+		if (pread(fd, buffer, BLOCK_BYTES, block * BLOCK_BYTES) !=
+		    (ssize_t)BLOCK_BYTES)
+			err(1, "%s: read", path);
+		for (i = 1; i < BLOCK_WORDS; i++)
+			if (buffer[i] != buffer[0])
+				errx(1, "%s: block %" PRIu64 " is torn", path,
+				     block);
+		numbers[block] = buffer[0];
+	}
+	close(fd);
+	return numbers;
+}
+
+/* Returns the last operation that the copy has. */
+static uint64_t check(const char *path)
+{
+	uint64_t nr_blocks, block, number, i, last = 0;
+	uint64_t *numbers = read_copy(path, &nr_blocks);
+
+	for (block = 0; block < nr_blocks; block++)
+		if (numbers[block] > last)
+			last = numbers[block];
+	if (last < nr_blocks)
+		errx(1, "%s: was not written wholly", path);
+	for (i = 0; i < nr_blocks; i++) {
+		number = last - i;
+		block = number * STEP % nr_blocks;
+		if (numbers[block] != number)
+			errx(1, "%s: block %" PRIu64 " has %" PRIu64 ", not %" PRIu64 ", at %" PRIu64,
+			     path, block, numbers[block], number, last);
+	}
+	free(numbers);
+	return last;
+}
+
+static int check_all(int nr, char **paths)
+{
+	uint64_t last, before = UINT64_MAX;
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		last = check(paths[i]);
+		printf("%s has %" PRIu64 " operations\n", paths[i], last);
+		/* One operation is under way. */
+		if (i && (last > before || last + 1 < before))
+			errx(1, "%s has %" PRIu64 " operations, and %s has %" PRIu64,
+			     paths[i - 1], before, paths[i], last);
+		before = last;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc >= 3 && !strcmp(argv[1], "write"))
+		return write_all(argc - 2, argv + 2);
+	if (argc >= 3 && !strcmp(argv[1], "check"))
+		return check_all(argc - 2, argv + 2);
+	fputs(usage, stderr);
+	return 2;
+}

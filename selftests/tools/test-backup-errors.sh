@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A backup that cannot be made is refused, and one that fails leaves nothing behind;
+# the guest notices neither.
+
+. "$(dirname "$0")/backup-lib.sh"
+
+make_guest h 4
+make_guest g 8
+
+# refused STATUS DESCRIPTION REGEX ARGUMENT...: nothing is changed.
+refused()
+{
+	run "$1" "$2" dmlive backup "${@:4}"
+	says "$2: the message" "$3"
+	check "$2: no output" [ -z "$(ls ./*.raw* ./*.qcow2* 2>/dev/null)" ]
+}
+
+refused 2 "no output named" "needs NAME OUT" g
+refused 2 "half a pair" "needs NAME OUT" g a.raw h
+refused 2 "a format that there is not" "must be qcow2 or raw" g a.raw --format vmdk
+refused 2 "a method that there is not" "zstd" g a.qcow2 --compression lzma
+refused 1 "no such device" "dmlive attach" absent a.raw
+make_linear linear "$(make_disk 4)" > /dev/null || bail "linear"
+refused 3 "no cbw device" "dmlive attach" linear a.raw
+refused 3 "no mapped device" "dmlive attach" "$disk" a.raw
+refused 3 "the same device twice" "being backed up" g a.raw g b.raw
+refused 2 "the same output twice" "two devices" g a.raw h ./a.raw
+refused 2 "a file needs a place for old data" "--fleece" g a.raw --fleece none
+refused 1 "no such folder" "No such file" g absent/a.raw
+refused 1 "no such fleece device" "No such file" g a.raw --fleece absent
+refused 3 "a fleece device in use" "in use" g a.raw --fleece "$disk"
+refused 3 "no regular file" "neither a regular file" g /dev/null
+dmsetup suspend g
+refused 3 "a suspended device" "dmsetup resume g" g a.raw
+dmsetup resume g
+spare=$(make_disk 8) || bail "disk"
+dm_reload g "0 $(sectors "$disk") cbw $disk - 128 2 fleece $spare"
+refused 3 "a session of somebody else" "session" g a.raw
+dm_reload g "${before[g]}"
+is_idle g "refused"
+
+echo old > a.raw
+run 3 "a file that exists" dmlive backup g a.raw
+says "the way out" "--force"
+is "it is as it was" "$(cat a.raw)" old
+rm a.raw
+
+# An output on the device that is to be backed up, and its old data.
+mkfs.ext4 -q /dev/mapper/g || bail "mkfs"
+mkdir mnt
+mount /dev/mapper/g mnt || bail "mount"
+on_exit sh -c "! mountpoint -q $TMP/mnt || umount $TMP/mnt"
+run 3 "an output on the device" dmlive backup g mnt/g.raw
+says "the reason" "lies on, g"
+run 3 "old data on the device" dmlive backup g g.raw --fleece mnt
+run 0 "a mounted file system" dmlive backup g g.raw
+check "it is clean" e2fsck -fn g.raw
+rm g.raw
+umount mnt
+
+# What goes wrong under way.
+write_on /dev/mapper/g
+fleece=$(make_disk 1) || bail "disk"
+for output in a.raw a.qcow2; do
+	run 4 "a fleece device that is too small: $output" \
+		dmlive backup g $output --fleece "$fleece" --speed 1M
+	says "the reason" "session broke.*$fleece is full.*larger"
+	check "no output: $output" [ -z "$(ls ./*.raw* ./*.qcow2* 2>/dev/null)" ]
+	is_idle g "a full fleece device: $output"
+done
+
+echo old > a.raw
+run 4 "a fleece device that is full, and an output that exists" \
+	dmlive backup g a.raw --force --fleece "$fleece" --speed 1M
+is "the old output is kept" "$(cat a.raw)" old
+rm a.raw
+
+mkdir full
+mount -t tmpfs -o size=2M none full || bail "tmpfs"
+on_exit umount "$TMP/full"
+for output in full/a.raw full/a.qcow2; do
+	run 4 "a full file system: $output" dmlive backup g $output --fleece .
+	says "the reason" "No space left"
+	is "nothing is left: $output" "$(ls -A full)" ""
+	is_idle g "a full file system: $output"
+done
+run 4 "no room for old data" dmlive backup g a.raw --fleece full --speed 1M
+says "the reason" "session broke.*temporary file in full"
+is_idle g "no room for old data"
+still_writes "the guest has noticed nothing"
+
+run 0 "then one that can be made" dmlive backup g a.raw
+check "its content" cmp a.raw /dev/mapper/g
+finish

@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A raw copy onto a block device is made by the kernel's job, as of one point in time;
+# one that fails or is interrupted leaves a device without anything that looks like a
+# copy.
+
+. "$(dirname "$0")/backup-lib.sh"
+
+make_guest g 8
+device=$(make_disk 12) || bail "disk"
+make_linear out "$device" > /dev/null || bail "out"
+
+# is_wiped LABEL: neither the first nor the last MiB has anything.
+is_wiped()
+{
+	check "$1: the begin is wiped" cmp -n 1048576 /dev/zero /dev/mapper/out
+	check "$1: the end is wiped" cmp -n 1048576 -i 0:7340032 /dev/zero /dev/mapper/out
+}
+
+content g g.ref
+run 0 "a copy by the job" dmlive backup g /dev/mapper/out --json
+check "the job has done it" [ "$(tail -n 1 "$out" | jq .fleece_used_bytes)" = 0 ]
+same "content" /dev/mapper/out g.ref
+is_idle g "by the job"
+
+# The guest is idle: what it writes the job has not to copy.
+soil /dev/mapper/out
+start_backup g /dev/mapper/out --force
+kill -INT $backup
+ends 4 "interrupted"
+is_wiped "interrupted"
+is_idle g "interrupted"
+
+write_on /dev/mapper/g
+run 0 "a busy device" dmlive backup g /dev/mapper/out --force --fleece none --speed 8M --json
+head -c 8M /dev/mapper/out > copy
+check "one point in time" prefix check copy
+check "guest writes waited for copies" [ "$(cow_writes)" -gt 0 ]
+
+run 0 "with a place for old data, a view is read" \
+	dmlive backup g /dev/mapper/out --force --fleece . --speed 8M
+head -c 8M /dev/mapper/out > copy
+check "one point in time" prefix check copy
+
+break_device out "$device" $((5 * 2048)) 8
+run 4 "a device that fails" dmlive backup g /dev/mapper/out --force
+says "the reason" "/dev/mapper/out"
+repair_device out "$device"
+is_wiped "a device that fails"
+is_idle g "a device that fails"
+still_writes "the guest goes on"
+
+small=$(make_disk 4) || bail "disk"
+run 3 "a small device" dmlive backup g "$small"
+says "the reason" "too small"
+mkfs.ext4 -q /dev/mapper/out
+run 3 "a device with a file system" dmlive backup g /dev/mapper/out
+says "the way out" "ext4.*--force"
+run 3 "a device in use" dmlive backup g "$device" --force
+says "the reason" "in use"
+run 3 "the device's own disk" dmlive backup g "$disk" --force
+run 2 "qcow2 without a place for old data" dmlive backup g /dev/mapper/out --format qcow2
+says "the way out" "--fleece"
+is_idle g "in the end"
+finish

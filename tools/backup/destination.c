@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Where a backup goes.
+ *
+ * An image is the writer's business: it is valid only when it is complete. With
+ * the kernel's job it is different, as that copies from the begin to the end: so
+ * the first and the last MiB of the device, where signatures, partition tables and
+ * superblocks are, are zeroed before, and again when the job does not complete.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "backup/volume.h"
+#include "lib/exit.h"
+#include "lib/io.h"
+#include "lib/log.h"
+#include "lib/size.h"
+
+#define WIPE_BYTES (1u << 20)
+
+bool volumes_hold(const struct volume *volumes, unsigned int nr, dev_t devt,
+		  const char *what)
+{
+	const struct volume *volume;
+
+	for (volume = volumes; volume < volumes + nr; volume++) {
+		if (!blockdev_is_above(devt, volume->devt))
+			continue;
+		error("%s is, or lies on, %s, which is to be backed up; take another place",
+		      what, volume->name);
+		return true;
+	}
+	return false;
+}
+
+static int check_file(struct volume *volumes, unsigned int nr,
+		      struct volume *volume,
+		      const struct backup_request *request, bool exists)
+{
+	char path[PATH_MAX], *folder;
+	struct stat st;
+
+	if (exists && !request->force) {
+		error("%s exists; to replace it use --force", volume->output);
+		return EXIT_REFUSED;
+	}
+	snprintf(path, sizeof(path), "%s", volume->output);
+	folder = dirname(path);
+	if (stat(folder, &st)) {
+		error_errno(errno, "%s", folder);
+		return EXIT_ERROR;
+	}
+	return volumes_hold(volumes, nr, st.st_dev, volume->output) ?
+	       EXIT_REFUSED : EXIT_OK;
+}
+
+static int check_room(const struct volume *volume)
+{
+	char room[SIZE_TEXT_BYTES], wanted[SIZE_TEXT_BYTES];
+
+	if (volume->output_device.bytes >= volume->bytes)
+		return EXIT_OK;
+	error("%s is too small: %s; %s has %s", volume->output,
+	      size_format(volume->output_device.bytes, room), volume->name,
+	      size_format(volume->bytes, wanted));
+	return EXIT_REFUSED;
+}
+
+static int check_device(struct volume *volumes, unsigned int nr,
+			struct volume *volume,
+			const struct backup_request *request, bool no_fleece)
+{
+	struct blockdev *device = &volume->output_device;
+	char what[256];
+	int r;
+
+	if (blockdev_open(volume->output, device))
+		return EXIT_ERROR;
+	if (device->read_only) {
+		error("%s is read-only", volume->output);
+		return EXIT_REFUSED;
+	}
+	if (volumes_hold(volumes, nr, device->devt, volume->output) ||
+	    blockdev_check_unused(device))
+		return EXIT_REFUSED;
+	r = blockdev_check_empty(device, what, sizeof(what));
+	if (r == -EEXIST && !request->force) {
+		error("%s holds a %s; to overwrite it use --force",
+		      volume->output, what);
+		return EXIT_REFUSED;
+	}
+	if (r && r != -EEXIST)
+		return EXIT_ERROR;
+	if (volume->format != WRITER_RAW)
+		return EXIT_OK;
+	volume->by_job = no_fleece;
+	return check_room(volume);
+}
+
+static int refuse_without_fleece(const struct volume *volume)
+{
+	error("%s: only a raw copy onto a block device can do without a place for old data; name a device or a folder: --fleece PLACE",
+	      volume->output);
+	return EXIT_USAGE;
+}
+
+/* By default the name says it. */
+static enum writer_format choose_format(const struct volume *volume,
+					const struct backup_request *request)
+{
+	const char *suffix = strrchr(volume->output, '.');
+
+	if (request->format_is_given)
+		return request->image.format;
+	return suffix && !strcmp(suffix, ".qcow2") ? WRITER_QCOW2 : WRITER_RAW;
+}
+
+/* Of a file that need not be there. */
+static void find_path(struct volume *volume)
+{
+	char copy[PATH_MAX], folder[PATH_MAX];
+
+	if (realpath(volume->output, volume->output_path))
+		return;
+	snprintf(copy, sizeof(copy), "%s", volume->output);
+	if (!realpath(dirname(copy), folder))
+		snprintf(folder, sizeof(folder), ".");
+	snprintf(copy, sizeof(copy), "%s", volume->output);
+	if (snprintf(volume->output_path, sizeof(volume->output_path), "%s/%s",
+		     folder, basename(copy)) >=
+	    (int)sizeof(volume->output_path))
+		snprintf(volume->output_path, sizeof(volume->output_path),
+			 "%s", volume->output);
+}
+
+int destination_check(struct volume *volumes, unsigned int nr,
+		      struct volume *volume,
+		      const struct backup_request *request, const char *fleece)
+{
+	bool none = fleece && !strcmp(fleece, BACKUP_FLEECE_NONE);
+	struct stat st;
+	bool exists = !stat(volume->output, &st);
+	int status;
+
+	volume->format = choose_format(volume, request);
+	if (exists && S_ISBLK(st.st_mode)) {
+		if (volume->format != WRITER_RAW && (none || !fleece))
+			return refuse_without_fleece(volume);
+		status = check_device(volumes, nr, volume, request,
+				      none || !fleece);
+	} else if (exists && !S_ISREG(st.st_mode)) {
+		error("%s is neither a regular file nor a block device",
+		      volume->output);
+		status = EXIT_REFUSED;
+	} else if (none) {
+		status = refuse_without_fleece(volume);
+	} else {
+		status = check_file(volumes, nr, volume, request, exists);
+	}
+	if (!status)
+		find_path(volume);
+	return status;
+}
+
+static int wipe_range(const struct volume *volume, uint64_t offset,
+		      uint64_t bytes)
+{
+	uint64_t range[2] = { offset, bytes };
+
+	if (!ioctl(volume->output_fd, BLKZEROOUT, range))
+		return 0;
+	error_errno(errno, "%s: cannot zero it at %" PRIu64, volume->output,
+		    offset);
+	return -EIO;
+}
+
+/* Nothing there can be taken for a copy any more. */
+static int wipe(const struct volume *volume)
+{
+	uint64_t bytes = volume->bytes < WIPE_BYTES ? volume->bytes :
+						      WIPE_BYTES;
+
+	if (wipe_range(volume, 0, bytes) ||
+	    wipe_range(volume, volume->bytes - bytes, bytes) ||
+	    io_sync(volume->output_fd, volume->output))
+		return EXIT_ERROR;
+	return EXIT_OK;
+}
+
+static int create_target(struct volume *volume)
+{
+	const struct blockdev *device = &volume->output_device;
+
+	volume->output_fd = open(device->path, O_RDWR | O_CLOEXEC);
+	if (volume->output_fd < 0) {
+		error_errno(errno, "%s", volume->output);
+		return EXIT_ERROR;
+	}
+	snprintf(volume->store, sizeof(volume->store), "%s", volume->output);
+	snprintf(volume->store_number, sizeof(volume->store_number), "%u:%u",
+		 major(device->devt), minor(device->devt));
+	return wipe(volume);
+}
+
+int destination_create(struct volume *volume,
+		       const struct backup_request *request)
+{
+	struct writer_options options = request->image;
+	struct image_error err;
+
+	options.format = volume->format;
+	options.size_bytes = volume->bytes;
+	options.replace = request->force;
+	if (options.format == WRITER_RAW) {
+		options.compression = WRITER_PLAIN;
+		options.cluster_bytes = 0;
+	}
+	if (volume->by_job)
+		return create_target(volume);
+	if (!writer_create(volume->output, &options, &volume->writer, &err))
+		return EXIT_OK;
+	volume->writer = NULL;
+	error("%s", err.message);
+	return EXIT_ERROR;
+}
+
+int destination_finish(struct volume *volume)
+{
+	struct image_error err;
+	int r;
+
+	if (volume->by_job) {
+		/* The job has flushed it; what the page cache has is old. */
+		blockdev_drop_cache(volume->output);
+		close(volume->output_fd);
+		volume->output_fd = -1;
+		return EXIT_OK;
+	}
+	r = writer_finish(volume->writer, &err);
+	volume->writer = NULL;
+	if (!r)
+		return EXIT_OK;
+	error("%s", err.message);
+	return EXIT_INCOMPLETE;
+}
+
+void destination_abort(struct volume *volume)
+{
+	writer_abort(volume->writer);
+	volume->writer = NULL;
+	if (volume->output_fd < 0)
+		return;
+	if (wipe(volume))
+		error("%s: holds a part of a backup that looks like a whole one; do not use it",
+		      volume->output);
+	close(volume->output_fd);
+	volume->output_fd = -1;
+}

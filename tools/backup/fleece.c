@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What holds old data during a session: a device that the user names, or a
+ * temporary file.
+ *
+ * The file has no name, and its loop device is dissolved with its last user, which
+ * is the table with the session. So nothing of it stays, whatever becomes of this
+ * process. It is sparse, and as large as the device, so it is never full before
+ * its file system is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <linux/loop.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "backup/volume.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+
+/* Others may take a free loop device before this process does. */
+#define LOOP_TRIES 64
+
+static int use_device(struct volume *volumes, unsigned int nr,
+		      struct volume *volume, const char *path, bool force)
+{
+	struct blockdev device;
+	char what[256];
+	int r;
+
+	if (blockdev_open(path, &device))
+		return EXIT_ERROR;
+	if (device.read_only) {
+		error("%s is read-only; take another fleece device", path);
+		return EXIT_REFUSED;
+	}
+	if (volumes_hold(volumes, nr, device.devt, path) ||
+	    blockdev_check_unused(&device))
+		return EXIT_REFUSED;
+	r = blockdev_check_empty(&device, what, sizeof(what));
+	if (r == -EEXIST && !force) {
+		error("%s holds a %s; to overwrite it use --force", path, what);
+		return EXIT_REFUSED;
+	}
+	if (r && r != -EEXIST)
+		return EXIT_ERROR;
+	snprintf(volume->store, sizeof(volume->store), "%s", path);
+	snprintf(volume->store_number, sizeof(volume->store_number), "%u:%u",
+		 major(device.devt), minor(device.devt));
+	return EXIT_OK;
+}
+
+static int open_nameless(const char *folder)
+{
+	char path[PATH_MAX + 32];
+	int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
+		return fd;
+	/* Where the file system cannot make one: for a moment it has a name. */
+	snprintf(path, sizeof(path), "%s/.dmlive-fleece-XXXXXX", folder);
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
+static int new_loop(int control, int file, char path[32])
+{
+	struct loop_config config = {
+		.fd = file,
+		.info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO,
+	};
+	int number, loop, tries;
+
+	snprintf((char *)config.info.lo_file_name,
+		 sizeof(config.info.lo_file_name), "dmlive fleece");
+	for (tries = 0; tries < LOOP_TRIES; tries++) {
+		number = ioctl(control, LOOP_CTL_GET_FREE);
+		if (number < 0)
+			return -errno;
+		snprintf(path, 32, "/dev/loop%d", number);
+		loop = open(path, O_RDWR | O_CLOEXEC);
+		if (loop < 0)
+			return -errno;
+		if (!ioctl(loop, LOOP_CONFIGURE, &config))
+			return loop;
+		number = errno;
+		close(loop);
+		if (number != EBUSY)
+			return -number;
+	}
+	return -EBUSY;
+}
+
+static int make_loop(struct volume *volume, int file, const char *folder)
+{
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	int loop = control < 0 ? -errno : 0;
+	char path[32] = "/dev/loop-control";
+	struct stat st;
+
+	if (control >= 0) {
+		loop = new_loop(control, file, path);
+		close(control);
+	}
+	if (loop < 0) {
+		error_errno(loop, "%s: cannot make a loop device for a temporary file in %s; name a fleece device with --fleece DEVICE",
+			    path, folder);
+		return EXIT_ERROR;
+	}
+	volume->store_fd = loop;
+	if (fstat(loop, &st))
+		return EXIT_ERROR;
+	snprintf(volume->store, sizeof(volume->store),
+		 "the temporary file in %s", folder);
+	snprintf(volume->store_number, sizeof(volume->store_number), "%u:%u",
+		 major(st.st_rdev), minor(st.st_rdev));
+	return EXIT_OK;
+}
+
+static int use_file(struct volume *volumes, unsigned int nr,
+		    struct volume *volume, const char *folder)
+{
+	uint64_t blocks = (volume->bytes + volume->block_bytes - 1) /
+			  volume->block_bytes;
+	int file, status;
+	struct stat st;
+
+	if (stat(folder, &st)) {
+		error_errno(errno, "%s", folder);
+		return EXIT_ERROR;
+	}
+	if (volumes_hold(volumes, nr, st.st_dev, folder))
+		return EXIT_REFUSED;
+	file = open_nameless(folder);
+	if (file < 0 || ftruncate(file, blocks * volume->block_bytes)) {
+		error_errno(errno, "%s: cannot make a temporary file for old data; name another folder, or a device, with --fleece",
+			    folder);
+		status = EXIT_ERROR;
+	} else {
+		status = make_loop(volume, file, folder);
+	}
+	if (file >= 0)
+		close(file);
+	return status;
+}
+
+int fleece_open(struct volume *volumes, unsigned int nr, struct volume *volume,
+		const char *fleece, bool force)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (!fleece) {
+		snprintf(path, sizeof(path), "%s", volume->output);
+		return use_file(volumes, nr, volume, dirname(path));
+	}
+	if (!stat(fleece, &st) && S_ISDIR(st.st_mode))
+		return use_file(volumes, nr, volume, fleece);
+	return use_device(volumes, nr, volume, fleece, force);
+}

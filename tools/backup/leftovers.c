@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The record of a backup, and how one that was killed is cleaned up. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "backup/leftovers.h"
+#include "backup/volume.h"
+#include "lib/cbw-table.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/runtime.h"
+
+static void path_of(char path[PATH_MAX], const char *name, const char *suffix)
+{
+	snprintf(path, PATH_MAX, "%s/%s.%s", RUNTIME_FOLDER, name, suffix);
+}
+
+int leftovers_record(const struct volume *volume)
+{
+	char path[PATH_MAX], temporary[PATH_MAX];
+	struct json_object *object = json_new_object();
+	int r = 0;
+
+	json_add_string(object, "name", volume->name);
+	json_add_string(object, "before", volume->before);
+	json_add_string(object, "output", volume->output_path);
+	json_add_bool(object, "by_job", volume->by_job);
+	path_of(path, volume->name, "backup");
+	path_of(temporary, volume->name, "backup.new");
+	if (json_object_to_file_ext(temporary, object,
+				    JSON_C_TO_STRING_PRETTY) ||
+	    rename(temporary, path)) {
+		r = -EIO;
+		error("%s cannot be written; without it the session on %s could be left behind",
+		      path, volume->name);
+	}
+	json_object_put(object);
+	return r;
+}
+
+void leftovers_forget(const char *name)
+{
+	char path[PATH_MAX];
+
+	path_of(path, name, "backup");
+	unlink(path);
+}
+
+static int resume_if_suspended(const char *name, struct dm_device *device)
+{
+	/* The new table was never in use: it goes. */
+	if (device->has_inactive_table)
+		dm_clear(name);
+	return device->suspended ? dm_resume(name) : 0;
+}
+
+static int remove_view(const struct dm_device *device)
+{
+	struct dm_device view;
+	char name[32];
+
+	view_name(name, makedev(device->major, device->minor));
+	if (dm_get_device(name, &view))
+		return 0;
+	if (view.open_count) {
+		error("the view %s is open in another process; end that, or wait for it",
+		      name);
+		return -EBUSY;
+	}
+	return dm_remove(name);
+}
+
+/* The live table has a session: it is what the record speaks of. */
+static int end_session(const char *name, const char *before,
+		       const struct dm_device *device)
+{
+	struct cbw_table table;
+	struct dm_line line;
+	int r;
+
+	if (dm_get_line(name, DM_LINE_TABLE, &line, NULL))
+		return 0;
+	r = 0;
+	if (!strcmp(line.target, CBW_TARGET) && before &&
+	    !cbw_table_parse(line.params, &table) &&
+	    table.features.store != CBW_STORE_NONE) {
+		dm_message(name, "session cancel");
+		r = moment_restore(name, line.nr_sectors, before,
+				   device->read_only);
+	}
+	dm_line_free(&line);
+	return r;
+}
+
+static int undo(const char *name, struct json_object *record)
+{
+	struct dm_device device;
+	int r = dm_get_device(name, &device);
+
+	/* With the device all else is gone. */
+	if (r == -ENXIO)
+		return 0;
+	if (!r)
+		r = resume_if_suspended(name, &device);
+	/* Reads that wait for the store end, so that the view can go. */
+	if (!r)
+		dm_message(name, "session cancel");
+	if (!r)
+		r = remove_view(&device);
+	if (!r)
+		r = end_session(name, json_get_string(record, "before"),
+				&device);
+	return r;
+}
+
+/* Half an image, unless somebody writes it. */
+static void remove_partial(const char *output)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[PATH_MAX + 16];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s.partial", output);
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return;
+	if (!fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type == F_UNLCK)
+		unlink(path);
+	close(fd);
+}
+
+int leftovers_clear(const char *name)
+{
+	struct json_object *record;
+	char path[PATH_MAX];
+	const char *output;
+	int r;
+
+	path_of(path, name, "backup");
+	if (access(path, F_OK))
+		return 0;
+	record = json_object_from_file(path);
+	r = undo(name, record);
+	if (r) {
+		error("%s: what an interrupted backup has left cannot be cleaned up; when the reason above is gone, try again",
+		      name);
+	} else {
+		output = record ? json_get_string(record, "output") : NULL;
+		if (output)
+			remove_partial(output);
+		warning("%s: a backup to %s was interrupted; its session is ended now, and the output is not a backup",
+			name, output ? output : "an unknown place");
+		leftovers_forget(name);
+	}
+	json_object_put(record);
+	return r;
+}

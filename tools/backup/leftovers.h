@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_BACKUP_LEFTOVERS_H
+#define DMLIVE_BACKUP_LEFTOVERS_H
+
+/*
+ * What a backup leaves that was killed: a session, a view, perhaps a suspended
+ * device. It is on record in /run/dmlive/NAME.backup from before the table is
+ * touched until all is undone.
+ */
+
+#include <stdbool.h>
+
+struct volume;
+
+/* Put the backup of @volume on record. 0 or a negative errno, with a message. */
+int leftovers_record(const struct volume *volume);
+
+/* All is undone. */
+void leftovers_forget(const char *name);
+
+/*
+ * Undo what a killed backup of the mapped device @name has left, if there is such a
+ * thing on record: then the device is as it was before. The caller holds
+ * runtime_lock(): so no backup is under way. 0 or a negative errno, with a message.
+ */
+int leftovers_clear(const char *name);
+
+#endif /* DMLIVE_BACKUP_LEFTOVERS_H */

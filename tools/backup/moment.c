@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The point in time: all tables are loaded, then all devices suspended, then all
+ * resumed.
+ *
+ * While one is suspended, this process must not need any of them, whatever lies
+ * there: the root file system, swap space, the file that messages go to. So its
+ * memory is locked, nothing is printed, and it cannot be stopped. A signal to
+ * terminate ends only a suspend that waits.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include "backup/leftovers.h"
+#include "backup/volume.h"
+#include "lib/cbw-table.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+#include "lib/process.h"
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+
+#define SECTOR_BYTES	512u
+#define RESUME_TRIES	3
+
+static void block_signals(sigset_t *old)
+{
+	sigset_t set;
+
+	sigfillset(&set);
+	/* Their handlers only set a flag. */
+	sigdelset(&set, SIGINT);
+	sigdelset(&set, SIGTERM);
+	sigdelset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, old);
+}
+
+static void become_independent(sigset_t *old)
+{
+	block_signals(old);
+	process_lock_memory();
+	/* Memory is not to be freed by writing to what is suspended. */
+	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+	log_hold();
+}
+
+static void become_ordinary(const sigset_t *old)
+{
+	prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
+	munlockall();
+	sigprocmask(SIG_SETMASK, old, NULL);
+	log_release();
+}
+
+static int load_all(struct volume *volumes, unsigned int nr)
+{
+	struct volume *volume;
+
+	for (volume = volumes; volume < volumes + nr; volume++) {
+		if (leftovers_record(volume))
+			return -EIO;
+		volume->on_record = true;
+		if (dm_load(volume->name, volume->bytes / SECTOR_BYTES,
+			    CBW_TARGET, volume->during, volume->read_only)) {
+			if (!volume->by_job)
+				return -EIO;
+			error("%s: is %s in use, or too small for it?",
+			      volume->name, volume->store);
+			return -EIO;
+		}
+		volume->is_loaded = true;
+	}
+	return 0;
+}
+
+static void drop_all(struct volume *const *volumes, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		if (volumes[i]->is_loaded)
+			dm_clear(volumes[i]->name);
+		volumes[i]->is_loaded = false;
+	}
+}
+
+/*
+ * Suspend a device after those that lie on it, which have to write to it till they
+ * are suspended themselves.
+ */
+static struct volume *next_to_suspend(struct volume *volumes, unsigned int nr)
+{
+	struct volume *volume, *above, *best = NULL;
+
+	for (volume = volumes; volume < volumes + nr; volume++) {
+		if (volume->is_sorted)
+			continue;
+		best = volume;
+		for (above = volumes; above < volumes + nr; above++)
+			if (above != volume && !above->is_sorted &&
+			    blockdev_is_above(above->devt, volume->devt))
+				break;
+		if (above == volumes + nr)
+			break;
+	}
+	return best;
+}
+
+/*
+ * Left suspended, all I/O would hang: so it is tried again. The first failure is
+ * what counts, as a device may then run with its old table.
+ */
+static int resume_all(const char *const *names, unsigned int nr)
+{
+	int r = dm_resume_group(names, nr), r2 = r, tries;
+	unsigned int i;
+
+	for (tries = 1; r2 && tries < RESUME_TRIES; tries++)
+		r2 = dm_resume_group(names, nr);
+	for (i = 0; r2 && i < nr; i++)
+		error("%s may be suspended now: try dmsetup resume %s",
+		      names[i], names[i]);
+	return r;
+}
+
+/*
+ * Suspend the devices in this order, and resume them in the opposite one. The last
+ * one is suspended by its resume, in one step: so with one device nothing stays
+ * suspended, even if this process is killed.
+ */
+static int switch_tables(struct volume *const *sorted, unsigned int nr)
+{
+	const char *names[BACKUP_MAX_VOLUMES];
+	unsigned int nr_suspended, i;
+	int r = 0;
+
+	for (i = 0; i < nr; i++)
+		names[nr - 1 - i] = sorted[i]->name;
+	for (nr_suspended = 0; nr_suspended < nr - 1; nr_suspended++) {
+		r = dm_suspend(sorted[nr_suspended]->name);
+		if (r)
+			break;
+	}
+	if (!r)
+		return resume_all(names, nr);
+	/* Those that are suspended go on with their old tables. */
+	drop_all(sorted, nr);
+	resume_all(names + nr - nr_suspended, nr_suspended);
+	return r;
+}
+
+int moment_begin(struct volume *volumes, unsigned int nr,
+		 uint64_t *suspended_ns)
+{
+	struct volume *sorted[BACKUP_MAX_VOLUMES];
+	uint64_t start_ns;
+	unsigned int i;
+	sigset_t old;
+	int r;
+
+	for (i = 0; i < nr; i++) {
+		sorted[i] = next_to_suspend(volumes, nr);
+		sorted[i]->is_sorted = true;
+	}
+	if (load_all(volumes, nr)) {
+		drop_all(sorted, nr);
+		return EXIT_ERROR;
+	}
+	become_independent(&old);
+	start_ns = monotonic_ns();
+	r = switch_tables(sorted, nr);
+	*suspended_ns = monotonic_ns() - start_ns;
+	become_ordinary(&old);
+	for (i = 0; i < nr; i++) {
+		/* After a failure it may be any of them. */
+		volumes[i].in_session = volumes[i].is_loaded;
+		volumes[i].is_loaded = false;
+	}
+	return r ? EXIT_ERROR : EXIT_OK;
+}
+
+int moment_end(struct volume *volume)
+{
+	int r;
+
+	if (!volume->in_session)
+		return EXIT_OK;
+	r = moment_restore(volume->name, volume->bytes / SECTOR_BYTES,
+			   volume->before, volume->read_only);
+	volume->in_session = r;
+	return r ? EXIT_ERROR : EXIT_OK;
+}
+
+int moment_restore(const char *name, uint64_t nr_sectors, const char *params,
+		   bool read_only)
+{
+	int r = dm_load(name, nr_sectors, CBW_TARGET, params, read_only);
+
+	if (!r) {
+		r = dm_swap(name);
+		if (r)
+			dm_clear(name);
+	}
+	if (r)
+		error("%s keeps its session; to end it load the table '0 %llu %s %s' with dmsetup, suspend and resume",
+		      name, (unsigned long long)nr_sectors, CBW_TARGET, params);
+	return r;
+}

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A backup from the checks to its end. Whatever happens on the way, what was made
+ * is undone in the opposite order, and the guest's device comes first: it is as it
+ * was before anything else is looked after.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backup/leftovers.h"
+#include "backup/reader.h"
+#include "backup/report.h"
+#include "backup/volume.h"
+#include "lib/cbw-status.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+
+#define POLL_MS 100
+
+/* Fewer free slots than one copy may need: the fleece device is full. */
+#define FULL_SLOTS 256
+
+struct run {
+	const struct backup_request *request;
+	struct volume *volumes;
+	unsigned int nr;		/* of volumes that were begun with */
+	unsigned int nr_by_job;
+	struct reader *reader;
+	struct report report;
+	struct backup_figures figures;
+};
+
+static volatile sig_atomic_t got_signal;
+
+static void take_signal(int number)
+{
+	got_signal = number;
+}
+
+static void catch_signals(void)
+{
+	/* Without SA_RESTART: a suspend that waits is to end. */
+	struct sigaction action = { .sa_handler = take_signal };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	action.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &action, NULL);
+}
+
+static bool is_interrupted(int *status)
+{
+	if (!got_signal || *status)
+		return *status;
+	error("interrupted");
+	*status = EXIT_INCOMPLETE;
+	return true;
+}
+
+/* Of --fleece: one for each device, or one place for all. */
+static int take_fleece(const struct run *run, unsigned int index,
+		       const char **fleece)
+{
+	const struct backup_request *request = run->request;
+
+	*fleece = NULL;
+	if (!request->nr_fleeces)
+		return EXIT_OK;
+	if (request->nr_fleeces == 1) {
+		*fleece = request->fleeces[0];
+		if (request->nr_pairs == 1 || !path_is_blockdev(*fleece))
+			return EXIT_OK;
+	} else if (request->nr_fleeces == request->nr_pairs) {
+		*fleece = request->fleeces[index];
+		return EXIT_OK;
+	}
+	error("each device needs a fleece device of its own: give --fleece once for each, in order, or a folder for all");
+	return EXIT_USAGE;
+}
+
+static int check_twice(const struct run *run, const struct volume *volume)
+{
+	const struct volume *other;
+
+	for (other = run->volumes; other < volume; other++) {
+		if (strcmp(other->output_path, volume->output_path))
+			continue;
+		error("%s is named for two devices", volume->output);
+		return EXIT_USAGE;
+	}
+	return EXIT_OK;
+}
+
+static int open_volumes(struct run *run)
+{
+	const struct backup_request *request = run->request;
+	int status = EXIT_OK;
+
+	while (run->nr < request->nr_pairs && !is_interrupted(&status)) {
+		status = volume_open(&run->volumes[run->nr],
+				     &request->pairs[run->nr]);
+		run->nr++;
+	}
+	return status;
+}
+
+/* Everything that can be refused is refused before anything is written. */
+static int check_destinations(struct run *run, const char **fleeces)
+{
+	struct volume *volume = run->volumes;
+	int status = EXIT_OK;
+	unsigned int i;
+
+	for (i = 0; i < run->nr && !status; i++, volume++) {
+		status = take_fleece(run, i, &fleeces[i]);
+		if (!status)
+			status = destination_check(run->volumes, run->nr,
+						   volume, run->request,
+						   fleeces[i]);
+		if (!status)
+			status = check_twice(run, volume);
+		run->nr_by_job += volume->by_job;
+	}
+	volume = run->volumes;
+	for (i = 0; i < run->nr && !status; i++, volume++)
+		if (!volume->by_job)
+			status = fleece_open(run->volumes, run->nr, volume,
+					     fleeces[i], run->request->force);
+	return status;
+}
+
+/* What each job may take of the limit, in bytes/s. */
+static uint64_t job_speed(const struct run *run)
+{
+	uint64_t speed = run->request->speed / run->nr;
+
+	return run->request->speed && !speed ? 1 : speed;
+}
+
+static int create_destinations(struct run *run)
+{
+	int status = EXIT_OK;
+	unsigned int i;
+
+	for (i = 0; i < run->nr && !is_interrupted(&status); i++) {
+		status = destination_create(&run->volumes[i], run->request);
+		if (!status)
+			status = volume_compose(&run->volumes[i], run->request,
+						job_speed(run));
+	}
+	return status;
+}
+
+static int begin(struct run *run)
+{
+	uint64_t suspended_ns, speed = run->request->speed;
+	int status = EXIT_OK;
+	unsigned int i;
+
+	if (is_interrupted(&status))
+		return status;
+	status = moment_begin(run->volumes, run->nr, &suspended_ns);
+	if (status)
+		return status;
+	for (i = 0; i < run->nr && !is_interrupted(&status); i++)
+		if (!run->volumes[i].by_job)
+			status = view_make(&run->volumes[i]);
+	if (status)
+		return status;
+	report_moment(&run->report, run->volumes, run->nr, suspended_ns);
+	if (run->nr_by_job == run->nr)
+		return EXIT_OK;
+	if (speed)
+		speed -= job_speed(run) * run->nr_by_job;
+	run->reader = reader_start(run->volumes, run->nr, speed,
+				   run->request->nr_threads);
+	return run->reader ? EXIT_OK : EXIT_ERROR;
+}
+
+static void explain_broken(const struct volume *volume,
+			   const struct cbw_status *status)
+{
+	if (status->slots && status->slots - status->slots_used < FULL_SLOTS &&
+	    status->target_errors)
+		error("%s: the session broke: %s is full (%" PRIu64 " of %" PRIu64 " blocks of old data); take a larger one, or back up when less is written",
+		      volume->name, volume->store, status->slots_used,
+		      status->slots);
+	else if (status->target_errors)
+		error("%s: the session broke: old data could not be written to %s; the kernel log says why",
+		      volume->name, volume->store);
+	else if (status->source_errors)
+		error("%s: the session broke: old data could not be read from the device; the kernel log says why",
+		      volume->name);
+	else
+		error("%s: the session broke: it was cancelled, or a guest write waited too long (--cbw-timeout)",
+		      volume->name);
+}
+
+static int get_status(const struct volume *volume, struct cbw_status *status)
+{
+	struct dm_line line;
+	int r = dm_get_line(volume->name, DM_LINE_STATUS, &line, NULL);
+
+	if (!r) {
+		r = strcmp(line.target, CBW_TARGET) ? -EINVAL :
+		    cbw_status_parse(line.params, status);
+		dm_line_free(&line);
+	}
+	if (!r && status->session != CBW_SESSION_NONE)
+		return EXIT_OK;
+	error("%s: the session is gone: the device was removed, or somebody loaded another table",
+	      volume->name);
+	return EXIT_INCOMPLETE;
+}
+
+/* @through: with a view: all is read; by the job: it is complete. */
+static int check_volume(const struct volume *volume,
+			const struct cbw_status *status, bool *through)
+{
+	if (status->session == CBW_SESSION_BROKEN) {
+		explain_broken(volume, status);
+		return EXIT_INCOMPLETE;
+	}
+	if (!volume->by_job) {
+		*through = !status->scope_blocks;
+		return EXIT_OK;
+	}
+	*through = status->session == CBW_SESSION_COMPLETE;
+	if (*through || status->job == CBW_JOB_RUNNING ||
+	    status->job == CBW_JOB_PAUSED)
+		return EXIT_OK;
+	error("%s: the job that copies to %s is %s (%" PRIu64 " errors of the device, %" PRIu64 " of the output); the kernel log says why",
+	      volume->name, volume->store, cbw_job_name(status->job),
+	      status->source_errors, status->target_errors);
+	return EXIT_INCOMPLETE;
+}
+
+static void add_figures(struct backup_figures *figures,
+			const struct volume *volume,
+			const struct cbw_status *status)
+{
+	figures->total_bytes += volume->scope.total_bytes;
+	figures->cow_writes += status->cow_writes;
+	figures->fleece_used_bytes += status->slots_used * status->block_bytes;
+	if (volume->by_job)
+		figures->done_bytes += status->job_bytes;
+}
+
+/* Look at all sessions. @through: nothing is left to be copied. */
+static int check_volumes(struct run *run, bool *through)
+{
+	struct cbw_status status;
+	unsigned int i;
+	bool volume_through;
+	int r;
+
+	memset(&run->figures, 0, sizeof(run->figures));
+	*through = true;
+	for (i = 0; i < run->nr; i++) {
+		r = get_status(&run->volumes[i], &status);
+		if (!r)
+			r = check_volume(&run->volumes[i], &status,
+					 &volume_through);
+		if (r)
+			return r;
+		*through = *through && volume_through;
+		add_figures(&run->figures, &run->volumes[i], &status);
+	}
+	if (run->reader)
+		run->figures.done_bytes += reader_done_bytes(run->reader);
+	return EXIT_OK;
+}
+
+/* The reason may be that a session broke, which says more. */
+static int explain_failure(struct run *run)
+{
+	bool through;
+	int status = check_volumes(run, &through);
+
+	if (status)
+		return status;
+	error("%s", reader_failure(run->reader));
+	return EXIT_INCOMPLETE;
+}
+
+static bool wait_for_reader(struct run *run)
+{
+	if (run->reader)
+		return reader_wait(run->reader, POLL_MS);
+	poll(NULL, 0, POLL_MS);
+	return true;
+}
+
+static int copy(struct run *run)
+{
+	bool ended, through = false;
+	int status = EXIT_OK;
+
+	while (!is_interrupted(&status)) {
+		ended = wait_for_reader(run);
+		if (run->reader && reader_failure(run->reader))
+			return explain_failure(run);
+		status = check_volumes(run, &through);
+		if (status)
+			return status;
+		report_figures(&run->report, &run->figures);
+		if (ended && through)
+			return EXIT_OK;
+		if (ended && run->nr_by_job == 0) {
+			error("not everything was read, though no reading failed: this is a mistake in dmlive or in the kernel module");
+			return EXIT_INCOMPLETE;
+		}
+	}
+	return status;
+}
+
+/* The guests' devices are as they were. */
+static int end_sessions(struct run *run, bool cancel)
+{
+	int status = EXIT_OK;
+	unsigned int i;
+
+	/* Reads that wait for a store end with it. */
+	for (i = 0; cancel && i < run->nr; i++)
+		if (run->volumes[i].in_session)
+			dm_message(run->volumes[i].name, "session cancel");
+	reader_free(run->reader);
+	run->reader = NULL;
+	for (i = 0; i < run->nr; i++) {
+		view_remove(&run->volumes[i]);
+		if (moment_end(&run->volumes[i]))
+			status = EXIT_ERROR;
+		else if (run->volumes[i].on_record)
+			leftovers_forget(run->volumes[i].name);
+	}
+	return status;
+}
+
+static int finish(struct run *run)
+{
+	int status = EXIT_OK, r;
+	unsigned int i;
+
+	for (i = 0; i < run->nr; i++) {
+		r = destination_finish(&run->volumes[i]);
+		if (r)
+			status = r;
+		else if (run->nr > 1 && status)
+			warning("%s, the backup of %s, is complete all the same",
+				run->volumes[i].output, run->volumes[i].name);
+	}
+	return status;
+}
+
+static int run_all(struct run *run)
+{
+	const char *fleeces[BACKUP_MAX_VOLUMES];
+	int status, r;
+	unsigned int i;
+
+	status = open_volumes(run);
+	if (!status)
+		status = check_destinations(run, fleeces);
+	if (!status)
+		status = create_destinations(run);
+	if (!status)
+		status = begin(run);
+	if (!status)
+		status = copy(run);
+	r = end_sessions(run, status);
+	if (!status) {
+		status = finish(run);
+		if (!status)
+			status = r;
+	}
+	for (i = 0; i < run->nr; i++)
+		destination_abort(&run->volumes[i]);
+	return status;
+}
+
+int backup_run(const struct backup_request *request)
+{
+	struct run run = { .request = request };
+	unsigned int i;
+	int status;
+
+	run.volumes = calloc(request->nr_pairs, sizeof(*run.volumes));
+	if (!run.volumes) {
+		error("out of memory");
+		return EXIT_ERROR;
+	}
+	catch_signals();
+	report_start(&run.report, request->json);
+	status = run_all(&run);
+	report_end(&run.report, run.volumes, run.nr, &run.figures, status);
+	for (i = 0; i < run.nr; i++)
+		volume_close(&run.volumes[i]);
+	free(run.volumes);
+	return status;
+}

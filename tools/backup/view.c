@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The view of a session: a mapped device that only this process reads. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "backup/volume.h"
+#include "lib/cbw-table.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+
+#define SECTOR_BYTES 512u
+
+void view_name(char name[32], dev_t devt)
+{
+	snprintf(name, 32, "dmlive-view-%u-%u", major(devt), minor(devt));
+}
+
+int view_make(struct volume *volume)
+{
+	char uuid[64], params[32];
+
+	snprintf(uuid, sizeof(uuid), DM_UUID_PREFIX "VIEW-%u-%u",
+		 major(volume->devt), minor(volume->devt));
+	snprintf(params, sizeof(params), "%u:%u", major(volume->devt),
+		 minor(volume->devt));
+	if (dm_create_private(volume->view, uuid))
+		return EXIT_ERROR;
+	volume->has_view = true;
+	if (dm_load(volume->view, volume->bytes / SECTOR_BYTES,
+		    CBW_VIEW_TARGET, params, false) ||
+	    dm_resume_private(volume->view))
+		return EXIT_ERROR;
+	/* Exclusively: a discard would wait for other claims. */
+	volume->view_fd = open(dm_node_path(volume->view),
+			       O_RDWR | O_EXCL | O_DIRECT | O_CLOEXEC);
+	if (volume->view_fd >= 0)
+		return EXIT_OK;
+	error_errno(errno, "%s: cannot open the view %s", volume->name,
+		    volume->view);
+	return EXIT_ERROR;
+}
+
+void view_remove(struct volume *volume)
+{
+	if (volume->view_fd >= 0)
+		close(volume->view_fd);
+	volume->view_fd = -1;
+	if (volume->has_view)
+		dm_remove(volume->view);
+	volume->has_view = false;
+}

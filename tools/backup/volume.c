@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* One device of a backup: what it is, and its table lines. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "backup/leftovers.h"
+#include "backup/volume.h"
+#include "lib/cbw-status.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+#include "lib/runtime.h"
+
+#define SECTOR_BYTES 512u
+
+/* A path becomes the name of the mapped device that it leads to. */
+static int find_name(struct volume *volume, const char *given)
+{
+	struct blockdev device;
+
+	if (!strchr(given, '/')) {
+		if (!dm_name_is_valid(given))
+			return EXIT_USAGE;
+		snprintf(volume->name, sizeof(volume->name), "%s", given);
+		return EXIT_OK;
+	}
+	if (blockdev_open(given, &device))
+		return EXIT_ERROR;
+	if (blockdev_read_attribute(device.devt, "dm/name", volume->name,
+				    sizeof(volume->name)))
+		return EXIT_OK;
+	error("%s is no mapped device; make one over it first: dmlive attach %s --name NAME",
+	      given, given);
+	return EXIT_REFUSED;
+}
+
+static int lock(struct volume *volume)
+{
+	pid_t holder = runtime_server(volume->name);
+
+	if (holder) {
+		error("%s is being backed up or restored by process %d; wait for that, or end it",
+		      volume->name, holder);
+		return EXIT_REFUSED;
+	}
+	volume->lock_fd = runtime_lock(volume->name);
+	if (volume->lock_fd >= 0)
+		return EXIT_OK;
+	return volume->lock_fd == -EBUSY ? EXIT_REFUSED : EXIT_ERROR;
+}
+
+static int take_table(struct volume *volume, const struct dm_line *line)
+{
+	struct cbw_table table;
+
+	if (line->nr_lines != 1 || strcmp(line->target, CBW_TARGET)) {
+		error("%s has the target %s, and a backup needs %s: attach it first: dmlive attach %s",
+		      volume->name, line->target, CBW_TARGET, volume->name);
+		return EXIT_REFUSED;
+	}
+	if (cbw_table_parse(line->params, &table)) {
+		error("%s: its table line is not understood: %s", volume->name,
+		      line->params);
+		return EXIT_ERROR;
+	}
+	if (table.features.store != CBW_STORE_NONE) {
+		error("%s has a session that no backup of dmlive has begun; end it first, by loading a table without it: dmsetup load, suspend, resume",
+		      volume->name);
+		return EXIT_REFUSED;
+	}
+	volume->before = strdup(line->params);
+	volume->bytes = line->nr_sectors * SECTOR_BYTES;
+	return volume->before ? EXIT_OK : EXIT_ERROR;
+}
+
+static int take_block_size(struct volume *volume)
+{
+	struct cbw_status status;
+	struct dm_line line;
+	int r = dm_get_line(volume->name, DM_LINE_STATUS, &line, NULL);
+
+	if (!r) {
+		r = cbw_status_parse(line.params, &status);
+		dm_line_free(&line);
+	}
+	if (r) {
+		error_errno(r, "%s: cannot get its status", volume->name);
+		return EXIT_ERROR;
+	}
+	volume->block_bytes = status.block_bytes;
+	return EXIT_OK;
+}
+
+static int look_at(struct volume *volume)
+{
+	struct dm_device device;
+	struct dm_line line;
+	int status, r;
+
+	r = dm_get_line(volume->name, DM_LINE_TABLE, &line, &device);
+	if (r == -ENXIO) {
+		error("there is no mapped device %s; make one: dmlive attach DEVICE --name %s",
+		      volume->name, volume->name);
+		return EXIT_ERROR;
+	}
+	if (r) {
+		error_errno(r, "%s: cannot get its table", volume->name);
+		return EXIT_ERROR;
+	}
+	status = take_table(volume, &line);
+	dm_line_free(&line);
+	if (status)
+		return status;
+	if (device.suspended) {
+		error("%s is suspended; resume it first: dmsetup resume %s",
+		      volume->name, volume->name);
+		return EXIT_REFUSED;
+	}
+	volume->devt = makedev(device.major, device.minor);
+	volume->read_only = device.read_only;
+	view_name(volume->view, volume->devt);
+	return take_block_size(volume);
+}
+
+int volume_open(struct volume *volume, const struct backup_pair *pair)
+{
+	int status;
+
+	volume->output = pair->output;
+	volume->lock_fd = -1;
+	volume->view_fd = -1;
+	volume->store_fd = -1;
+	volume->output_fd = -1;
+	status = find_name(volume, pair->name);
+	if (!status)
+		status = lock(volume);
+	if (!status && leftovers_clear(volume->name))
+		status = EXIT_ERROR;
+	if (!status)
+		status = look_at(volume);
+	if (!status && extents_add(&volume->scope, 0, volume->bytes))
+		status = EXIT_ERROR;
+	return status;
+}
+
+void volume_close(struct volume *volume)
+{
+	if (volume->store_fd >= 0)
+		close(volume->store_fd);
+	if (volume->output_fd >= 0)
+		close(volume->output_fd);
+	extents_free(&volume->scope);
+	free(volume->before);
+	free(volume->during);
+	if (volume->lock_fd >= 0)
+		runtime_unlock(volume->name, volume->lock_fd);
+	volume->lock_fd = -1;
+}
+
+int volume_compose(struct volume *volume, const struct backup_request *request,
+		   uint64_t job_speed)
+{
+	char params[CBW_PARAMS_BYTES];
+	struct cbw_table table;
+
+	/* It was parsed before. */
+	cbw_table_parse(volume->before, &table);
+	table.features.store = volume->by_job ? CBW_STORE_TARGET :
+						CBW_STORE_FLEECE;
+	snprintf(table.features.store_device,
+		 sizeof(table.features.store_device), "%s",
+		 volume->store_number);
+	table.features.break_snapshot = !request->break_guest_write;
+	table.features.timeout_ms = request->cbw_timeout_ms;
+	table.features.job = volume->by_job;
+	table.features.job_speed = job_speed;
+	if (cbw_table_format(&table, params, sizeof(params)))
+		return EXIT_ERROR;
+	volume->during = strdup(params);
+	return volume->during ? EXIT_OK : EXIT_ERROR;
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* `dmlive backup`: its command line. */
+#include <stdio.h>
+#include <string.h>
+
+#include "backup/backup.h"
+#include "cmd.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+
+#define MAX_THREADS	64
+#define MAX_CLUSTER	(2u << 20)
+
+static const char backup_help[] =
+"Usage: dmlive backup NAME OUT [NAME OUT]... [OPTION]...\n"
+"\n"
+"Copies what the mapped device NAME holds now to OUT, while it stays in use. OUT is\n"
+"a new file, or a block device. NAME must have been attached (dmlive attach). All\n"
+"devices of one command are copied as of the same point in time.\n"
+"\n"
+"  --format FORMAT      qcow2 or raw; default: qcow2 if OUT ends in .qcow2\n"
+"  --compression METHOD[:LEVEL]\n"
+"                       qcow2: none, zlib[:1..9] or zstd[:1..22]; default: none\n"
+"  --cluster-size SIZE  qcow2: 4K to 2M; default: 64K\n"
+"  --fleece PLACE       where old data are kept that the guest overwrites before\n"
+"                       they are copied: a block device, or a folder for a\n"
+"                       temporary file; default: the folder of OUT. none: nowhere,\n"
+"                       which is for raw copies onto block devices, and the default\n"
+"                       there: guest writes wait until OUT has what they overwrite\n"
+"  --speed SIZE         copy at most SIZE per second (K, M, G)\n"
+"  --threads N          read and compress with N threads; default: one a CPU, at\n"
+"                       least 4\n"
+"  --on-cbw-error break_snapshot|break_guest_write\n"
+"                       if old data cannot be kept: the backup fails (the default),\n"
+"                       or the guest's write\n"
+"  --cbw-timeout S      so it is too if that takes longer than S seconds; default:\n"
+"                       the guest's write waits\n"
+"  --force              replace a file OUT; overwrite a device that holds something\n"
+"  --json               print one JSON object a line\n";
+
+enum {
+	OPTION_CBW_TIMEOUT = 256,
+	OPTION_CLUSTER_SIZE,
+	OPTION_COMPRESSION,
+	OPTION_FLEECE,
+	OPTION_FORCE,
+	OPTION_FORMAT,
+	OPTION_JSON,
+	OPTION_ON_CBW_ERROR,
+	OPTION_SPEED,
+	OPTION_THREADS,
+};
+
+static const struct option backup_options[] = {
+	{ "cbw-timeout", required_argument, NULL, OPTION_CBW_TIMEOUT },
+	{ "cluster-size", required_argument, NULL, OPTION_CLUSTER_SIZE },
+	{ "compression", required_argument, NULL, OPTION_COMPRESSION },
+	{ "fleece", required_argument, NULL, OPTION_FLEECE },
+	{ "force", no_argument, NULL, OPTION_FORCE },
+	{ "format", required_argument, NULL, OPTION_FORMAT },
+	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "on-cbw-error", required_argument, NULL, OPTION_ON_CBW_ERROR },
+	{ "speed", required_argument, NULL, OPTION_SPEED },
+	{ "threads", required_argument, NULL, OPTION_THREADS },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ 0 }
+};
+
+static bool take_cluster_size(struct backup_request *request)
+{
+	uint64_t bytes;
+
+	if (!option_size("--cluster-size", optarg, &bytes))
+		return false;
+	if (bytes < 4096 || bytes > MAX_CLUSTER || bytes & (bytes - 1)) {
+		error("--cluster-size %s: must be a power of two from 4K to 2M",
+		      optarg);
+		return false;
+	}
+	request->image.cluster_bytes = bytes;
+	return true;
+}
+
+static bool take_compression(struct backup_request *request)
+{
+	if (!writer_parse_compression(optarg, &request->image))
+		return true;
+	error("--compression %s: must be none, zlib, zlib:1 to zlib:9, zstd, or zstd:1 to zstd:22",
+	      optarg);
+	return false;
+}
+
+static bool take_fleece(struct backup_request *request)
+{
+	if (request->nr_fleeces == BACKUP_MAX_VOLUMES) {
+		error("--fleece %s: at most %d are possible", optarg,
+		      BACKUP_MAX_VOLUMES);
+		return false;
+	}
+	request->fleeces[request->nr_fleeces++] = optarg;
+	return true;
+}
+
+static bool take_format(struct backup_request *request)
+{
+	request->format_is_given = true;
+	if (!writer_parse_format(optarg, &request->image))
+		return true;
+	error("--format %s: must be qcow2 or raw", optarg);
+	return false;
+}
+
+static bool take_on_cbw_error(struct backup_request *request)
+{
+	request->break_guest_write = !strcmp(optarg, "break_guest_write");
+	if (request->break_guest_write || !strcmp(optarg, "break_snapshot"))
+		return true;
+	error("--on-cbw-error %s: must be break_snapshot (the default) or break_guest_write",
+	      optarg);
+	return false;
+}
+
+static bool take_timeout(struct backup_request *request)
+{
+	uint64_t seconds;
+
+	if (!option_number("--cbw-timeout", optarg, UINT64_MAX / 1000000000,
+			   &seconds))
+		return false;
+	request->cbw_timeout_ms = seconds * 1000;
+	return true;
+}
+
+static bool take_threads(struct backup_request *request)
+{
+	uint64_t number;
+
+	if (!option_number("--threads", optarg, MAX_THREADS, &number))
+		return false;
+	request->nr_threads = number;
+	return true;
+}
+
+static bool take_option(struct backup_request *request, int option)
+{
+	switch (option) {
+	case OPTION_CBW_TIMEOUT:
+		return take_timeout(request);
+	case OPTION_CLUSTER_SIZE:
+		return take_cluster_size(request);
+	case OPTION_COMPRESSION:
+		return take_compression(request);
+	case OPTION_FLEECE:
+		return take_fleece(request);
+	case OPTION_FORCE:
+		request->force = true;
+		return true;
+	case OPTION_FORMAT:
+		return take_format(request);
+	case OPTION_JSON:
+		request->json = true;
+		return true;
+	case OPTION_ON_CBW_ERROR:
+		return take_on_cbw_error(request);
+	case OPTION_SPEED:
+		return option_size("--speed", optarg, &request->speed);
+	default:
+		return take_threads(request);
+	}
+}
+
+static int take_pairs(struct backup_request *request, int argc, char **argv)
+{
+	if (argc < 2 || argc % 2)
+		return argument_error("backup", "NAME OUT, or several of these pairs");
+	if (argc / 2 > BACKUP_MAX_VOLUMES) {
+		error("backup: at most %d devices are possible",
+		      BACKUP_MAX_VOLUMES);
+		return EXIT_USAGE;
+	}
+	for (; argc; argc -= 2, argv += 2)
+		request->pairs[request->nr_pairs++] = (struct backup_pair){
+			.name = argv[0],
+			.output = argv[1],
+		};
+	return EXIT_OK;
+}
+
+int cmd_backup(int argc, char **argv)
+{
+	struct backup_request request = { 0 };
+	int found, status;
+
+	optind = 0;
+	opterr = 0;
+	while ((found = getopt_long(argc, argv, ":h", backup_options,
+				    NULL)) != -1) {
+		if (found == '?' || found == ':')
+			return option_error(argv[0], found, argv);
+		if (found == OPTION_HELP) {
+			fputs(backup_help, stdout);
+			return EXIT_OK;
+		}
+		if (!take_option(&request, found))
+			return EXIT_USAGE;
+	}
+	status = take_pairs(&request, argc - optind, argv + optind);
+	return status ? status : backup_run(&request);
+}
