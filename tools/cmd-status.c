@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* `dmlive status`: what alloctrack devices there are and how far they are. */
+/* `dmlive status`: what alloctrack and cbw devices there are and how far they are. */
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -16,12 +16,14 @@
 #include "lib/runtime.h"
 #include "lib/size.h"
 #include "lib/status-line.h"
+#include "status-cbw.h"
 
 static const char help[] =
 "Usage: dmlive status [NAME] [--json]\n"
 "\n"
-"Shows the alloctrack device NAME, or all of them. With --json: an array of\n"
-"objects, or one object if NAME is given.\n";
+"Shows the device NAME, which is being restored (alloctrack) or attached for\n"
+"backups (cbw), or all such devices. With --json: an array of objects, or one object\n"
+"if NAME is given.\n";
 
 static const struct option options[] = {
 	{ "json", no_argument, NULL, 'j' },
@@ -106,6 +108,7 @@ static struct json_object *report_to_json(const struct report *report)
 	struct json_object *object = json_new_object();
 
 	json_add_string(object, "name", report->name);
+	json_add_string(object, "kind", "restore");
 	json_add_string(object, "device", dm_node_path(report->name));
 	json_add_string(object, "uuid", report->device.uuid);
 	json_add_bool(object, "suspended", report->device.suspended);
@@ -200,14 +203,31 @@ struct listing {
 	int exit_status;
 };
 
+/* -ENOENT: it is no cbw device. */
+static int list_cbw(const char *name, struct listing *listing)
+{
+	struct json_object *object = listing->array ? json_new_object() : NULL;
+	int r = status_cbw(name, object);
+
+	if (!r)
+		listing->nr++;
+	if (!r && object)
+		json_append(listing->array, object);
+	else
+		json_object_put(object);
+	return r;
+}
+
 static int list_one(const char *name, void *argument)
 {
 	struct listing *listing = argument;
 	struct report report;
 	int r = collect(name, &report);
 
+	if (r == -ENOENT && list_cbw(name, listing) != -EPROTO)
+		return 0;
 	/* A device may go, or get another table, at any time. */
-	if (r == -EPROTO)
+	if (r == -EPROTO || r == -ENOENT)
 		listing->exit_status = EXIT_ERROR;
 	if (r)
 		return 0;
@@ -231,8 +251,21 @@ static int list_all(bool json)
 	if (json)
 		json_print_pretty(listing.array);
 	else if (!listing.nr)
-		printf("no device is being restored\n");
+		printf("no device is being restored, or attached\n");
 	return listing.exit_status;
+}
+
+/* -ENOENT: it is no cbw device. */
+static int show_cbw(const char *name, bool json)
+{
+	struct json_object *object = json ? json_new_object() : NULL;
+	int r = status_cbw(name, object);
+
+	if (!r && object)
+		json_print_pretty(object);
+	else
+		json_object_put(object);
+	return r;
 }
 
 static int show_one(const char *name, bool json)
@@ -240,10 +273,15 @@ static int show_one(const char *name, bool json)
 	struct report report;
 	int r = collect(name, &report);
 
+	if (r == -ENOENT) {
+		r = show_cbw(name, json);
+		if (!r)
+			return EXIT_OK;
+	}
 	if (r == -ENXIO)
 		error("there is no mapped device %s", name);
 	else if (r == -ENOENT || r == -ENODATA)
-		error("%s is no alloctrack device (any more); a finished restore is a plain linear mapping",
+		error("%s is no alloctrack device (any more), nor a cbw device; a finished restore is a plain linear mapping",
 		      name);
 	else if (r && r != -EPROTO)
 		error_errno(r, "%s: cannot get its status", name);

@@ -19,6 +19,8 @@ int cmd_finish(int argc, char **argv);
 int cmd_meta(int argc, char **argv);
 int cmd_bitmap(int argc, char **argv);
 int cmd_backup(int argc, char **argv);
+int cmd_attach(int argc, char **argv);
+int cmd_detach(int argc, char **argv);
 
 /* Of all options: what getopt_long() returns for --help. */
 #define OPTION_HELP	'h'

@@ -243,23 +243,41 @@ bool dm_has_target(const char *target)
 	return has;
 }
 
+/* Run a query of a device, however it is given; free the task. */
+static bool take_name(struct dm_task *task, char name[DM_NAME_BYTES])
+{
+	struct dm_info info;
+	char *found = NULL;
+
+	if (!task_run(task) && dm_task_get_info(task, &info) && info.exists)
+		found = dm_task_get_name_unmangled(task);
+	if (found)
+		snprintf(name, DM_NAME_BYTES, "%s", found);
+	dm_task_destroy(task);
+	dm_free(found);
+	return found;
+}
+
 bool dm_name_of(unsigned int major, unsigned int minor,
 		char name[DM_NAME_BYTES])
 {
 	struct dm_task *task = task_new(DM_DEVICE_INFO, NULL);
-	struct dm_info info;
-	char *found = NULL;
 
-	if (task && dm_task_set_major(task, major) &&
-	    dm_task_set_minor(task, minor) && !task_run(task) &&
-	    dm_task_get_info(task, &info) && info.exists)
-		found = dm_task_get_name_unmangled(task);
-	if (found)
-		snprintf(name, DM_NAME_BYTES, "%s", found);
-	if (task)
-		dm_task_destroy(task);
-	dm_free(found);
-	return found;
+	if (!task)
+		return false;
+	dm_task_set_major(task, major);
+	dm_task_set_minor(task, minor);
+	return take_name(task, name);
+}
+
+bool dm_name_of_uuid(const char *uuid, char name[DM_NAME_BYTES])
+{
+	struct dm_task *task = task_new(DM_DEVICE_INFO, NULL);
+
+	if (!task)
+		return false;
+	dm_task_set_uuid(task, uuid);
+	return take_name(task, name);
 }
 
 static int run_simple(int type, const char *name, const char *what)

@@ -97,6 +97,9 @@ bool dm_has_target(const char *target);
 bool dm_name_of(unsigned int major, unsigned int minor,
 		char name[DM_NAME_BYTES]);
 
+/* Of the device with this UUID. False: there is none. */
+bool dm_name_of_uuid(const char *uuid, char name[DM_NAME_BYTES]);
+
 /* Make a device without a table; its node comes with the first resume. */
 int dm_create_empty(const char *name, const char *uuid);
 

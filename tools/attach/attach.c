@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A cbw device over a volume: new, or inserted into a device in use. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "attach/attach.h"
+#include "attach/swap.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+
+/*
+ * Targets that keep nothing of their own, in memory or on a device: they may be
+ * active twice over the same devices for the moment of the move.
+ */
+static const char *const movable_targets[] = {
+	"linear", "striped", "unstriped", "zero", "error", "delay", "flakey",
+};
+
+static bool is_movable(const char *target)
+{
+	unsigned int i;
+
+	for (i = 0; i < sizeof(movable_targets) / sizeof(movable_targets[0]);
+	     i++)
+		if (!strcmp(target, movable_targets[i]))
+			return true;
+	return false;
+}
+
+static int make_params(const struct attach_request *request,
+		       const char *origin, char *params)
+{
+	struct cbw_table cbw = { .block_bytes = request->block_bytes };
+	struct blockdev meta;
+
+	snprintf(cbw.origin, sizeof(cbw.origin), "%s", origin);
+	snprintf(cbw.meta, sizeof(cbw.meta), "-");
+	if (request->meta) {
+		if (blockdev_open(request->meta, &meta))
+			return EXIT_ERROR;
+		if (blockdev_check_unused(&meta))
+			return EXIT_REFUSED;
+		snprintf(cbw.meta, sizeof(cbw.meta), "%u:%u", major(meta.devt),
+			 minor(meta.devt));
+	}
+	cbw_table_format(&cbw, params, CBW_PARAMS_BYTES);
+	return EXIT_OK;
+}
+
+static int check_kernel(void)
+{
+	if (dm_has_target(CBW_TARGET))
+		return EXIT_OK;
+	error("the kernel has no target cbw; load its module: modprobe dm-cbw");
+	return EXIT_REFUSED;
+}
+
+static int check_not_ours(const struct volume *volume)
+{
+	struct cbw_table cbw;
+
+	if (inner_is(volume)) {
+		error("%s is the inner device of an attached one: it must not be used by itself",
+		      volume->name);
+		return EXIT_REFUSED;
+	}
+	if (volume->is_mapped && volume_is_cbw(volume, &cbw)) {
+		error("%s is a cbw device already; to begin anew: dmlive detach %s",
+		      volume->name, volume->name);
+		return EXIT_REFUSED;
+	}
+	return EXIT_OK;
+}
+
+static int check_name_is_free(const char *name)
+{
+	struct dm_device device;
+
+	if (dm_get_device(name, &device) == -ENXIO)
+		return EXIT_OK;
+	error("there is a mapped device %s already; take another name", name);
+	return EXIT_REFUSED;
+}
+
+static int check_unused(const struct volume *volume)
+{
+	if (!blockdev_check_unused(&volume->device))
+		return EXIT_OK;
+	if (volume->is_mapped)
+		error("a mapped device can be attached while it is in use, under its own name: dmlive attach %s",
+		      volume->name);
+	else
+		error("only a mapped device, for example a logical volume, can be attached while it is in use");
+	return EXIT_REFUSED;
+}
+
+static int make_device(const struct volume *volume,
+		       const struct attach_request *request, const char *params)
+{
+	char uuid[DM_NAME_BYTES + sizeof(DM_UUID_PREFIX)];
+
+	snprintf(uuid, sizeof(uuid), "%scbw-%.100s", DM_UUID_PREFIX,
+		 request->name);
+	if (dm_create_empty(request->name, uuid))
+		return EXIT_ERROR;
+	if (!dm_load(request->name, volume->device.bytes / 512, CBW_TARGET,
+		     params, volume->device.read_only) &&
+	    !dm_resume(request->name))
+		return EXIT_OK;
+	dm_remove(request->name);
+	return EXIT_ERROR;
+}
+
+int attach_new(struct volume *volume, const struct attach_request *request)
+{
+	char params[CBW_PARAMS_BYTES], number[32];
+	int status;
+
+	status = check_not_ours(volume);
+	if (!status)
+		status = check_name_is_free(request->name);
+	if (!status)
+		status = check_unused(volume);
+	if (!status)
+		status = check_kernel();
+	if (!status)
+		status = make_params(request, volume_number(volume, number),
+				     params);
+	if (!status)
+		status = make_device(volume, request, params);
+	return status;
+}
+
+static int check_mapped(const struct volume *volume)
+{
+	const struct dm_device *dm = &volume->dm;
+
+	if (!volume->is_mapped) {
+		error("%s is no mapped device, so cbw cannot be inserted into it; while it is not in use, a new device can be made over it: --name NAME",
+		      volume->device.path);
+		return EXIT_REFUSED;
+	}
+	if (!volume->table.nr_lines) {
+		error("%s has no table", volume->name);
+		return EXIT_REFUSED;
+	}
+	if (dm->suspended) {
+		error("%s is suspended; resume it first: dmsetup resume %s",
+		      volume->name, volume->name);
+		return EXIT_REFUSED;
+	}
+	if (!strncmp(dm->uuid, "LVM-", 4) && strlen(dm->uuid) > 4 + 64) {
+		error("%s is an inner part of a logical volume, which lvm2 steers alone; attach that volume",
+		      volume->name);
+		return EXIT_REFUSED;
+	}
+	return EXIT_OK;
+}
+
+static int check_movable(const struct volume *volume)
+{
+	const struct dm_table *table = &volume->table;
+	const char *target;
+	unsigned int i;
+
+	for (i = 0; i < table->nr_lines; i++) {
+		target = table->lines[i].target;
+		if (is_movable(target))
+			continue;
+		if (!strcmp(target, "alloctrack"))
+			error("%s is being restored: wait until that is finished, see dmlive status %s",
+			      volume->name, volume->name);
+		else
+			error("%s has a table with the target %s, which cannot be moved in use, as it must not be active twice; while it is not in use, a new device can be made over it: --name NAME; or attach the device that it lies on",
+			      volume->name, target);
+		return EXIT_REFUSED;
+	}
+	return EXIT_OK;
+}
+
+/* Steps 2 and 3; it is as it was if they fail. */
+static int insert(struct volume *volume, const struct attach_request *request,
+		  const struct inner *inner)
+{
+	struct dm_table_line line = {
+		.nr_sectors = dm_table_sectors(&volume->table),
+		.target = CBW_TARGET,
+	};
+	char params[CBW_PARAMS_BYTES], number[32];
+	struct dm_table table = { .nr_lines = 1, .lines = &line };
+	int status;
+
+	snprintf(number, sizeof(number), "%u:%u", inner->dm.major,
+		 inner->dm.minor);
+	status = make_params(request, number, params);
+	line.params = params;
+	if (!status)
+		status = swap_table(volume, &table);
+	return status;
+}
+
+int attach_insert(struct volume *volume, const struct attach_request *request,
+		  struct inner *inner)
+{
+	bool found;
+	int status;
+
+	status = check_mapped(volume);
+	if (!status)
+		status = check_not_ours(volume);
+	if (!status)
+		status = check_movable(volume);
+	if (!status)
+		status = check_kernel();
+	if (!status)
+		status = inner_find(volume, inner);
+	if (!status)
+		status = inner_clean(volume, inner, &found);
+	if (!status)
+		status = inner_make(volume, inner);
+	if (status)
+		return status;
+	status = insert(volume, request, inner);
+	if (status)
+		dm_remove(inner->name);
+	return status;
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The inner device of a live insertion. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "attach/inner.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+
+#define SUFFIX		"-dmlive"
+#define LVM_PREFIX	"LVM-"
+#define OTHER_PREFIX	LVM_PREFIX "dmlive-"
+
+/* "LVM-", the group's and the volume's identities. */
+#define LVM_UUID_LENGTH	(strlen(LVM_PREFIX) + 64)
+
+/* So that names and UUIDs made of it fit. */
+#define MAX_NAME_LENGTH	110
+
+static bool is_inner_uuid(const char *uuid)
+{
+	size_t length = strlen(uuid);
+
+	if (!strncmp(uuid, OTHER_PREFIX, strlen(OTHER_PREFIX)))
+		return true;
+	return !strncmp(uuid, LVM_PREFIX, strlen(LVM_PREFIX)) &&
+	       length == LVM_UUID_LENGTH + strlen(SUFFIX) &&
+	       !strcmp(uuid + LVM_UUID_LENGTH, SUFFIX);
+}
+
+static void make_uuid(const struct volume *volume, struct inner *inner)
+{
+	const char *uuid = volume->dm.uuid;
+
+	if (strlen(uuid) == LVM_UUID_LENGTH &&
+	    !strncmp(uuid, LVM_PREFIX, strlen(LVM_PREFIX)))
+		snprintf(inner->uuid, sizeof(inner->uuid), "%.100s%s", uuid,
+			 SUFFIX);
+	else
+		snprintf(inner->uuid, sizeof(inner->uuid), "%s%.*s",
+			 OTHER_PREFIX, MAX_NAME_LENGTH, volume->name);
+}
+
+int inner_find(const struct volume *volume, struct inner *inner)
+{
+	memset(inner, 0, sizeof(*inner));
+	if (strlen(volume->name) > MAX_NAME_LENGTH) {
+		error("%s: the name is too long for that of an inner device to be made from it: more than %d characters",
+		      volume->name, MAX_NAME_LENGTH);
+		return EXIT_REFUSED;
+	}
+	snprintf(inner->name, sizeof(inner->name), "%.*s%s", MAX_NAME_LENGTH,
+		 volume->name, SUFFIX);
+	make_uuid(volume, inner);
+	/* The volume may have got another name since. */
+	inner->exists = dm_name_of_uuid(inner->uuid, inner->name);
+	if (inner->exists || dm_get_device(inner->name, NULL) == -ENXIO)
+		return EXIT_OK;
+	error("there is a mapped device %s already, which is not the inner device of %s; rename it: dmsetup rename",
+	      inner->name, volume->name);
+	return EXIT_REFUSED;
+}
+
+bool inner_of_table(const struct cbw_table *cbw, struct inner *inner)
+{
+	unsigned int major, minor;
+
+	memset(inner, 0, sizeof(*inner));
+	if (sscanf(cbw->origin, "%u:%u", &major, &minor) != 2 ||
+	    !dm_name_of(major, minor, inner->name) ||
+	    dm_get_device(inner->name, &inner->dm) ||
+	    !is_inner_uuid(inner->dm.uuid))
+		return false;
+	snprintf(inner->uuid, sizeof(inner->uuid), "%s", inner->dm.uuid);
+	inner->exists = true;
+	return true;
+}
+
+bool inner_is(const struct volume *volume)
+{
+	return volume->is_mapped && is_inner_uuid(volume->dm.uuid);
+}
+
+int inner_make(const struct volume *volume, struct inner *inner)
+{
+	if (dm_create_private(inner->name, inner->uuid))
+		return EXIT_ERROR;
+	inner->exists = true;
+	if (dm_load_table(inner->name, &volume->table, volume->dm.read_only) ||
+	    dm_resume_private(inner->name) ||
+	    dm_get_device(inner->name, &inner->dm)) {
+		dm_remove(inner->name);
+		inner->exists = false;
+		return EXIT_ERROR;
+	}
+	return EXIT_OK;
+}
+
+/* Is the table that is loaded on @volume a cbw table over its inner device? */
+static bool has_loaded_ours(const struct volume *volume,
+			    const struct inner *inner)
+{
+	struct volume loaded = { 0 };
+	struct inner origin;
+	struct cbw_table cbw;
+	bool ours;
+
+	ours = !dm_get_table(volume->name, true, &loaded.table, NULL) &&
+	       volume_is_cbw(&loaded, &cbw) && inner_of_table(&cbw, &origin) &&
+	       !strcmp(origin.uuid, inner->uuid);
+	dm_table_free(&loaded.table);
+	return ours;
+}
+
+int inner_clean(struct volume *volume, struct inner *inner, bool *found)
+{
+	*found = false;
+	if (volume->dm.has_inactive_table) {
+		if (!has_loaded_ours(volume, inner)) {
+			error("%s has a table that is loaded and not live: someone else is changing it; if nobody is: dmsetup clear %s",
+			      volume->name, volume->name);
+			return EXIT_REFUSED;
+		}
+		*found = true;
+		if (dm_clear(volume->name))
+			return EXIT_ERROR;
+		volume->dm.has_inactive_table = false;
+	}
+	if (!inner->exists)
+		return EXIT_OK;
+	*found = true;
+	if (dm_remove(inner->name))
+		return EXIT_ERROR;
+	inner->exists = false;
+	return EXIT_OK;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_ATTACH_INNER_H
+#define DMLIVE_ATTACH_INNER_H
+
+/*
+ * The inner device of a live insertion: it has the table that the volume had, and
+ * is the origin of the cbw table that the volume has now. It is NAME-dmlive.
+ *
+ * Its UUID is one that lvm2 and util-linux keep for inner layers: "LVM-", and
+ * something behind another dash. So neither looks for physical volumes or file
+ * systems in it, which are those of the volume. Of a logical volume it is the
+ * volume's UUID and "-dmlive": lvm2 takes it for a part of the volume and removes it
+ * with the volume, or when it gives the volume another table.
+ *
+ * Functions that return an int give an exit status, after a message.
+ */
+
+#include <stdbool.h>
+
+#include "attach/volume.h"
+
+struct inner {
+	char name[DM_NAME_BYTES];
+	char uuid[129];
+	struct dm_device dm;
+	bool exists;
+};
+
+/* What is, or would be, the inner device of @volume, also if it lost its cbw table. */
+int inner_find(const struct volume *volume, struct inner *inner);
+
+/*
+ * The inner device that the cbw table @cbw has as its origin. False: the origin is
+ * none.
+ */
+bool inner_of_table(const struct cbw_table *cbw, struct inner *inner);
+
+/* Is it the inner device of another? */
+bool inner_is(const struct volume *volume);
+
+/* Make it, with the table of @volume. */
+int inner_make(const struct volume *volume, struct inner *inner);
+
+/*
+ * Remove what an attach or detach that was killed has left of @volume, which has no
+ * cbw table: an inner device, and a loaded table over it. @found: whether there was
+ * something. Refused when it is somebody else's.
+ */
+int inner_clean(struct volume *volume, struct inner *inner, bool *found);
+
+#endif /* DMLIVE_ATTACH_INNER_H */

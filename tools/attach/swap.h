@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_ATTACH_SWAP_H
+#define DMLIVE_ATTACH_SWAP_H
+
+#include "attach/volume.h"
+
+/*
+ * Give @volume another table, with I/O going on. When that fails, or a signal ends
+ * the wait for I/O that hangs, it has its old table again; refused when @volume has
+ * another table by now than when it was looked at. Locks the memory of this process.
+ *
+ * Return: an exit status, after a message.
+ */
+int swap_table(struct volume *volume, const struct dm_table *table);
+
+#endif /* DMLIVE_ATTACH_SWAP_H */

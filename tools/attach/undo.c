@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Taking cbw away from a volume. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "attach/attach.h"
+#include "attach/swap.h"
+#include "lib/cbw-status.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+
+struct view_search {
+	const char *number;
+	const char *volume;
+	bool found;
+};
+
+static int check_view(const char *name, void *argument)
+{
+	struct view_search *search = argument;
+	struct dm_line line;
+
+	if (dm_get_line(name, DM_LINE_TABLE, &line, NULL))
+		return 0;
+	if (!strcmp(line.target, CBW_VIEW_TARGET) &&
+	    !strcmp(line.params, search->number)) {
+		error("%s has the snapshot view %s; remove that first: dmsetup remove %s",
+		      search->volume, name, name);
+		search->found = true;
+	}
+	dm_line_free(&line);
+	return search->found;
+}
+
+static int check_views(const struct volume *volume)
+{
+	char number[32];
+	struct view_search search = {
+		.number = volume_number(volume, number),
+		.volume = volume->name,
+	};
+
+	if (dm_for_each(check_view, &search) < 0)
+		return EXIT_ERROR;
+	return search.found ? EXIT_REFUSED : EXIT_OK;
+}
+
+static int check_session(const struct volume *volume, bool force)
+{
+	struct cbw_status status;
+	struct dm_line line;
+	int r = dm_get_line(volume->name, DM_LINE_STATUS, &line, NULL);
+
+	if (!r) {
+		r = cbw_status_parse(line.params, &status);
+		dm_line_free(&line);
+	}
+	if (r) {
+		error_errno(r, "%s: its status is not understood",
+			    volume->name);
+		return force ? EXIT_OK : EXIT_ERROR;
+	}
+	if (status.session != CBW_SESSION_ACTIVE)
+		return EXIT_OK;
+	if (!force) {
+		error("%s has a session: a backup is being made of it; wait until that is through, or end it with --force",
+		      volume->name);
+		return EXIT_REFUSED;
+	}
+	/* Writes that wait for copies must not hold up what comes. */
+	r = dm_message(volume->name, "session cancel");
+	if (r)
+		warning("%s: its session cannot be cancelled: %s", volume->name,
+			strerrordesc_np(-r));
+	return EXIT_OK;
+}
+
+static int check_state(const struct volume *volume, bool force)
+{
+	if (volume->dm.suspended && !force) {
+		error("%s is suspended; resume it first: dmsetup resume %s; or take it away all the same with --force",
+		      volume->name, volume->name);
+		return EXIT_REFUSED;
+	}
+	return EXIT_OK;
+}
+
+/* Is a loaded table what a detach that was killed has left? */
+static int check_loaded(const struct volume *volume,
+			const struct dm_table *inner_table)
+{
+	struct dm_table loaded;
+	bool ours;
+
+	if (!volume->dm.has_inactive_table)
+		return EXIT_OK;
+	if (dm_get_table(volume->name, true, &loaded, NULL))
+		return EXIT_OK;
+	ours = dm_table_equal(&loaded, inner_table);
+	dm_table_free(&loaded);
+	if (ours)
+		return EXIT_OK;
+	error("%s has a table that is loaded and not live: someone else is changing it; if nobody is: dmsetup clear %s",
+	      volume->name, volume->name);
+	return EXIT_REFUSED;
+}
+
+static int take_out(struct volume *volume, const struct inner *inner)
+{
+	struct dm_table table;
+	int status;
+	int r = dm_get_table(inner->name, false, &table, NULL);
+
+	if (r) {
+		error_errno(r, "%s: cannot get its table", inner->name);
+		return EXIT_ERROR;
+	}
+	status = check_loaded(volume, &table);
+	if (!status)
+		status = swap_table(volume, &table);
+	dm_table_free(&table);
+	if (!status && dm_remove(inner->name)) {
+		error("%s is detached, but its inner device %s is left; remove that with: dmsetup remove %s",
+		      volume->name, inner->name, inner->name);
+		status = EXIT_ERROR;
+	}
+	return status;
+}
+
+static int remove_device(const struct volume *volume)
+{
+	if (blockdev_check_unused(&volume->device))
+		return EXIT_REFUSED;
+	/* A removal of a suspended device would wait. */
+	if (volume->dm.suspended && dm_resume(volume->name))
+		return EXIT_ERROR;
+	switch (dm_remove(volume->name)) {
+	case 0:
+		return EXIT_OK;
+	case -EBUSY:
+		return EXIT_REFUSED;
+	default:
+		return EXIT_ERROR;
+	}
+}
+
+/* It has no cbw table (any more). */
+static int clean(struct volume *volume)
+{
+	struct inner inner;
+	bool found = false;
+	int status = EXIT_OK;
+
+	if (volume->is_mapped && !inner_is(volume)) {
+		status = inner_find(volume, &inner);
+		if (!status && (inner.exists || volume->dm.has_inactive_table))
+			status = inner_clean(volume, &inner, &found);
+	}
+	if (status || found)
+		return status;
+	error("%s is no cbw device; dmlive status tells which there are",
+	      volume->is_mapped ? volume->name : volume->device.path);
+	return EXIT_REFUSED;
+}
+
+int attach_undo(struct volume *volume, bool force, bool *inserted)
+{
+	struct cbw_table cbw;
+	struct inner inner;
+	int status;
+
+	*inserted = true;
+	if (!volume->is_mapped || !volume_is_cbw(volume, &cbw))
+		return clean(volume);
+	*inserted = inner_of_table(&cbw, &inner);
+	status = check_state(volume, force);
+	if (!status)
+		status = check_views(volume);
+	if (!status && !*inserted && blockdev_check_unused(&volume->device))
+		status = EXIT_REFUSED;
+	if (!status)
+		status = check_session(volume, force);
+	if (!status)
+		status = *inserted ? take_out(volume, &inner) :
+				     remove_device(volume);
+	return status;
+}

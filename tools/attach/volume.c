@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Finding the device that is meant, and keeping others off it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "attach/volume.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+
+#define LOCK_PATH "/run/dmlive-attach.lock"
+
+/* A path, GROUP/VOLUME, or a name. */
+static void choose_path(const char *text, char *path, size_t path_bytes)
+{
+	snprintf(path, path_bytes, "%s", text);
+	if (text[0] == '/' || path_is_blockdev(path))
+		return;
+	if (strchr(text, '/'))
+		snprintf(path, path_bytes, "/dev/%s", text);
+	else
+		snprintf(path, path_bytes, "%s", dm_node_path(text));
+	if (!path_is_blockdev(path))
+		snprintf(path, path_bytes, "%s", text);
+}
+
+int volume_refresh(struct volume *volume)
+{
+	int r;
+
+	dm_table_free(&volume->table);
+	r = dm_get_table(volume->name, false, &volume->table, &volume->dm);
+	if (r && r != -ENODATA) {
+		error_errno(r, "%s: cannot get its table", volume->name);
+		return EXIT_ERROR;
+	}
+	return EXIT_OK;
+}
+
+int volume_find(const char *text, struct volume *volume)
+{
+	char path[PATH_MAX];
+
+	memset(volume, 0, sizeof(*volume));
+	choose_path(text, path, sizeof(path));
+	if (!path_is_blockdev(path)) {
+		error("%s is no block device; want a path, GROUP/VOLUME or the name of a mapped device",
+		      text);
+		return EXIT_ERROR;
+	}
+	if (blockdev_open(path, &volume->device))
+		return EXIT_ERROR;
+	volume->is_mapped = blockdev_read_attribute(volume->device.devt,
+						    "dm/name", path,
+						    sizeof(path));
+	if (!volume->is_mapped)
+		return EXIT_OK;
+	if (!dm_name_of(major(volume->device.devt),
+			minor(volume->device.devt), volume->name)) {
+		error("%s: cannot find the mapped device that it is", text);
+		return EXIT_ERROR;
+	}
+	return volume_refresh(volume);
+}
+
+void volume_free(struct volume *volume)
+{
+	dm_table_free(&volume->table);
+}
+
+const char *volume_number(const struct volume *volume, char number[32])
+{
+	snprintf(number, 32, "%u:%u", major(volume->device.devt),
+		 minor(volume->device.devt));
+	return number;
+}
+
+bool volume_is_cbw(const struct volume *volume, struct cbw_table *cbw)
+{
+	return volume->table.nr_lines == 1 &&
+	       !strcmp(volume->table.lines[0].target, CBW_TARGET) &&
+	       !cbw_table_parse(volume->table.lines[0].params, cbw);
+}
+
+/* One byte of the file stands for each device. */
+int volume_lock(const struct volume *volume)
+{
+	struct flock lock = {
+		.l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = volume->device.devt,
+		.l_len = 1,
+	};
+	int fd = open(LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd >= 0 && !fcntl(fd, F_OFD_SETLK, &lock))
+		return fd;
+	if (fd >= 0 && (errno == EAGAIN || errno == EACCES))
+		error("%s is being attached or detached by another process; try again when that is through",
+		      volume->device.path);
+	else
+		error_errno(errno, "%s", LOCK_PATH);
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_ATTACH_VOLUME_H
+#define DMLIVE_ATTACH_VOLUME_H
+
+/*
+ * What the commands attach and detach are told to work on, and what there is of it.
+ * Functions that return an int give an exit status, after a message.
+ */
+
+#include <stdbool.h>
+
+#include "lib/blockdev.h"
+#include "lib/cbw-table.h"
+#include "lib/dm.h"
+
+struct volume {
+	struct blockdev device;
+	bool is_mapped;
+	/* Of a mapped device: */
+	char name[DM_NAME_BYTES];
+	struct dm_device dm;
+	struct dm_table table;		/* none when there is no live one */
+};
+
+/*
+ * @text is a path, GROUP/VOLUME or the name of a mapped device. To be freed also
+ * after a failure.
+ */
+int volume_find(const char *text, struct volume *volume);
+void volume_free(struct volume *volume);
+
+/* Read the table and state of a mapped device anew. */
+int volume_refresh(struct volume *volume);
+
+/* "MAJOR:MINOR", as table lines have it. Returns @number. */
+const char *volume_number(const struct volume *volume, char number[32]);
+
+/* Is the table the one line of a cbw device? */
+bool volume_is_cbw(const struct volume *volume, struct cbw_table *cbw);
+
+/*
+ * Only one process at a time attaches or detaches a volume. -1 after a message, or
+ * a file descriptor; the lock goes with it.
+ */
+int volume_lock(const struct volume *volume);
+
+#endif /* DMLIVE_ATTACH_VOLUME_H */
