@@ -3,6 +3,8 @@
 #
 # A backup that cannot be made is refused, and one that fails leaves nothing behind;
 # the guest notices neither.
+# only on: uml
+# timeout: 900
 
 . "$(dirname "$0")/backup-lib.sh"
 

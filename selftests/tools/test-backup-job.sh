@@ -4,6 +4,8 @@
 # A raw copy onto a block device is made by the kernel's job, as of one point in time;
 # one that fails or is interrupted leaves a device without anything that looks like a
 # copy.
+# only on: uml
+# timeout: 900
 
 . "$(dirname "$0")/backup-lib.sh"
 

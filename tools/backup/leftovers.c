@@ -161,3 +161,25 @@ int leftovers_clear(const char *name)
 	json_object_put(record);
 	return r;
 }
+
+int leftovers_lock_and_clear(const char *name)
+{
+	char path[PATH_MAX];
+	int fd, r;
+
+	path_of(path, name, "backup");
+	if (access(path, F_OK))
+		return 0;
+	r = runtime_server(name);
+	if (r) {
+		error("%s is being backed up by process %d; wait for that, or end it",
+		      name, r);
+		return -EBUSY;
+	}
+	fd = runtime_lock(name);
+	if (fd < 0)
+		return fd;
+	r = leftovers_clear(name);
+	runtime_unlock(name, fd);
+	return r;
+}

@@ -25,4 +25,7 @@ void leftovers_forget(const char *name);
  */
 int leftovers_clear(const char *name);
 
+/* The same without the lock. -EBUSY, with a message, when a backup is under way. */
+int leftovers_lock_and_clear(const char *name);
+
 #endif /* DMLIVE_BACKUP_LEFTOVERS_H */
