@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "attach/attach.h"
+#include "backup/leftovers.h"
 #include "cmd.h"
 #include "lib/exit.h"
 #include "lib/json.h"
@@ -56,6 +57,9 @@ static int detach(const char *device, bool force, bool json)
 		lock_fd = volume_lock(&volume);
 		status = lock_fd < 0 ? EXIT_REFUSED : EXIT_OK;
 	}
+	/* A backup that was killed would keep it busy. */
+	if (!status && volume.is_mapped && leftovers_lock_and_clear(volume.name))
+		status = EXIT_REFUSED;
 	if (!status && volume.is_mapped)
 		status = volume_refresh(&volume);
 	if (!status)
