@@ -319,23 +319,24 @@ static int change(struct meta_writer *writer,
 	}
 }
 
-static void report(const struct bitmap_arguments *arguments, uint64_t added)
+void bitmap_report(const struct bitmap_arguments *arguments,
+		   const uint64_t *added_bytes)
 {
 	char bytes[SIZE_TEXT_BYTES];
 	struct json_object *object;
 
 	if (!arguments->json) {
-		if (arguments->action == BITMAP_MERGE)
+		if (added_bytes)
 			printf("%s: %s more are set\n", arguments->bitmap,
-			       size_format(added, bytes));
+			       size_format(*added_bytes, bytes));
 		return;
 	}
 	object = json_new_object();
 	json_add_string(object, "store", arguments->store);
 	json_add_string(object, "bitmap", arguments->bitmap);
 	json_add_string(object, "action", arguments->verb);
-	if (arguments->action == BITMAP_MERGE)
-		json_add_number(object, "added-bytes", added);
+	if (added_bytes)
+		json_add_number(object, "added-bytes", *added_bytes);
 	json_print_pretty(object);
 }
 
@@ -345,7 +346,7 @@ static int check_user(const struct bitmap_arguments *arguments)
 	char name[DM_NAME_BYTES];
 	int r;
 
-	if (!path_is_blockdev(arguments->store))
+	if (arguments->held || !path_is_blockdev(arguments->store))
 		return 0;
 	r = bitmap_find_user(arguments->store, name, sizeof(name));
 	if (r <= 0)
@@ -357,15 +358,18 @@ static int check_user(const struct bitmap_arguments *arguments)
 
 static int change_store(const struct bitmap_arguments *arguments)
 {
-	const bool refcounts = arguments->action != BITMAP_ENABLE &&
-			       arguments->action != BITMAP_DISABLE;
+	const unsigned int flags =
+		(arguments->held ? META_WRITER_HELD : 0) |
+		(arguments->action == BITMAP_ENABLE ||
+		 arguments->action == BITMAP_DISABLE ? 0 :
+						       META_WRITER_REFCOUNTS);
 	struct meta_writer writer;
 	uint64_t added = 0;
 	int r;
 
 	r = check_name(arguments->store, arguments->bitmap, arguments->force) ?:
 	    check_user(arguments) ?:
-	    meta_writer_open(arguments->store, refcounts, &writer);
+	    meta_writer_open(arguments->store, flags, &writer);
 	if (r)
 		return exit_status(r);
 	r = check_valid(&writer.store);
@@ -374,8 +378,9 @@ static int change_store(const struct bitmap_arguments *arguments)
 	if (!r)
 		r = change(&writer, arguments, &added);
 	meta_writer_close(&writer);
-	if (!r)
-		report(arguments, added);
+	if (!r && !arguments->held)
+		bitmap_report(arguments, arguments->action == BITMAP_MERGE ?
+					 &added : NULL);
 	return exit_status(r);
 }
 

@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,12 +15,14 @@
 
 #include "cmd-bitmap.h"
 #include "lib/blockdev.h"
-#include "lib/cbw-table.h"
+#include "lib/cbw-status.h"
 #include "lib/cbw-tracking.h"
 #include "lib/dm.h"
 #include "lib/exit.h"
 #include "lib/json.h"
+#include "lib/kernel-log.h"
 #include "lib/log.h"
+#include "lib/process.h"
 #include "lib/size.h"
 #include "meta/show.h"
 #include "qcow2-format.h"
@@ -120,49 +123,128 @@ static int check_word(const char *word)
 	return EXIT_OK;
 }
 
-static int make_message(const struct bitmap_arguments *arguments, char *message,
-			size_t bytes)
+static int check_message(const struct bitmap_arguments *arguments)
 {
-	const char *verb = arguments->verb, *bitmap = arguments->bitmap;
-	uint64_t granularity = arguments->granularity;
-
-	if (check_word(bitmap) ||
-	    (arguments->source && check_word(arguments->source)))
-		return EXIT_REFUSED;
 	if (arguments->source_file) {
 		error("bitmap merge: a bitmap of another image can be merged only while %s is not active",
 		      arguments->store);
 		return EXIT_REFUSED;
 	}
-	if (arguments->action == BITMAP_ADD)
-		snprintf(message, bytes, "bitmap add %s %" PRIu64, bitmap,
-			 granularity ? granularity :
-				       BITMAP_DEFAULT_GRANULARITY);
-	else
-		snprintf(message, bytes, "bitmap %s %s%s%s", verb, bitmap,
-			 arguments->source ? " " : "",
-			 arguments->source ? arguments->source : "");
+	if (check_word(arguments->bitmap) ||
+	    (arguments->source && check_word(arguments->source)))
+		return EXIT_REFUSED;
 	return EXIT_OK;
 }
 
-static int change(const char *name, const struct bitmap_arguments *arguments)
+/* What stands between "refused: " and the number at the end. */
+static void print_refusal(const char *name,
+			  const struct bitmap_arguments *arguments, char *text)
 {
-	char message[3 * 1024 + 64];
-	int r;
+	static const char mark[] = "refused: ";
+	char *why = strstr(text, mark), *end = strrchr(text, ':');
 
-	r = make_message(arguments, message, sizeof(message));
+	if (why) {
+		why += sizeof(mark) - 1;
+		if (end > why)
+			*end = 0;
+	}
+	error("%s: bitmap '%s': %s was refused: %s", name, arguments->bitmap,
+	      arguments->verb,
+	      why ? why : "the kernel log may say why (dmesg)");
+}
+
+static int send_message(const char *name,
+			const struct bitmap_arguments *arguments)
+{
+	char message[2 * 1024 + 64], prefix[128], text[512];
+	struct dm_device device;
+	int r, mark;
+
+	r = check_message(arguments);
 	if (r)
 		return r;
-	r = dm_message(name, message);
-	if (!r && arguments->action == BITMAP_ADD && arguments->disabled) {
-		snprintf(message, sizeof(message), "bitmap disable %s",
-			 arguments->bitmap);
-		r = dm_message(name, message);
+	snprintf(message, sizeof(message), "bitmap %s %s%s%s",
+		 arguments->verb, arguments->bitmap,
+		 arguments->source ? " " : "",
+		 arguments->source ? arguments->source : "");
+	if (dm_get_device(name, &device)) {
+		error("%s: there is no such mapped device any more", name);
+		return EXIT_ERROR;
 	}
+	snprintf(prefix, sizeof(prefix),
+		 "device-mapper: " CBW_TARGET ": %u:%u: message ", device.major,
+		 device.minor);
+	mark = kernel_log_mark();
+	r = dm_message(name, message);
+	kernel_log_find(mark, prefix, text, sizeof(text));
+	if (r) {
+		print_refusal(name, arguments, text);
+		return EXIT_REFUSED;
+	}
+	bitmap_report(arguments, NULL);
+	return EXIT_OK;
+}
+
+/* While it is suspended a backup would lose its successor. */
+static int check_no_session(const char *name)
+{
+	struct dm_line line = { 0 };
+	struct cbw_status status;
+	struct dm_device device;
+	int r;
+
+	r = dm_get_line(name, DM_LINE_STATUS, &line, &device);
+	if (!r)
+		r = cbw_status_parse(line.params, &status);
+	dm_line_free(&line);
+	if (r) {
+		error_errno(r, "%s: its status cannot be read", name);
+		return EXIT_ERROR;
+	}
+	if (device.suspended) {
+		error("%s is suspended: resume it first (dmsetup resume %s)",
+		      name, name);
+		return EXIT_REFUSED;
+	}
+	if (status.session == CBW_SESSION_NONE)
+		return EXIT_OK;
+	error("%s: a backup is being made, or was not ended: bitmaps can be added and removed after it",
+	      name);
+	return EXIT_REFUSED;
+}
+
+/*
+ * The directory is rewritten while the device is suspended: then the target has
+ * closed its store, and it reads it anew at the resume. This process must not wait for
+ * the device meanwhile, nor be stopped.
+ */
+static int change_suspended(const char *name, const char *meta,
+			    const struct bitmap_arguments *arguments)
+{
+	struct bitmap_arguments offline = *arguments;
+	sigset_t all, old;
+	int status, r;
+
+	status = check_no_session(name);
+	if (status)
+		return status;
+	offline.store = meta;
+	offline.held = true;
+	process_lock_memory();
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &old);
+	log_hold();
+	r = dm_suspend(name);
+	status = r ? EXIT_ERROR : bitmap_offline(&offline);
+	if (!r)
+		r = dm_resume(name);
+	log_release();
+	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (r)
-		error("%s: %s of bitmap '%s' was refused; the kernel log says why",
-		      name, arguments->verb, arguments->bitmap);
-	return r ? EXIT_REFUSED : EXIT_OK;
+		return EXIT_ERROR;
+	if (!status)
+		bitmap_report(arguments, NULL);
+	return status;
 }
 
 /* What is set, as the last bit may reach over the end of the device. */
@@ -269,7 +351,12 @@ int bitmap_online(const char *name, const struct bitmap_arguments *arguments)
 	case BITMAP_DUMP:
 		return dump(blockdev_path_of(meta, path, sizeof(path)),
 			    arguments);
+	case BITMAP_ADD:
+	case BITMAP_REMOVE:
+		return change_suspended(name, blockdev_path_of(meta, path,
+							       sizeof(path)),
+					arguments);
 	default:
-		return change(name, arguments);
+		return send_message(name, arguments);
 	}
 }

@@ -26,6 +26,7 @@ enum bitmap_action {
  * @source: merge: the bitmap that is merged into it
  * @source_file: merge: the image that has @source, NULL: @store
  * @granularity: add: bytes, 0: the default
+ * @held: the target that has the store is suspended: nothing is reported
  */
 struct bitmap_arguments {
 	enum bitmap_action action;
@@ -36,6 +37,7 @@ struct bitmap_arguments {
 	const char *source_file;
 	uint64_t granularity;
 	bool disabled;
+	bool held;
 	bool force;
 	bool json;
 };
@@ -49,6 +51,10 @@ int bitmap_offline(const struct bitmap_arguments *arguments);
 
 /* Through the target of the mapped device @name. */
 int bitmap_online(const char *name, const struct bitmap_arguments *arguments);
+
+/* Say that a change was made. @added_bytes: what a merge has set more, or NULL. */
+void bitmap_report(const struct bitmap_arguments *arguments,
+		   const uint64_t *added_bytes);
 
 /*
  * Is it the name or path of a mapped device with the target cbw? 1, 0, or a

@@ -62,7 +62,7 @@ int meta_prepare(const char *path, uint64_t *nr_allocated)
 	int r;
 
 	*nr_allocated = 0;
-	r = meta_writer_open(path, true, &writer);
+	r = meta_writer_open(path, META_WRITER_REFCOUNTS, &writer);
 	if (r)
 		return r;
 	r = check_bitmaps(&writer.store);

@@ -129,18 +129,18 @@ static int check_file(int fd, const char *path)
 	return -EBUSY;
 }
 
-static int open_locked(const char *path, struct meta_writer *writer)
+static int open_locked(const char *path, bool held, struct meta_writer *writer)
 {
 	int r;
 
 	writer->is_file = !path_is_blockdev(path);
-	if (!writer->is_file) {
+	if (!writer->is_file && !held) {
 		r = check_device(path);
 		if (r)
 			return r;
 	}
 	writer->fd = open(path, O_RDWR | O_CLOEXEC |
-				(writer->is_file ? 0 : O_EXCL));
+				(writer->is_file || held ? 0 : O_EXCL));
 	if (writer->fd < 0) {
 		r = -errno;
 		error_errno(r, "%s: cannot be opened for writing", path);
@@ -156,17 +156,20 @@ static int open_locked(const char *path, struct meta_writer *writer)
 	return r;
 }
 
-int meta_writer_open(const char *path, bool refcounts,
+int meta_writer_open(const char *path, unsigned int flags,
 		     struct meta_writer *writer)
 {
 	int r;
 
 	memset(writer, 0, sizeof(*writer));
 	writer->fd = -1;
+	/* A target has written past the page cache. */
+	if (path_is_blockdev(path))
+		blockdev_drop_cache(path);
 	/* Before the lock, which would be in its way. */
-	r = refcounts ? check_refcounts(path) : 0;
+	r = flags & META_WRITER_REFCOUNTS ? check_refcounts(path) : 0;
 	if (!r)
-		r = open_locked(path, writer);
+		r = open_locked(path, flags & META_WRITER_HELD, writer);
 	if (r)
 		goto close;
 	r = meta_store_open(path, &writer->store);

@@ -30,12 +30,19 @@ struct meta_writer {
 	uint64_t nr_allocated;		/* clusters */
 };
 
+enum meta_writer_flags {
+	/* Clusters may be allocated or freed: check that what is used has refcounts. */
+	META_WRITER_REFCOUNTS = 1 << 0,
+	/* The device is held by a target that is suspended and has closed the store. */
+	META_WRITER_HELD = 1 << 1,
+};
+
 /*
- * Check and open it. @refcounts: clusters may be allocated or freed, so check first
- * that what is used has a refcount. @path is kept by reference. -EBUSY: in use;
- * -EOPNOTSUPP: not an image that can be read; -EINVAL: one with errors.
+ * Check and open it. @flags: set of enum meta_writer_flags. @path is kept by
+ * reference. -EBUSY: in use; -EOPNOTSUPP: not an image that can be read; -EINVAL: one
+ * with errors.
  */
-int meta_writer_open(const char *path, bool refcounts,
+int meta_writer_open(const char *path, unsigned int flags,
 		     struct meta_writer *writer);
 void meta_writer_close(struct meta_writer *writer);
 
