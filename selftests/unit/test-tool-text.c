@@ -53,6 +53,11 @@ static void test_number_parse(void **state)
 	assert_int_equal(number, 10);
 	for (i = 0; i < NR_OF(bad); i++)
 		assert_int_not_equal(number_parse(bad[i], 10, &number), 0);
+	assert_int_equal(number_parse("3", 3, &number), 0);
+	assert_int_equal(number, 3);
+	assert_int_not_equal(number_parse("4", 3, &number), 0);
+	assert_int_not_equal(number_parse("10", 3, &number), 0);
+	assert_int_not_equal(number_parse("1", 0, &number), 0);
 }
 
 static void test_formats(void **state)

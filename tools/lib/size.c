@@ -22,7 +22,7 @@ static int parse_digits(const char **text, uint64_t max, uint64_t *number)
 	for (; isdigit((unsigned char)*p); p++) {
 		unsigned int digit = *p - '0';
 
-		if (value > (max - digit) / 10)
+		if (digit > max || value > (max - digit) / 10)
 			return -ERANGE;
 		value = value * 10 + digit;
 	}
@@ -33,9 +33,7 @@ static int parse_digits(const char **text, uint64_t max, uint64_t *number)
 
 int number_parse(const char *text, uint64_t max, uint64_t *number)
 {
-	if (max < 10 || parse_digits(&text, max, number) || *text)
-		return -EINVAL;
-	return *number <= max ? 0 : -EINVAL;
+	return parse_digits(&text, max, number) || *text ? -EINVAL : 0;
 }
 
 /* The fraction after the point, in units of 1/1000000. */

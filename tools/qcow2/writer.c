@@ -16,7 +16,6 @@
 #include "writer-internal.h"
 
 #define SECTOR_BYTES 512
-#define MAX_LEVEL 99		/* more than any method has */
 
 int writer_parse_format(const char *text, struct writer_options *options)
 {
@@ -47,8 +46,8 @@ int writer_parse_compression(const char *text, struct writer_options *options)
 	if (i == sizeof(names) / sizeof(names[0]) ||
 	    (text[length] &&
 	     (i == WRITER_PLAIN ||
-	      number_parse(text + length + 1, MAX_LEVEL, &level) || !level ||
-	      level > (uint64_t)compression_max_level(i))))
+	      number_parse(text + length + 1, compression_max_level(i), &level) ||
+	      !level)))
 		return -EINVAL;
 	options->compression = i;
 	options->level = level;
