@@ -30,6 +30,7 @@ KBUILD = $(MAKE) -C $(KDIR) $(KMAKE) M=$(abspath $(MODULE_BUILD)) \
 LOCKED = @mkdir -p build && exec flock build/.lock
 
 .PHONY: help all modules tools test-programs unit check check-all bench demo install clean \
+	stress static check-in-tree \
 	checkstyle setup modules-locked install-modules install-tools
 
 help: ## list the targets
@@ -66,6 +67,25 @@ ALL_KERNELS := stock uml 6.12 7.2 uml-kasan uml-lockdep
 check: ## everything that must hold: style, unit tests, all suites in a VM
 	@scripts/setup
 	@selftests/run $(CHECK_KERNELS:%=--kernel %)
+
+# Random operations for so long, on this kernel, from this seed on.
+SECONDS ?= 3600
+STRESS_KERNEL ?= uml
+SEED ?= 1
+
+stress: ## random operations against a byte-exact model, for SECONDS
+	@scripts/setup
+	@selftests/vm/run --kernel $(STRESS_KERNEL) --timeout $$(($(SECONDS) + 1800)) \
+		--env STRESS_SECONDS=$(SECONDS) --env SEED=$(SEED) -- \
+		selftests/hostile/test-stress.sh
+
+static: ## gcc -fanalyzer, cppcheck, clang-tidy and coccinelle
+	@scripts/setup
+	@scripts/checkstatic
+
+check-in-tree: ## the modules built as a part of the kernel's own tree
+	@scripts/setup
+	@scripts/check-in-tree
 
 bench: ## measure against dm-clone and the bare volume; rates of one run compare
 	@scripts/setup

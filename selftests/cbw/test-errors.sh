@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# also on: uml-lockdep
 #
 # timeout: 600
 #

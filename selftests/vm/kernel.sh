@@ -13,6 +13,10 @@ kernel_resolve()
 	case $1 in
 	stock)	kernel_stock ;;
 	uml|uml-kasan|uml-lockdep) kernel_uml "$1" ;;
+	uml-kmemleak)
+		kernel_uml uml-lockdep
+		append="kmemleak=on $append"
+		;;
 	6.12|7.2) kernel_backport "$1" ;;
 	*/*|.)	kernel_folder "$1" ;;
 	*)	die "--kernel $1: unknown; see --help (a folder needs a / in its name)" ;;

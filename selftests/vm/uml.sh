@@ -16,8 +16,18 @@ uml_prepare()
 	for i in "${!disk_files[@]}"; do
 		uml_args+=("ubd$i=${disk_files[i]}")
 	done
-	# shellcheck disable=SC2206 # words, as on a command line
-	uml_args+=($append)
+	# shellcheck disable=SC2206,SC2207 # words, as on a command line
+	uml_args+=($(uml_debug_args) $append)
+}
+
+# Looking for leaks, and noting who allocated what, walk the whole stack at every
+# allocation, which makes each new process take two seconds. They are switched on
+# by naming them: --append "kmemleak=on slab_debug=FZPU".
+uml_debug_args()
+{
+	[[ $kernel_release = *-uml-lockdep ]] || return 0
+	[[ " $append" = *" kmemleak="* ]] || echo kmemleak=off
+	[[ " $append" = *" slab_debug="* ]] || echo slab_debug=FZP
 }
 
 # The kernel is a group of processes, one for each guest process; setsid makes

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * fault-sweep: each allocation of an operation fails once, see sweep.h. Which ones
+ * count is for the caller to set in debugfs. In the lists of I/O no fault is an
+ * excuse: for that there is memory that was set aside.
+ *
+ * Prints a line for each step, "ok - NAME: N faults" or "not ok - ...", with
+ * remarks before it on what was wrong. Ends with status 0 if all are good.
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "dmctl.h"
+#include "sweep.h"
+
+/* An operation with more allocations than this has no end. */
+#define MAX_NTH		20000
+
+/*
+ * Between the first and the last so many, which are each a place of its own, only
+ * every stride-th fails: those are pages of pools.
+ */
+#define DENSE		20
+
+#define MAX_IO_BYTES	(1u << 20)
+
+struct devices devices;
+
+static int nth_fd;
+static unsigned int failures;
+static unsigned int stride;
+static bool must_work;
+static dev_t device, view;
+
+static void set_nth(unsigned int nth)
+{
+	char text[16];
+	int length = snprintf(text, sizeof(text), "%u", nth);
+
+	if (pwrite(nth_fd, text, length, 0) != length)
+		err(2, "fail-nth");
+}
+
+/* Did one fail since set_nth()? */
+static bool end_nth(void)
+{
+	char text[16] = "";
+
+	if (pread(nth_fd, text, sizeof(text) - 1, 0) < 0)
+		err(2, "fail-nth");
+	set_nth(0);
+	return !strtoul(text, NULL, 10);
+}
+
+bool sweep_must(int error, const char *what)
+{
+	if (!error)
+		return true;
+	printf("# %s: %s\n", what, strerrorname_np(error));
+	failures++;
+	return false;
+}
+
+static bool is_refusal(int error)
+{
+	return error == ENOMEM || error == EIO;
+}
+
+/* Returns true as long as there are more allocations. */
+static bool sweep_one(const struct step *step, unsigned int nth)
+{
+	bool injected;
+	int error;
+
+	if (step->before)
+		step->before();
+	set_nth(nth);
+	error = step->run();
+	injected = end_nth();
+	if (error && (!injected || must_work || !is_refusal(error))) {
+		printf("# allocation %u: %s\n", nth, strerrorname_np(error));
+		failures++;
+	}
+	if (error)
+		sweep_must(step->run(), "tried again");
+	if (step->after)
+		step->after();
+	return injected;
+}
+
+/* How many allocations there are, when none fails. */
+static unsigned int count_allocations(const struct step *step)
+{
+	char text[16] = "";
+
+	if (step->before)
+		step->before();
+	set_nth(MAX_NTH);
+	sweep_must(step->run(), "without a fault");
+	if (pread(nth_fd, text, sizeof(text) - 1, 0) < 0)
+		err(2, "fail-nth");
+	set_nth(0);
+	if (step->after)
+		step->after();
+	return MAX_NTH - strtoul(text, NULL, 10);
+}
+
+static void sweep(const struct step *step)
+{
+	unsigned int failed_before = failures;
+	unsigned int nr = count_allocations(step);
+	unsigned int nth = 1, nr_faults = 0;
+
+	while (failures - failed_before < 10 && nth < MAX_NTH) {
+		if (!sweep_one(step, nth))
+			break;
+		nr_faults++;
+		nth += nth > DENSE && nth + DENSE + stride < nr ? stride : 1;
+	}
+	if (nth == MAX_NTH)
+		sweep_must(ELOOP, "no end of allocations");
+	printf("%sok - %s: %u of %u allocations\n",
+	       failures > failed_before ? "not " : "", step->name, nr_faults,
+	       nth - 1);
+	fflush(stdout);
+}
+
+void make_device(void)
+{
+	if (!device)
+		sweep_must(dmctl_create(DEVICE, &device), "create");
+}
+
+void clear_device(void)
+{
+	sweep_must(dmctl_clear(DEVICE), "clear");
+}
+
+void forget_device(void)
+{
+	device = 0;
+}
+
+void drop_device(void)
+{
+	sweep_must(dmctl_remove(DEVICE), "remove");
+	device = 0;
+}
+
+void make_view(void)
+{
+	sweep_must(dmctl_create(VIEW, &view), "create a view");
+}
+
+void drop_view(void)
+{
+	sweep_must(dmctl_remove(VIEW), "remove the view");
+}
+
+const char *device_path(void)
+{
+	static char path[32];
+
+	return dmctl_path(device, path);
+}
+
+static int open_node(dev_t number)
+{
+	char path[32];
+	int fd = open(dmctl_path(number, path), O_RDWR | O_DIRECT | O_CLOEXEC);
+
+	if (fd < 0)
+		err(1, "%s", path);
+	return fd;
+}
+
+int open_device(void)
+{
+	return open_node(device);
+}
+
+int open_view(void)
+{
+	return open_node(view);
+}
+
+const char *table(const char *format, ...)
+{
+	static char texts[4][512];
+	static unsigned int next;
+	char *text = texts[next++ % 4];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(texts[0]), format, arguments);
+	va_end(arguments);
+	return text;
+}
+
+static char *io_buffer(void)
+{
+	static char *buffer;
+
+	if (!buffer && posix_memalign((void **)&buffer, 4096, MAX_IO_BYTES))
+		errx(2, "no memory");
+	return buffer;
+}
+
+int write_pattern(int fd, uint64_t offset, uint32_t bytes, unsigned char pattern)
+{
+	char *buffer = io_buffer();
+
+	memset(buffer, pattern, bytes);
+	return pwrite(fd, buffer, bytes, offset) == bytes ? 0 : errno;
+}
+
+int read_pattern(int fd, uint64_t offset, uint32_t bytes, unsigned char pattern)
+{
+	char *buffer = io_buffer();
+	int error = 0;
+	uint32_t i;
+
+	if (pread(fd, buffer, bytes, offset) != bytes)
+		return errno;
+	for (i = 0; i < bytes && !error; i++)
+		if ((unsigned char)buffer[i] != pattern)
+			error = EBADMSG;
+	return error;
+}
+
+int discard(int fd, uint64_t offset, uint64_t bytes)
+{
+	uint64_t range[2] = { offset, bytes };
+
+	return ioctl(fd, BLKDISCARD, range) ? errno : 0;
+}
+
+static const struct list {
+	const char *name;
+	const struct step *steps;
+	bool must_work;
+} lists[] = {
+	{ "alloctrack", alloctrack_steps, false },
+	{ "server", server_steps, false },
+	{ "cbw", cbw_steps, false },
+	{ "alloctrack-io", alloctrack_io_steps, true },
+	{ "cbw-io", cbw_io_steps, true },
+};
+
+static const struct step *find_steps(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		if (!strcmp(name, lists[i].name)) {
+			must_work = lists[i].must_work;
+			return lists[i].steps;
+		}
+	}
+	errx(2, "%s: no such list of steps", name);
+}
+
+int main(int argc, char **argv)
+{
+	const struct step *step;
+
+	if (argc != 8)
+		errx(2, "usage: fault-sweep alloctrack|server|cbw[-io] STRIDE FILE BACKING META SECTORS BLOCK_SECTORS");
+	stride = strtoul(argv[2], NULL, 10);
+	devices.file = argv[3];
+	devices.backing = argv[4];
+	devices.meta = argv[5];
+	devices.sectors = strtoull(argv[6], NULL, 10);
+	devices.block_sectors = strtoul(argv[7], NULL, 10);
+
+	nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (nth_fd < 0)
+		err(2, "/proc/thread-self/fail-nth");
+	for (step = find_steps(argv[1]); step->name; step++)
+		sweep(step);
+	if (device)
+		drop_device();
+	return failures ? 1 : 0;
+}

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What the tests of hostile conditions share, on top of lib/common.sh: which
+# allocations and requests the kernel is to fail.
+
+. "$(dirname "$0")/../lib/common.sh"
+require_target alloctrack cbw cbw-snapshot
+require_module null_blk
+
+readonly DEBUG=/sys/kernel/debug
+
+# require_faults NAME... - skips the test where the kernel makes none of that kind
+# fail on purpose.
+require_faults()
+{
+	local f
+	for f; do
+		[ -d $DEBUG/"$f" ] ||
+			skip_all "no $f in this kernel: only uml-lockdep fails on purpose"
+	done
+}
+
+# set_faults NAME ATTRIBUTE=VALUE... - quietly.
+set_faults()
+{
+	local attribute
+	for attribute in verbose=0 "${@:2}"; do
+		echo "${attribute#*=}" > "$DEBUG/$1/${attribute%%=*}" ||
+			bail "$1: $attribute"
+	done
+}
+
+# prepare_faults NAME... - none yet; but wherever memory is asked for.
+prepare_faults()
+{
+	local name
+	for name; do
+		set_faults "$name" probability=0 interval=1 times=-1 space=0
+		[ ! -e $DEBUG/"$name"/ignore-gfp-wait ] ||
+			set_faults "$name" ignore-gfp-wait=N
+		[ ! -e $DEBUG/"$name"/min-order ] ||
+			set_faults "$name" min-order=0 ignore-gfp-highmem=N
+		on_exit set_faults "$name" probability=0
+	done
+}
+
+# aim_at_modules NAME... - only what the modules under test ask for may fail: what
+# has them in its call stack. Looking there takes a millisecond each time. Not what
+# the disks ask for: they keep data in memory that they ask for as they go.
+aim_at_modules()
+{
+	local name start end sections disk
+	disk=$(cat /sys/module/null_blk/sections/.text)
+	mapfile -t sections < <(cat /sys/module/dm_{live,alloctrack,cbw}/sections/.text | sort)
+	start=${sections[0]}
+	# Each is smaller than that.
+	end=$(printf '0x%x' $((${sections[-1]} + 0x20000)))
+	for name; do
+		set_faults "$name" require-start="$start" require-end="$end" \
+			reject-start="$disk" reject-end="$(printf '0x%x' $((disk + 0x10000)))" \
+			stacktrace-depth=32
+	done
+}
+
+# results PROGRAM ARGUMENT... - runs it and takes over its results.
+results()
+{
+	local line status
+	while read -r line; do
+		case $line in
+		"ok - "*)	ok "$label: ${line#ok - }" ;;
+		"not ok - "*)	not_ok "$label: ${line#not ok - }" ;;
+		*)		diag "${line#\# }" ;;
+		esac
+	done < <("$@" 2>&1; echo $? > "$TMP/status")
+	wait $!
+	status=$(cat "$TMP/status")
+	[ "$status" -le 1 ] || not_ok "$label: $(basename "$1") ends with status $status"
+}

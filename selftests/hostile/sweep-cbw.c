@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The steps of cbw and cbw-snapshot. The origin is the "file", the target the
+ * "backing", the fleece device "meta". The origin is all OLD_PATTERN when a session
+ * begins.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "dmctl.h"
+#include "sweep.h"
+
+#define OLD_PATTERN	0x0d
+#define NEW_PATTERN	0xee
+
+static int fd, view_fd;
+
+static int load(const char *features)
+{
+	return dmctl_load(DEVICE, devices.sectors, "cbw",
+			  table("%s - %u %s", devices.file,
+				devices.block_sectors, features), false);
+}
+
+static int load_none(void)
+{
+	return load("0");
+}
+
+static int load_target(void)
+{
+	return load(table("3 target %s job", devices.backing));
+}
+
+static int load_session(void)
+{
+	return load(table("2 target %s", devices.backing));
+}
+
+static int load_fleece(void)
+{
+	return load(table("4 fleece %s on_cbw_error break_guest_write",
+			  devices.meta));
+}
+
+static int resume(void)
+{
+	return dmctl_resume(DEVICE);
+}
+
+static int suspend(void)
+{
+	return dmctl_suspend(DEVICE, 0);
+}
+
+static void loaded(void)
+{
+	make_device();
+	sweep_must(load_session(), "load");
+}
+
+static void running(void)
+{
+	make_device();
+	sweep_must(load_none() ?: resume(), "set up");
+	fd = open_device();
+	sweep_must(write_pattern(fd, 0, 1 << 20, OLD_PATTERN), "old data");
+}
+
+static void in_session(void)
+{
+	running();
+	sweep_must(load_session() ?: suspend() ?: resume(), "begin a session");
+}
+
+static void in_fleece_session(void)
+{
+	running();
+	sweep_must(load_fleece() ?: suspend() ?: resume(), "begin a session");
+}
+
+static void end(void)
+{
+	close(fd);
+	drop_device();
+}
+
+static int load_view(void)
+{
+	return dmctl_load(VIEW, devices.sectors, "cbw-snapshot",
+			  device_path(), true);
+}
+
+static int resume_view(void)
+{
+	return dmctl_resume(VIEW);
+}
+
+static void no_view_yet(void)
+{
+	in_session();
+	make_view();
+}
+
+static void loaded_view(void)
+{
+	no_view_yet();
+	sweep_must(load_view(), "load the view");
+}
+
+static void viewed(void)
+{
+	loaded_view();
+	sweep_must(resume_view(), "resume the view");
+	view_fd = open_view();
+}
+
+static void viewed_fleece(void)
+{
+	in_fleece_session();
+	make_view();
+	sweep_must(load_view() ?: resume_view(), "view");
+	view_fd = open_view();
+}
+
+static void end_idle_view(void)
+{
+	drop_view();
+	end();
+}
+
+/* Whatever has happened, a view shows the point in time. */
+static void end_view(void)
+{
+	sweep_must(read_pattern(view_fd, 0, 1 << 20, OLD_PATTERN), "read the view");
+	close(view_fd);
+	end_idle_view();
+}
+
+static void end_released_view(void)
+{
+	sweep_must(read_pattern(view_fd, 524288, 524288, OLD_PATTERN),
+		   "read the rest of the view");
+	close(view_fd);
+	end_idle_view();
+}
+
+static int write_some(void)
+{
+	return write_pattern(fd, 512, 299520, NEW_PATTERN) ?:
+	       read_pattern(fd, 512, 299520, NEW_PATTERN);
+}
+
+static int write_and_read_view(void)
+{
+	return write_pattern(fd, 65536, 65536, NEW_PATTERN) ?:
+	       read_pattern(view_fd, 0, 524288, OLD_PATTERN);
+}
+
+static int discard_view(void)
+{
+	return discard(view_fd, 0, 524288);
+}
+
+static int job_start(void)
+{
+	int error = dmctl_message(DEVICE, "job start");
+
+	return error == EALREADY ? 0 : error;
+}
+
+static int query(void)
+{
+	char text[512];
+
+	return dmctl_status(DEVICE, false, text, sizeof(text)) ?:
+	       dmctl_status(DEVICE, true, text, sizeof(text));
+}
+
+static int end_session(void)
+{
+	return load_none() ?: suspend() ?: resume();
+}
+
+static int another_session(void)
+{
+	return load_fleece() ?: suspend() ?: resume();
+}
+
+static int suspend_and_resume(void)
+{
+	return suspend() ?: resume();
+}
+
+static void in_written_session(void)
+{
+	in_session();
+	sweep_must(write_some(), "write");
+}
+
+static void in_idle_session(void)
+{
+	in_written_session();
+	close(fd);
+}
+
+static int remove_now(void)
+{
+	return dmctl_remove(DEVICE);
+}
+
+const struct step cbw_steps[] = {
+	STEP("load without a session", make_device, load_none, clear_device),
+	STEP("load with target", make_device, load_target, clear_device),
+	STEP("load with fleece", make_device, load_fleece, clear_device),
+	STEP("resume", loaded, resume, drop_device),
+	STEP("load a view", no_view_yet, load_view, end_idle_view),
+	STEP("resume a view", loaded_view, resume_view, end_idle_view),
+	STEP("job start", in_session, job_start, end),
+	STEP("status", in_session, query, end),
+	STEP("suspend", viewed, suspend_and_resume, end_view),
+	STEP("end the session", in_written_session, end_session, end),
+	STEP("another session", in_written_session, another_session, end),
+	STEP("remove", in_idle_session, remove_now, forget_device),
+	{ }
+};
+
+const struct step cbw_io_steps[] = {
+	STEP("write to target", viewed, write_some, end_view),
+	STEP("write to fleece", viewed_fleece, write_some, end_view),
+	STEP("read a view", viewed, write_and_read_view, end_view),
+	STEP("read a view of fleece", viewed_fleece, write_and_read_view, end_view),
+	STEP("discard a view", viewed, discard_view, end_released_view),
+	{ }
+};

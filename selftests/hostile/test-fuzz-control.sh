@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# timeout: 900
+#
+# No table line, message or ioctl, however odd, does harm, whatever else goes on:
+# servers are killed, guests read and write, tables change. In the end everything can
+# be removed.
+#
+# For longer: vm/run --env SEED=N --env OPERATIONS=N -- selftests/hostile/...
+
+. "$(dirname "$0")/hostile.sh"
+
+readonly SIZE=$((4 * 2048))
+disks=()
+for mib in 4 4 4 2; do
+	disk=$(make_disk $mib) || bail "disks"
+	disks+=("$disk")
+done
+dmlive meta format "$TMP/meta" --size $((SIZE * 512)) --granularity 64K || bail "metadata"
+
+label="random control"
+for seed in ${SEED:-1 2 3}; do
+	dd if="$TMP/meta" of="${disks[3]}" bs=64K conv=notrunc,sync oflag=direct \
+		status=none || bail "metadata"
+	results fuzz-control "$seed" "${OPERATIONS:-400}" "${disks[@]}"
+done
+finish
