@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * track-replay: goes through all states in which a crash could have left a volume
+ * and the metadata device that tracks it, and looks in each for a block that differs
+ * from what the volume was at first, and that recovery would not know of.
+ *
+ *	track-replay log=DEV image=FILE volume=SECTORS bitmap=NAME [trials=N]
+ *		[samples=N] [seed=N]
+ *
+ * FILE is the logged device as it was before the log began: the volume, then the
+ * metadata device. Every entry of the log is applied to it; after each one is a
+ * state. Before each flush there are "trials" more: of the writes that this flush
+ * made durable, some only, in whole or in part. The first two of these are: only what
+ * was written to the volume, and only what was not.
+ *
+ * Recovery is that of Documentation/bitmap-format.rst, over the checks that the kernel
+ * makes. No bit may be set without a write to its block, or to its region.
+ *
+ * In "samples" of the states the kernel is asked: "sample N" is printed, and a line is
+ * read with the number of bits that a device made on FILE has set; it is removed then.
+ * The metadata must hold these bits now, and are put back.
+ *
+ * Exit status: 0, 1 if the promise is broken, 2 if something could not be done.
+ */
+#include <err.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../alloctrack/crash/args.h"
+#include "../../alloctrack/crash/log.h"
+#include "../../../dm-live/qcow2-bitmaps.h"
+
+#define SECTOR_BYTES	512
+#define MAX_BITMAPS	16
+#define MAX_VIOLATIONS	10
+
+struct undo {
+	uint64_t sector;
+	uint8_t data[SECTOR_BYTES];
+};
+
+static const char *log_path, *image_path, *bitmap_name;
+static uint64_t volume_sectors, nr_trials = 4, nr_samples;
+static uint64_t random_state = 88172645463325252ULL;
+
+static struct log crash_log;
+static uint8_t *image, *base, *entry_data;
+static uint64_t image_bytes, meta_bytes;
+static bool is_trial;
+static struct undo *undo;
+static size_t nr_undo, max_undo;
+
+/* Of the bitmap: a byte for each bit. */
+static unsigned int shift, region_shift;
+static uint64_t nr_bits, nr_regions;
+static uint8_t *differs, *on_disk, *recovered, *written, *written_region;
+
+static char state_name[160];
+static uint64_t nr_states, nr_sampled, sample_interval, most_open, most_extra;
+static unsigned int nr_violations;
+
+struct store {
+	struct qcow2_store_header header;
+	struct qcow2_store_bitmap bitmaps[MAX_BITMAPS];
+	const struct qcow2_store_bitmap *bitmap, *intent;
+	struct qcow2_store_error error;
+};
+
+static void *allocate(size_t bytes)
+{
+	void *memory = calloc(1, bytes + 1);
+
+	if (!memory)
+		errx(2, "out of memory");
+	return memory;
+}
+
+static uint64_t random_below(uint64_t limit)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (random_state >> 11) % limit;
+}
+
+static void violation(const char *text)
+{
+	printf("violation: %s: %s\n", state_name, text);
+	if (++nr_violations < MAX_VIOLATIONS)
+		return;
+	printf("violation: and more\n");
+	exit(1);
+}
+
+static const uint8_t *meta_at(uint64_t offset, uint64_t bytes)
+{
+	if (offset > meta_bytes || bytes > meta_bytes - offset)
+		errx(2, "the metadata device is too small");
+	return image + volume_sectors * SECTOR_BYTES + offset;
+}
+
+static bool read_store(struct store *store)
+{
+	const struct qcow2_store_header *header = &store->header;
+	uint32_t i;
+
+	memset(store, 0, sizeof(*store));
+	if (qcow2_store_check_header(meta_at(0, meta_bytes), meta_bytes,
+				     meta_bytes, &store->header,
+				     &store->error))
+		return false;
+	if (!header->bitmaps_valid || header->nr_bitmaps > MAX_BITMAPS) {
+		snprintf(store->error.message, sizeof(store->error.message),
+			 "the bitmaps do not count as consistent");
+		return false;
+	}
+	if (qcow2_store_check_directory(header,
+					meta_at(header->directory_offset,
+						header->directory_bytes),
+					store->bitmaps, &store->error))
+		return false;
+	for (i = 0; i < header->nr_bitmaps; i++) {
+		if (qcow2_store_name_is(&store->bitmaps[i], bitmap_name))
+			store->bitmap = &store->bitmaps[i];
+		if (qcow2_store_name_is(&store->bitmaps[i],
+					QCOW2_DMLIVE_INTENT_NAME))
+			store->intent = &store->bitmaps[i];
+	}
+	if (!store->bitmap || !store->intent)
+		errx(2, "a bitmap is missing");
+	return true;
+}
+
+static bool bit_of(const struct store *store,
+		   const struct qcow2_store_bitmap *bitmap, uint64_t bit)
+{
+	uint32_t bits = store->header.cluster_bits + 3;
+	const __be64 *table = (const __be64 *)
+		meta_at(bitmap->table_offset, bitmap->table_entries * 8ULL);
+	uint64_t at = qcow2_store_table_cluster(table[bit >> bits]);
+
+	bit &= (1ULL << bits) - 1;
+	return *meta_at(at + bit / 8, 1) & 1 << bit % 8;
+}
+
+/* What a target would have after its activation. */
+static bool recover(void)
+{
+	struct store store;
+	uint64_t bit, region, open = 0, extra = 0;
+	bool in_use, trusted;
+
+	if (!read_store(&store)) {
+		violation(store.error.message);
+		return false;
+	}
+	in_use = store.bitmap->flags & QCOW2_BITMAP_IN_USE;
+	trusted = store.intent->flags & QCOW2_BITMAP_IN_USE &&
+		  store.header.state_flags & QCOW2_DMLIVE_TRACKING;
+	for (bit = 0; bit < nr_bits; bit++) {
+		on_disk[bit] = bit_of(&store, store.bitmap, bit);
+		recovered[bit] = on_disk[bit] || (in_use && !trusted);
+	}
+	for (region = 0; in_use && trusted && region < nr_regions; region++) {
+		if (!bit_of(&store, store.intent, region))
+			continue;
+		open++;
+		if (!written_region[region])
+			violation("a region is open that was never written to");
+		for (bit = region << region_shift >> shift;
+		     bit < nr_bits &&
+		     bit << shift < (region + 1) << region_shift; bit++) {
+			extra += !recovered[bit];
+			recovered[bit] = 1;
+		}
+	}
+	most_open = open > most_open ? open : most_open;
+	most_extra = extra > most_extra ? extra : most_extra;
+	return true;
+}
+
+static void check_state(void)
+{
+	char text[80];
+	uint64_t bit;
+
+	nr_states++;
+	if (!recover())
+		return;
+	for (bit = 0; bit < nr_bits; bit++) {
+		if (differs[bit] && !recovered[bit]) {
+			snprintf(text, sizeof(text),
+				 "block %" PRIu64 " differs and is not set",
+				 bit);
+			violation(text);
+			return;
+		}
+		if (on_disk[bit] && !written[bit]) {
+			snprintf(text, sizeof(text),
+				 "block %" PRIu64 " is set and was never written to",
+				 bit);
+			violation(text);
+			return;
+		}
+	}
+}
+
+static void look_at(uint64_t sector)
+{
+	uint64_t bit = sector * SECTOR_BYTES >> shift;
+	uint64_t at = bit << shift, bytes = 1ULL << shift;
+
+	if (bytes > volume_sectors * SECTOR_BYTES - at)
+		bytes = volume_sectors * SECTOR_BYTES - at;
+	differs[bit] = !!memcmp(image + at, base + at, bytes);
+}
+
+static void put_sector(uint64_t sector, const void *data)
+{
+	static const uint8_t zeros[SECTOR_BYTES];
+	uint8_t *at = image + sector * SECTOR_BYTES;
+
+	if (sector >= image_bytes / SECTOR_BYTES)
+		errx(2, "the log has a write beyond the device");
+	if (is_trial) {
+		if (nr_undo == max_undo) {
+			max_undo = max_undo * 2 + 1024;
+			undo = realloc(undo, max_undo * sizeof(*undo));
+			if (!undo)
+				errx(2, "out of memory");
+		}
+		undo[nr_undo].sector = sector;
+		memcpy(undo[nr_undo++].data, at, SECTOR_BYTES);
+	}
+	memcpy(at, data ? data : zeros, SECTOR_BYTES);
+}
+
+static void apply(const struct log_entry *entry, bool torn)
+{
+	uint64_t i;
+
+	log_read(&crash_log, entry, entry_data);
+	for (i = 0; i < entry->nr_sectors; i++)
+		if (!torn || random_below(2))
+			put_sector(entry->sector + i,
+				   entry->flags & LOG_DISCARD ? NULL :
+				   entry_data + i * SECTOR_BYTES);
+	for (i = 0; i < entry->nr_sectors; i++)
+		if (entry->sector + i < volume_sectors)
+			look_at(entry->sector + i);
+}
+
+static void roll_back(void)
+{
+	is_trial = false;
+	while (nr_undo) {
+		nr_undo--;
+		put_sector(undo[nr_undo].sector, undo[nr_undo].data);
+		if (undo[nr_undo].sector < volume_sectors)
+			look_at(undo[nr_undo].sector);
+	}
+}
+
+static bool is_chosen(const struct log_entry *entry, uint64_t trial)
+{
+	bool is_volume = entry->sector < volume_sectors;
+
+	if (trial == 0)
+		return is_volume;
+	if (trial == 1)
+		return !is_volume;
+	return random_below(2);
+}
+
+/* Of the entries [from, to), which a flush follows, only some are durable. */
+static void check_trials(size_t from, size_t to)
+{
+	uint64_t trial;
+	size_t i;
+
+	for (trial = 0; trial < nr_trials; trial++) {
+		snprintf(state_name, sizeof(state_name),
+			 "some of the entries %zu to %zu, trial %" PRIu64, from,
+			 to - 1, trial);
+		is_trial = true;
+		for (i = from; i < to; i++)
+			if (is_chosen(&crash_log.entries[i], trial))
+				apply(&crash_log.entries[i], trial > 2);
+		check_state();
+		roll_back();
+	}
+}
+
+/* The kernel makes a device of this state. */
+static void sample(void)
+{
+	uint8_t *meta = image + volume_sectors * SECTOR_BYTES;
+	uint8_t *before = allocate(meta_bytes), *computed = allocate(nr_bits);
+	uint64_t bit, nr = 0;
+	struct store store;
+	char line[256];
+
+	memcpy(before, meta, meta_bytes);
+	memcpy(computed, recovered, nr_bits);
+	for (bit = 0; bit < nr_bits; bit++)
+		nr += computed[bit];
+	printf("sample %" PRIu64 "\n", ++nr_sampled);
+	fflush(stdout);
+	if (!fgets(line, sizeof(line), stdin))
+		errx(2, "no answer to a sample");
+	if (strtoull(line, NULL, 10) != nr) {
+		printf("the kernel has %.*s bits, not %" PRIu64 "\n",
+		       (int)strcspn(line, "\n"), line, nr);
+		violation("the kernel does not find what was computed");
+	}
+	if (!recover() || memcmp(on_disk, computed, nr_bits))
+		violation("the kernel has not made durable what was computed");
+	if (read_store(&store) && store.bitmap->flags & QCOW2_BITMAP_IN_USE)
+		violation("the bitmap is in use after the removal");
+	memcpy(meta, before, meta_bytes);
+	free(before);
+	free(computed);
+}
+
+static void replay(void)
+{
+	size_t i, end = 0;
+
+	for (i = 0; i < crash_log.nr_entries; i++) {
+		const struct log_entry *entry = &crash_log.entries[i];
+
+		if (i >= end && log_is_cached_write(entry)) {
+			for (end = i; end < crash_log.nr_entries &&
+			     log_is_cached_write(&crash_log.entries[end]);)
+				end++;
+			check_trials(i, end);
+		}
+		if (entry->flags & LOG_MARK)
+			continue;
+		snprintf(state_name, sizeof(state_name), "entry %zu", i);
+		apply(entry, false);
+		check_state();
+		if (sample_interval && i % sample_interval == 0)
+			sample();
+	}
+}
+
+/* What the log writes to at all, and room for its largest entry. */
+static void prepare(void)
+{
+	uint64_t max = 0, s;
+	size_t i;
+
+	for (i = 0; i < crash_log.nr_entries; i++) {
+		const struct log_entry *entry = &crash_log.entries[i];
+
+		if (entry->data_bytes > max)
+			max = entry->data_bytes;
+		if (entry->flags & LOG_MARK)
+			continue;
+		for (s = entry->sector; s < entry->sector + entry->nr_sectors &&
+		     s < volume_sectors; s++) {
+			written[s * SECTOR_BYTES >> shift] = 1;
+			written_region[s * SECTOR_BYTES >> region_shift] = 1;
+		}
+	}
+	entry_data = allocate(max);
+	if (nr_samples)
+		sample_interval = crash_log.nr_entries / nr_samples + 1;
+}
+
+static void open_image(void)
+{
+	int fd = open(image_path, O_RDWR | O_CLOEXEC);
+	uint64_t volume_bytes = volume_sectors * SECTOR_BYTES;
+	struct store store;
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status))
+		err(2, "%s", image_path);
+	image_bytes = status.st_size;
+	meta_bytes = image_bytes - volume_bytes;
+	image = mmap(NULL, image_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		     0);
+	if (image == MAP_FAILED)
+		err(2, "%s", image_path);
+	base = allocate(volume_bytes);
+	memcpy(base, image, volume_bytes);
+	if (!read_store(&store))
+		errx(2, "%s: %s", image_path, store.error.message);
+	shift = store.bitmap->granularity_bits;
+	region_shift = store.intent->granularity_bits;
+	nr_bits = ((volume_bytes - 1) >> shift) + 1;
+	nr_regions = ((volume_bytes - 1) >> region_shift) + 1;
+	differs = allocate(nr_bits);
+	on_disk = allocate(nr_bits);
+	recovered = allocate(nr_bits);
+	written = allocate(nr_bits);
+	written_region = allocate(nr_regions);
+}
+
+int main(int argc, char **argv)
+{
+	const struct arg args[] = {
+		{ "log", .text = &log_path },
+		{ "image", .text = &image_path },
+		{ "bitmap", .text = &bitmap_name },
+		{ "volume", .number = &volume_sectors },
+		{ "trials", .number = &nr_trials },
+		{ "samples", .number = &nr_samples },
+		{ "seed", .number = &random_state },
+	};
+
+	(void)argc;
+	args_parse(args, sizeof(args) / sizeof(*args), argv);
+	if (!log_path || !image_path || !bitmap_name || !volume_sectors ||
+	    !random_state)
+		errx(2, "arguments are missing; the program's first comment has them");
+	log_open(&crash_log, log_path);
+	open_image();
+	prepare();
+	replay();
+	printf("done: entries %zu, states %" PRIu64 ", samples %" PRIu64
+	       ", regions open at most %" PRIu64 " of %" PRIu64
+	       ", bits added at most %" PRIu64 ", violations %u\n",
+	       crash_log.nr_entries, nr_states, nr_sampled, most_open,
+	       nr_regions, most_extra, nr_violations);
+	return nr_violations ? 1 : 0;
+}
