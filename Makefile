@@ -87,9 +87,10 @@ check-in-tree: ## the modules built as a part of the kernel's own tree
 	@scripts/setup
 	@scripts/check-in-tree
 
-bench: ## measure against dm-clone and the bare volume; rates of one run compare
+bench: ## measure against dm-clone, dm-snapshot and the bare volume; rates of one run compare
 	@scripts/setup
 	@selftests/vm/run --kernel uml -- selftests/bench/durable-writes
+	@selftests/vm/run --kernel uml --timeout 3600 -- selftests/bench/cbw-overwrites
 
 check-all: ## the same on every kernel
 	@scripts/setup

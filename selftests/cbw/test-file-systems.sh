@@ -148,7 +148,7 @@ one_kind()
 	dm_remove t
 }
 
-declare -A norecovery=([ext4]=noload [xfs]=norecovery,nouuid)
+declare -A norecovery=([ext4]="noload" [xfs]="norecovery,nouuid")
 MIB=64
 for kind in ext4 xfs; do
 	# The smallest that mkfs.xfs makes.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# also on: stock
 #
 # Neighbouring blocks are copied by one read and one write; a block is copied once;
 # zeros are written as such; and what is copied or out of scope costs nothing.

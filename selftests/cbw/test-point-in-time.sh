@@ -11,7 +11,7 @@
 . "$(dirname "$0")/cbw.sh"
 
 # Sectors: no multiple of a block.
-readonly SIZE=$((16 * 2048 - 8))
+readonly SIZE=$((8 * 2048 - 8))
 
 # next_point STORE FEATURE_WORD...: a new session of t, and its view.
 next_point()
@@ -35,7 +35,7 @@ with_job()
 {
 	local reader
 	label="$name, job"
-	next_point target "$target" job job_speed $((8 << 20))
+	next_point target "$target" job job_speed $((4 << 20))
 	stamper check "$TMP/point" $V 3 > "$TMP/reader" 2>&1 &
 	reader=$!
 	on_exit stop_process $reader
@@ -87,7 +87,7 @@ points()
 
 declare -A origins targets
 for lbs in 512 4096; do
-	origins[$lbs]=$(make_disk 16 $lbs) && targets[$lbs]=$(make_disk 16 $lbs) || bail "disks"
+	origins[$lbs]=$(make_disk 8 $lbs) && targets[$lbs]=$(make_disk 8 $lbs) || bail "disks"
 done
 points 8 512 20480
 points 128 4096 20480
