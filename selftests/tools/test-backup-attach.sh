@@ -51,7 +51,8 @@ run 0 "detach" dmlive detach lv
 says "it says what it found" "lv.raw was interrupted"
 is "the device has its own table" "$(dmsetup table lv)" "$plain"
 is "no view is left" "$(dmsetup ls | grep -c dmlive-view)" 0
-is "nothing is left in /run" "$(ls -A /run/dmlive | grep -v attach)" ""
+is "nothing is left in /run" \
+	"$(find /run/dmlive -name 'lv.*')" ""
 check "no half image is left" [ ! -e lv.raw.partial ]
 
 check "the file system is written to" is_running $writer

@@ -93,6 +93,14 @@ says "the reason" "session broke.*temporary file in full"
 is_idle g "no room for old data"
 still_writes "the guest has noticed nothing"
 
+# When the guest is to suffer instead.
+write_on /dev/mapper/g
+run 0 "break_guest_write" dmlive backup g g.raw --fleece "$fleece" --speed 4M \
+	--on-cbw-error break_guest_write
+check "the guest's write has failed" wait_until grep -q "write: " "$TMP/writer.err"
+check "the backup is of one point in time" prefix check g.raw
+is_idle g "break_guest_write"
+
 run 0 "then one that can be made" dmlive backup g a.raw
 check "its content" cmp a.raw /dev/mapper/g
 finish

@@ -42,16 +42,22 @@ static void take_signal(int number)
 	got_signal = number;
 }
 
-static void catch_signals(void)
+/* What is ignored, as with nohup(1), stays so. */
+static void catch_signal(int number)
 {
 	/* Without SA_RESTART: a suspend that waits is to end. */
-	struct sigaction action = { .sa_handler = take_signal };
+	struct sigaction action = { .sa_handler = take_signal }, old;
 
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-	action.sa_handler = SIG_IGN;
-	sigaction(SIGPIPE, &action, NULL);
+	if (!sigaction(number, NULL, &old) && old.sa_handler != SIG_IGN)
+		sigaction(number, &action, NULL);
+}
+
+static void catch_signals(void)
+{
+	catch_signal(SIGINT);
+	catch_signal(SIGTERM);
+	catch_signal(SIGHUP);
+	signal(SIGPIPE, SIG_IGN);
 }
 
 static bool is_interrupted(int *status)

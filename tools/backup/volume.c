@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* One device of a backup: what it is, and its table lines. */
 #include <errno.h>
-#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +17,10 @@
 
 #define SECTOR_BYTES 512u
 
-/* A path becomes the name of the mapped device that it leads to. */
+/* A path, or VG/LV, becomes the name of the mapped device that it leads to. */
 static int find_name(struct volume *volume, const char *given)
 {
+	char path[PATH_MAX];
 	struct blockdev device;
 
 	if (!strchr(given, '/')) {
@@ -28,7 +29,9 @@ static int find_name(struct volume *volume, const char *given)
 		snprintf(volume->name, sizeof(volume->name), "%s", given);
 		return EXIT_OK;
 	}
-	if (blockdev_open(given, &device))
+	snprintf(path, sizeof(path), "/dev/%s", given);
+	if (blockdev_open(*given != '/' && path_is_blockdev(path) ?
+			  path : given, &device))
 		return EXIT_ERROR;
 	if (blockdev_read_attribute(device.devt, "dm/name", volume->name,
 				    sizeof(volume->name)))
