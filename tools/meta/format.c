@@ -27,7 +27,7 @@
 struct output {
 	const char *path;
 	int fd;
-	uint8_t cluster[META_CLUSTER_BYTES];
+	_Alignas(__be64) uint8_t cluster[META_CLUSTER_BYTES];
 };
 
 static int write_at(struct output *out, uint64_t offset, const void *data,
