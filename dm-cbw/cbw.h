@@ -18,10 +18,15 @@
  *	1	0	copied: the store (target or fleece device) has it
  *	0	0	out of scope: nobody wants it (any more)
  *
+ * A third one, left, says which blocks the job has not put on the target yet.
+ * Without a fleece device it is the same as todo, since a copy for a guest write
+ * goes to the target too. With one, a block that is copied and not left is on the
+ * target, and has no slot any more.
+ *
  * Bits only ever go from 1 to 0. A guest write to a block with its todo bit set
  * waits. Copiers claim blocks, so that no block is copied twice at a time, but
- * hold no lock while they copy. A bit of todo or scope is cleared under the
- * exclusive range lock of the block, and with cbw_session.lock held. A view
+ * hold no lock while they copy. A bit of todo, left or scope is cleared under
+ * the exclusive range lock of the block, and with cbw_session.lock held. A view
  * reads under the shared range lock: so what it looked up stays true till it
  * has read.
  *
@@ -58,12 +63,6 @@
 #define CBW_DEFAULT_JOB_WORKERS	8
 
 #define CBW_DEFAULT_LOW_WATER	10u
-
-enum cbw_store {
-	CBW_STORE_NONE,
-	CBW_STORE_TARGET,	/* old data at the same offset */
-	CBW_STORE_FLEECE,	/* old data in slots */
-};
 
 enum cbw_on_cbw_error {
 	CBW_BREAK_GUEST_WRITE,
@@ -110,7 +109,6 @@ enum cbw_job_state {
  * @given: bit per enum cbw_feature, see table.c
  */
 struct cbw_config {
-	enum cbw_store store;
 	enum cbw_on_cbw_error on_cbw_error;
 	u64 timeout_ms;
 	unsigned int low_water_percent;
@@ -130,6 +128,7 @@ struct cbw_track;
 
 /**
  * struct cbw_copier - one who copies: a worker for guest writes or of the job
+ * @is_job: of the job
  * @first: first block of its claim; cbw_session.lock
  * @nr: number of blocks of its claim, 0: none; cbw_session.lock
  * @busy: of one for guest writes: it is at work; cbw_session.lock
@@ -137,6 +136,7 @@ struct cbw_track;
  */
 struct cbw_copier {
 	struct cbw_session *session;
+	bool is_job;
 	u64 first;
 	u64 nr;
 	bool busy;
@@ -195,14 +195,16 @@ enum cbw_gate {
  * @devt: number of the mapped device
  * @nr_views: snapshot views
  * @ti: the target, valid until the session has ended
- * @origin: valid until the session has ended; so is @store_bdev
- * @store_bdev: the target or fleece device
+ * @origin: valid until the session has ended; so are the next two
+ * @store_bdev: where copies for guest writes go: the fleece device, or the target
+ * @target_bdev: the target, or NULL
+ * @target_lacks_write_zeroes: it says that it can, but cannot
  * @lock: protects the members after it
  * @state: may be read without the lock
  * @running: between resume and postsuspend: the origin may be read
  * @released: a view has discarded blocks
  * @nr_reading: copies that read the origin
- * @nr_copying: copies that may yet write to the store
+ * @nr_copying: copies that may yet write to the store or the target
  * @progress_ns: when a copy last succeeded
  * @waiters: guest writes by range
  * @fresh: see struct cbw_waiter
@@ -225,13 +227,15 @@ struct cbw_session {
 	struct dm_target *ti;
 	struct block_device *origin;
 	struct block_device *store_bdev;
-	bool store_lacks_write_zeroes;
+	struct block_device *target_bdev;
+	bool target_lacks_write_zeroes;
 
 	sector_t nr_sectors;
 	unsigned int block_shift;
 	u64 nr_blocks;
 	struct dm_live_bitmap *scope;
 	struct dm_live_bitmap *todo;
+	struct dm_live_bitmap *left;
 	struct dm_live_range_lock *ranges;
 	struct cbw_fleece *fleece;
 
@@ -273,7 +277,8 @@ struct cbw_session {
 /**
  * struct cbw_table - one table line
  * @origin: what the guest reads and writes
- * @store: target or fleece device, or NULL
+ * @target: where the job copies to, or NULL
+ * @fleece: where old data go, or NULL: to the target
  * @meta: metadata device, or NULL
  * @session: or NULL
  * @track: change tracking, or NULL
@@ -281,7 +286,8 @@ struct cbw_session {
 struct cbw_table {
 	struct dm_target *ti;
 	struct dm_dev *origin;
-	struct dm_dev *store;
+	struct dm_dev *target;
+	struct dm_dev *fleece;
 	struct dm_dev *meta;
 	unsigned int block_shift;
 	struct cbw_config config;
@@ -456,14 +462,40 @@ void cbw_wake_all(struct cbw_session *session);
 void cbw_fail_waiters(struct cbw_session *session, u64 block,
 		      blk_status_t status);
 
-/* copy.c: claims, the copy itself, the workers for guest writes */
+/* claims.c: who copies what. All with cbw_session.lock held. */
+
+/** cbw_todo_of - what is to be copied by copiers of this kind */
+const struct dm_live_bitmap *cbw_todo_of(const struct cbw_copier *copier);
+
+/** cbw_is_claimed - does another one copy @block, so that @copier may not? */
+bool cbw_is_claimed(const struct cbw_copier *copier, u64 block);
+
+/**
+ * cbw_next_unclaimed - what is there for a claim
+ * Return: the first block in [@block, @end) that is to be copied by copiers of
+ * this kind and that none of them copies, or @end.
+ */
+u64 cbw_next_unclaimed(const struct cbw_copier *copier, u64 block, u64 end);
+
+/** cbw_end_claim - how far a claim from @block on may go */
+u64 cbw_end_claim(const struct cbw_copier *copier, u64 block, u64 end);
+
+/** cbw_has_claims - is anything of that kind being copied? */
+bool cbw_has_claims(const struct cbw_copier *copier);
+
+/** cbw_unclaim - the claim is over; guest writes and the job may go on. No lock. */
+void cbw_unclaim(struct cbw_copier *copier);
+
+/* copy.c: the copy itself, the workers for guest writes */
 
 /**
  * struct cbw_result - what became of a copy
- * @read_status: of the origin
- * @write_status: of the store
+ * @read_status: of the origin, or the fleece device from which the job copies
+ * @write_status: of the target or fleece device
+ * @where: which device failed
  */
 struct cbw_result {
+	const char *where;
 	blk_status_t read_status;
 	blk_status_t write_status;
 };
@@ -479,25 +511,9 @@ void cbw_copy_init(struct cbw_session *session);
 void cbw_cow_kick(struct cbw_session *session);
 
 /**
- * cbw_next_unclaimed - with the lock held: what is left for a claim
- * Return: the first block in [@block, @end) that is not copied and that nobody
- * copies, or @end.
- */
-u64 cbw_next_unclaimed(const struct cbw_session *session, u64 block, u64 end);
-
-/** cbw_next_claimed - with the lock held: the first claim from @block on, or @end */
-u64 cbw_next_claimed(const struct cbw_session *session, u64 block, u64 end);
-
-/** cbw_has_claims - with the lock held: does anybody copy anything? */
-bool cbw_has_claims(const struct cbw_session *session);
-
-/** cbw_unclaim - the claim is over; guest writes and the job may go on */
-void cbw_unclaim(struct cbw_copier *copier);
-
-/**
- * cbw_copy - copy claimed blocks to the store, and clear their todo bits
+ * cbw_copy - copy claimed blocks, and clear their bits of todo, or of left
  * @copier: who has the claim
- * Blocks whose todo bit went away meanwhile are left alone. Sleeps.
+ * Blocks whose bit went away meanwhile are left alone. Sleeps.
  *
  * Return: false when nothing was done, as the session is suspended or over.
  */
@@ -507,6 +523,51 @@ bool cbw_copy(struct cbw_copier *copier, u64 first, u64 nr,
 /** cbw_count_error - count and log an error of a copy */
 void cbw_count_error(struct cbw_session *session, u64 first,
 		     const struct cbw_result *result);
+
+/**
+ * struct cbw_chunk - a copy under way
+ * @data: the blocks, as they are read
+ * @first: what @data begins with
+ * @slots: of the blocks, in the fleece device
+ */
+struct cbw_chunk {
+	struct cbw_session *session;
+	const struct dm_live_data *data;
+	u64 first;
+	u32 *slots;
+	bool used_write_zeroes;
+	struct dm_live_batch batch;
+};
+
+/** cbw_end_reading - a copy will not touch the origin any more */
+void cbw_end_reading(struct cbw_session *session);
+
+/** cbw_chunk_bytes_to - offset of @block in the data */
+size_t cbw_chunk_bytes_to(const struct cbw_chunk *chunk, u64 block);
+
+/** cbw_chunk_write_target - write all of it to the target, and wait */
+blk_status_t cbw_chunk_write_target(struct cbw_chunk *chunk, u64 end);
+
+/* transfer.c: the job's copy, where guest writes have theirs in slots */
+
+/**
+ * cbw_is_transfer - does it copy from origin and slots to the target?
+ * Others copy from the origin to the store.
+ */
+static inline bool cbw_is_transfer(const struct cbw_copier *copier)
+{
+	return copier->is_job && copier->session->fleece;
+}
+
+/** cbw_transfer - read the blocks, wherever they are, and write the target */
+void cbw_transfer(struct cbw_chunk *chunk, u64 end, struct cbw_result *result);
+
+/**
+ * cbw_transfer_commit - the target has the block: nobody needs its slot any more
+ * With the exclusive range lock and the lock held. The slot is noted in the chunk,
+ * to be given back.
+ */
+void cbw_transfer_commit(struct cbw_chunk *chunk, u64 block);
 
 /* fleece.c: slots */
 

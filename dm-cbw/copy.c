@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The copy of blocks to the store, who copies which blocks, and the workers that
- * copy for guest writes.
+ * The copy of blocks to the store, and the workers that copy for guest writes.
  *
  * A block is copied by whoever has claimed it. While it is claimed and its todo
  * bit is set, no guest write to it goes down, so the origin has it as it was.
@@ -14,173 +13,104 @@
 
 #include "cbw.h"
 
-static u64 claim_limit(const struct cbw_copier *copier, u64 block, u64 end)
+size_t cbw_chunk_bytes_to(const struct cbw_chunk *chunk, u64 block)
 {
-	if (copier->nr && copier->first + copier->nr > block)
-		end = min(end, max(copier->first, block));
-	return end;
-}
-
-u64 cbw_next_claimed(const struct cbw_session *session, u64 block, u64 end)
-{
-	unsigned int i;
-
-	lockdep_assert_held(&session->lock);
-	for (i = 0; i < CBW_COW_WORKERS; i++)
-		end = claim_limit(&session->cow[i], block, end);
-	for (i = 0; i < session->job.nr_workers; i++)
-		end = claim_limit(&session->job.workers[i], block, end);
-	return end;
-}
-
-static u64 claim_end(const struct cbw_copier *copier, u64 block)
-{
-	u64 end = copier->first + copier->nr;
-
-	return copier->first <= block && block < end ? end : block;
-}
-
-/* Where the claim that has @block ends, or @block. */
-static u64 end_of_claim(const struct cbw_session *session, u64 block)
-{
-	u64 end = block;
-	unsigned int i;
-
-	lockdep_assert_held(&session->lock);
-	for (i = 0; i < CBW_COW_WORKERS && end == block; i++)
-		end = claim_end(&session->cow[i], block);
-	for (i = 0; i < session->job.nr_workers && end == block; i++)
-		end = claim_end(&session->job.workers[i], block);
-	return end;
-}
-
-u64 cbw_next_unclaimed(const struct cbw_session *session, u64 block, u64 end)
-{
-	u64 next;
-
-	while (block < end) {
-		block = dm_live_bitmap_next_set(session->todo, block, end);
-		next = block < end ? end_of_claim(session, block) : block;
-		if (next == block)
-			break;
-		block = next;
-	}
-	return min(block, end);
-}
-
-static bool is_claimed(const struct cbw_session *session, u64 block)
-{
-	return end_of_claim(session, block) != block;
-}
-
-bool cbw_has_claims(const struct cbw_session *session)
-{
-	return cbw_next_claimed(session, 0, session->nr_blocks) !=
-	       session->nr_blocks;
-}
-
-void cbw_unclaim(struct cbw_copier *copier)
-{
-	struct cbw_session *session = copier->session;
-	bool kick_job;
-
-	spin_lock_irq(&session->lock);
-	if (cbw_wake(session, copier->first, copier->nr))
-		cbw_cow_kick(session);
-	copier->nr = 0;
-	kick_job = cbw_job_wants_kick(session);
-	spin_unlock_irq(&session->lock);
-	if (kick_job)
-		cbw_job_kick(session);
-}
-
-/* A copy under way: @first is what the buffer begins with. */
-struct copy {
-	struct cbw_session *session;
-	const struct dm_live_data *data;
-	u64 first;
-	u32 *slots;
-	bool used_write_zeroes;
-	struct dm_live_batch batch;
-};
-
-static size_t bytes_to(const struct copy *copy, u64 block)
-{
-	const struct cbw_session *session = copy->session;
+	const struct cbw_session *session = chunk->session;
 
 	return (cbw_end_sector(session, block) -
-		cbw_block_to_sector(session, copy->first)) << SECTOR_SHIFT;
+		cbw_block_to_sector(session, chunk->first)) << SECTOR_SHIFT;
 }
 
-static bool is_zero_block(const struct copy *copy, u64 block)
+static bool is_zero_block(const struct cbw_chunk *chunk, u64 block)
 {
-	size_t from = bytes_to(copy, block);
+	size_t from = cbw_chunk_bytes_to(chunk, block);
 
-	return dm_live_data_is_zero(copy->data, from,
-				    bytes_to(copy, block + 1) - from);
+	return dm_live_data_is_zero(chunk->data, from,
+				    cbw_chunk_bytes_to(chunk, block + 1) - from);
 }
 
-static u64 zero_run(const struct copy *copy, u64 block, u64 end, bool *zero)
+static u64 zero_run(const struct cbw_chunk *chunk, u64 block, u64 end,
+		    bool *zero)
 {
 	u64 next = block + 1;
 
-	*zero = is_zero_block(copy, block);
-	while (next < end && is_zero_block(copy, next) == *zero)
+	*zero = is_zero_block(chunk, block);
+	while (next < end && is_zero_block(chunk, next) == *zero)
 		next++;
 	return next;
 }
 
-static void write_to(struct copy *copy, u64 block, u64 end, sector_t sector)
+static void write_to(struct cbw_chunk *chunk, struct block_device *bdev,
+		     u64 block, u64 end, sector_t sector)
 {
-	size_t from = bytes_to(copy, block);
+	size_t from = cbw_chunk_bytes_to(chunk, block);
 
-	dm_live_batch_rw(&copy->batch, REQ_OP_WRITE, copy->session->store_bdev,
-			 sector, copy->data, from, bytes_to(copy, end) - from);
+	dm_live_batch_rw(&chunk->batch, REQ_OP_WRITE, bdev, sector,
+			 chunk->data, from,
+			 cbw_chunk_bytes_to(chunk, end) - from);
 }
 
-static void zero_to(struct copy *copy, u64 block, u64 end, sector_t sector)
+static void zero_target(struct cbw_chunk *chunk, u64 block, u64 end)
 {
-	struct cbw_session *session = copy->session;
+	struct cbw_session *session = chunk->session;
+	sector_t sector = cbw_block_to_sector(session, block);
 
-	if (READ_ONCE(session->store_lacks_write_zeroes) ||
-	    !bdev_write_zeroes_sectors(session->store_bdev)) {
-		write_to(copy, block, end, sector);
+	if (READ_ONCE(session->target_lacks_write_zeroes) ||
+	    !bdev_write_zeroes_sectors(session->target_bdev)) {
+		write_to(chunk, session->target_bdev, block, end, sector);
 		return;
 	}
-	copy->used_write_zeroes = true;
-	dm_live_batch_zero(&copy->batch, session->store_bdev, sector,
+	chunk->used_write_zeroes = true;
+	dm_live_batch_zero(&chunk->batch, session->target_bdev, sector,
 			   cbw_range_sectors(session, block, end - block), 0);
 }
 
-static void write_target(struct copy *copy, u64 end)
+static blk_status_t try_target(struct cbw_chunk *chunk, u64 end)
 {
-	u64 block = copy->first, next;
+	struct cbw_session *session = chunk->session;
+	u64 block = chunk->first, next;
+	struct blk_plug plug;
 	bool zero;
 
+	dm_live_batch_begin(&chunk->batch, session->copier);
+	blk_start_plug(&plug);
 	for (; block < end; block = next) {
-		sector_t sector = cbw_block_to_sector(copy->session, block);
-
-		next = zero_run(copy, block, end, &zero);
+		next = zero_run(chunk, block, end, &zero);
 		if (zero)
-			zero_to(copy, block, next, sector);
+			zero_target(chunk, block, next);
 		else
-			write_to(copy, block, next, sector);
+			write_to(chunk, session->target_bdev, block, next,
+				 cbw_block_to_sector(session, block));
 	}
+	blk_finish_plug(&plug);
+	return dm_live_batch_wait(&chunk->batch);
 }
 
-/* The slots are noted in copy->slots; who gives them back is the caller. */
-static blk_status_t write_slots(struct copy *copy, u64 end)
+blk_status_t cbw_chunk_write_target(struct cbw_chunk *chunk, u64 end)
 {
-	struct cbw_session *session = copy->session;
-	u64 block = copy->first, next;
+	blk_status_t status = try_target(chunk, end);
+
+	if (status && chunk->used_write_zeroes) {
+		/* Some devices learn only now that they cannot. */
+		WRITE_ONCE(chunk->session->target_lacks_write_zeroes, true);
+		status = try_target(chunk, end);
+	}
+	return status;
+}
+
+/* The slots are noted in chunk->slots; who gives them back is the caller. */
+static blk_status_t submit_to_slots(struct cbw_chunk *chunk, u64 end)
+{
+	struct cbw_session *session = chunk->session;
+	u64 block = chunk->first, next;
 	bool zero;
 
 	for (; block < end; block = next) {
-		u32 *slots = &copy->slots[block - copy->first];
+		u32 *slots = &chunk->slots[block - chunk->first];
 		unsigned int nr, i;
 		u32 slot;
 
-		next = zero_run(copy, block, end, &zero);
+		next = zero_run(chunk, block, end, &zero);
 		if (zero) {
 			for (i = 0; i < next - block; i++)
 				slots[i] = CBW_SLOT_ZERO;
@@ -192,44 +122,28 @@ static blk_status_t write_slots(struct copy *copy, u64 end)
 		for (i = 0; i < nr; i++)
 			slots[i] = slot + i;
 		next = block + nr;
-		write_to(copy, block, next, cbw_block_to_sector(session, slot));
+		write_to(chunk, session->store_bdev, block, next,
+			 cbw_block_to_sector(session, slot));
 	}
 	return BLK_STS_OK;
 }
 
-static blk_status_t write_blocks(struct copy *copy, u64 end)
+static blk_status_t write_slots(struct cbw_chunk *chunk, u64 end)
 {
-	blk_status_t status = BLK_STS_OK, batch_status;
+	blk_status_t status, batch_status;
 	struct blk_plug plug;
 
-	dm_live_batch_begin(&copy->batch, copy->session->copier);
+	dm_live_batch_begin(&chunk->batch, chunk->session->copier);
 	blk_start_plug(&plug);
-	if (copy->session->fleece)
-		status = write_slots(copy, end);
-	else
-		write_target(copy, end);
+	status = submit_to_slots(chunk, end);
 	blk_finish_plug(&plug);
-	batch_status = dm_live_batch_wait(&copy->batch);
+	batch_status = dm_live_batch_wait(&chunk->batch);
 	return batch_status ?: status;
 }
 
-static blk_status_t write_data(struct copy *copy, u64 end)
-{
-	blk_status_t status = write_blocks(copy, end);
-
-	if (status && copy->used_write_zeroes) {
-		/* Some devices learn only now that they cannot. */
-		WRITE_ONCE(copy->session->store_lacks_write_zeroes, true);
-		status = write_blocks(copy, end);
-	}
-	return status;
-}
-
 /* False when the session is suspended or over. */
-static bool read_data(struct copy *copy, u64 end, blk_status_t *status)
+static bool begin_copying(struct cbw_session *session)
 {
-	struct cbw_session *session = copy->session;
-	struct dm_live_batch batch;
 	bool running;
 
 	spin_lock_irq(&session->lock);
@@ -237,50 +151,15 @@ static bool read_data(struct copy *copy, u64 end, blk_status_t *status)
 	session->nr_reading += running;
 	session->nr_copying += running;
 	spin_unlock_irq(&session->lock);
-	if (!running)
-		return false;
+	return running;
+}
 
-	dm_live_batch_begin(&batch, session->copier);
-	dm_live_batch_rw(&batch, REQ_OP_READ, session->origin,
-			 cbw_block_to_sector(session, copy->first),
-			 copy->data, 0, bytes_to(copy, end));
-	*status = dm_live_batch_wait(&batch);
-
+void cbw_end_reading(struct cbw_session *session)
+{
 	spin_lock_irq(&session->lock);
 	session->nr_reading--;
 	wake_up_all(&session->wait);
 	spin_unlock_irq(&session->lock);
-	return true;
-}
-
-/*
- * The store has the blocks: all writes of them succeeded. Those that are still
- * wanted become copied. A session that broke meanwhile may have let guest writes
- * down, so what was read is worth nothing.
- */
-static void commit(struct copy *copy, u64 end)
-{
-	struct cbw_session *session = copy->session;
-	struct dm_live_range range;
-	u64 block, i;
-
-	dm_live_range_acquire_wait(session->ranges, &range, copy->first,
-				   end - 1, DM_LIVE_RANGE_EXCLUSIVE);
-	spin_lock_irq(&session->lock);
-	for (block = copy->first; session->state == CBW_ACTIVE && block < end;
-	     block++) {
-		if (!dm_live_bitmap_test(session->todo, block))
-			continue;
-		if (session->fleece) {
-			i = block - copy->first;
-			cbw_fleece_set(session->fleece, block, copy->slots[i]);
-			copy->slots[i] = CBW_SLOT_NONE;
-		}
-		dm_live_bitmap_clear_range(session->todo, block, 1);
-	}
-	session->progress_ns = ktime_get_ns();
-	spin_unlock_irq(&session->lock);
-	dm_live_range_release(session->ranges, &range);
 }
 
 /* Nothing of the copy is on its way any more. */
@@ -292,40 +171,115 @@ static void end_copying(struct cbw_session *session)
 	spin_unlock_irq(&session->lock);
 }
 
+static blk_status_t read_origin(struct cbw_chunk *chunk, u64 end)
+{
+	struct cbw_session *session = chunk->session;
+
+	dm_live_batch_begin(&chunk->batch, session->copier);
+	dm_live_batch_rw(&chunk->batch, REQ_OP_READ, session->origin,
+			 cbw_block_to_sector(session, chunk->first),
+			 chunk->data, 0, cbw_chunk_bytes_to(chunk, end));
+	return dm_live_batch_wait(&chunk->batch);
+}
+
+static void copy_to_store(struct cbw_chunk *chunk, u64 end,
+			  struct cbw_result *result)
+{
+	struct cbw_session *session = chunk->session;
+
+	result->where = "origin";
+	result->read_status = read_origin(chunk, end);
+	cbw_end_reading(session);
+	if (result->read_status)
+		return;
+	if (session->fleece) {
+		result->where = "fleece device, for the block";
+		result->write_status = write_slots(chunk, end);
+	} else {
+		result->where = "target";
+		result->write_status = cbw_chunk_write_target(chunk, end);
+	}
+}
+
+/*
+ * The store has the blocks: all writes of them succeeded. Those that are still
+ * wanted become copied. A session that broke meanwhile may have let guest writes
+ * down, so what was read is worth nothing.
+ */
+static void commit(struct cbw_chunk *chunk, u64 block)
+{
+	struct cbw_session *session = chunk->session;
+	u64 i = block - chunk->first;
+
+	if (session->fleece) {
+		cbw_fleece_set(session->fleece, block, chunk->slots[i]);
+		chunk->slots[i] = CBW_SLOT_NONE;
+	}
+	dm_live_bitmap_clear_range(session->todo, block, 1);
+}
+
+static void commit_all(struct cbw_copier *copier, struct cbw_chunk *chunk,
+		       u64 end)
+{
+	struct cbw_session *session = chunk->session;
+	const struct dm_live_bitmap *todo = cbw_todo_of(copier);
+	struct dm_live_range range;
+	u64 block;
+
+	dm_live_range_acquire_wait(session->ranges, &range, chunk->first,
+				   end - 1, DM_LIVE_RANGE_EXCLUSIVE);
+	spin_lock_irq(&session->lock);
+	for (block = chunk->first; session->state == CBW_ACTIVE && block < end;
+	     block++) {
+		if (!dm_live_bitmap_test(todo, block))
+			continue;
+		if (cbw_is_transfer(copier))
+			cbw_transfer_commit(chunk, block);
+		else
+			commit(chunk, block);
+	}
+	session->progress_ns = ktime_get_ns();
+	spin_unlock_irq(&session->lock);
+	dm_live_range_release(session->ranges, &range);
+}
+
 bool cbw_copy(struct cbw_copier *copier, u64 first, u64 nr,
 	      struct cbw_result *result)
 {
 	struct cbw_session *session = copier->session;
 	struct dm_live_buffer *buffer;
-	struct copy copy = {
+	struct cbw_chunk chunk = {
 		.session = session,
 		.first = first,
 		.slots = copier->slots,
 	};
-	bool done;
+	bool begun;
 	u64 i;
 
 	*result = (struct cbw_result) { };
 	for (i = 0; i < nr; i++)
-		copy.slots[i] = CBW_SLOT_NONE;
+		chunk.slots[i] = CBW_SLOT_NONE;
 	buffer = dm_live_buffer_get(session->copier,
 				    cbw_range_sectors(session, first, nr) <<
 				    SECTOR_SHIFT);
-	copy.data = &buffer->data;
-	done = read_data(&copy, first + nr, &result->read_status);
-	if (done && !result->read_status)
-		result->write_status = write_data(&copy, first + nr);
+	chunk.data = &buffer->data;
+	begun = begin_copying(session);
+	if (begun && cbw_is_transfer(copier))
+		cbw_transfer(&chunk, first + nr, result);
+	else if (begun)
+		copy_to_store(&chunk, first + nr, result);
 	/* Before any lock is waited for, see dm_live_buffer_get(). */
 	dm_live_buffer_put(session->copier, buffer);
-	if (done)
-		end_copying(session);
+	if (!begun)
+		return false;
+	end_copying(session);
 
-	if (done && !cbw_result_status(result))
-		commit(&copy, first + nr);
+	if (!cbw_result_status(result))
+		commit_all(copier, &chunk, first + nr);
 	if (session->fleece)
 		for (i = 0; i < nr; i++)
-			cbw_fleece_free(session, copy.slots[i]);
-	return done;
+			cbw_fleece_free(session, chunk.slots[i]);
+	return true;
 }
 
 void cbw_count_error(struct cbw_session *session, u64 first,
@@ -336,9 +290,7 @@ void cbw_count_error(struct cbw_session *session, u64 first,
 	DMERR_LIMIT("%s: copy: error %d on the %s at sector %llu",
 		    session->name,
 		    blk_status_to_errno(cbw_result_status(result)),
-		    is_read ? "origin" :
-		    session->fleece ? "fleece device, for the block" : "target",
-		    (u64)cbw_block_to_sector(session, first));
+		    result->where, (u64)cbw_block_to_sector(session, first));
 	atomic64_inc(is_read ? &session->source_errors :
 			       &session->target_errors);
 }
@@ -354,8 +306,7 @@ static void claim_around(struct cbw_copier *copier, u64 block)
 	u64 limit = min(block + cbw_copy_blocks(session), session->nr_blocks);
 	struct cbw_waiter *waiter;
 
-	limit = dm_live_bitmap_next_clear(session->todo, block, limit);
-	limit = cbw_next_claimed(session, end, limit);
+	limit = cbw_end_claim(copier, block, limit);
 	while (end < limit) {
 		waiter = cbw_waiter_over(session, end);
 		if (!waiter)
@@ -364,7 +315,7 @@ static void claim_around(struct cbw_copier *copier, u64 block)
 	}
 	while (first && end - first < cbw_copy_blocks(session) &&
 	       dm_live_bitmap_test(session->todo, first - 1) &&
-	       !is_claimed(session, first - 1) &&
+	       !cbw_is_claimed(copier, first - 1) &&
 	       cbw_waiter_over(session, first - 1))
 		first--;
 	copier->first = first;
@@ -384,7 +335,7 @@ static bool claim(struct cbw_copier *copier)
 	while (!list_empty(&session->fresh)) {
 		waiter = list_first_entry(&session->fresh, struct cbw_waiter,
 					  link);
-		block = cbw_next_unclaimed(session, waiter->first,
+		block = cbw_next_unclaimed(copier, waiter->first,
 					   waiter->last + 1);
 		if (block <= waiter->last) {
 			claim_around(copier, block);

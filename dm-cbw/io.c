@@ -336,7 +336,7 @@ void cbw_map_again(struct cbw_table *table, struct bio *bio)
 	if (map_session(table, bio) != DM_MAPIO_REMAPPED)
 		return;
 	/* The submitter is not here any more: nobody is to be told. */
-	bio->bi_opf &= ~REQ_NOWAIT;
+	bio->bi_opf &= ~(REQ_NOWAIT | REQ_POLLED);
 	dm_submit_bio_remap(bio, NULL);
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The job: copies every block in scope that is not yet copied to the target.
+ * The job: copies every block in scope that is not yet on the target to it.
  *
  * Each worker claims the next run of blocks that are to be copied and that
  * nobody else copies, in ascending order, copies it and queues itself again. What
- * guest writes have had copied is skipped.
+ * guest writes have had copied to the target is skipped.
  *
  * States: none -> running <-> paused or stopped; running, paused and stopped ->
  * cancelled or failed; running -> complete. From failed and cancelled a new job
@@ -108,7 +108,7 @@ int cbw_job_message(struct cbw_session *session, const char *verb)
 
 	if (match_string(verbs, ARRAY_SIZE(verbs), verb) < 0)
 		return -EINVAL;
-	if (session->config.store != CBW_STORE_TARGET)
+	if (!session->target_bdev)
 		return -EOPNOTSUPP;
 	spin_lock_irq(&session->lock);
 	r = change(session, verb);
@@ -236,13 +236,14 @@ static void complete_work(struct work_struct *work)
 	bool copied;
 
 	spin_lock_irq(&session->lock);
-	copied = may_run(session) && !dm_live_bitmap_weight(session->todo);
+	copied = may_run(session) && !dm_live_bitmap_weight(session->left);
 	spin_unlock_irq(&session->lock);
 	if (!copied)
 		return;
 
 	result.write_status =
-		errno_to_blk_status(blkdev_issue_flush(session->store_bdev));
+		errno_to_blk_status(blkdev_issue_flush(session->target_bdev));
+	result.where = "target";
 	if (result.write_status)
 		cbw_count_error(session, 0, &result);
 
@@ -267,16 +268,17 @@ static void complete_work(struct work_struct *work)
  * job when they are done; or there are holes; or a copy for a guest write failed,
  * and the job tries for itself.
  */
-static bool reached_end(struct cbw_session *session)
+static bool reached_end(const struct cbw_copier *copier)
 {
+	struct cbw_session *session = copier->session;
 	struct cbw_job *job = &session->job;
 
 	lockdep_assert_held(&session->lock);
-	if (cbw_has_claims(session)) {
+	if (cbw_has_claims(copier)) {
 		job->idle = true;
 		return false;
 	}
-	if (!dm_live_bitmap_weight(session->todo)) {
+	if (!dm_live_bitmap_weight(session->left)) {
 		queue_work(session->job_wq, &job->complete_work);
 		return false;
 	}
@@ -306,12 +308,11 @@ static bool claim_from(struct cbw_copier *copier, u64 block, u64 max_blocks)
 	u64 nr_blocks = session->nr_blocks;
 	u64 end;
 
-	block = cbw_next_unclaimed(session, block, nr_blocks);
+	block = cbw_next_unclaimed(copier, block, nr_blocks);
 	if (block == nr_blocks)
 		return false;
 	end = min(block + max_blocks, nr_blocks);
-	end = dm_live_bitmap_next_clear(session->todo, block, end);
-	end = cbw_next_claimed(session, block, end);
+	end = cbw_end_claim(copier, block, end);
 	copier->first = block;
 	copier->nr = end - block;
 	session->job.position = end;
@@ -327,7 +328,7 @@ static bool claim(struct cbw_copier *copier, u64 max_blocks)
 	spin_lock_irq(&session->lock);
 	if (may_run(session)) {
 		claimed = claim_from(copier, session->job.position, max_blocks);
-		if (!claimed && reached_end(session))
+		if (!claimed && reached_end(copier))
 			claimed = claim_from(copier, 0, max_blocks);
 	}
 	spin_unlock_irq(&session->lock);
@@ -379,6 +380,7 @@ void cbw_job_init(struct cbw_session *session)
 	INIT_WORK(&job->complete_work, complete_work);
 	for (i = 0; i < job->nr_workers; i++) {
 		job->workers[i].session = session;
+		job->workers[i].is_job = true;
 		INIT_DELAYED_WORK(&job->workers[i].work, worker_work);
 	}
 }

@@ -223,10 +223,17 @@ static struct cbw_session *find(dev_t devt)
 	return NULL;
 }
 
+static bool uses(const struct cbw_session *session,
+		 const struct block_device *bdev)
+{
+	return bdev && (bdev == session->store_bdev ||
+			bdev == session->target_bdev);
+}
+
 static bool shares_store(const struct cbw_session *a,
 			 const struct cbw_session *b)
 {
-	return a->store_bdev->bd_dev == b->store_bdev->bd_dev;
+	return uses(a, b->store_bdev) || uses(a, b->target_bdev);
 }
 
 /* The live session of another mapped device that has the same store. */
@@ -456,6 +463,8 @@ static void release(struct kref *ref)
 
 	cbw_fleece_destroy(session->fleece);
 	dm_live_range_lock_destroy(session->ranges);
+	if (session->left != session->todo)
+		dm_live_bitmap_destroy(session->left);
 	dm_live_bitmap_destroy(session->todo);
 	dm_live_bitmap_destroy(session->scope);
 	kvfree(session);
@@ -470,13 +479,18 @@ static int allocate(struct cbw_session *session, struct cbw_table *table)
 {
 	session->scope = dm_live_bitmap_create(session->nr_blocks);
 	session->todo = dm_live_bitmap_create(session->nr_blocks);
+	session->left = table->fleece && table->target ?
+			dm_live_bitmap_create(session->nr_blocks) :
+			session->todo;
 	session->ranges = dm_live_range_lock_create();
-	if (!session->scope || !session->todo || !session->ranges)
+	if (!session->scope || !session->todo || !session->left ||
+	    !session->ranges)
 		return -ENOMEM;
 	dm_live_bitmap_set_range(session->scope, 0, session->nr_blocks);
 	dm_live_bitmap_set_range(session->todo, 0, session->nr_blocks);
+	dm_live_bitmap_set_range(session->left, 0, session->nr_blocks);
 
-	if (session->config.store == CBW_STORE_FLEECE) {
+	if (table->fleece) {
 		struct cbw_fleece *fleece =
 			cbw_fleece_create(session,
 					  bdev_nr_sectors(session->store_bdev));
@@ -530,7 +544,9 @@ struct cbw_session *cbw_session_create(struct cbw_table *table)
 	session->config = table->config;
 	session->ti = ti;
 	session->origin = table->origin->bdev;
-	session->store_bdev = table->store->bdev;
+	session->target_bdev = table->target ? table->target->bdev : NULL;
+	session->store_bdev = table->fleece ? table->fleece->bdev :
+					      session->target_bdev;
 	session->nr_sectors = ti->len;
 	session->block_shift = table->block_shift;
 	session->nr_blocks = DIV_ROUND_UP_ULL(ti->len,

@@ -105,7 +105,23 @@ static u64 end_block(const struct cbw_session *session, const struct bio *bio)
 	return cbw_sector_to_block(session, bio_end_sector(bio) - 1) + 1;
 }
 
-/* Where a block in a slot is, and how far the slots follow each other. */
+/* A copied block that has no slot: the job has put it on the target. */
+static void locate_transferred(const struct cbw_session *session, u64 block,
+			       u64 end, struct place *place)
+{
+	u64 next = block + 1;
+
+	while (next < end &&
+	       cbw_fleece_get(session->fleece, next) == CBW_SLOT_NONE)
+		next++;
+	place->bdev = session->target_bdev;
+	place->end = next;
+}
+
+/*
+ * Where a block in a slot is, and how far the slots follow each other. All before
+ * @end are copied.
+ */
 static void locate_slot(const struct cbw_session *session, u64 block, u64 end,
 			struct place *place)
 {
@@ -113,8 +129,7 @@ static void locate_slot(const struct cbw_session *session, u64 block, u64 end,
 	u64 next = block + 1;
 	u32 step = slot != CBW_SLOT_ZERO;
 
-	while (next < end && dm_live_bitmap_test(session->scope, next) &&
-	       !dm_live_bitmap_test(session->todo, next) &&
+	while (next < end &&
 	       cbw_fleece_get(session->fleece, next) ==
 	       slot + step * (u32)(next - block))
 		next++;
@@ -145,11 +160,13 @@ static bool locate(const struct cbw_session *session, u64 block, u64 end,
 	}
 	end = dm_live_bitmap_next_set(session->todo, block, end);
 	end = dm_live_bitmap_next_clear(session->scope, block, end);
-	if (session->fleece) {
-		locate_slot(session, block, end, place);
-	} else {
-		place->bdev = session->store_bdev;
+	if (!session->fleece) {
+		place->bdev = session->target_bdev;
 		place->end = end;
+	} else if (cbw_fleece_get(session->fleece, block) == CBW_SLOT_NONE) {
+		locate_transferred(session, block, end, place);
+	} else {
+		locate_slot(session, block, end, place);
 	}
 	return true;
 }
@@ -174,7 +191,7 @@ static int map_located(struct view_io *io, struct bio *bio)
 		zero_fill_bio(bio);
 		return end(bio, BLK_STS_OK);
 	}
-	io->at_store = place.bdev == session->store_bdev;
+	io->at_store = place.bdev != session->origin;
 	if (io->at_store)
 		cbw_view_at_store(io->view->session);
 	bio_set_dev(bio, place.bdev);
@@ -268,6 +285,7 @@ static void release_blocks(struct cbw_session *session, u64 first, u64 nr)
 		}
 	}
 	dm_live_bitmap_clear_range(session->todo, first, nr);
+	dm_live_bitmap_clear_range(session->left, first, nr);
 	dm_live_bitmap_clear_range(session->scope, first, nr);
 	if (cbw_wake(session, first, nr))
 		cbw_cow_kick(session);
@@ -546,16 +564,23 @@ static int iterate_devices(struct dm_target *ti,
 	return fn(ti, &view->device, 0, ti->len, data);
 }
 
+static void stack_limits(struct queue_limits *limits,
+			 struct block_device *bdev)
+{
+	blk_stack_limits(limits, &bdev_get_queue(bdev)->limits,
+			 get_start_sect(bdev));
+}
+
 static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 {
 	struct cbw_view *view = ti->private;
 	struct cbw_session *session = view->session;
 
-	/* Reads go to the store too. */
+	/* Reads go there too. */
 	if (cbw_view_pin(session)) {
-		blk_stack_limits(limits,
-				 &bdev_get_queue(session->store_bdev)->limits,
-				 get_start_sect(session->store_bdev));
+		stack_limits(limits, session->store_bdev);
+		if (session->target_bdev)
+			stack_limits(limits, session->target_bdev);
 		cbw_view_leave(session, false);
 	}
 	dm_live_limits_set_discard(limits, cbw_block_bytes(session),

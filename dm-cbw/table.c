@@ -119,37 +119,37 @@ static const char *const on_error_names[] = {
 	[CBW_ON_ERROR_ENOSPC] = "enospc",
 };
 
-static int parse_store(struct cbw_table *table, const char *path,
-		       enum cbw_store store)
+static int parse_store(struct cbw_table *table, const char *what,
+		       const char *path, struct dm_dev **store)
 {
-	const char *what = store == CBW_STORE_TARGET ? "target" : "fleece";
-	struct dm_target *ti = table->ti;
+	struct block_device *bdev;
 	int r;
 
-	if (table->store)
-		return refuse(table, what, path,
-			      "target and fleece exclude each other", -EINVAL);
-	r = dm_get_device(ti, path, BLK_OPEN_READ | BLK_OPEN_WRITE,
-			  &table->store);
+	r = dm_get_device(table->ti, path, BLK_OPEN_READ | BLK_OPEN_WRITE,
+			  store);
 	if (r)
 		return refuse(table, what, path,
 			      "Cannot open the target or fleece device", r);
-	if (table->store->bdev == table->origin->bdev)
+	bdev = (*store)->bdev;
+	if (bdev == table->origin->bdev)
 		return refuse(table, what, path,
 			      "The target or fleece device is the origin",
 			      -EINVAL);
-	if (table->meta && table->store->bdev == table->meta->bdev)
+	if (table->meta && bdev == table->meta->bdev)
 		return refuse(table, what, path,
 			      "The target or fleece device is the metadata device",
 			      -EINVAL);
-	if (bdev_is_zoned(table->store->bdev))
+	if (bdev_is_zoned(bdev))
 		return refuse(table, what, path,
 			      "The target or fleece device is zoned", -EINVAL);
-	if (bdev_read_only(table->store->bdev))
+	if (bdev_read_only(bdev))
 		return refuse(table, what, path,
 			      "The target or fleece device is read-only",
 			      -EROFS);
-	table->config.store = store;
+	if (table->target && table->fleece &&
+	    table->target->bdev == table->fleece->bdev)
+		return refuse(table, what, path,
+			      "The target is the fleece device", -EINVAL);
 	return 0;
 }
 
@@ -219,9 +219,9 @@ static int set_feature(void *context, unsigned int feature, const char *value)
 		config->job = true;
 		return 0;
 	case TARGET:
-		return parse_store(table, value, CBW_STORE_TARGET);
+		return parse_store(table, name, value, &table->target);
 	case FLEECE:
-		return parse_store(table, value, CBW_STORE_FLEECE);
+		return parse_store(table, name, value, &table->fleece);
 	case BITMAP:
 	case NEW_BITMAP:
 		return parse_bitmap(table, name, value, feature == NEW_BITMAP);
@@ -273,9 +273,9 @@ static const struct dm_live_features features = {
 	.set = set_feature,
 };
 
-static int check_store(struct cbw_table *table)
+static int check_store(struct cbw_table *table, const struct dm_dev *store)
 {
-	struct block_device *bdev = table->store->bdev;
+	struct block_device *bdev = store->bdev;
 	unsigned int block_bytes = 1u << (table->block_shift + SECTOR_SHIFT);
 	struct dm_target *ti = table->ti;
 	unsigned int lbs_sectors = bdev_logical_block_size(bdev) >>
@@ -286,8 +286,7 @@ static int check_store(struct cbw_table *table)
 		ti->error = "The target or fleece device has too large logical blocks";
 		return -EINVAL;
 	}
-	if (table->config.store == CBW_STORE_TARGET &&
-	    bdev_nr_sectors(bdev) < ti->len) {
+	if (store == table->target && bdev_nr_sectors(bdev) < ti->len) {
 		ti->error = "The target device is smaller than the cbw device";
 		return -EINVAL;
 	}
@@ -298,25 +297,30 @@ static int check_features(struct cbw_table *table)
 {
 	struct dm_target *ti = table->ti;
 	u32 given = table->config.given;
+	int r = 0;
 
-	if (!table->store && given & SESSION_FEATURES) {
+	if (!table->target && !table->fleece && given & SESSION_FEATURES) {
 		ti->error = "on_cbw_error and cbw_timeout need target or fleece";
 		return -EINVAL;
 	}
-	if (table->config.store != CBW_STORE_TARGET && given & JOB_FEATURES) {
+	if (!table->target && given & JOB_FEATURES) {
 		ti->error = "The features of the job need target";
 		return -EINVAL;
 	}
-	if (table->config.store != CBW_STORE_FLEECE &&
-	    given & BIT(FLEECE_LOW_WATER)) {
+	if (!table->fleece && given & BIT(FLEECE_LOW_WATER)) {
 		ti->error = "fleece_low_water needs fleece";
 		return -EINVAL;
 	}
-	if (table->config.bitmap && (!table->store || !table->meta)) {
+	if (table->config.bitmap &&
+	    (!(table->target || table->fleece) || !table->meta)) {
 		ti->error = "bitmap and new_bitmap need a session and a metadata device";
 		return -EINVAL;
 	}
-	return table->store ? check_store(table) : 0;
+	if (table->target)
+		r = check_store(table, table->target);
+	if (!r && table->fleece)
+		r = check_store(table, table->fleece);
+	return r;
 }
 
 /*
@@ -327,8 +331,9 @@ static int check_features(struct cbw_table *table)
  * block size: in sectors, a power of two from 8 to 4096; "-": 128
  *
  * Features:
- * target <dev>: a session; old data goes there, at the same offset
- * fleece <dev>: a session; old data goes to slots there
+ * target <dev>: a session; what the job copies goes there, at the same offset,
+ *	and old data of guest writes too, where there is no fleece device
+ * fleece <dev>: a session; old data of guest writes goes to slots there
  * bitmap <name>: the session is about what that bitmap has
  * new_bitmap <name>: a full session, with which that bitmap begins anew
  * on_cbw_error break_guest_write|break_snapshot: what a failed copy does
@@ -378,8 +383,10 @@ static unsigned int emit_value(const struct cbw_table *table,
 
 	switch (feature) {
 	case TARGET:
+		DMEMIT(" %s", table->target->name);
+		break;
 	case FLEECE:
-		DMEMIT(" %s", table->store->name);
+		DMEMIT(" %s", table->fleece->name);
 		break;
 	case BITMAP:
 	case NEW_BITMAP:

@@ -24,8 +24,10 @@ static void free_table(struct cbw_table *table)
 	kfree(table->config.bitmap);
 	if (table->meta)
 		dm_put_device(table->ti, table->meta);
-	if (table->store)
-		dm_put_device(table->ti, table->store);
+	if (table->fleece)
+		dm_put_device(table->ti, table->fleece);
+	if (table->target)
+		dm_put_device(table->ti, table->target);
 	if (table->origin)
 		dm_put_device(table->ti, table->origin);
 	kfree(table);
@@ -35,7 +37,7 @@ static int make_session(struct cbw_table *table)
 {
 	struct cbw_session *session;
 
-	if (!table->store)
+	if (!table->fleece && !table->target)
 		return 0;
 	session = cbw_session_create(table);
 	if (IS_ERR(session))
@@ -146,20 +148,20 @@ static u64 bytes_of(const struct cbw_session *session,
 static unsigned int emit_session(struct cbw_session *session, unsigned int sz,
 				 char *result, unsigned int maxlen)
 {
-	u64 scope, todo, scope_bytes, todo_bytes;
+	u64 scope, todo, scope_bytes, left_bytes;
 
 	spin_lock_irq(&session->lock);
 	scope = dm_live_bitmap_weight(session->scope);
 	todo = dm_live_bitmap_weight(session->todo);
 	scope_bytes = bytes_of(session, session->scope);
-	todo_bytes = bytes_of(session, session->todo);
+	left_bytes = bytes_of(session, session->left);
 	spin_unlock_irq(&session->lock);
 
 	DMEMIT("%s %llu/%llu %llu %s %llu/%llu %llu %llu %llu %llu/%llu ",
 	       cbw_state_name(READ_ONCE(session->state)), scope - todo, scope,
 	       (u64)cbw_block_to_sector(session, 1),
 	       cbw_job_state_name(READ_ONCE(session->job.state)),
-	       scope_bytes - todo_bytes, scope_bytes,
+	       scope_bytes - left_bytes, scope_bytes,
 	       (u64)atomic64_read(&session->cow_writes),
 	       (u64)atomic64_read(&session->source_errors),
 	       (u64)atomic64_read(&session->target_errors),
@@ -233,7 +235,7 @@ static int message_speed(struct cbw_session *session, const char *value)
 
 	if (r)
 		return r;
-	if (session->config.store != CBW_STORE_TARGET)
+	if (!session->target_bdev)
 		return -EOPNOTSUPP;
 	cbw_job_set_speed(session, speed);
 	return 0;

@@ -19,6 +19,7 @@ static void release_range(struct cbw_session *session, u64 first, u64 end)
 	if (first >= end)
 		return;
 	dm_live_bitmap_clear_range(session->todo, first, end - first);
+	dm_live_bitmap_clear_range(session->left, first, end - first);
 	dm_live_bitmap_clear_range(session->scope, first, end - first);
 }
 
@@ -56,6 +57,9 @@ static int begin(struct cbw_track *track, struct cbw_session *session)
 		      "is not on the metadata device");
 		return -EINVAL;
 	}
+	/* A resume that failed after this is tried again. */
+	if (bitmap->successor)
+		return 0;
 	bitmap->successor =
 		dm_live_bitmap_create(dm_live_bitmap_nr_blocks(bitmap->bits));
 	if (!bitmap->successor)

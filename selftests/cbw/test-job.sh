@@ -136,6 +136,37 @@ errors()
 	end
 }
 
+# pool MIB - a thin pool of that size, or with another size; errors when full.
+pool()
+{
+	echo "0 $(($1 * 2048)) thin-pool $pool_meta $pool_data 128 0 1 error_if_no_space"
+}
+
+target_fills_up()
+{
+	local pool_meta pool_data
+	label="the target fills up"
+	has_target thin-pool || { skip "$label" "no thin-pool"; return; }
+	pool_meta=$(make_disk 4) && pool_data=$(make_disk 16) || bail "disks"
+	dd if=/dev/urandom of="$origin_disk" bs=1M count=8 status=none oflag=direct
+	dm_create pool "$(pool 4)" && dmsetup message pool 0 create_thin 0 &&
+		dm_create thin "0 $(sectors "$target_disk") thin /dev/mapper/pool 0" ||
+		bail "thin"
+	dm_reload g "0 $(sectors "$target_disk") linear /dev/mapper/thin 0" || bail "g"
+	dm_create t "$(cbw_table $SIZE $O 128)" || bail "t"
+	begin_session $SIZE $O 128 target $G on_target_error enospc on_cbw_error break_guest_write
+	message job start
+	ends_as stopped
+	# No block is left that has room, so the one that the guest wants has none.
+	check_fails "$label: the guest's write fails" dd_write $T 0 $((SIZE * 512))
+	dm_reload pool "$(pool 16)" || bail "larger pool"
+	check_so "resume, with more room" message job resume
+	completes
+	end
+	dm_remove thin
+	dm_remove pool
+}
+
 flush_fails()
 {
 	local cached
@@ -178,6 +209,7 @@ zeroes()
 control
 errors "$target_disk" g
 errors "$origin_disk" o
+target_fills_up
 flush_fails
 zeroes
 finish

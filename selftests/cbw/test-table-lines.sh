@@ -25,7 +25,8 @@ for words in "" "$origin" "$origin -" "/dev/nothing - 128" "$origin $target 128"
 		"$origin - 128 1 nothing" "$origin - 128 1 target" "$origin - 128 1 job" \
 		"$origin - 128 2 target $origin" "$origin - 128 2 target $small" \
 		"$origin - 128 2 target /dev/nothing" \
-		"$origin - 128 4 target $target fleece $small" \
+		"$origin - 128 4 target $target fleece $target" \
+		"$origin - 128 4 fleece $small fleece $target" \
 		"$origin - 128 4 target $target target $small" \
 		"$origin - 128 2 bitmap b" "$origin - 128 4 target $target bitmap b" \
 		"$origin - 128 3 fleece $small job" \
@@ -57,10 +58,11 @@ like "says why" "$(log_since)" "Cannot allocate memory for the session"
 dm_remove huge
 
 numbers="$(stat -c '%Hr:%Lr' "$origin") - 8"
-number=$(stat -c '%Hr:%Lr' "$target")
+number=$(stat -c '%Hr:%Lr' "$target") other=$(stat -c '%Hr:%Lr' "$small")
 for words in "0" "2 target $number" "3 job target $number" \
 		"15 job target $number on_cbw_error break_snapshot cbw_timeout 5000000 job_speed 1 job_workers 3 on_source_error stop on_target_error enospc" \
-		"6 fleece $number on_cbw_error break_guest_write fleece_low_water 0"; do
+		"6 fleece $number on_cbw_error break_guest_write fleece_low_water 0" \
+		"9 job target $number fleece $other job_workers 3 fleece_low_water 5"; do
 	dm_create t "0 $SIZE cbw $numbers $words" || not_ok "taken: $words"
 	is "shown as given: $words" "$(dmsetup table t)" "0 $SIZE cbw $numbers $words"
 	dm_remove t

@@ -9,7 +9,7 @@
 . "$(dirname "$0")/track.sh"
 
 readonly SIZE=$((32 * 2048)) MIB=1048576
-origin=$(make_painted 32) && target=$(make_disk 32) || bail "disks"
+origin=$(make_painted 32) && target=$(make_disk 32) && fleece=$(make_disk 2) || bail "disks"
 block=128
 
 create()
@@ -95,6 +95,18 @@ committed()
 	check_so "backup commit" message backup commit B 4712
 	is_so "what was written meanwhile" "$(tracking B)" "recording 2"
 	is_so "the generation" "$(generation B)" 4712
+
+	label="increment with a fleece device"
+	session bitmap B fleece "$fleece"
+	is_so "two blocks are in scope" "$(st 2)" 0/2
+	check_so "a write in the scope" dd_write $T $((5 * MIB)) 8192
+	check_so "the job" message job start
+	check_so "completes" wait_until st_is 4 complete
+	is_so "with nothing else" "$(st 2) $(st 5)" "2/2 131072/131072"
+	check_so "from the slot" cmp -n 65536 -i $((5 * MIB)) "$target" "$REF"
+	check_so "and the origin" cmp -n 65536 -i $((9 * MIB)) "$target" "$REF"
+	check_so "backup abort" message backup abort B
+	label="increment"
 	crash_now
 	is_so "after a crash the generation is there" "$(generation B)" 4712
 	dm_remove t
