@@ -26,15 +26,17 @@ tell()
 	echo "${*:2}" >&"${hand_in[$1]}"
 }
 
-# answer NAME - waits for the answer, in $reply.
+# answer NAME - waits for the answer, in $reply. A part of a line that came before the
+# second was over is kept.
 answer()
 {
-	local deadline=$((SECONDS + 90))
-	reply='no answer'
-	until read -r -t 1 reply <&"${hand_out[$1]}"; do
+	local deadline=$((SECONDS + 90)) begin='' rest=''
+	until IFS= read -r -t 1 rest <&"${hand_out[$1]}"; do
+		begin+=$rest
 		reply='no answer'
 		is_running "${hand_pid[$1]}" && [ $SECONDS -lt $deadline ] || return
 	done
+	reply=$begin$rest
 }
 
 ask()
