@@ -293,7 +293,7 @@ int main(int argc, char **argv)
 	int i;
 
 	if (argc != 3 + NR_DISKS)
-		errx(2, "usage: fuzz-control SEED OPERATIONS FILE FILE BACKING META");
+		errx(2, "usage: fuzz-control SEED OPERATIONS FILE FILE BACKING META TRACK");
 	seed = strtoull(argv[1], NULL, 10);
 	nr_operations = strtoul(argv[2], NULL, 10);
 	for (i = 0; i < NR_DISKS; i++)

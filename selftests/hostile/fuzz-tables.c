@@ -29,6 +29,9 @@ static const char *const block_sizes[] = {
 	"8", "128", "128", "128", "128", "4096", "-",
 };
 
+/* The last one is not there. */
+static const char *const bitmaps[] = { "day", "week", "year" };
+
 static const char *const policies[] = { "report", "ignore", "stop", "enospc" };
 
 static const char *const numbers[] = {
@@ -122,16 +125,21 @@ static void make_alloctrack(struct rng *rng, struct line *line)
 
 static void make_cbw(struct rng *rng, struct line *line)
 {
+	bool tracked = rng_chance(rng, 50);
 	unsigned int position;
 
 	add(line, disks[rng_below(rng, 2)]);
-	add(line, "-");
+	add(line, tracked ? disks[4] : "-");
 	add(line, RNG_PICK(rng, block_sizes));
 	position = line->nr;
 	add(line, "0");
 	if (rng_chance(rng, 70)) {
 		add(line, rng_chance(rng, 60) ? "target" : "fleece");
 		add(line, disks[2 + rng_below(rng, 2)]);
+		if (tracked && rng_chance(rng, 60)) {
+			add(line, rng_chance(rng, 50) ? "bitmap" : "new_bitmap");
+			add(line, RNG_PICK(rng, bitmaps));
+		}
 	}
 	add_features(rng, line, add_cbw_feature, position);
 }
@@ -224,7 +232,10 @@ void fuzz_message(struct rng *rng, unsigned int device)
 		{ "job", "start" }, { "job", "start" }, { "job", "pause" },
 		{ "job", "resume" }, { "job", "cancel" },
 		{ "job_speed", "1000000" }, { "job_speed", "0" },
-		{ "session", "cancel" },
+		{ "session", "cancel" }, { "bitmap", "enable" },
+		{ "bitmap", "disable" }, { "bitmap", "clear" },
+		{ "bitmap", "merge" }, { "backup", "commit" },
+		{ "backup", "commit" }, { "backup", "abort" },
 	};
 	unsigned int message = rng_below(rng, sizeof(messages) / sizeof(messages[0]));
 	struct line line = { .nr = 0 };
@@ -232,6 +243,15 @@ void fuzz_message(struct rng *rng, unsigned int device)
 
 	add(&line, messages[message][0]);
 	add(&line, messages[message][1]);
+	/* The number is the generation of a commit. */
+	if (!strcmp(messages[message][0], "bitmap") ||
+	    !strcmp(messages[message][0], "backup")) {
+		add(&line, RNG_PICK(rng, bitmaps));
+		if (!strcmp(messages[message][1], "merge"))
+			add(&line, RNG_PICK(rng, bitmaps));
+		else if (!strcmp(messages[message][1], "commit"))
+			add(&line, "77");
+	}
 	while (line.nr && rng_chance(rng, 15))
 		mutate(rng, &line);
 	count(&counters->messages, &counters->messages_good,

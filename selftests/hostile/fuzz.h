@@ -12,7 +12,8 @@
 
 /* Mapped devices: the last one is for views of the others. */
 #define NR_DEVICES	3
-#define NR_DISKS	4
+/* Two files, a backing or target, metadata of alloctrack, metadata of cbw. */
+#define NR_DISKS	5
 #define DISK_SECTORS	8192u
 
 /** struct rng - a source of random numbers */
