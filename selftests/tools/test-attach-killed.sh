@@ -8,7 +8,7 @@
 
 . "$(dirname "$0")/attach-lib.sh"
 
-readonly TIMES=20
+readonly TIMES=12
 
 disk=$(make_disk 16 512) || bail "disk"
 make_a
