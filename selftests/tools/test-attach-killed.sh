@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # timeout: 900
+# only on: uml
 #
 # dmlive attach and dmlive detach are killed at random times, in the middle of I/O:
 # the device always answers, with its data, and the next attach or detach works.

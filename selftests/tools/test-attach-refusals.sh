@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # timeout: 600
+# only on: uml
 #
 # What dmlive attach and dmlive detach refuse, they refuse with the reason and the
 # way out, and everything is as it was; so it is when a step fails.
