@@ -36,7 +36,9 @@ prepare_faults()
 {
 	local name
 	for name; do
-		set_faults "$name" probability=0 interval=1 times=-1 space=0
+		set_faults "$name" probability=0 interval=1 times=-1 space=0 \
+			require-start=0 require-end=0xffffffffffffffff \
+			reject-start=0 reject-end=0
 		[ ! -e $DEBUG/"$name"/ignore-gfp-wait ] ||
 			set_faults "$name" ignore-gfp-wait=N
 		[ ! -e $DEBUG/"$name"/min-order ] ||

@@ -34,7 +34,7 @@ static int load_meta(void)
 
 static int load_features(void)
 {
-	return load("-", "-", "5 copy_on_read stream_speed 1 on_error stop");
+	return load(devices.backing, "-", "5 copy_on_read stream_speed 1 on_error stop");
 }
 
 static void device_loaded_bare(void)

@@ -88,7 +88,7 @@ static void end(void)
 static int load_view(void)
 {
 	return dmctl_load(VIEW, devices.sectors, "cbw-snapshot",
-			  device_path(), true);
+			  device_path(), false);
 }
 
 static int resume_view(void)

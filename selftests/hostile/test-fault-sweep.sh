@@ -28,11 +28,10 @@ sweep()
 	results fault-sweep "$1" "${STRIDE:-128}" "$file" "$backing" "$meta" $SIZE $BLOCK
 }
 
-prepare_faults failslab fail_page_alloc
-sweep alloctrack
-sweep server
-sweep cbw
-aim_at_modules failslab fail_page_alloc
-sweep alloctrack-io
-sweep cbw-io
+# Other lists, and a smaller stride, are for the environment to say.
+for list in ${LISTS:-alloctrack server cbw alloctrack-io cbw-io}; do
+	prepare_faults failslab fail_page_alloc
+	[[ $list != *-io ]] || aim_at_modules failslab fail_page_alloc
+	sweep "$list"
+done
 finish
