@@ -80,7 +80,7 @@ stress: ## random operations against a byte-exact model, for SECONDS
 		selftests/hostile/test-stress.sh
 
 static: ## gcc -fanalyzer, cppcheck, clang-tidy and coccinelle
-	@scripts/setup
+	@scripts/setup static
 	@scripts/checkstatic
 
 check-in-tree: ## the modules built as a part of the kernel's own tree
