@@ -3,12 +3,13 @@
 # The program of the crash test; included by the suite's Makefile.
 
 track-replay-sources := crash/track-replay.c ../alloctrack/crash/log.c \
-	../../dm-live/qcow2-header.c ../../dm-live/qcow2-bitmaps.c
+	$(addprefix ../../dm-live/,qcow2-header.c qcow2-bitmaps.c \
+	qcow2-generations.c)
 
 all: $(OUTPUT)/track-replay
 
 $(OUTPUT)/track-replay: $(track-replay-sources) ../alloctrack/crash/log.h \
-		../../dm-live/qcow2-bitmaps.h ../../include/qcow2-format.h
+		$(wildcard ../../dm-live/qcow2-*.h) ../../include/qcow2-format.h
 	@mkdir -p $(OUTPUT)
 	@echo '  CC      $(SUITE)/crash/track-replay.c'
 	$(if $(V),,@)$(CC) $(TEST_CFLAGS) -o $@ $(track-replay-sources)

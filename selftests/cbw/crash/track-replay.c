@@ -13,6 +13,11 @@
  * made durable, some only, in whole or in part. The first two of these are: only what
  * was written to the volume, and only what was not.
  *
+ * The mark "backup<generation>" in the log says that now, where nothing is under way, a
+ * session begins whose backup has that generation: while the bitmap has that, it must
+ * know what differs from the volume as it is now. Else it must know what differs from
+ * the backup before.
+ *
  * Recovery is that of Documentation/bitmap-format.rst, over the checks that the kernel
  * makes. No bit may be set without a write to its block, or to its region.
  *
@@ -34,11 +39,12 @@
 
 #include "../../alloctrack/crash/args.h"
 #include "../../alloctrack/crash/log.h"
-#include "../../../dm-live/qcow2-bitmaps.h"
+#include "../../../dm-live/qcow2-generations.h"
 
 #define SECTOR_BYTES	512
 #define MAX_BITMAPS	16
 #define MAX_VIOLATIONS	10
+#define MAX_BACKUPS	8
 
 struct undo {
 	uint64_t sector;
@@ -50,7 +56,7 @@ static uint64_t volume_sectors, nr_trials = 4, nr_samples;
 static uint64_t random_state = 88172645463325252ULL;
 
 static struct log crash_log;
-static uint8_t *image, *base, *entry_data;
+static uint8_t *image, *entry_data;
 static uint64_t image_bytes, meta_bytes;
 static bool is_trial;
 static struct undo *undo;
@@ -59,7 +65,17 @@ static size_t nr_undo, max_undo;
 /* Of the bitmap: a byte for each bit. */
 static unsigned int shift, region_shift;
 static uint64_t nr_bits, nr_regions;
-static uint8_t *differs, *on_disk, *recovered, *written, *written_region;
+static uint8_t *on_disk, *recovered, *written, *written_region;
+
+/* @base: the volume as it was; @differs: a byte for each bit */
+static struct backup {
+	uint64_t generation;
+	uint8_t *base;
+	uint8_t *differs;
+} backups[MAX_BACKUPS];
+
+static unsigned int nr_backups;
+static uint64_t nr_seen[MAX_BACKUPS];
 
 static char state_name[160];
 static uint64_t nr_states, nr_sampled, sample_interval, most_open, most_extra;
@@ -149,8 +165,28 @@ static bool bit_of(const struct store *store,
 	return *meta_at(at + bit / 8, 1) & 1 << bit % 8;
 }
 
-/* What a target would have after its activation. */
-static bool recover(void)
+/* The backup that the bitmap goes with. */
+static struct backup *backup_of(const struct store *store)
+{
+	uint64_t generation = 0;
+	unsigned int i;
+
+	if (store->header.generations_offset)
+		generation = qcow2_generations_get(meta_at(store->header.generations_offset,
+							   QCOW2_DMLIVE_GENERATIONS_BYTES),
+						   store->bitmap->name_hash);
+	for (i = 0; i < nr_backups; i++) {
+		if (backups[i].generation != generation)
+			continue;
+		nr_seen[i]++;
+		return &backups[i];
+	}
+	violation("a generation that nobody has set");
+	return &backups[0];
+}
+
+/* What a target would have after its activation. Returns what that is about. */
+static struct backup *recover(void)
 {
 	struct store store;
 	uint64_t bit, region, open = 0, extra = 0;
@@ -158,7 +194,7 @@ static bool recover(void)
 
 	if (!read_store(&store)) {
 		violation(store.error.message);
-		return false;
+		return NULL;
 	}
 	in_use = store.bitmap->flags & QCOW2_BITMAP_IN_USE;
 	trusted = store.intent->flags & QCOW2_BITMAP_IN_USE &&
@@ -182,22 +218,24 @@ static bool recover(void)
 	}
 	most_open = open > most_open ? open : most_open;
 	most_extra = extra > most_extra ? extra : most_extra;
-	return true;
+	return backup_of(&store);
 }
 
 static void check_state(void)
 {
+	const struct backup *backup;
 	char text[80];
 	uint64_t bit;
 
 	nr_states++;
-	if (!recover())
+	backup = recover();
+	if (!backup)
 		return;
 	for (bit = 0; bit < nr_bits; bit++) {
-		if (differs[bit] && !recovered[bit]) {
+		if (backup->differs[bit] && !recovered[bit]) {
 			snprintf(text, sizeof(text),
-				 "block %" PRIu64 " differs and is not set",
-				 bit);
+				 "block %" PRIu64 " differs from backup %" PRIu64 " and is not set",
+				 bit, backup->generation);
 			violation(text);
 			return;
 		}
@@ -215,10 +253,37 @@ static void look_at(uint64_t sector)
 {
 	uint64_t bit = sector * SECTOR_BYTES >> shift;
 	uint64_t at = bit << shift, bytes = 1ULL << shift;
+	unsigned int i;
 
 	if (bytes > volume_sectors * SECTOR_BYTES - at)
 		bytes = volume_sectors * SECTOR_BYTES - at;
-	differs[bit] = !!memcmp(image + at, base + at, bytes);
+	for (i = 0; i < nr_backups; i++)
+		backups[i].differs[bit] =
+			!!memcmp(image + at, backups[i].base + at, bytes);
+}
+
+static void add_backup(uint64_t generation)
+{
+	uint64_t bytes = volume_sectors * SECTOR_BYTES;
+	struct backup *backup = &backups[nr_backups++];
+
+	if (nr_backups > MAX_BACKUPS)
+		errx(2, "too many backups");
+	backup->generation = generation;
+	backup->base = allocate(bytes);
+	backup->differs = allocate(nr_bits);
+	memcpy(backup->base, image, bytes);
+}
+
+static void apply_mark(const struct log_entry *entry)
+{
+	char text[64] = "";
+
+	if (entry->data_bytes >= sizeof(text))
+		return;
+	log_read(&crash_log, entry, text);
+	if (!strncmp(text, "backup", 6))
+		add_backup(strtoull(text + 6, NULL, 10));
 }
 
 static void put_sector(uint64_t sector, const void *data)
@@ -341,8 +406,10 @@ static void replay(void)
 				end++;
 			check_trials(i, end);
 		}
-		if (entry->flags & LOG_MARK)
+		if (entry->flags & LOG_MARK) {
+			apply_mark(entry);
 			continue;
+		}
 		snprintf(state_name, sizeof(state_name), "entry %zu", i);
 		apply(entry, false);
 		check_state();
@@ -390,19 +457,31 @@ static void open_image(void)
 		     0);
 	if (image == MAP_FAILED)
 		err(2, "%s", image_path);
-	base = allocate(volume_bytes);
-	memcpy(base, image, volume_bytes);
 	if (!read_store(&store))
 		errx(2, "%s: %s", image_path, store.error.message);
 	shift = store.bitmap->granularity_bits;
 	region_shift = store.intent->granularity_bits;
 	nr_bits = ((volume_bytes - 1) >> shift) + 1;
 	nr_regions = ((volume_bytes - 1) >> region_shift) + 1;
-	differs = allocate(nr_bits);
 	on_disk = allocate(nr_bits);
 	recovered = allocate(nr_bits);
 	written = allocate(nr_bits);
 	written_region = allocate(nr_regions);
+	add_backup(0);
+}
+
+static void report(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_backups; i++)
+		printf("states with generation %" PRIu64 ": %" PRIu64 "\n",
+		       backups[i].generation, nr_seen[i]);
+	printf("done: entries %zu, states %" PRIu64 ", samples %" PRIu64
+	       ", regions open at most %" PRIu64 " of %" PRIu64
+	       ", bits added at most %" PRIu64 ", violations %u\n",
+	       crash_log.nr_entries, nr_states, nr_sampled, most_open,
+	       nr_regions, most_extra, nr_violations);
 }
 
 int main(int argc, char **argv)
@@ -426,10 +505,6 @@ int main(int argc, char **argv)
 	open_image();
 	prepare();
 	replay();
-	printf("done: entries %zu, states %" PRIu64 ", samples %" PRIu64
-	       ", regions open at most %" PRIu64 " of %" PRIu64
-	       ", bits added at most %" PRIu64 ", violations %u\n",
-	       crash_log.nr_entries, nr_states, nr_sampled, most_open,
-	       nr_regions, most_extra, nr_violations);
+	report();
 	return nr_violations ? 1 : 0;
 }
