@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backup/backup.h"
+#include "cmd-bitmap.h"
 #include "cmd.h"
 #include "lib/exit.h"
 #include "lib/log.h"
@@ -28,6 +29,12 @@ static const char backup_help[] =
 "                       temporary file; default: the folder of OUT. none: nowhere,\n"
 "                       which is for raw copies onto block devices, and the default\n"
 "                       there: guest writes wait until OUT has what they overwrite\n"
+"  --bitmap B           only what has changed since the previous backup, as bitmap B of\n"
+"                       the device tells; the image lies on that backup. Without one,\n"
+"                       all, and B begins to record changes. qcow2 only\n"
+"  --base IMAGE         the previous backup, of each NAME in order; none: there is none\n"
+"  --full               all, whatever B tells: the begin of a new chain\n"
+"  --no-full            fail where only a full backup is possible\n"
 "  --speed SIZE         copy at most SIZE per second (K, M, G)\n"
 "  --threads N          read and compress with N threads; default: one a CPU, at\n"
 "                       least 4\n"
@@ -40,26 +47,34 @@ static const char backup_help[] =
 "  --json               print one JSON object a line\n";
 
 enum {
-	OPTION_CBW_TIMEOUT = 256,
+	OPTION_BASE = 256,
+	OPTION_BITMAP,
+	OPTION_CBW_TIMEOUT,
 	OPTION_CLUSTER_SIZE,
 	OPTION_COMPRESSION,
 	OPTION_FLEECE,
 	OPTION_FORCE,
 	OPTION_FORMAT,
+	OPTION_FULL,
 	OPTION_JSON,
+	OPTION_NO_FULL,
 	OPTION_ON_CBW_ERROR,
 	OPTION_SPEED,
 	OPTION_THREADS,
 };
 
 static const struct option backup_options[] = {
+	{ "base", required_argument, NULL, OPTION_BASE },
+	{ "bitmap", required_argument, NULL, OPTION_BITMAP },
 	{ "cbw-timeout", required_argument, NULL, OPTION_CBW_TIMEOUT },
 	{ "cluster-size", required_argument, NULL, OPTION_CLUSTER_SIZE },
 	{ "compression", required_argument, NULL, OPTION_COMPRESSION },
 	{ "fleece", required_argument, NULL, OPTION_FLEECE },
 	{ "force", no_argument, NULL, OPTION_FORCE },
 	{ "format", required_argument, NULL, OPTION_FORMAT },
+	{ "full", no_argument, NULL, OPTION_FULL },
 	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "no-full", no_argument, NULL, OPTION_NO_FULL },
 	{ "on-cbw-error", required_argument, NULL, OPTION_ON_CBW_ERROR },
 	{ "speed", required_argument, NULL, OPTION_SPEED },
 	{ "threads", required_argument, NULL, OPTION_THREADS },
@@ -89,6 +104,17 @@ static bool take_compression(struct backup_request *request)
 	error("--compression %s: must be none, zlib, zlib:1 to zlib:9, zstd, or zstd:1 to zstd:22",
 	      optarg);
 	return false;
+}
+
+static bool take_base(struct backup_request *request)
+{
+	if (request->nr_bases == BACKUP_MAX_VOLUMES) {
+		error("--base %s: at most %d are possible", optarg,
+		      BACKUP_MAX_VOLUMES);
+		return false;
+	}
+	request->bases[request->nr_bases++] = optarg;
+	return true;
 }
 
 static bool take_fleece(struct backup_request *request)
@@ -145,6 +171,11 @@ static bool take_threads(struct backup_request *request)
 static bool take_option(struct backup_request *request, int option)
 {
 	switch (option) {
+	case OPTION_BASE:
+		return take_base(request);
+	case OPTION_BITMAP:
+		request->bitmap = optarg;
+		return true;
 	case OPTION_CBW_TIMEOUT:
 		return take_timeout(request);
 	case OPTION_CLUSTER_SIZE:
@@ -158,8 +189,14 @@ static bool take_option(struct backup_request *request, int option)
 		return true;
 	case OPTION_FORMAT:
 		return take_format(request);
+	case OPTION_FULL:
+		request->full = true;
+		return true;
 	case OPTION_JSON:
 		request->json = true;
+		return true;
+	case OPTION_NO_FULL:
+		request->no_full = true;
 		return true;
 	case OPTION_ON_CBW_ERROR:
 		return take_on_cbw_error(request);
@@ -187,9 +224,40 @@ static int take_pairs(struct backup_request *request, int argc, char **argv)
 	return EXIT_OK;
 }
 
+/* As `dmlive bitmap add` does it, with the granularity that it has by default. */
+static int add_bitmap(const char *name, const char *bitmap)
+{
+	const struct bitmap_arguments arguments = {
+		.action = BITMAP_ADD,
+		.verb = "add",
+		.store = name,
+		.bitmap = bitmap,
+	};
+
+	return bitmap_online(name, &arguments);
+}
+
+static int check_bitmap(const struct backup_request *request)
+{
+	if (!request->bitmap &&
+	    (request->nr_bases || request->full || request->no_full)) {
+		error("backup: --base, --full and --no-full are about increments: name a bitmap (--bitmap B)");
+		return EXIT_USAGE;
+	}
+	if (request->full && (request->no_full || request->nr_bases)) {
+		error("backup: --full does not go together with --no-full or --base");
+		return EXIT_USAGE;
+	}
+	if (request->nr_bases && request->nr_bases != request->nr_pairs) {
+		error("backup: give --base once for each device, in order; --base none for one that has no previous backup");
+		return EXIT_USAGE;
+	}
+	return EXIT_OK;
+}
+
 int cmd_backup(int argc, char **argv)
 {
-	struct backup_request request = { 0 };
+	struct backup_request request = { .add_bitmap = add_bitmap };
 	int found, status;
 
 	optind = 0;
@@ -206,5 +274,7 @@ int cmd_backup(int argc, char **argv)
 			return EXIT_USAGE;
 	}
 	status = take_pairs(&request, argc - optind, argv + optind);
+	if (!status)
+		status = check_bitmap(&request);
 	return status ? status : backup_run(&request);
 }

@@ -23,6 +23,9 @@
 /* Devices in one command. */
 #define BACKUP_MAX_VOLUMES 64
 
+/* Of --base: there is none for this device. */
+#define BACKUP_BASE_NONE "none"
+
 /* Of --fleece: no fleece device, the kernel's job copies. */
 #define BACKUP_FLEECE_NONE "none"
 
@@ -43,6 +46,17 @@ struct backup_request {
 	unsigned int nr_threads;	/* 0: the default */
 	uint64_t cbw_timeout_ms;	/* 0: none */
 	bool break_guest_write;
+	/*
+	 * The bitmap of each device that tells what has changed since its previous
+	 * backup, or NULL; and these backups, one for each pair in order or none.
+	 */
+	const char *bitmap;
+	const char *bases[BACKUP_MAX_VOLUMES];
+	unsigned int nr_bases;
+	bool full;			/* whatever the bitmap has */
+	bool no_full;			/* fail where no increment is possible */
+	/* Make a bitmap that records from now on. 0, or a status after a message. */
+	int (*add_bitmap)(const char *name, const char *bitmap);
 	bool force;
 	bool json;
 };

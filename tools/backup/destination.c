@@ -226,6 +226,7 @@ int destination_create(struct volume *volume,
 		options.compression = WRITER_PLAIN;
 		options.cluster_bytes = 0;
 	}
+	increment_set_options(volume, &options);
 	if (volume->by_job)
 		return create_target(volume);
 	if (!writer_create(volume->output, &options, &volume->writer, &err))

@@ -31,6 +31,9 @@ int leftovers_record(const struct volume *volume)
 	json_add_string(object, "before", volume->before);
 	json_add_string(object, "output", volume->output_path);
 	json_add_bool(object, "by_job", volume->by_job);
+	if (volume->increment.bitmap)
+		json_add_number(object, "generation",
+				volume->increment.generation);
 	path_of(path, volume->name, "backup");
 	path_of(temporary, volume->name, "backup.new");
 	if (json_object_to_file_ext(temporary, object,
@@ -135,6 +138,19 @@ static void remove_partial(const char *output)
 	close(fd);
 }
 
+static void report(const char *name, struct json_object *record)
+{
+	const char *output = json_get_string(record, "output");
+	uint64_t generation = json_get_number(record, "generation");
+
+	if (output && generation && base_generation_of(output) == generation)
+		warning("%s: a backup to %s was interrupted when that was complete; its session is ended now; whether increments can be based on it, the generation of the bitmap says (dmlive bitmap list)",
+			name, output);
+	else
+		warning("%s: a backup to %s was interrupted; its session is ended now, and the output is not a backup",
+			name, output ? output : "an unknown place");
+}
+
 int leftovers_clear(const char *name)
 {
 	struct json_object *record;
@@ -154,8 +170,7 @@ int leftovers_clear(const char *name)
 		output = record ? json_get_string(record, "output") : NULL;
 		if (output)
 			remove_partial(output);
-		warning("%s: a backup to %s was interrupted; its session is ended now, and the output is not a backup",
-			name, output ? output : "an unknown place");
+		report(name, record);
 		leftovers_forget(name);
 	}
 	json_object_put(record);

@@ -128,24 +128,38 @@ static int resume_all(const char *const *names, unsigned int nr)
 	return r;
 }
 
+static bool has_increment(struct volume *const *volumes, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (volumes[i]->increment.base)
+			return true;
+	return false;
+}
+
 /*
  * Suspend the devices in this order, and resume them in the opposite one. The last
  * one is suspended by its resume, in one step: so with one device nothing stays
- * suspended, even if this process is killed.
+ * suspended, even if this process is killed. But for an increment all must be
+ * suspended, as only then the metadata devices say what it is about.
  */
 static int switch_tables(struct volume *const *sorted, unsigned int nr)
 {
 	const char *names[BACKUP_MAX_VOLUMES];
-	unsigned int nr_suspended, i;
+	unsigned int nr_to_suspend, nr_suspended, i;
 	int r = 0;
 
+	nr_to_suspend = nr - !has_increment(sorted, nr);
 	for (i = 0; i < nr; i++)
 		names[nr - 1 - i] = sorted[i]->name;
-	for (nr_suspended = 0; nr_suspended < nr - 1; nr_suspended++) {
+	for (nr_suspended = 0; nr_suspended < nr_to_suspend; nr_suspended++) {
 		r = dm_suspend(sorted[nr_suspended]->name);
 		if (r)
 			break;
 	}
+	for (i = 0; !r && i < nr; i++)
+		r = increment_take_scope(sorted[i]);
 	if (!r)
 		return resume_all(names, nr);
 	/* Those that are suspended go on with their old tables. */

@@ -55,6 +55,21 @@ void report_start(struct report *report, bool json)
 	log_set_sink(take_message);
 }
 
+static void add_increment(struct json_object *object,
+			  const struct increment *increment)
+{
+	if (!increment->bitmap)
+		return;
+	json_add_string(object, "bitmap", increment->bitmap);
+	json_add_bool(object, "increment", increment->base);
+	json_add_number(object, "generation", increment->generation);
+	if (increment->base) {
+		json_add_number(object, "base_generation", increment->present);
+		json_add_string(object, "backing", increment->base_name);
+	}
+	json_add_bool(object, "committed", increment->is_committed);
+}
+
 static struct json_object *list_of(const struct volume *volumes,
 				   unsigned int nr)
 {
@@ -66,6 +81,7 @@ static struct json_object *list_of(const struct volume *volumes,
 		json_add_string(object, "name", volume->name);
 		json_add_string(object, "output", volume->output_path);
 		json_add_number(object, "size_bytes", volume->bytes);
+		add_increment(object, &volume->increment);
 		json_append(list, object);
 	}
 	return list;
@@ -134,7 +150,8 @@ static void say_finished(struct report *report, const struct volume *volumes,
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)
-		printf("%s: the backup is complete: %s\n", volumes[i].name,
+		printf("%s: the %s is complete: %s\n", volumes[i].name,
+		       volumes[i].increment.base ? "increment" : "backup",
 		       volumes[i].output);
 	printf("%s in %.1f s, %s/s; %llu guest writes waited for a copy\n",
 	       size_format(figures->total_bytes, done), seconds,

@@ -141,6 +141,26 @@ static int check_destinations(struct run *run, const char **fleeces)
 	return status;
 }
 
+/* What kind of backup each one is to be. */
+static int plan_increments(struct run *run)
+{
+	const struct backup_request *request = run->request;
+	int status = EXIT_OK;
+	const char *base;
+	unsigned int i;
+
+	if (!request->bitmap)
+		return EXIT_OK;
+	for (i = 0; i < run->nr && !is_interrupted(&status); i++) {
+		base = request->nr_bases ? request->bases[i] : NULL;
+		if (base && !strcmp(base, BACKUP_BASE_NONE))
+			base = NULL;
+		status = increment_plan(run->volumes, run->nr,
+					&run->volumes[i], request, base);
+	}
+	return status;
+}
+
 /* What each job may take of the limit, in bytes/s. */
 static uint64_t job_speed(const struct run *run)
 {
@@ -339,6 +359,8 @@ static int end_sessions(struct run *run, bool cancel)
 	reader_free(run->reader);
 	run->reader = NULL;
 	for (i = 0; i < run->nr; i++) {
+		if (run->volumes[i].in_session)
+			increment_abort(&run->volumes[i]);
 		view_remove(&run->volumes[i]);
 		if (moment_end(&run->volumes[i]))
 			status = EXIT_ERROR;
@@ -348,13 +370,23 @@ static int end_sessions(struct run *run, bool cancel)
 	return status;
 }
 
+/* With a bitmap the session is still there, and is committed when all is durable. */
+static int finish_volume(struct volume *volume)
+{
+	int status = increment_describe(volume);
+
+	if (!status)
+		status = destination_finish(volume);
+	return status ? status : increment_commit(volume);
+}
+
 static int finish(struct run *run)
 {
 	int status = EXIT_OK, r;
 	unsigned int i;
 
 	for (i = 0; i < run->nr; i++) {
-		r = destination_finish(&run->volumes[i]);
+		r = finish_volume(&run->volumes[i]);
 		if (r)
 			status = r;
 		else if (run->nr > 1 && status)
@@ -374,17 +406,20 @@ static int run_all(struct run *run)
 	if (!status)
 		status = check_destinations(run, fleeces);
 	if (!status)
+		status = plan_increments(run);
+	if (!status)
 		status = create_destinations(run);
 	if (!status)
 		status = begin(run);
 	if (!status)
 		status = copy(run);
-	r = end_sessions(run, status);
-	if (!status) {
+	if (!status && run->request->bitmap)
 		status = finish(run);
-		if (!status)
-			status = r;
-	}
+	r = end_sessions(run, status);
+	if (!status && !run->request->bitmap)
+		status = finish(run);
+	if (!status)
+		status = r;
 	for (i = 0; i < run->nr; i++)
 		destination_abort(&run->volumes[i]);
 	return status;

@@ -157,6 +157,7 @@ void volume_close(struct volume *volume)
 	if (volume->output_fd >= 0)
 		close(volume->output_fd);
 	extents_free(&volume->scope);
+	increment_close(&volume->increment);
 	free(volume->before);
 	free(volume->during);
 	if (volume->lock_fd >= 0)
@@ -177,6 +178,10 @@ int volume_compose(struct volume *volume, const struct backup_request *request,
 	snprintf(table.features.store_device,
 		 sizeof(table.features.store_device), "%s",
 		 volume->store_number);
+	if (volume->increment.bitmap)
+		snprintf(table.features.bitmap, sizeof(table.features.bitmap),
+			 "%s", volume->increment.bitmap);
+	table.features.bitmap_is_new = !volume->increment.base;
 	table.features.break_snapshot = !request->break_guest_write;
 	table.features.timeout_ms = request->cbw_timeout_ms;
 	table.features.job = volume->by_job;

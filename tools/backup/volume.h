@@ -13,6 +13,7 @@
 
 #include "backup/backup.h"
 #include "backup/extents.h"
+#include "backup/increment.h"
 #include "lib/blockdev.h"
 #include "lib/dm.h"
 
@@ -50,6 +51,7 @@ struct volume {
 	char *before;
 	char *during;
 	struct extents scope;
+	struct increment increment;
 	char view[32];
 	bool has_view;
 	int view_fd;

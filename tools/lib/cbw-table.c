@@ -19,6 +19,7 @@ enum feature {
 	TARGET,
 	FLEECE,
 	BITMAP,
+	NEW_BITMAP,
 	ON_CBW_ERROR,
 	CBW_TIMEOUT,
 	JOB_SPEED,
@@ -33,6 +34,7 @@ static const char *const feature_names[] = {
 	[TARGET] = "target",
 	[FLEECE] = "fleece",
 	[BITMAP] = "bitmap",
+	[NEW_BITMAP] = "new_bitmap",
 	[ON_CBW_ERROR] = "on_cbw_error",
 	[CBW_TIMEOUT] = "cbw_timeout",
 	[JOB_SPEED] = "job_speed",
@@ -97,6 +99,8 @@ static int take_value(struct cbw_features *features, enum feature feature,
 	case FLEECE:
 		return take_store(features, CBW_STORE_FLEECE, value);
 	case BITMAP:
+	case NEW_BITMAP:
+		features->bitmap_is_new = feature == NEW_BITMAP;
 		snprintf(features->bitmap, sizeof(features->bitmap), "%s",
 			 value);
 		return 0;
@@ -234,7 +238,8 @@ static void add_session(struct words *words,
 	add(words, features->store == CBW_STORE_TARGET ? TARGET : FLEECE,
 	    features->store_device);
 	if (features->bitmap[0])
-		add(words, BITMAP, features->bitmap);
+		add(words, features->bitmap_is_new ? NEW_BITMAP : BITMAP,
+		    features->bitmap);
 	if (features->break_snapshot)
 		add(words, ON_CBW_ERROR, on_cbw_error_names[1]);
 	if (features->timeout_ms)

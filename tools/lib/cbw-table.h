@@ -41,7 +41,8 @@ enum cbw_on_error {
 struct cbw_features {
 	enum cbw_store store;
 	char store_device[STATUS_WORD_BYTES];
-	char bitmap[STATUS_WORD_BYTES];		/* "": no incremental session */
+	char bitmap[STATUS_WORD_BYTES];		/* "": none */
+	bool bitmap_is_new;			/* new_bitmap: it begins anew */
 	bool break_snapshot;			/* on_cbw_error */
 	uint64_t timeout_ms;
 	bool job;

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# For tests of `dmlive backup --bitmap`, beside those of backups. A tracked guest is a
+# cbw device with a metadata device.
+
+# shellcheck source=backup-lib.sh
+. "$(dirname "$0")/backup-lib.sh"
+
+declare -A meta
+
+# make_tracked NAME MIB [BLOCK_SECTORS [META_OPTION...]] - as make_guest; ${meta[NAME]}
+# is the metadata device. Without options it has bitmap B of 64K.
+make_tracked()
+{
+	local options=("${@:4}") file=$TMP/$1.meta mib
+	disk=$(make_disk "$2") || bail "disk"
+	random_raw "$TMP/paint" "$2"
+	dd if="$TMP/paint" of="$disk" bs=1M oflag=direct status=none
+	rm "$TMP/paint"
+	[ $# -gt 3 ] || options=(--bitmap B:64K)
+	dmlive meta format "$file" --size $(($2 << 20)) --track "${options[@]}" \
+		> /dev/null || bail "meta format"
+	mib=$((($(stat -c %s "$file") + 1048575) >> 20))
+	meta[$1]=$(make_disk "$mib") || bail "disk"
+	dd if="$file" of="${meta[$1]}" bs=64K oflag=direct status=none
+	rm "$file"
+	dm_create "$1" "0 $(sectors "$disk") cbw $disk ${meta[$1]} ${3:-128}" || bail "$1"
+	before[$1]=$(dmsetup table "$1")
+}
+
+# change NAME OFFSET LENGTH [zero]: random data, or zeros, in units of 512 bytes.
+change()
+{
+	dd if="/dev/${4:-urandom}" of="/dev/mapper/$1" bs=512 seek="$2" count="$3" \
+		oflag=direct conv=notrunc status=none
+}
+
+# bitmap_of NAME FIELD: of bitmap B, as the device has it now.
+bitmap_of()
+{
+	dmlive bitmap list "$1" --json |
+		jq -r --arg f "$2" '.[] | select(.name == "B") | .[$f]'
+}
+
+# record IMAGE FIELD: of the backup that it is; null: it says nothing of that.
+record()
+{
+	dmlive image chain "$1" --json | jq -r --arg f "$2" '.[0][$f]'
+}
+
+# is_committed NAME IMAGE LABEL: increments may follow this backup, which has nothing
+# left to do.
+is_committed()
+{
+	is "$3: the bitmap goes with it" "$(bitmap_of "$1" generation)" \
+		"$(record "$2" generation)"
+	is_idle "$1" "$3"
+}
+
+# is_full IMAGE LABEL, is_increment IMAGE BASE LABEL
+is_full()
+{
+	is "$2: a full backup" "$(record "$1" base-generation)" null
+	is "$2: without backing file" "$(backing "$1")" null
+}
+
+is_increment()
+{
+	is "$3: an increment" "$(record "$1" base-generation)" "$(record "$2" generation)"
+	is "$3: of the right one" "$(record "$1" base-is-right)" true
+	is "$3: its backing file" "$(backing "$1")" "$2"
+}
+
+backing()
+{
+	qemu-img info --output json "$1" | jq -r '."backing-filename"'
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The previous backup, on which an increment lies. It must be the one that the bitmap
+ * tells the changes since: same store, same bitmap, same generation; and so must be,
+ * down to a full backup, what it lies on itself. It is kept open: QEMU does not write
+ * to it meanwhile.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backup/volume.h"
+#include "lib/backup-record.h"
+#include "lib/log.h"
+
+static int refuse(char *why, size_t why_bytes, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int refuse(char *why, size_t why_bytes, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(why, why_bytes, format, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+static int check_record(const struct volume *volume,
+			const struct backup_record *record, char *why,
+			size_t why_bytes)
+{
+	const struct increment *increment = &volume->increment;
+
+	if (strcmp(record->store, increment->store))
+		return refuse(why, why_bytes,
+			      "it goes with another bitmap store, %s; that of %s is %s",
+			      record->store, volume->name, increment->store);
+	if (strcmp(record->bitmap, increment->bitmap))
+		return refuse(why, why_bytes,
+			      "it goes with another bitmap, '%s'",
+			      record->bitmap);
+	if (record->generation != increment->present)
+		return refuse(why, why_bytes,
+			      "it has the generation %" PRIu64 ", and the bitmap '%s' tells what has changed since %" PRIu64 ": it is an older backup, or one that was not committed",
+			      record->generation, increment->bitmap,
+			      increment->present);
+	return 0;
+}
+
+static int read_record(struct image *image, unsigned int depth,
+		       struct backup_record *record, char *why,
+		       size_t why_bytes)
+{
+	const struct image_layer_info *info;
+	struct image_error err;
+
+	memset(record, 0, sizeof(*record));
+	if (image_describe(image, depth, &info, &err))
+		return refuse(why, why_bytes, "%s", err.message);
+	if (backup_record_parse(info->backup_record, record))
+		return refuse(why, why_bytes,
+			      "%s does not say which backup it is",
+			      depth ? info->path : "it");
+	return 0;
+}
+
+/* Each increment lies on the backup that it is one of. */
+static int check_chain(const struct volume *volume, struct image *image,
+		       char *why, size_t why_bytes)
+{
+	struct backup_record record, above = { 0 };
+	unsigned int depth, nr = image_layers(image);
+	int r = 0;
+
+	for (depth = 0; !r && depth < nr; depth++) {
+		r = read_record(image, depth, &record, why, why_bytes);
+		if (!r)
+			r = depth ? 0 : check_record(volume, &record, why,
+						     why_bytes);
+		if (!r && depth && !backup_record_follows(&above, &record))
+			r = refuse(why, why_bytes,
+				   "its chain is broken (dmlive image chain)");
+		backup_record_free(&above);
+		above = record;
+	}
+	if (!r && above.base_generation)
+		r = refuse(why, why_bytes,
+			   "its chain does not end with a full backup (dmlive image chain)");
+	backup_record_free(&above);
+	return r;
+}
+
+static int check_size(const struct volume *volume, const struct image *image,
+		      char *why, size_t why_bytes)
+{
+	if (image_size(image) == volume->bytes)
+		return 0;
+	return refuse(why, why_bytes,
+		      "it is of a device of %" PRIu64 " bytes, and %s has %" PRIu64,
+		      image_size(image), volume->name, volume->bytes);
+}
+
+/* An increment that replaced a part of its own chain would destroy it. */
+static int check_output(const struct volume *volume, const struct image *image)
+{
+	bool is_used;
+	int fd = open(volume->output, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return 0;
+	is_used = image_uses_file(image, fd);
+	close(fd);
+	if (!is_used)
+		return 0;
+	error("%s belongs to the chain of backups that the new one is based on: name another output",
+	      volume->output);
+	return -EBUSY;
+}
+
+/*
+ * @base as seen from the folder of @output; both are absolute. So a folder with a
+ * chain can be moved as a whole.
+ */
+static char *relative_name(const char *output, const char *base)
+{
+	size_t i, common = 0;
+	unsigned int ups = 0;
+	char *name, *at;
+
+	for (i = 0; output[i] && output[i] == base[i]; i++)
+		if (output[i] == '/')
+			common = i + 1;
+	for (i = common; output[i]; i++)
+		ups += output[i] == '/';
+	name = malloc(strlen(base) + 3 * ups + 3);
+	if (!name)
+		return NULL;
+	at = name;
+	base += common;
+	/* A colon would make what is before it a protocol. */
+	if (!ups && strchr(base, ':'))
+		at = stpcpy(at, "./");
+	while (ups--)
+		at = stpcpy(at, "../");
+	strcpy(at, base);
+	return name;
+}
+
+static int name_base(struct volume *volume, const char *path)
+{
+	char *real = realpath(path, NULL);
+
+	if (!real) {
+		error_errno(errno, "%s", path);
+		return -ENOENT;
+	}
+	volume->increment.base_name = path_is_blockdev(volume->output) ?
+				      strdup(real) :
+				      relative_name(volume->output_path, real);
+	free(real);
+	if (volume->increment.base_name)
+		return 0;
+	error("out of memory");
+	return -ENOMEM;
+}
+
+int base_open(struct volume *volume, const char *path, char *why,
+	      size_t why_bytes)
+{
+	struct image_options options = { .format = "qcow2" };
+	struct image_error err;
+	struct image *image;
+	int r;
+
+	if (image_open(path, &options, &image, &err))
+		return refuse(why, why_bytes, "%s", err.message);
+	r = check_output(volume, image);
+	if (!r)
+		r = check_chain(volume, image, why, why_bytes);
+	if (!r)
+		r = check_size(volume, image, why, why_bytes);
+	if (!r)
+		r = name_base(volume, path);
+	if (r)
+		image_close(image);
+	else
+		volume->increment.base = image;
+	return r;
+}
+
+uint64_t base_generation_of(const char *path)
+{
+	struct image_options options = {
+		.format = "qcow2",
+		.metadata_only = true,
+	};
+	const struct image_layer_info *info;
+	struct backup_record record = { 0 };
+	struct image_error err;
+	uint64_t generation = 0;
+	struct image *image;
+
+	if (image_open(path, &options, &image, &err))
+		return 0;
+	if (!image_describe(image, 0, &info, &err) &&
+	    !backup_record_parse(info->backup_record, &record))
+		generation = record.generation;
+	backup_record_free(&record);
+	image_close(image);
+	return generation;
+}

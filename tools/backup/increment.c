@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A bitmap and the backup of a device, see increment.h. */
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "backup/volume.h"
+#include "lib/backup-record.h"
+#include "lib/cbw-table.h"
+#include "lib/cbw-tracking.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+#include "meta/inspect.h"
+#include "qcow2-format.h"
+
+/* So that programs that keep numbers as double do not round it. */
+#define GENERATION_BITS	53
+
+#define DEFAULT_CLUSTER_BYTES WRITER_DEFAULT_CLUSTER_BYTES
+
+static int check_name(const char *bitmap)
+{
+	const char *at;
+
+	for (at = bitmap; *at && *at != '\\' && !isspace((unsigned char)*at);)
+		at++;
+	if (!*at && at > bitmap && at - bitmap < STATUS_WORD_BYTES &&
+	    !meta_name_is_reserved(bitmap, at - bitmap))
+		return EXIT_OK;
+	error("--bitmap %s: must have no spaces and no backslashes, have at most %d bytes, and not begin with %s",
+	      bitmap, STATUS_WORD_BYTES - 1, QCOW2_DMLIVE_RESERVED_PREFIX);
+	return EXIT_USAGE;
+}
+
+/* What the target says of the bitmap. 0, -ENOENT, or another errno after a message. */
+static int read_status(const struct volume *volume, const char *bitmap,
+		       struct cbw_tracked_bitmap *found)
+{
+	struct cbw_tracking tracking = { 0 };
+	struct dm_line line = { 0 };
+	uint64_t i;
+	int r;
+
+	r = dm_get_line(volume->name, DM_LINE_STATUS, &line, NULL);
+	if (!r)
+		r = cbw_tracking_parse(line.params, &tracking);
+	dm_line_free(&line);
+	if (r) {
+		error_errno(r, "%s: cannot get its status", volume->name);
+		r = -EIO;
+	} else if (!strcmp(tracking.state, "-")) {
+		error("%s has no metadata device, so it records no changes: make one with dmlive meta format --track, and attach the device with it",
+		      volume->name);
+		r = -EINVAL;
+	} else if (strcmp(tracking.state, "rw")) {
+		error("%s: its metadata device cannot be written (%s)",
+		      volume->name, tracking.state);
+		r = -EROFS;
+	} else {
+		r = -ENOENT;
+	}
+	for (i = 0; r == -ENOENT && i < tracking.nr_bitmaps; i++) {
+		if (strcmp(tracking.bitmaps[i].name, bitmap))
+			continue;
+		*found = tracking.bitmaps[i];
+		found->name = NULL;
+		r = 0;
+	}
+	cbw_tracking_free(&tracking);
+	return r;
+}
+
+static int find_bitmap(struct volume *volume,
+		       const struct backup_request *request)
+{
+	struct increment *increment = &volume->increment;
+	struct cbw_tracked_bitmap found;
+	int r = read_status(volume, request->bitmap, &found);
+
+	if (r == -ENOENT) {
+		if (request->add_bitmap(volume->name, request->bitmap)) {
+			error("%s has no bitmap '%s', and it could not be added; add it by hand: dmlive bitmap add",
+			      volume->name, request->bitmap);
+			return EXIT_REFUSED;
+		}
+		r = read_status(volume, request->bitmap, &found);
+	}
+	if (r == -ENOENT)
+		error("%s has no bitmap '%s'", volume->name, request->bitmap);
+	if (r)
+		return r == -EIO ? EXIT_ERROR : EXIT_REFUSED;
+	if (found.frozen || !found.recording) {
+		error(found.frozen ?
+		      "%s: a session is on bitmap '%s'; end it first" :
+		      "%s: bitmap '%s' is disabled, so it does not know what has changed: dmlive bitmap enable",
+		      volume->name, request->bitmap);
+		return EXIT_REFUSED;
+	}
+	increment->granularity_bytes = found.granularity;
+	increment->present = found.generation;
+	return EXIT_OK;
+}
+
+/* @volumes are suspended while the metadata device is read. */
+static int find_store(struct volume *volumes, unsigned int nr,
+		      struct volume *volume)
+{
+	struct increment *increment = &volume->increment;
+	struct meta_store store;
+	struct cbw_table table;
+	struct stat st;
+
+	cbw_table_parse(volume->before, &table);
+	blockdev_path_of(table.meta, increment->meta, sizeof(increment->meta));
+	if (stat(increment->meta, &st)) {
+		error_errno(errno, "%s", increment->meta);
+		return EXIT_ERROR;
+	}
+	if (volumes_hold(volumes, nr, st.st_rdev, increment->meta))
+		return EXIT_REFUSED;
+	blockdev_drop_cache(increment->meta);
+	if (meta_store_open(increment->meta, &store))
+		return EXIT_ERROR;
+	meta_uuid(&store, increment->store);
+	meta_store_close(&store);
+	if (increment->store[0])
+		return EXIT_OK;
+	error("%s has no place for generations, so no increment could follow this backup: see dmlive meta format --track",
+	      increment->meta);
+	return EXIT_REFUSED;
+}
+
+static int choose_generation(struct increment *increment)
+{
+	do {
+		if (getrandom(&increment->generation,
+			      sizeof(increment->generation), 0) !=
+		    sizeof(increment->generation)) {
+			error_errno(errno, "no random number is to be had");
+			return EXIT_ERROR;
+		}
+		increment->generation >>= 64 - GENERATION_BITS;
+	} while (!increment->generation ||
+		 increment->generation == increment->present);
+	return EXIT_OK;
+}
+
+/* A full backup, though an increment may have been meant. */
+static int make_full(const struct volume *volume,
+		     const struct backup_request *request, const char *base,
+		     const char *why)
+{
+	if (request->no_full) {
+		error("%s: no increment is possible: %s%s%s", volume->name,
+		      base ? base : "", base ? ": " : "", why);
+		return EXIT_REFUSED;
+	}
+	warning("%s: a full backup is made: %s%s%s", volume->name,
+		base ? base : "", base ? ": " : "", why);
+	return EXIT_OK;
+}
+
+static int choose_base(struct volume *volume,
+		       const struct backup_request *request, const char *base)
+{
+	struct increment *increment = &volume->increment;
+	char why[700];
+	int r;
+
+	if (request->full)
+		return EXIT_OK;
+	if (!increment->present && !base && !request->no_full)
+		return EXIT_OK;
+	if (!increment->present) {
+		snprintf(why, sizeof(why),
+			 "the bitmap '%s' goes with no backup: there was none yet, or it was cleared, disabled or changed by another program",
+			 increment->bitmap);
+		return make_full(volume, request, NULL, why);
+	}
+	if (!base)
+		return make_full(volume, request, NULL,
+				 "the previous backup was not named (--base)");
+	r = base_open(volume, base, why, sizeof(why));
+	if (r == -EINVAL)
+		return make_full(volume, request, base, why);
+	return r ? EXIT_REFUSED : EXIT_OK;
+}
+
+int increment_plan(struct volume *volumes, unsigned int nr,
+		   struct volume *volume, const struct backup_request *request,
+		   const char *base)
+{
+	struct increment *increment = &volume->increment;
+	int status;
+
+	if (volume->format != WRITER_QCOW2) {
+		error("%s: a backup with a bitmap is a qcow2 image: --format qcow2",
+		      volume->output);
+		return EXIT_USAGE;
+	}
+	status = check_name(request->bitmap);
+	increment->bitmap = request->bitmap;
+	if (!status)
+		status = find_bitmap(volume, request);
+	if (!status)
+		status = find_store(volumes, nr, volume);
+	if (!status)
+		status = choose_generation(increment);
+	if (!status)
+		status = choose_base(volume, request, base);
+	return status;
+}
+
+void increment_set_options(const struct volume *volume,
+			   struct writer_options *options)
+{
+	const struct increment *increment = &volume->increment;
+	uint64_t limit = increment->granularity_bytes;
+
+	if (!increment->base)
+		return;
+	options->backing_file = increment->base_name;
+	options->backing_format = "qcow2";
+	/* Ends of the scope are multiples of the larger of these. */
+	if (limit < volume->block_bytes)
+		limit = volume->block_bytes;
+	if (!options->cluster_bytes)
+		options->cluster_bytes = limit < DEFAULT_CLUSTER_BYTES ?
+					 limit : DEFAULT_CLUSTER_BYTES;
+	if (options->cluster_bytes <= limit)
+		return;
+	options->cluster_bytes = limit;
+	warning("%s: it gets clusters of %" PRIu64 " bytes: they cannot be larger than what is tracked or copied at once",
+		volume->output, limit);
+}
+
+/* A run of bits, outward to blocks of the session, as the target takes it. */
+static int add_run(void *context, uint64_t offset, uint64_t length)
+{
+	struct volume *volume = context;
+	const struct extents *scope = &volume->scope;
+	uint64_t mask = volume->block_bytes - 1;
+	uint64_t start = offset & ~mask;
+	uint64_t end = (offset + length + mask) & ~mask;
+	const struct extent *last;
+
+	if (end > volume->bytes)
+		end = volume->bytes;
+	if (scope->nr) {
+		last = &scope->list[scope->nr - 1];
+		if (start < last->offset + last->length)
+			start = last->offset + last->length;
+	}
+	if (start >= end)
+		return 0;
+	return extents_add(&volume->scope, start, end - start);
+}
+
+/* All that was read before must still be so. */
+static int check_store(const struct volume *volume, struct meta_store *store,
+		       const struct meta_store_bitmap *bitmap)
+{
+	const struct increment *increment = &volume->increment;
+	char uuid[META_UUID_BYTES];
+	uint32_t flags;
+
+	if (!bitmap) {
+		error("%s: bitmap '%s' was removed just now", volume->name,
+		      increment->bitmap);
+		return -ENOENT;
+	}
+	flags = bitmap->entry.flags;
+	if (!store->header.bitmaps_valid ||
+	    store->header.size_bytes != volume->bytes ||
+	    flags & QCOW2_BITMAP_IN_USE || !(flags & QCOW2_BITMAP_AUTO)) {
+		error("%s: what bitmap '%s' has on %s is not complete; the kernel log says why",
+		      volume->name, increment->bitmap, increment->meta);
+		return -EIO;
+	}
+	if (!strcmp(meta_uuid(store, uuid), increment->store) &&
+	    meta_generation(store, bitmap) == increment->present)
+		return 0;
+	error("%s: bitmap '%s' was changed just now; try again", volume->name,
+	      increment->bitmap);
+	return -EBUSY;
+}
+
+int increment_take_scope(struct volume *volume)
+{
+	struct increment *increment = &volume->increment;
+	const struct meta_store_bitmap *bitmap;
+	struct meta_store store;
+	int r;
+
+	increment->time_s = time(NULL);
+	if (!increment->base)
+		return 0;
+	/* The target has written past the page cache. */
+	blockdev_drop_cache(increment->meta);
+	r = meta_store_open(increment->meta, &store);
+	if (r)
+		return r;
+	bitmap = meta_store_find(&store, increment->bitmap);
+	r = check_store(volume, &store, bitmap);
+	if (!r) {
+		extents_free(&volume->scope);
+		r = meta_store_walk(&store, bitmap, add_run, volume);
+		if (r)
+			error_errno(r, "%s: bitmap '%s' cannot be read",
+				    volume->name, increment->bitmap);
+	}
+	meta_store_close(&store);
+	return r;
+}
+
+int increment_describe(struct volume *volume)
+{
+	struct increment *increment = &volume->increment;
+	struct backup_record record = {
+		.bitmap = (char *)increment->bitmap,
+		.generation = increment->generation,
+		.base_generation = increment->base ? increment->present : 0,
+		.time_s = increment->time_s,
+	};
+	struct image_error err;
+	char *text;
+	int r;
+
+	if (!increment->bitmap)
+		return EXIT_OK;
+	snprintf(record.store, sizeof(record.store), "%s", increment->store);
+	text = backup_record_format(&record);
+	if (!text) {
+		error("out of memory");
+		return EXIT_ERROR;
+	}
+	r = writer_set_extension(volume->writer, QCOW2_EXT_DMLIVE_BACKUP, text,
+				 strlen(text), &err);
+	free(text);
+	if (!r)
+		return EXIT_OK;
+	error("%s", err.message);
+	return EXIT_INCOMPLETE;
+}
+
+static int send(const struct volume *volume, const char *verb,
+		uint64_t generation)
+{
+	char message[STATUS_WORD_BYTES + 64], number[24] = "";
+
+	if (generation)
+		snprintf(number, sizeof(number), " %" PRIu64, generation);
+	snprintf(message, sizeof(message), "backup %s %s%s", verb,
+		 volume->increment.bitmap, number);
+	return dm_message(volume->name, message);
+}
+
+int increment_commit(struct volume *volume)
+{
+	struct increment *increment = &volume->increment;
+
+	if (!increment->bitmap)
+		return EXIT_OK;
+	/* Crash before it: the bitmap goes with the backup before, and has all since. */
+	increment->is_committed = !send(volume, "commit",
+					increment->generation);
+	if (increment->is_committed)
+		return EXIT_OK;
+	error("%s: %s is complete, but bitmap '%s' does not go with it (the kernel log says why): it can be no base, keep the backup before it for that",
+	      volume->name, volume->output, increment->bitmap);
+	return EXIT_INCOMPLETE;
+}
+
+void increment_abort(struct volume *volume)
+{
+	/* Refused when there is no such session: the end of its table was as good. */
+	if (volume->increment.bitmap && !volume->increment.is_committed)
+		send(volume, "abort", 0);
+}
+
+void increment_close(struct increment *increment)
+{
+	if (increment->base)
+		image_close(increment->base);
+	free(increment->base_name);
+	increment->base = NULL;
+	increment->base_name = NULL;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_BACKUP_INCREMENT_H
+#define DMLIVE_BACKUP_INCREMENT_H
+
+/*
+ * The part that a bitmap has in the backup of one device: how much is copied, which
+ * earlier backup the image lies on, and which generation the bitmap gets. The order:
+ *
+ *	increment_plan -> (point in time: increment_take_scope) -> increment_describe
+ *	-> the image is complete and durable -> increment_commit
+ *
+ * and increment_abort() instead of the last, whatever has failed. A generation is a
+ * random number. So an image whose backup was not committed has one that the bitmap
+ * never gets, and can never be taken for the base of an increment.
+ *
+ * Functions that return an int give an exit status, after a message.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "meta/generation.h"
+
+struct backup_request;
+struct image;
+struct volume;
+struct writer_options;
+
+/*
+ * @bitmap: NULL: the backup has nothing to do with one, and all below is unused
+ * @meta: path of the metadata device
+ * @store: UUID of the bitmap store there
+ * @present: generation that the bitmap has before the backup; 0: none
+ * @generation: that it gets by this one
+ * @base: the backup that this is an increment of; NULL: this is a full one
+ * @base_name: as the image names it
+ * @time_s: the point in time, since 1970
+ */
+struct increment {
+	const char *bitmap;
+	char meta[4096];
+	char store[META_UUID_BYTES];
+	uint64_t granularity_bytes;
+	uint64_t present;
+	uint64_t generation;
+	struct image *base;
+	char *base_name;
+	uint64_t time_s;
+	bool is_committed;
+};
+
+/*
+ * Decide what kind of backup it is to be. @base: path of the previous backup, or NULL.
+ * The output has been checked. A bitmap that does not exist is added.
+ */
+int increment_plan(struct volume *volumes, unsigned int nr,
+		   struct volume *volume, const struct backup_request *request,
+		   const char *base);
+
+/* What the image needs to be an increment. */
+void increment_set_options(const struct volume *volume,
+			   struct writer_options *options);
+
+/*
+ * Read volume->scope from the metadata device, which the target has closed: the device
+ * is suspended, and not used here. 0 or a negative errno, with a message.
+ */
+int increment_take_scope(struct volume *volume);
+
+/* Put the record of the backup into the image. */
+int increment_describe(struct volume *volume);
+
+/* The image is durable under its name: from now on the bitmap goes with it. */
+int increment_commit(struct volume *volume);
+
+/* If it was not committed, the bitmap has all again; the session may be gone. */
+void increment_abort(struct volume *volume);
+
+void increment_close(struct increment *increment);
+
+/* base.c */
+
+/*
+ * Open @path as the base of an increment of @volume. 0; or -EINVAL, and in @why what
+ * keeps it from being one, without the name. Another errno after a message: there is
+ * no way on.
+ */
+int base_open(struct volume *volume, const char *path, char *why,
+	      size_t why_bytes);
+
+/* The generation in the record of the image at @path; 0: there is none. */
+uint64_t base_generation_of(const char *path);
+
+#endif /* DMLIVE_BACKUP_INCREMENT_H */
