@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# only on: uml
+# timeout: 600
+#
+# Only the backup that the bitmap goes with is taken for a base: with any other one, and
+# after the bitmap was changed by hand or by QEMU, a full backup is made, and it is said
+# why.
+
+. "$(dirname "$0")/increment-lib.sh"
+
+make_tracked g 8
+run 0 "full" dmlive backup g 0.qcow2 --bitmap B
+change g 100 8
+run 0 "an increment" dmlive backup g 1.qcow2 --bitmap B --base 0.qcow2 --no-full
+change g 5000 8
+content g ref
+
+# is_refused BASE REGEX LABEL: it is no base, and nothing has happened.
+is_refused()
+{
+	local generation
+	generation=$(bitmap_of g generation)
+	run 3 "$3: refused" dmlive backup g x.qcow2 --bitmap B --base "$1" --no-full
+	says "$3: the reason" "$2"
+	check "$3: no output" [ ! -e x.qcow2 ]
+	is "$3: the bitmap is as it was" "$(bitmap_of g generation)" "$generation"
+}
+
+is_refused 0.qcow2 "an older backup" "an older base"
+mv 1.qcow2 kept.qcow2
+cp 0.qcow2 1.qcow2
+is_refused 1.qcow2 "an older backup" "a swapped base"
+mv kept.qcow2 1.qcow2
+qemu-img create -q -f qcow2 plain.qcow2 8M
+is_refused plain.qcow2 "does not say which backup it is" "no backup"
+is_refused none.qcow2 "No such file" "no file"
+is_refused none "not named" "no base"
+cp 1.qcow2 broken.qcow2
+qemu-img rebase -u -F qcow2 -b plain.qcow2 broken.qcow2
+is_refused broken.qcow2 "plain.qcow2 does not say" "a broken chain"
+qemu-img rebase -u -b "" broken.qcow2
+is_refused broken.qcow2 "does not end with a full backup" "no chain"
+make_tracked h 8
+run 0 "another device" dmlive backup h h.qcow2 --bitmap B
+is_refused h.qcow2 "another bitmap store" "a foreign base"
+check "another bitmap" dmlive bitmap add g C
+run 0 "full, of that" dmlive backup g c.qcow2 --bitmap C
+is_refused c.qcow2 "another bitmap, 'C'" "that of another bitmap"
+run 0 "a bitmap that does not exist" dmlive backup g d.qcow2 --bitmap D
+is_full d.qcow2 "a bitmap that does not exist"
+check "is added" sh -c "dmlive bitmap list g | grep -q '^bitmap D.*recording'"
+run 3 "the output is in the chain" dmlive backup g 0.qcow2 --bitmap B --base 1.qcow2 --force
+says "the reason" "belongs to the chain"
+run 3 "the output is the base" dmlive backup g 1.qcow2 --bitmap B --base 1.qcow2 --force
+same_image d.qcow2 ref
+
+# Not told to fail, it makes a full one.
+run 0 "an older base: full" dmlive backup g 2.qcow2 --bitmap B --base 0.qcow2
+says "the reason" "a full backup is made: 0.qcow2: .*older"
+is_full 2.qcow2 "an older base"
+same_image 2.qcow2 ref
+is_committed g 2.qcow2 "an older base"
+
+# The bitmap is changed by hand.
+last=2.qcow2
+for change in "clear g B" "disable g B"; do
+	label="bitmap ${change%% *}"
+	change g 7000 16
+	content g ref
+	check "$label" dmlive bitmap $change
+	if [ "$label" = "bitmap disable" ]; then
+		run 3 "$label: refused" dmlive backup g x.qcow2 --bitmap B --base $last
+		says "$label: the reason" "is disabled.*bitmap enable"
+		check "enable" dmlive bitmap enable g B
+	fi
+	is_refused $last "goes with no backup" "$label"
+	run 0 "$label: full" dmlive backup g 3.qcow2 --bitmap B --base $last --force
+	says "$label: the reason" "goes with no backup"
+	is_full 3.qcow2 "$label"
+	same_image 3.qcow2 ref
+	is_committed g 3.qcow2 "$label"
+	mv 3.qcow2 "$last"
+done
+
+# Offline, by qemu-img. The store must be prepared for the kernel after that.
+change g 9000 8
+content g ref
+table=$(dmsetup table g)
+dm_remove g
+dd if="${meta[g]}" of=m bs=64K iflag=direct status=none
+check "qemu-img bitmap --clear" qemu-img bitmap --clear m B
+check "dmlive meta prepare" dmlive meta prepare m
+meta[g]=$(make_disk $((($(stat -c %s m) + 2097151) >> 20)))
+dd if=m of="${meta[g]}" bs=64K oflag=direct status=none
+read -ra words <<< "$table"
+words[4]=${meta[g]}
+dm_create g "${words[*]}" || bail "g"
+before[g]=$(dmsetup table g)
+run 3 "cleared by qemu-img: refused" dmlive backup g x.qcow2 --bitmap B --base 2.qcow2 --no-full
+like "the reason" "$(cat "$err")" "no backup|no place for generations"
+check "no output" [ ! -e x.qcow2 ]
+is_idle g "in the end"
+finish
