@@ -149,8 +149,13 @@ static unsigned int emit_session(struct cbw_session *session, unsigned int sz,
 				 char *result, unsigned int maxlen)
 {
 	u64 scope, todo, scope_bytes, left_bytes;
+	enum cbw_job_state job;
+	enum cbw_state state;
 
+	/* All of one moment: a job completes together with its session. */
 	spin_lock_irq(&session->lock);
+	state = session->state;
+	job = session->job.state;
 	scope = dm_live_bitmap_weight(session->scope);
 	todo = dm_live_bitmap_weight(session->todo);
 	scope_bytes = bytes_of(session, session->scope);
@@ -158,9 +163,9 @@ static unsigned int emit_session(struct cbw_session *session, unsigned int sz,
 	spin_unlock_irq(&session->lock);
 
 	DMEMIT("%s %llu/%llu %llu %s %llu/%llu %llu %llu %llu %llu/%llu ",
-	       cbw_state_name(READ_ONCE(session->state)), scope - todo, scope,
+	       cbw_state_name(state), scope - todo, scope,
 	       (u64)cbw_block_to_sector(session, 1),
-	       cbw_job_state_name(READ_ONCE(session->job.state)),
+	       cbw_job_state_name(job),
 	       scope_bytes - left_bytes, scope_bytes,
 	       (u64)atomic64_read(&session->cow_writes),
 	       (u64)atomic64_read(&session->source_errors),

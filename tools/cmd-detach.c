@@ -8,6 +8,7 @@
 #include "cmd.h"
 #include "lib/exit.h"
 #include "lib/json.h"
+#include "lib/runtime.h"
 
 static const char help[] =
 "Usage: dmlive detach NAME|DEVICE [--force] [--json]\n"
@@ -48,7 +49,8 @@ static void print_result(const char *name, bool inserted, bool json)
 static int detach(const char *device, bool force, bool json)
 {
 	struct volume volume;
-	int lock_fd = -1;
+	struct cbw_table cbw;
+	int lock_fd = -1, backup_fd = -1;
 	bool inserted;
 	int status;
 
@@ -57,15 +59,22 @@ static int detach(const char *device, bool force, bool json)
 		lock_fd = volume_lock(&volume);
 		status = lock_fd < 0 ? EXIT_REFUSED : EXIT_OK;
 	}
-	/* A backup that was killed would keep it busy. */
-	if (!status && volume.is_mapped && leftovers_lock_and_clear(volume.name))
-		status = EXIT_REFUSED;
+	/*
+	 * A backup that was killed would keep it busy; one that begins now would put
+	 * cbw back, over an inner device that is gone.
+	 */
+	if (!status && volume.is_mapped && volume_is_cbw(&volume, &cbw)) {
+		backup_fd = leftovers_lock_and_clear(volume.name);
+		status = backup_fd < 0 ? EXIT_REFUSED : EXIT_OK;
+	}
 	if (!status && volume.is_mapped)
 		status = volume_refresh(&volume);
 	if (!status)
 		status = attach_undo(&volume, force, &inserted);
 	if (!status)
 		print_result(volume.name, inserted, json);
+	if (backup_fd >= 0)
+		runtime_unlock(volume.name, backup_fd);
 	if (lock_fd >= 0)
 		close(lock_fd);
 	volume_free(&volume);

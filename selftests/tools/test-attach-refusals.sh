@@ -68,6 +68,18 @@ soil "$other"
 run 1 "metadata that are none" dmlive attach a --meta "$other" --block-size 4K
 says "its reason" "the kernel refuses the table: cbw: "
 is_plain "after the kernel's refusal"
+run 3 "a device as its own metadata device" dmlive attach a --meta $A
+says "the reason" "lies on"
+truncate -s 16M meta && file=$(losetup -f --show meta) && on_exit losetup -d "$file" ||
+	bail "loop"
+run 1 "metadata in a file elsewhere" dmlive attach a --meta "$file"
+mkfs.ext4 -q $A && mkdir mnt && mount $A mnt || bail "mount"
+on_exit sh -c "! mountpoint -q $TMP/mnt || umount $TMP/mnt"
+truncate -s 4M mnt/meta && loop=$(losetup -f --show mnt/meta) || bail "loop"
+run 3 "metadata in a file on the device" dmlive attach a --meta "$loop"
+says "the reason" "lies on, $A"
+losetup -d "$loop"
+umount mnt
 run 3 "a metadata device in use" dmlive attach a --meta "$disk"
 is_plain "after that"
 

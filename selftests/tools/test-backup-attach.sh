@@ -42,6 +42,29 @@ for i in 1 2 3; do
 done
 rm lv.raw
 
+# Somebody else gives the device another table meanwhile, as lvm2 does when it extends
+# a volume: that stays, also when the backup was killed.
+other=$(make_disk 24) || bail "disk"
+inner=$(dm_number lv-dmlive)
+start_backup lv lv.raw
+dm_reload lv "$plain" || bail "reload"
+ends 4 "another table under a backup"
+says "the reason" "session is gone"
+is "the new table stays" "$(dmsetup table lv)" "$plain"
+is "no view is left" "$(dmsetup ls | grep -c dmlive-view)" 0
+is "nothing is left in /run" "$(find /run/dmlive -name 'lv.*')" ""
+dm_reload lv "${before[lv]}" || bail "reload"
+start_backup lv lv.raw
+kill -KILL $backup
+wait $backup 2> /dev/null
+dm_reload lv "$plain" || bail "reload"
+dmsetup remove "$(dmsetup ls | awk '/dmlive-view/ { print $1 }')" || bail "view"
+dm_reload lv "0 $(sectors "$disk") cbw $inner - 128 2 fleece $other" || bail "reload"
+run 3 "a session of somebody else, after a backup was killed" dmlive backup lv lv.raw
+is "it goes on" "$(dm_status lv 1)" active
+dm_reload lv "${before[lv]}" || bail "reload"
+is_idle lv "after other tables"
+
 start_backup lv lv.raw
 check_fails "detach under a backup is refused" dmlive detach lv
 kill -KILL $backup

@@ -30,7 +30,19 @@ static bool is_movable(const char *target)
 	return false;
 }
 
-static int make_params(const struct attach_request *request,
+/* Writes would wait for metadata that wait for these writes. */
+static int check_meta(const struct volume *volume, const struct blockdev *meta)
+{
+	if (blockdev_is_above(meta->devt, volume->device.devt)) {
+		error("%s is, or lies on, %s, which is to be attached; take another metadata device",
+		      meta->path, volume->device.path);
+		return EXIT_REFUSED;
+	}
+	return blockdev_check_unused(meta) ? EXIT_REFUSED : EXIT_OK;
+}
+
+static int make_params(const struct volume *volume,
+		       const struct attach_request *request,
 		       const char *origin, char *params)
 {
 	struct cbw_table cbw = { .block_bytes = request->block_bytes };
@@ -41,7 +53,7 @@ static int make_params(const struct attach_request *request,
 	if (request->meta) {
 		if (blockdev_open(request->meta, &meta))
 			return EXIT_ERROR;
-		if (blockdev_check_unused(&meta))
+		if (check_meta(volume, &meta))
 			return EXIT_REFUSED;
 		snprintf(cbw.meta, sizeof(cbw.meta), "%u:%u", major(meta.devt),
 			 minor(meta.devt));
@@ -127,8 +139,8 @@ int attach_new(struct volume *volume, const struct attach_request *request)
 	if (!status)
 		status = check_kernel();
 	if (!status)
-		status = make_params(request, volume_number(volume, number),
-				     params);
+		status = make_params(volume, request,
+				     volume_number(volume, number), params);
 	if (!status)
 		status = make_device(volume, request, params);
 	return status;
@@ -195,7 +207,7 @@ static int insert(struct volume *volume, const struct attach_request *request,
 
 	snprintf(number, sizeof(number), "%u:%u", inner->dm.major,
 		 inner->dm.minor);
-	status = make_params(request, number, params);
+	status = make_params(volume, request, number, params);
 	line.params = params;
 	if (!status)
 		status = swap_table(volume, &table);

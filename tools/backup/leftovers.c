@@ -29,6 +29,7 @@ int leftovers_record(const struct volume *volume)
 
 	json_add_string(object, "name", volume->name);
 	json_add_string(object, "before", volume->before);
+	json_add_string(object, "store", volume->store_number);
 	json_add_string(object, "output", volume->output_path);
 	json_add_bool(object, "by_job", volume->by_job);
 	if (volume->increment.bitmap)
@@ -55,14 +56,6 @@ void leftovers_forget(const char *name)
 	unlink(path);
 }
 
-static int resume_if_suspended(const char *name, struct dm_device *device)
-{
-	/* The new table was never in use: it goes. */
-	if (device->has_inactive_table)
-		dm_clear(name);
-	return device->suspended ? dm_resume(name) : 0;
-}
-
 static int remove_view(const struct dm_device *device)
 {
 	struct dm_device view;
@@ -79,46 +72,85 @@ static int remove_view(const struct dm_device *device)
 	return dm_remove(name);
 }
 
-/* The live table has a session: it is what the record speaks of. */
+/* What the record says of the device. */
+struct traces {
+	const char *before;
+	const char *store;
+	bool is_plain;		/* the live table is that from before */
+	bool is_live;		/* the live one has the session */
+	bool is_loaded;		/* the inactive one */
+};
+
+static void look_at(struct traces *traces, const char *name, bool inactive)
+{
+	struct dm_table table;
+	const char *params;
+
+	if (dm_get_table(name, inactive, &table, NULL))
+		return;
+	params = table.lines[0].params;
+	if (table.nr_lines == 1 && !strcmp(table.lines[0].target, CBW_TARGET)) {
+		if (moment_is_session(params, traces->before, traces->store))
+			*(inactive ? &traces->is_loaded : &traces->is_live) =
+				true;
+		else if (!inactive)
+			traces->is_plain = !strcmp(params, traces->before);
+	}
+	dm_table_free(&table);
+}
+
+static int resume_if_suspended(const char *name, const struct traces *traces,
+			       const struct dm_device *device)
+{
+	/* The new table was never in use: it goes. */
+	if (traces->is_loaded)
+		dm_clear(name);
+	return device->suspended ? dm_resume(name) : 0;
+}
+
 static int end_session(const char *name, const char *before,
 		       const struct dm_device *device)
 {
-	struct cbw_table table;
 	struct dm_line line;
 	int r;
 
 	if (dm_get_line(name, DM_LINE_TABLE, &line, NULL))
 		return 0;
-	r = 0;
-	if (!strcmp(line.target, CBW_TARGET) && before &&
-	    !cbw_table_parse(line.params, &table) &&
-	    table.features.store != CBW_STORE_NONE) {
-		dm_message(name, "session cancel");
-		r = moment_restore(name, line.nr_sectors, before,
-				   device->read_only);
-	}
+	r = moment_restore(name, line.nr_sectors, before, device->read_only);
 	dm_line_free(&line);
 	return r;
 }
 
+/*
+ * A device that is another by now, or that somebody has given another table since,
+ * is not touched, even if that has a session too.
+ */
 static int undo(const char *name, struct json_object *record)
 {
+	struct traces traces = {
+		.before = json_get_string(record, "before"),
+		.store = json_get_string(record, "store"),
+	};
 	struct dm_device device;
 	int r = dm_get_device(name, &device);
 
 	/* With the device all else is gone. */
 	if (r == -ENXIO)
 		return 0;
-	if (!r)
-		r = resume_if_suspended(name, &device);
+	if (!r && traces.before && traces.store) {
+		look_at(&traces, name, false);
+		if (device.has_inactive_table)
+			look_at(&traces, name, true);
+	}
+	if (!r && (traces.is_plain || traces.is_live || traces.is_loaded))
+		r = resume_if_suspended(name, &traces, &device);
 	/* Reads that wait for the store end, so that the view can go. */
-	if (!r)
+	if (!r && traces.is_live)
 		dm_message(name, "session cancel");
 	if (!r)
 		r = remove_view(&device);
-	if (!r)
-		r = end_session(name, json_get_string(record, "before"),
-				&device);
+	if (!r && traces.is_live)
+		r = end_session(name, traces.before, &device);
 	return r;
 }
 
@@ -179,22 +211,18 @@ int leftovers_clear(const char *name)
 
 int leftovers_lock_and_clear(const char *name)
 {
-	char path[PATH_MAX];
-	int fd, r;
+	pid_t holder = runtime_server(name);
+	int fd;
 
-	path_of(path, name, "backup");
-	if (access(path, F_OK))
-		return 0;
-	r = runtime_server(name);
-	if (r) {
+	if (holder) {
 		error("%s is being backed up by process %d; wait for that, or end it",
-		      name, r);
+		      name, holder);
 		return -EBUSY;
 	}
 	fd = runtime_lock(name);
-	if (fd < 0)
-		return fd;
-	r = leftovers_clear(name);
-	runtime_unlock(name, fd);
-	return r;
+	if (fd >= 0 && leftovers_clear(name)) {
+		runtime_unlock(name, fd);
+		fd = -EIO;
+	}
+	return fd;
 }

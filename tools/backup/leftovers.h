@@ -25,7 +25,10 @@ void leftovers_forget(const char *name);
  */
 int leftovers_clear(const char *name);
 
-/* The same without the lock. -EBUSY, with a message, when a backup is under way. */
+/*
+ * The same without the lock, and no backup can begin till runtime_unlock() of what
+ * is returned. -EBUSY, with a message, when one is under way.
+ */
 int leftovers_lock_and_clear(const char *name);
 
 #endif /* DMLIVE_BACKUP_LEFTOVERS_H */

@@ -198,10 +198,45 @@ int moment_begin(struct volume *volumes, unsigned int nr,
 	return r ? EXIT_ERROR : EXIT_OK;
 }
 
+bool moment_is_session(const char *params, const char *before,
+		       const char *store)
+{
+	struct cbw_table table, plain;
+
+	return !cbw_table_parse(params, &table) &&
+	       !cbw_table_parse(before, &plain) &&
+	       table.features.store != CBW_STORE_NONE &&
+	       !strcmp(table.features.store_device, store) &&
+	       !strcmp(table.origin, plain.origin) &&
+	       !strcmp(table.meta, plain.meta);
+}
+
+/*
+ * Has somebody else, lvm2 for example, given the device another table? That ended
+ * the session, and the one from before may lie on what is not there any more.
+ */
+static bool is_replaced(const struct volume *volume)
+{
+	struct dm_line line;
+	bool replaced;
+	int r = dm_get_line(volume->name, DM_LINE_TABLE, &line, NULL);
+
+	if (r)
+		return r == -ENXIO || r == -ENODATA;
+	replaced = line.nr_lines != 1 || strcmp(line.target, CBW_TARGET) ||
+		   (strcmp(line.params, volume->before) &&
+		    !moment_is_session(line.params, volume->before,
+				       volume->store_number));
+	dm_line_free(&line);
+	return replaced;
+}
+
 int moment_end(struct volume *volume)
 {
 	int r;
 
+	if (volume->in_session && is_replaced(volume))
+		volume->in_session = false;
 	if (!volume->in_session)
 		return EXIT_OK;
 	r = moment_restore(volume->name, volume->bytes / SECTOR_BYTES,

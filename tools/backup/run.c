@@ -258,8 +258,9 @@ static int check_volume(const struct volume *volume,
 		return EXIT_OK;
 	}
 	*through = status->session == CBW_SESSION_COMPLETE;
+	/* A complete job may be seen a moment before the session is. */
 	if (*through || status->job == CBW_JOB_RUNNING ||
-	    status->job == CBW_JOB_PAUSED)
+	    status->job == CBW_JOB_PAUSED || status->job == CBW_JOB_COMPLETE)
 		return EXIT_OK;
 	error("%s: the job that copies to %s is %s (%" PRIu64 " errors of the device, %" PRIu64 " of the output); the kernel log says why",
 	      volume->name, volume->store, cbw_job_name(status->job),
@@ -317,9 +318,11 @@ static int explain_failure(struct run *run)
 
 static bool wait_for_reader(struct run *run)
 {
-	if (run->reader)
-		return reader_wait(run->reader, POLL_MS);
-	poll(NULL, 0, POLL_MS);
+	/* When it has ended, jobs of other devices may go on. */
+	if (run->reader && !reader_wait(run->reader, POLL_MS))
+		return false;
+	if (run->nr_by_job)
+		poll(NULL, 0, POLL_MS);
 	return true;
 }
 

@@ -116,7 +116,17 @@ int moment_begin(struct volume *volumes, unsigned int nr,
 int moment_restore(const char *name, uint64_t nr_sectors, const char *params,
 		   bool read_only);
 
-/* End the session, if there is one, when its view is gone. */
+/*
+ * Are these the parameters of a table with a session on the device @store, begun by a
+ * backup when the table was @before?
+ */
+bool moment_is_session(const char *params, const char *before,
+		       const char *store);
+
+/*
+ * End the session, if there is one, when its view is gone. A table that somebody
+ * else has loaded meanwhile stays.
+ */
 int moment_end(struct volume *volume);
 
 #endif /* DMLIVE_BACKUP_VOLUME_H */
