@@ -101,6 +101,26 @@ check "the guest's write has failed" wait_until grep -q "write: " "$TMP/writer.e
 check "the backup is of one point in time" prefix check g.raw
 is_idle g "break_guest_write"
 
+# What the guest holds cannot be read.
+bad=$(make_disk 8) && make_linear lower "$bad" > /dev/null || bail "lower"
+random_raw paint 8
+dd if=paint of="$bad" bs=1M oflag=direct status=none
+spare=$(make_disk 8) || bail "disk"
+dm_create e "0 $(sectors "$bad") cbw /dev/mapper/lower - 128" || bail "e"
+before[e]=$(dmsetup table e)
+for output in e.raw e.qcow2 "$spare"; do
+	for sector in 0 10000 16376; do
+		break_device lower "$bad" $sector 8
+		run 4 "cannot be read at $sector: $output" \
+			dmlive backup e "$output" --force
+		check "no output: $output" [ -z "$(ls ./e.* 2>/dev/null)" ]
+		repair_device lower "$bad"
+		is_idle e "cannot be read at $sector: $output"
+	done
+done
+run 0 "it can be read again" dmlive backup e e.raw
+check "its content" cmp e.raw paint
+
 run 0 "then one that can be made" dmlive backup g a.raw
 check "its content" cmp a.raw /dev/mapper/g
 finish
