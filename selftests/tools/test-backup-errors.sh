@@ -53,10 +53,18 @@ rm a.raw
 mkfs.ext4 -q /dev/mapper/g || bail "mkfs"
 mkdir mnt
 mount /dev/mapper/g mnt || bail "mount"
-on_exit sh -c "! mountpoint -q $TMP/mnt || umount $TMP/mnt"
+on_exit sh -c "! mountpoint -q $TMP/over || umount $TMP/over;
+	! mountpoint -q $TMP/mnt || umount $TMP/mnt"
 run 3 "an output on the device" dmlive backup g mnt/g.raw
 says "the reason" "lies on, g"
 run 3 "old data on the device" dmlive backup g g.raw --fleece mnt
+# A file system whose device number says nothing.
+mkdir mnt/upper mnt/work lower over
+mount -t overlay -o "lowerdir=lower,upperdir=mnt/upper,workdir=mnt/work" overlay over ||
+	bail "overlay"
+run 3 "an output in a folder over the device" dmlive backup g over/g.raw
+says "the reason" "lies on, g"
+umount over
 run 0 "a mounted file system" dmlive backup g g.raw
 check "it is clean" e2fsck -fn g.raw
 rm g.raw

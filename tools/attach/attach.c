@@ -10,6 +10,7 @@
 #include "attach/swap.h"
 #include "lib/exit.h"
 #include "lib/log.h"
+#include "lib/stacking.h"
 
 /*
  * Targets that keep nothing of their own, in memory or on a device: they may be

@@ -26,16 +26,17 @@
 #include "lib/io.h"
 #include "lib/log.h"
 #include "lib/size.h"
+#include "lib/stacking.h"
 
 #define WIPE_BYTES (1u << 20)
 
-bool volumes_hold(const struct volume *volumes, unsigned int nr, dev_t devt,
-		  const char *what)
+bool volumes_hold(const struct volume *volumes, unsigned int nr,
+		  const char *path, const char *what)
 {
 	const struct volume *volume;
 
 	for (volume = volumes; volume < volumes + nr; volume++) {
-		if (!blockdev_is_above(devt, volume->devt))
+		if (!file_is_above(path, volume->devt))
 			continue;
 		error("%s is, or lies on, %s, which is to be backed up; take another place",
 		      what, volume->name);
@@ -61,7 +62,7 @@ static int check_file(struct volume *volumes, unsigned int nr,
 		error_errno(errno, "%s", folder);
 		return EXIT_ERROR;
 	}
-	return volumes_hold(volumes, nr, st.st_dev, volume->output) ?
+	return volumes_hold(volumes, nr, folder, volume->output) ?
 	       EXIT_REFUSED : EXIT_OK;
 }
 
@@ -91,7 +92,7 @@ static int check_device(struct volume *volumes, unsigned int nr,
 		error("%s is read-only", volume->output);
 		return EXIT_REFUSED;
 	}
-	if (volumes_hold(volumes, nr, device->devt, volume->output) ||
+	if (volumes_hold(volumes, nr, volume->output, volume->output) ||
 	    blockdev_check_unused(device))
 		return EXIT_REFUSED;
 	r = blockdev_check_empty(device, what, sizeof(what));

@@ -41,7 +41,7 @@ static int use_device(struct volume *volumes, unsigned int nr,
 		error("%s is read-only; take another fleece device", path);
 		return EXIT_REFUSED;
 	}
-	if (volumes_hold(volumes, nr, device.devt, path) ||
+	if (volumes_hold(volumes, nr, path, path) ||
 	    blockdev_check_unused(&device))
 		return EXIT_REFUSED;
 	r = blockdev_check_empty(&device, what, sizeof(what));
@@ -138,7 +138,7 @@ static int use_file(struct volume *volumes, unsigned int nr,
 		error_errno(errno, "%s", folder);
 		return EXIT_ERROR;
 	}
-	if (volumes_hold(volumes, nr, st.st_dev, folder))
+	if (volumes_hold(volumes, nr, folder, folder))
 		return EXIT_REFUSED;
 	file = open_nameless(folder);
 	if (file < 0 || ftruncate(file, blocks * volume->block_bytes)) {

@@ -115,15 +115,14 @@ static int find_store(struct volume *volumes, unsigned int nr,
 	struct increment *increment = &volume->increment;
 	struct meta_store store;
 	struct cbw_table table;
-	struct stat st;
 
 	cbw_table_parse(volume->before, &table);
 	blockdev_path_of(table.meta, increment->meta, sizeof(increment->meta));
-	if (stat(increment->meta, &st)) {
+	if (access(increment->meta, F_OK)) {
 		error_errno(errno, "%s", increment->meta);
 		return EXIT_ERROR;
 	}
-	if (volumes_hold(volumes, nr, st.st_rdev, increment->meta))
+	if (volumes_hold(volumes, nr, increment->meta, increment->meta))
 		return EXIT_REFUSED;
 	blockdev_drop_cache(increment->meta);
 	if (meta_store_open(increment->meta, &store))

@@ -20,6 +20,7 @@
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "lib/process.h"
+#include "lib/stacking.h"
 
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57

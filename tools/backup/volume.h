@@ -73,11 +73,11 @@ int volume_compose(struct volume *volume, const struct backup_request *request,
 /* destination.c */
 
 /*
- * Does @devt lie on, or belong to, one of the volumes? Says which, and what @what
- * is. True: it cannot be used for a backup of them.
+ * Does what is at @path, a device or a folder, lie on one of the volumes, or belong
+ * to it? Says which, and what @what is. True: it cannot be used for a backup of them.
  */
-bool volumes_hold(const struct volume *volumes, unsigned int nr, dev_t devt,
-		  const char *what);
+bool volumes_hold(const struct volume *volumes, unsigned int nr,
+		  const char *path, const char *what);
 
 /* Look at the output: what it is, who copies, may it be used? */
 int destination_check(struct volume *volumes, unsigned int nr,

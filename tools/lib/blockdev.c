@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Block devices: size and limits, signatures, and how they are stacked. */
+/* Block devices: size and limits, signatures, and this process's own files on one. */
 #include <blkid/blkid.h>
 #include <dirent.h>
 #include <errno.h>
@@ -16,9 +16,7 @@
 
 #include "lib/blockdev.h"
 #include "lib/log.h"
-
-/* Devices can be stacked no deeper than this: a guard against loops. */
-#define MAX_DEPTH 32
+#include "lib/stacking.h"
 
 bool path_is_blockdev(const char *path)
 {
@@ -213,101 +211,6 @@ int blockdev_check_empty(const struct blockdev *device, char *what,
 	return r;
 }
 
-/* "MAJOR:MINOR" in the file at @path. */
-static bool read_devt(const char *path, dev_t *devt)
-{
-	unsigned int major, minor;
-	FILE *file = fopen(path, "re");
-	bool found;
-
-	if (!file)
-		return false;
-	found = fscanf(file, "%u:%u", &major, &minor) == 2;
-	fclose(file);
-	if (found)
-		*devt = makedev(major, minor);
-	return found;
-}
-
-static bool is_above(dev_t devt, dev_t lower, unsigned int depth);
-
-/* Is one of the devices that @devt is made of the device @lower, or above it? */
-static bool slaves_are_above(dev_t devt, dev_t lower, unsigned int depth)
-{
-	char path[PATH_MAX];
-	bool above = false;
-	struct dirent *entry;
-	dev_t slave;
-	DIR *folder;
-
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves",
-		 major(devt), minor(devt));
-	folder = opendir(path);
-	if (!folder)
-		return false;
-	while (!above && (entry = readdir(folder))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path),
-			 "/sys/dev/block/%u:%u/slaves/%.255s/dev", major(devt),
-			 minor(devt), entry->d_name);
-		above = read_devt(path, &slave) &&
-			is_above(slave, lower, depth + 1);
-	}
-	closedir(folder);
-	return above;
-}
-
-/* A loop device is made of the file system that its file lies on. */
-static bool loop_file_is_above(dev_t devt, dev_t lower, unsigned int depth)
-{
-	char path[PATH_MAX], file_path[PATH_MAX];
-	bool above = false;
-	struct stat st;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/loop/backing_file",
-		 major(devt), minor(devt));
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	if (fgets(file_path, sizeof(file_path), file)) {
-		file_path[strcspn(file_path, "\n")] = '\0';
-		if (!stat(file_path, &st))
-			above = is_above(S_ISBLK(st.st_mode) ? st.st_rdev :
-					 st.st_dev, lower, depth + 1);
-	}
-	fclose(file);
-	return above;
-}
-
-static bool is_above(dev_t devt, dev_t lower, unsigned int depth)
-{
-	char path[PATH_MAX];
-	dev_t disk;
-
-	if (devt == lower)
-		return true;
-	if (depth > MAX_DEPTH)
-		return false;
-	/* A partition is made of its disk. */
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition",
-		 major(devt), minor(devt));
-	if (!access(path, F_OK)) {
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev",
-			 major(devt), minor(devt));
-		if (read_devt(path, &disk) && is_above(disk, lower, depth + 1))
-			return true;
-	}
-	return slaves_are_above(devt, lower, depth) ||
-	       loop_file_is_above(devt, lower, depth);
-}
-
-bool blockdev_is_above(dev_t devt, dev_t lower)
-{
-	return is_above(devt, lower, 0);
-}
-
 static int check_own_file(const struct blockdev *device, const char *link)
 {
 	char target[PATH_MAX];
@@ -316,8 +219,7 @@ static int check_own_file(const struct blockdev *device, const char *link)
 
 	if (stat(link, &st) || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
 		return 0;
-	if (!blockdev_is_above(S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev,
-			       device->devt))
+	if (!file_is_above(link, device->devt))
 		return 0;
 	length = readlink(link, target, sizeof(target) - 1);
 	target[length < 0 ? 0 : length] = '\0';

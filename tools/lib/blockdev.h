@@ -43,9 +43,6 @@ int blockdev_check_unused(const struct blockdev *device);
 int blockdev_check_empty(const struct blockdev *device, char *what,
 			 size_t what_bytes);
 
-/* Is @devt the device @lower, a part of it, or stacked on it at any depth? */
-bool blockdev_is_above(dev_t devt, dev_t lower);
-
 /*
  * Do files that this process has open lie on @device? Prints which. -EBUSY.
  */

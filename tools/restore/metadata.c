@@ -19,6 +19,7 @@
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "lib/lvm.h"
+#include "lib/stacking.h"
 #include "restore/metadata.h"
 
 /* A multiple of every logical block size that the kernel takes. */

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What lies on what, see stacking.h. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <libmount/libmount.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "lib/stacking.h"
+
+/* Devices can be stacked no deeper than this: a guard against loops. */
+#define MAX_DEPTH 32
+
+#define BTRFS_FOLDER "/sys/fs/btrfs"
+
+static bool is_above(dev_t devt, dev_t lower, unsigned int depth);
+static bool path_is_above(const char *path, dev_t lower, unsigned int depth);
+
+/* "MAJOR:MINOR" in the file at @path. */
+static bool read_devt(const char *path, dev_t *devt)
+{
+	unsigned int major, minor;
+	FILE *file = fopen(path, "re");
+	bool found;
+
+	if (!file)
+		return false;
+	found = fscanf(file, "%u:%u", &major, &minor) == 2;
+	fclose(file);
+	if (found)
+		*devt = makedev(major, minor);
+	return found;
+}
+
+/*
+ * One after the other, the devices that have an entry with a file "dev" in @folder.
+ * NULL folder: none.
+ */
+static bool next_device(DIR *folder, const char *name, dev_t *devt)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+
+	while (folder && (entry = readdir(folder))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%.2000s/%.255s/dev", name,
+			 entry->d_name);
+		if (read_devt(path, devt))
+			return true;
+	}
+	return false;
+}
+
+/* Is one of the devices that @devt is made of the device @lower, or above it? */
+static bool slaves_are_above(dev_t devt, dev_t lower, unsigned int depth)
+{
+	char path[PATH_MAX];
+	bool above = false;
+	dev_t slave;
+	DIR *folder;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves",
+		 major(devt), minor(devt));
+	folder = opendir(path);
+	while (!above && next_device(folder, path, &slave))
+		above = is_above(slave, lower, depth + 1);
+	if (folder)
+		closedir(folder);
+	return above;
+}
+
+/* A loop device is made of the file system that its file lies on. */
+static bool loop_file_is_above(dev_t devt, dev_t lower, unsigned int depth)
+{
+	char path[PATH_MAX], file_path[PATH_MAX];
+	bool above = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/loop/backing_file",
+		 major(devt), minor(devt));
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (fgets(file_path, sizeof(file_path), file)) {
+		file_path[strcspn(file_path, "\n")] = '\0';
+		above = path_is_above(file_path, lower, depth + 1);
+	}
+	fclose(file);
+	return above;
+}
+
+static bool is_above(dev_t devt, dev_t lower, unsigned int depth)
+{
+	char path[PATH_MAX];
+	dev_t disk;
+
+	if (devt == lower)
+		return true;
+	if (depth > MAX_DEPTH)
+		return false;
+	/* A partition is made of its disk. */
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition",
+		 major(devt), minor(devt));
+	if (!access(path, F_OK)) {
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev",
+			 major(devt), minor(devt));
+		if (read_devt(path, &disk) && is_above(disk, lower, depth + 1))
+			return true;
+	}
+	return slaves_are_above(devt, lower, depth) ||
+	       loop_file_is_above(devt, lower, depth);
+}
+
+bool blockdev_is_above(dev_t devt, dev_t lower)
+{
+	return is_above(devt, lower, 0);
+}
+
+/* Does one btrfs have both devices, or one that is above @lower? */
+static bool btrfs_is_above(const char *devices, dev_t member, dev_t lower,
+			   unsigned int depth)
+{
+	bool is_ours = false, above = false;
+	DIR *folder = opendir(devices);
+	dev_t devt;
+
+	while (next_device(folder, devices, &devt)) {
+		is_ours |= devt == member;
+		above |= is_above(devt, lower, depth + 1);
+	}
+	if (folder)
+		closedir(folder);
+	return is_ours && above;
+}
+
+/* The other devices of the btrfs that @member belongs to. */
+static bool other_members_are_above(dev_t member, dev_t lower,
+				    unsigned int depth)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	bool above = false;
+	DIR *folder;
+
+	folder = opendir(BTRFS_FOLDER);
+	if (!folder)
+		return false;
+	while (!above && (entry = readdir(folder))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), BTRFS_FOLDER "/%.255s/devices",
+			 entry->d_name);
+		above = btrfs_is_above(path, member, lower, depth);
+	}
+	closedir(folder);
+	return above;
+}
+
+static bool upper_folder_is_above(struct libmnt_fs *fs, dev_t lower,
+				  unsigned int depth)
+{
+	const char *options = mnt_fs_get_fs_options(fs);
+	char *value, *folder;
+	size_t length;
+	bool above;
+
+	if (!options ||
+	    mnt_optstr_get_option(options, "upperdir", &value, &length))
+		return false;
+	folder = strndup(value, length);
+	above = folder && path_is_above(folder, lower, depth + 1);
+	free(folder);
+	return above;
+}
+
+static bool mount_is_above(struct libmnt_fs *fs, dev_t lower,
+			   unsigned int depth)
+{
+	const char *type = mnt_fs_get_fstype(fs);
+	const char *source = mnt_fs_get_srcpath(fs);
+	struct stat st;
+
+	if (type && !strcmp(type, "overlay"))
+		return upper_folder_is_above(fs, lower, depth);
+	if (!source || stat(source, &st) || !S_ISBLK(st.st_mode))
+		return false;
+	return is_above(st.st_rdev, lower, depth + 1) ||
+	       other_members_are_above(st.st_rdev, lower, depth);
+}
+
+/* A file system whose device number is none of a block device: ask its mount. */
+static bool mount_of_file_is_above(const char *path, dev_t lower,
+				   unsigned int depth)
+{
+	struct libmnt_table *table;
+	struct libmnt_iter *iter;
+	struct libmnt_fs *fs;
+	bool above = false;
+	struct statx stx;
+
+	if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &stx) ||
+	    !(stx.stx_mask & STATX_MNT_ID))
+		return false;
+	table = mnt_new_table_from_file("/proc/self/mountinfo");
+	iter = mnt_new_iter(MNT_ITER_FORWARD);
+	while (table && iter && !mnt_table_next_fs(table, iter, &fs)) {
+		if ((uint64_t)mnt_fs_get_id(fs) != stx.stx_mnt_id)
+			continue;
+		above = mount_is_above(fs, lower, depth);
+		break;
+	}
+	mnt_free_iter(iter);
+	mnt_unref_table(table);
+	return above;
+}
+
+static bool path_is_above(const char *path, dev_t lower, unsigned int depth)
+{
+	struct stat st;
+
+	if (depth > MAX_DEPTH || stat(path, &st))
+		return false;
+	if (S_ISBLK(st.st_mode))
+		return is_above(st.st_rdev, lower, depth);
+	if (major(st.st_dev))
+		return is_above(st.st_dev, lower, depth);
+	return mount_of_file_is_above(path, lower, depth);
+}
+
+bool file_is_above(const char *path, dev_t lower)
+{
+	return path_is_above(path, lower, 0);
+}

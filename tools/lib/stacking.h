@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_STACKING_H
+#define DMLIVE_STACKING_H
+
+/*
+ * What lies on what: devices on devices, loop devices on files, files on devices.
+ * The kernel tells in /sys/dev/block and in the list of mounts.
+ */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Is @devt the device @lower, a part of it, or stacked on it at any depth? */
+bool blockdev_is_above(dev_t devt, dev_t lower);
+
+/*
+ * The same for the file or folder @path: does its file system lie there? A device
+ * node stands for its device. Not known, and then false: file systems that are on no
+ * block device, or do not say on which (ZFS); for btrfs all devices of the file
+ * system are looked at, for overlayfs the upper folder.
+ */
+bool file_is_above(const char *path, dev_t lower);
+
+#endif /* DMLIVE_STACKING_H */
