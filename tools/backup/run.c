@@ -352,7 +352,7 @@ static int copy(struct run *run)
 /* The guests' devices are as they were. */
 static int end_sessions(struct run *run, bool cancel)
 {
-	int status = EXIT_OK;
+	int status = EXIT_OK, r;
 	unsigned int i;
 
 	/* Reads that wait for a store end with it. */
@@ -364,8 +364,8 @@ static int end_sessions(struct run *run, bool cancel)
 	for (i = 0; i < run->nr; i++) {
 		if (run->volumes[i].in_session)
 			increment_abort(&run->volumes[i]);
-		view_remove(&run->volumes[i]);
-		if (moment_end(&run->volumes[i]))
+		r = view_remove(&run->volumes[i]);
+		if (moment_end(&run->volumes[i]) || r)
 			status = EXIT_ERROR;
 		else if (run->volumes[i].on_record)
 			leftovers_forget(run->volumes[i].name);

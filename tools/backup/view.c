@@ -43,12 +43,15 @@ int view_make(struct volume *volume)
 	return EXIT_ERROR;
 }
 
-void view_remove(struct volume *volume)
+int view_remove(struct volume *volume)
 {
+	int r = 0;
+
 	if (volume->view_fd >= 0)
 		close(volume->view_fd);
 	volume->view_fd = -1;
 	if (volume->has_view)
-		dm_remove(volume->view);
+		r = dm_remove(volume->view);
 	volume->has_view = false;
+	return r;
 }

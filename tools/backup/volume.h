@@ -101,7 +101,8 @@ int fleece_open(struct volume *volumes, unsigned int nr, struct volume *volume,
 /* view.c */
 int view_make(struct volume *volume);
 void view_name(char name[32], dev_t devt);
-void view_remove(struct volume *volume);
+/* On failure, of which it tells, the view is left to leftovers_clear(). */
+int view_remove(struct volume *volume);
 
 /* moment.c */
 
