@@ -27,8 +27,7 @@ static int refuse(struct request *request, int r, const char *why)
 /* The bitmap goes with no backup from now on. */
 static int forget_backup(struct request *request)
 {
-	int r = dm_live_store_set_generation(request->track->store,
-					     request->bitmap->name, 0);
+	int r = cbw_track_set_generation(request->track, request->bitmap, 0);
 
 	return r ? refuse(request, r, "the metadata cannot be written") : 0;
 }
@@ -45,48 +44,52 @@ static int store_bits(struct request *request)
 	return r ? refuse(request, r, "the metadata cannot be written") : 0;
 }
 
+static int store_enabled(struct request *request, bool enable)
+{
+	int r = dm_live_store_enable(request->track->store,
+				     request->bitmap->name,
+				     request->bitmap->bits, enable);
+
+	return r ? refuse(request, r, "the metadata cannot be written") : 0;
+}
+
 static int set_enabled(struct request *request, bool enable)
 {
-	struct cbw_track *track = request->track;
 	struct cbw_bitmap *bitmap = request->bitmap;
+	struct cbw_recorders *recorders;
 	int r;
 
 	if (bitmap->recording == enable)
 		return refuse(request, -EALREADY, "it is so already");
+	recorders = cbw_track_alloc_recorders(request->track);
+	if (!recorders)
+		return refuse(request, -ENOMEM, "out of memory");
 	r = forget_backup(request);
-	if (r)
-		return r;
 	/* It is marked as in use before it records, and after that. */
-	if (enable) {
-		r = dm_live_store_enable(track->store, bitmap->name,
-					 bitmap->bits, true);
-		if (r)
-			return refuse(request, r,
-				      "the metadata cannot be written");
+	if (!r && enable)
+		r = store_enabled(request, true);
+	if (r) {
+		kfree(recorders);
+		return r;
 	}
-	bitmap->recording = enable;
-	r = cbw_track_set_recorders(track);
-	if (r)
-		return refuse(request, r, "out of memory");
-	if (!enable) {
-		r = dm_live_store_enable(track->store, bitmap->name,
-					 bitmap->bits, false);
-		if (r)
-			return refuse(request, r,
-				      "the metadata cannot be written");
-	}
-	return 0;
+	WRITE_ONCE(bitmap->recording, enable);
+	cbw_track_set_recorders(request->track, recorders);
+	return enable ? 0 : store_enabled(request, false);
+}
+
+/* It is disabled, and was not closed: nobody knows what it has missed. */
+static bool is_unknown(struct request *request, const struct cbw_bitmap *bitmap)
+{
+	const struct qcow2_store_bitmap *entry =
+		dm_live_store_lookup(request->track->store, bitmap->name);
+
+	return !bitmap->recording && entry &&
+	       entry->flags & QCOW2_BITMAP_IN_USE;
 }
 
 static int do_enable(struct request *request)
 {
-	const struct qcow2_store_bitmap *entry =
-		dm_live_store_lookup(request->track->store,
-				     request->bitmap->name);
-
-	/* Nobody knows what it has missed. */
-	if (!request->bitmap->recording && entry &&
-	    entry->flags & QCOW2_BITMAP_IN_USE)
+	if (is_unknown(request, request->bitmap))
 		return refuse(request, -EINVAL,
 			      "it was not closed after a crash: clear it first, while no table uses the metadata device");
 	return set_enabled(request, true);
@@ -134,10 +137,15 @@ static int do_merge(struct request *request)
 	struct cbw_bitmap *from;
 	unsigned int i;
 
-	for (i = 3; i < request->argc; i++)
-		if (!cbw_track_find(request->track, request->argv[i]))
+	for (i = 3; i < request->argc; i++) {
+		from = cbw_track_find(request->track, request->argv[i]);
+		if (!from)
 			return refuse(request, -ENOENT,
 				      "there is no such source bitmap");
+		if (is_unknown(request, from))
+			return refuse(request, -EINVAL,
+				      "a source bitmap was not closed after a crash: it may lack changes");
+	}
 	for (i = 3; i < request->argc; i++) {
 		from = cbw_track_find(request->track, request->argv[i]);
 		merge(request->track, request->bitmap, from);
@@ -157,6 +165,10 @@ static int do_commit(struct request *request)
 		return refuse(request, -ESRCH, "no session is on it");
 	if (session && cbw_is(session, CBW_BROKEN))
 		return refuse(request, -EIO, "the session is broken");
+	/* The bitmap would go with the backup before this one too. */
+	if (generation == request->bitmap->generation)
+		return refuse(request, -EEXIST,
+			      "the bitmap has that generation already: each backup needs a new one");
 	return cbw_track_commit(request->track, request->bitmap, generation,
 				&request->why);
 }

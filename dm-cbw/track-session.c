@@ -49,7 +49,8 @@ static int begin(struct cbw_track *track, struct cbw_session *session)
 {
 	const struct cbw_config *config = &session->config;
 	struct cbw_bitmap *bitmap = cbw_track_find(track, config->bitmap);
-	int r;
+	struct dm_live_bitmap *successor;
+	struct cbw_recorders *recorders;
 
 	if (!bitmap || !bitmap->recording) {
 		DMERR("%s: bitmap '%s' %s", track->name, config->bitmap,
@@ -60,16 +61,16 @@ static int begin(struct cbw_track *track, struct cbw_session *session)
 	/* A resume that failed after this is tried again. */
 	if (bitmap->successor)
 		return 0;
-	bitmap->successor =
-		dm_live_bitmap_create(dm_live_bitmap_nr_blocks(bitmap->bits));
-	if (!bitmap->successor)
+	recorders = cbw_track_alloc_recorders(track);
+	if (!recorders)
 		return -ENOMEM;
-	r = cbw_track_set_recorders(track);
-	if (r) {
-		dm_live_bitmap_destroy(bitmap->successor);
-		bitmap->successor = NULL;
-		return r;
+	successor = dm_live_bitmap_create(dm_live_bitmap_nr_blocks(bitmap->bits));
+	if (!successor) {
+		kfree(recorders);
+		return -ENOMEM;
 	}
+	WRITE_ONCE(bitmap->successor, successor);
+	cbw_track_set_recorders(track, recorders);
 	if (!config->bitmap_is_new)
 		limit_scope(track, bitmap, session);
 	return 0;
@@ -120,33 +121,44 @@ static void add(struct cbw_bitmap *bitmap)
 	}
 }
 
-int cbw_track_abort(struct cbw_track *track, struct cbw_bitmap *bitmap)
+static void drop_successor(struct cbw_track *track, struct cbw_bitmap *bitmap,
+			   struct cbw_recorders *recorders)
 {
 	struct dm_live_bitmap *successor = bitmap->successor;
-	int r;
+
+	WRITE_ONCE(bitmap->successor, NULL);
+	cbw_track_set_recorders(track, recorders);
+	dm_live_bitmap_destroy(successor);
+}
+
+int cbw_track_abort(struct cbw_track *track, struct cbw_bitmap *bitmap)
+{
+	struct cbw_recorders *recorders;
 
 	lockdep_assert_held(&track->admin);
-	bitmap->successor = NULL;
-	r = cbw_track_set_recorders(track);
-	if (r)
-		bitmap->successor = successor;
-	else
-		dm_live_bitmap_destroy(successor);
-	return r;
+	recorders = cbw_track_alloc_recorders(track);
+	if (!recorders)
+		return -ENOMEM;
+	drop_successor(track, bitmap, recorders);
+	return 0;
 }
 
 int cbw_track_commit(struct cbw_track *track, struct cbw_bitmap *bitmap,
 		     u64 generation, const char **why)
 {
+	struct cbw_recorders *recorders;
 	int r;
 
 	lockdep_assert_held(&track->admin);
-	r = dm_live_store_set_generation(track->store, bitmap->name,
-					 generation);
+	recorders = cbw_track_alloc_recorders(track);
+	r = recorders ? cbw_track_set_generation(track, bitmap, generation) :
+			-ENOMEM;
 	if (r) {
+		kfree(recorders);
 		*why = r == -EOPNOTSUPP ?
 		       "the metadata device has no generations: run dmlive meta prepare" :
 		       r == -ENOSPC ? "there is no room for more generations" :
+		       r == -ENOMEM ? "out of memory" :
 		       "the metadata cannot be written";
 		return r;
 	}
@@ -159,9 +171,8 @@ int cbw_track_commit(struct cbw_track *track, struct cbw_bitmap *bitmap,
 	 */
 	synchronize_rcu();
 	add(bitmap);
-	r = cbw_track_abort(track, bitmap);
-	if (!r)
-		r = blk_status_to_errno(dm_live_store_commit_wait(track->store));
+	drop_successor(track, bitmap, recorders);
+	r = blk_status_to_errno(dm_live_store_commit_wait(track->store));
 	if (r)
 		*why = "the metadata cannot be written";
 	return r;

@@ -113,18 +113,39 @@ static void add_recorder(struct cbw_recorders *recorders,
 	recorders->nr++;
 }
 
-int cbw_track_set_recorders(struct cbw_track *track)
+int cbw_track_set_generation(struct cbw_track *track, struct cbw_bitmap *bitmap,
+			     u64 generation)
 {
-	struct cbw_recorders *new, *old;
+	int r;
+
+	lockdep_assert_held(&track->admin);
+	r = dm_live_store_set_generation(track->store, bitmap->name,
+					 generation);
+	if (!r)
+		WRITE_ONCE(bitmap->generation, generation);
+	return r;
+}
+
+struct cbw_recorders *cbw_track_alloc_recorders(struct cbw_track *track)
+{
+	struct cbw_recorders *recorders;
 	struct cbw_bitmap *bitmap;
 	unsigned int nr = 0;
 
+	/* Each with a successor. */
 	list_for_each_entry(bitmap, &track->bitmaps, link)
-		nr += 2 * bitmap->recording;
-	new = kmalloc(struct_size(new, list, nr), GFP_NOIO);
-	if (!new)
-		return -ENOMEM;
-	new->nr = 0;
+		nr += 2;
+	recorders = kmalloc(struct_size(recorders, list, nr), GFP_NOIO);
+	if (recorders)
+		recorders->nr = 0;
+	return recorders;
+}
+
+void cbw_track_set_recorders(struct cbw_track *track, struct cbw_recorders *new)
+{
+	struct cbw_recorders *old;
+	struct cbw_bitmap *bitmap;
+
 	list_for_each_entry(bitmap, &track->bitmaps, link) {
 		if (!bitmap->recording)
 			continue;
@@ -137,7 +158,6 @@ int cbw_track_set_recorders(struct cbw_track *track)
 	/* Nobody uses the old ones any more, or what they lead to. */
 	synchronize_rcu();
 	kfree(old);
-	return 0;
 }
 
 static void drop_recorders(struct cbw_track *track)
@@ -161,8 +181,12 @@ static struct cbw_bitmap *add_bitmap(struct cbw_track *track,
 	bitmap->name = kstrndup(entry->name, entry->name_bytes, GFP_NOIO);
 	bitmap->bits = dm_live_bitmap_create(cbw_track_bits(track,
 							    bitmap->shift));
+	if (!bitmap->name || !bitmap->bits) {
+		free_bitmap(bitmap);
+		return NULL;
+	}
 	list_add_tail(&bitmap->link, &track->bitmaps);
-	return bitmap->name && bitmap->bits ? bitmap : NULL;
+	return bitmap;
 }
 
 /* One that cannot be read is as good as none. */
@@ -274,11 +298,14 @@ static int load_bitmap(struct cbw_track *track, struct list_head *kept,
 
 	if (entry->flags & QCOW2_BITMAP_AUTO)
 		bitmap = take_kept(track, kept, entry);
-	if (bitmap)
-		return load_kept(track, bitmap);
-	bitmap = add_bitmap(track, entry);
+	if (!bitmap)
+		bitmap = add_bitmap(track, entry);
 	if (!bitmap)
 		return -ENOMEM;
+	bitmap->generation = dm_live_store_generation(track->store,
+						      bitmap->name);
+	if (bitmap->successor)
+		return load_kept(track, bitmap);
 	if (!(entry->flags & QCOW2_BITMAP_AUTO))
 		return dm_live_store_load(track->store, bitmap->name,
 					  bitmap->bits);
@@ -322,13 +349,20 @@ static int load(struct cbw_track *track)
 
 static int activate(struct cbw_track *track)
 {
+	struct cbw_recorders *recorders;
 	int r;
 
+	mutex_lock(&track->load_lock);
 	r = load(track);
+	mutex_unlock(&track->load_lock);
 	if (r || track->read_only)
 		return r;
+	recorders = cbw_track_alloc_recorders(track);
+	if (!recorders)
+		return -ENOMEM;
+	cbw_track_set_recorders(track, recorders);
 	dm_live_store_set_tracking(track->store, track->intent);
-	r = cbw_track_set_recorders(track) ?: dm_live_store_activate(track->store);
+	r = dm_live_store_activate(track->store);
 	if (r) {
 		drop_recorders(track);
 		return r;
@@ -410,9 +444,9 @@ static const char *state_of(struct cbw_track *track)
 
 static const char *bitmap_state(const struct cbw_bitmap *bitmap)
 {
-	if (!bitmap->recording)
+	if (!READ_ONCE(bitmap->recording))
 		return "disabled";
-	return bitmap->successor ? "frozen" : "recording";
+	return READ_ONCE(bitmap->successor) ? "frozen" : "recording";
 }
 
 static unsigned int emit_name(const char *name, unsigned int sz, char *result,
@@ -437,7 +471,7 @@ unsigned int cbw_track_emit(struct cbw_track *track, unsigned int sz,
 	struct cbw_bitmap *bitmap;
 	unsigned int nr = 0;
 
-	mutex_lock(&track->admin);
+	mutex_lock(&track->load_lock);
 	list_for_each_entry(bitmap, &track->bitmaps, link)
 		nr++;
 	DMEMIT("%s %llu/%llu %llu %u", state_of(track),
@@ -450,9 +484,9 @@ unsigned int cbw_track_emit(struct cbw_track *track, unsigned int sz,
 		DMEMIT(" %llu %s %llu %llu", 1ULL << bitmap->shift,
 		       bitmap_state(bitmap),
 		       dm_live_bitmap_weight(bitmap->bits),
-		       dm_live_store_generation(track->store, bitmap->name));
+		       READ_ONCE(bitmap->generation));
 	}
-	mutex_unlock(&track->admin);
+	mutex_unlock(&track->load_lock);
 	return sz;
 }
 
@@ -495,6 +529,7 @@ int cbw_track_open(struct cbw_table *table)
 	track->read_only = !(dm_table_get_mode(ti->table) & BLK_OPEN_WRITE);
 	track->size_bytes = (u64)ti->len << SECTOR_SHIFT;
 	mutex_init(&track->admin);
+	mutex_init(&track->load_lock);
 	INIT_LIST_HEAD(&track->bitmaps);
 	INIT_WORK(&track->event_work, event_work);
 	cbw_intent_init(track);

@@ -16,8 +16,9 @@
  *
  * Locks: cbw_track.admin (a mutex) serializes whoever changes what is recorded, and
  * is held while regions are closed; cbw_track.intent_lock (a mutex) protects the
- * intent bitmap, and is held while it is written. In this order. What records is found
- * under RCU.
+ * intent bitmap, and is held while it is written; cbw_track.load_lock (a mutex) is held
+ * while all is loaded anew. In this order. What records is found under RCU. The status
+ * takes the last one only: so it is there also while the metadata device hangs.
  */
 
 #include <linux/mutex.h>
@@ -35,6 +36,9 @@
  * @bits: what stands on disk, or will
  * @successor: while a session is on it: the bits of what was written since; else NULL.
  *	All of them are set in @bits too.
+ * @generation: which is durable in the store; 0: it goes with no backup
+ *
+ * All but @successor and @recording lives till all is loaded anew.
  */
 struct cbw_bitmap {
 	struct list_head link;
@@ -43,6 +47,7 @@ struct cbw_bitmap {
 	bool recording;
 	struct dm_live_bitmap *bits;
 	struct dm_live_bitmap *successor;
+	u64 generation;
 };
 
 /** struct cbw_recorders - where guest writes set bits; never changed, replaced */
@@ -79,6 +84,7 @@ struct cbw_track {
 	struct list_head bitmaps;
 	struct cbw_recorders __rcu *recorders;
 	u64 recovered;
+	struct mutex load_lock;	/* see above */
 
 	struct mutex intent_lock;	/* see above */
 	unsigned int region_shift;
@@ -133,10 +139,25 @@ unsigned int cbw_track_emit(struct cbw_track *track, unsigned int sz,
 struct cbw_bitmap *cbw_track_find(struct cbw_track *track, const char *name);
 
 /**
+ * cbw_track_set_generation - change the generation of a bitmap, durably
+ * With cbw_track.admin held. Return: as dm_live_store_set_generation().
+ */
+int cbw_track_set_generation(struct cbw_track *track, struct cbw_bitmap *bitmap,
+			     u64 generation);
+
+/**
+ * cbw_track_alloc_recorders - with room for whatever the bitmaps may say
+ * With cbw_track.admin held, before anything is changed. Return: NULL: no memory.
+ */
+struct cbw_recorders *cbw_track_alloc_recorders(struct cbw_track *track);
+
+/**
  * cbw_track_set_recorders - have guest writes recorded as the bitmaps say now
+ * @recorders: as allocated; they are the track's from now on
  * With cbw_track.admin held. When it returns, nobody uses what was there before.
  */
-int cbw_track_set_recorders(struct cbw_track *track);
+void cbw_track_set_recorders(struct cbw_track *track,
+			     struct cbw_recorders *recorders);
 
 /* track-message.c */
 

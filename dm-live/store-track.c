@@ -208,16 +208,22 @@ EXPORT_SYMBOL_GPL(dm_live_store_generation);
 static int set_generation(struct dm_live_store *store, void *context)
 {
 	const struct change *change = context;
+	u8 sector[QCOW2_DMLIVE_GENERATIONS_BYTES];
 	int r;
 
-	r = qcow2_generations_set(store->generations,
+	memcpy(sector, store->generations, sizeof(sector));
+	r = qcow2_generations_set(sector,
 				  qcow2_store_name_hash(change->name,
 							strlen(change->name)),
 				  change->generation);
-	return r ?: dm_live_store_write_bytes(store,
+	if (!r)
+		r = dm_live_store_write_bytes(store,
 					      store->header.generations_offset,
-					      store->generations,
-					      sizeof(store->generations));
+					      sector, sizeof(sector));
+	/* What is not known to be durable must not look as if it were. */
+	if (!r)
+		memcpy(store->generations, sector, sizeof(sector));
+	return r;
 }
 
 int dm_live_store_set_generation(struct dm_live_store *store, const char *name,
@@ -228,6 +234,9 @@ int dm_live_store_set_generation(struct dm_live_store *store, const char *name,
 		.generation = generation,
 	};
 
+	/* What is on disk may be another one than what was read or written last. */
+	if (dm_live_store_has_failed(store))
+		return -EIO;
 	if (dm_live_store_generation(store, name) == generation)
 		return 0;
 	if (!store->header.generations_offset)

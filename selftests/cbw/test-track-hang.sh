@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# timeout: 300
+#
+# While the metadata device hangs, writes to what is open and reads go on, and the
+# status can be asked for: it is what people look at then. Writes elsewhere wait, and
+# are made when it is back.
+
+. "$(dirname "$0")/track.sh"
+
+readonly SIZE=$((64 * 2048)) REGION=16777216
+origin=$(make_painted 64) || bail "origin"
+disk=$(make_meta $SIZE B:64K:auto dmlive-intent:16M) && meta=$(make_linear m "$disk") ||
+	bail "meta"
+label="hang"
+
+# Does the process wait in the kernel?
+hangs()
+{
+	[ "$(cut -d ' ' -f 3 "/proc/$1/stat" 2> /dev/null)" = D ]
+}
+
+let_go()
+{
+	dmsetup resume m 2> /dev/null || :
+}
+
+# ends DESCRIPTION COMMAND... - it does, and well, though m hangs.
+ends()
+{
+	local pid
+	"${@:2}" > "$TMP/out" 2>&1 &
+	pid=$!
+	if wait_until has_ended $pid; then
+		wait $pid
+		result $? "$label: $1"
+	else
+		not_ok "$label: $1"
+	fi
+}
+
+dm_create t "$(track_table $SIZE "$origin" "$meta" 128)" || bail "t"
+check_so "a region is opened" dd_write $T 4096 4096
+check_so "the metadata device hangs" dmsetup suspend --noflush --nolockfs m
+on_exit let_go
+
+# A message has the tracking for itself while it writes.
+dmsetup message t 0 bitmap clear B & message=$!
+check_so "a message waits for it" wait_until hangs $message
+dd_write $T $((2 * REGION)) 4096 & writer=$!
+ends "the status is there" dmsetup status t
+ends "so is the table" dmsetup table t
+ends "what is open can be written to" dd_write $T 1048576 4096
+ends "reads go on" dd_read $T $((3 * REGION)) 4096
+check_so "the other write waits" is_running $writer
+check_so "the message still does" hangs $message
+
+check_so "the metadata device is back" dmsetup resume m
+wait $message
+result $? "$label: the message ends"
+wait $writer
+result $? "$label: so does the write"
+is_so "two writes came after it was asked for" "$(tracking B)" "recording 2"
+dm_remove t
+read_meta "$disk"
+is_sane "closed"
+is_so "their bits" "$(bits_of B)" \
+	"$(printf '%s\n' "1048576 65536" "$((2 * REGION)) 65536")"
+dm_remove m
+finish
