@@ -4,8 +4,6 @@
 # Messages do what they say also on a suspended and on a complete device and when
 # many come at once; a bad one is refused, the kernel log says why, and nothing
 # has changed.
-#
-# timeout: 900
 
 . "$(dirname "$0")/alloctrack.sh"
 

@@ -1,8 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# timeout: 600
-#
 # While the volume and the backing fail in places, now and then, a sector reads as
 # before or as a write that failed would have left it, and as nothing else; and
 # when they work again, streaming completes and all that was written is there.

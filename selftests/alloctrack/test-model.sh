@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: stock
 #
-# timeout: 600
-#
 # Whatever the guest does while the device streams and is suspended and resumed
 # all the time, each sector reads as the last write says, or as the backing; and
 # in the end just that stands on the volume.

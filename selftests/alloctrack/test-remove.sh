@@ -3,8 +3,6 @@
 #
 # The device can be removed in every state, under load too, and the modules then be
 # unloaded.
-#
-# timeout: 600
 
 . "$(dirname "$0")/alloctrack.sh"
 

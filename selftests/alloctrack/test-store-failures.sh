@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 600
 #
 # When the metadata device or the volume fails, nothing is reported that was not
 # done: flushes and first writes fail, reads go on, the status says it and an event

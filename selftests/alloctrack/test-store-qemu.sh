@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: stock
-# timeout: 600
 #
 # The metadata device is a qcow2 image that QEMU reads as we do: while it is in use
 # it says so, afterwards it is clean and QEMU sees the same bits; other bitmaps in

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 600
 #
 # A metadata device that does not fit, is not prepared or is damaged is refused,
 # with the reason in the kernel log, and nothing is written to it.

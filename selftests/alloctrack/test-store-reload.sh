@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 600
 #
 # Suspend and resume, and another table for the same devices, in every state of the
 # job and under I/O: no bit is lost, with a metadata device and without.

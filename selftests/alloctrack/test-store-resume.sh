@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 600
 #
 # With a metadata device a restore goes on where it was: after a clean removal, and
 # after a crash at a moment when all was flushed.

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: uml-lockdep
 #
-# timeout: 600
-#
 # A copy that fails or takes too long fails just the guest's write, or breaks the
 # session and leaves the guest alone, as on_cbw_error says; nothing that a broken
 # session shows or copies ever passes for the point in time.

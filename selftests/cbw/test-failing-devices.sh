@@ -1,8 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# timeout: 600
-#
 # Under load, whatever device fails and whatever the policy: the guest gets an error
 # where break_guest_write says so and else notices nothing, and no view and no target
 # that is called complete is wrong.

@@ -1,8 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# timeout: 600
-#
 # The backup of a busy, mounted file system is clean (the suspend freezes it), and
 # has what was written and synced before: the target of the job, and a copy of the
 # view, for ext4 and xfs.

@@ -1,8 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# timeout: 600
-#
 # fio reads back what it wrote while sessions of all kinds begin, end, are cancelled
 # and reloaded under it.
 

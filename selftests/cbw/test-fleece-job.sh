@@ -1,8 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# timeout: 900
-#
 # With a fleece device and a target, guest writes never wait for the target: their
 # old data go to slots, and the job takes each block from its slot or from the
 # origin, whichever has it as it was, and gives the slot back.

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: uml-lockdep
 #
-# timeout: 600
-#
 # Old data is in slots of a device of any size; what a view has discarded is out of
 # the scope, its slot free again; little room raises an event, none is a failed copy.
 

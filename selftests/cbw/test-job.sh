@@ -1,8 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# timeout: 600
-#
 # The job copies what is left and counts each block once; it can be paused, resumed
 # and cancelled; errors do what the policies say; only a job that has copied
 # everything and flushed the target is complete.

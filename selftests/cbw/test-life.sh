@@ -1,8 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# timeout: 600
-#
 # A session outlives suspend and resume, ends with its table, and is never ended
 # under a view unnoticed; every order of suspending, reloading and removing the
 # device and its views is safe.

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: stock
 #
-# timeout: 600
-#
 # The point in time is exact: what a session keeps has every write that was
 # acknowledged before the suspend and none issued after the resume, while writes,
 # discards and write-zeroes of all sizes, a job, readers and view discards go on.

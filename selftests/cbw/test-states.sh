@@ -1,8 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# timeout: 600
-#
 # In every state of session and job, while the guest writes, the device can be
 # suspended, reloaded and removed by force: the state stays what it was, the guest
 # goes on, and a new session after that is right.

@@ -1,8 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# timeout: 600
-#
 # A cbw device that holds the swap space makes progress under memory pressure while
 # a session copies before each write to it, and what was swapped out comes back.
 

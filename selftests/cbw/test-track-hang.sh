@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 300
 #
 # While the metadata device hangs, writes to what is open and reads go on, and the
 # status can be asked for: it is what people look at then. Writes elsewhere wait, and

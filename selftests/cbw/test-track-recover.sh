@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 600
 #
 # What is not known after a crash counts as changed: the regions that were written
 # to; without an intent bitmap that was kept, everything. When the metadata cannot be

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 600
 #
 # A session on a bitmap is about what that has, and nothing that is written meanwhile
 # is lost, however it ends: commit, abort, another table or a crash. Messages change

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 300
 #
 # A bitmap goes with one backup only, and takes nothing from a bitmap that may lack
 # changes: a commit needs a generation that the bitmap has not had just before, and

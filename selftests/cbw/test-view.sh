@@ -1,8 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# timeout: 900
-#
 # Whatever the guest writes, discards and zeroes, before and during the session,
 # the view reads as the device did at the point in time, for several readers at
 # once; the guest reads what it wrote; and so it is when the job is done.

@@ -1,8 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# timeout: 900
-#
 # No table line, message or ioctl, however odd, does harm, whatever else goes on:
 # servers are killed, guests read and write, tables change. In the end everything can
 # be removed.

@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# timeout: 900
 # only on: uml
 #
 # dmlive attach and dmlive detach are killed at random times, in the middle of I/O:

@@ -1,8 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# timeout: 900
-#
 # cbw is inserted into an active logical volume under a mounted, busy file system and
 # taken out again; lvm2 works on the volume before, meanwhile and after; what lvm2
 # does to an attached volume ends the attachment and loses nothing.

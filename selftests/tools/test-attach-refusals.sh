@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# timeout: 600
 # only on: uml
 #
 # What dmlive attach and dmlive detach refuse, they refuse with the reason and the

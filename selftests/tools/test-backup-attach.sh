@@ -4,7 +4,6 @@
 # From a mounted file system to its backup and back: attach, backup, a backup that is
 # killed, detach.
 # only on: uml
-# timeout: 900
 
 . "$(dirname "$0")/backup-lib.sh"
 

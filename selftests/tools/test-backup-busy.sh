@@ -4,7 +4,6 @@
 # The backup of a device under heavy writes is the state of one point in time; of
 # several devices, of the same one.
 # only on: uml
-# timeout: 900
 
 . "$(dirname "$0")/backup-lib.sh"
 

@@ -3,7 +3,6 @@
 #
 # A backup is what the device held at its point in time, in every format, size and
 # block size, and can be restored.
-# timeout: 900
 
 . "$(dirname "$0")/backup-lib.sh"
 

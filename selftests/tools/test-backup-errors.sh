@@ -4,7 +4,6 @@
 # A backup that cannot be made is refused, and one that fails leaves nothing behind;
 # the guest notices neither.
 # only on: uml
-# timeout: 900
 
 . "$(dirname "$0")/backup-lib.sh"
 

@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
-# timeout: 600
 #
 # Only the backup that the bitmap goes with is taken for a base: with any other one, and
 # after the bitmap was changed by hand or by QEMU, a full backup is made, and it is said

@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
-# timeout: 900
 #
 # A backup with a bitmap that is interrupted or killed at any moment loses nothing of
 # what has changed: the next one on the last base that is committed is right; an image

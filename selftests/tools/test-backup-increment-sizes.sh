@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
-# timeout: 600
 #
 # Increments are right whatever the sizes of blocks, bits and clusters are, and where
 # ever the device ends.

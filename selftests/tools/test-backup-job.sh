@@ -5,7 +5,6 @@
 # one that fails or is interrupted leaves a device without anything that looks like a
 # copy.
 # only on: uml
-# timeout: 900
 
 . "$(dirname "$0")/backup-lib.sh"
 

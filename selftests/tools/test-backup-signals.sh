@@ -4,7 +4,6 @@
 # A backup that is interrupted, or killed at any time, leaves the guest's device as it
 # was and no half image; --speed holds; --json is JSON.
 # only on: uml
-# timeout: 900
 
 . "$(dirname "$0")/backup-lib.sh"
 

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 600
 #
 # A guest works on a logical volume while it is restored, to the swap and beyond:
 # it reads back what it wrote, and the image's data everywhere else.
