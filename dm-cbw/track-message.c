@@ -119,7 +119,7 @@ static void merge(const struct cbw_track *track, struct cbw_bitmap *to,
 	u64 nr = dm_live_bitmap_nr_blocks(from->bits);
 	u64 bit = 0, next, start, end;
 
-	for (;;) {
+	for (;; cond_resched()) {
 		bit = dm_live_bitmap_next_set(from->bits, bit, nr);
 		if (bit == nr)
 			return;

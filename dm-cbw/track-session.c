@@ -32,7 +32,7 @@ static void limit_scope(const struct cbw_track *track,
 	u64 nr_bits = dm_live_bitmap_nr_blocks(bitmap->bits);
 	u64 bit = 0, next, block = 0, end;
 
-	for (;;) {
+	for (;; cond_resched()) {
 		bit = dm_live_bitmap_next_set(bitmap->bits, bit, nr_bits);
 		if (bit == nr_bits)
 			break;
@@ -96,7 +96,7 @@ static void subtract(struct cbw_bitmap *bitmap)
 	u64 nr = dm_live_bitmap_nr_blocks(bitmap->bits);
 	u64 bit = 0, next;
 
-	for (;;) {
+	for (;; cond_resched()) {
 		bit = dm_live_bitmap_next_clear(bitmap->successor, bit, nr);
 		if (bit == nr)
 			return;
@@ -111,7 +111,7 @@ static void add(struct cbw_bitmap *bitmap)
 	u64 nr = dm_live_bitmap_nr_blocks(bitmap->bits);
 	u64 bit = 0, next;
 
-	for (;;) {
+	for (;; cond_resched()) {
 		bit = dm_live_bitmap_next_set(bitmap->successor, bit, nr);
 		if (bit == nr)
 			return;

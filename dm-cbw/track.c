@@ -229,7 +229,7 @@ static u64 add_regions(struct cbw_track *track, struct cbw_bitmap *bitmap)
 	u64 nr_regions = dm_live_bitmap_nr_blocks(track->intent);
 	u64 first = 0, next, start, end, added = 0;
 
-	for (;;) {
+	for (;; cond_resched()) {
 		first = dm_live_bitmap_next_set(track->intent, first,
 						nr_regions);
 		if (first == nr_regions)
