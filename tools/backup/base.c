@@ -48,9 +48,10 @@ static int check_record(const struct volume *volume,
 			      record->bitmap);
 	if (record->generation != increment->present)
 		return refuse(why, why_bytes,
-			      "it has the generation %" PRIu64 ", and the bitmap '%s' tells what has changed since %" PRIu64 ": it is an older backup, or one that was not committed",
-			      record->generation, increment->bitmap,
-			      increment->present);
+			      "it has the generation %llu, and the bitmap '%s' tells what has changed since %llu: it is an older backup, or one that was not committed",
+			      (unsigned long long)record->generation,
+			      increment->bitmap,
+			      (unsigned long long)increment->present);
 	return 0;
 }
 

@@ -27,7 +27,7 @@
 struct output {
 	const char *path;
 	int fd;
-	_Alignas(__be64) uint8_t cluster[META_CLUSTER_BYTES];
+	uint8_t cluster[META_CLUSTER_BYTES] __attribute__((aligned(8)));
 };
 
 static int write_at(struct output *out, uint64_t offset, const void *data,
