@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# only on: uml
+#
 # qcow2 images are written onto block devices, over whatever they held; and where
 # an image does not fit, or its source cannot be read, none seems to be there.
 
