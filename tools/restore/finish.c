@@ -3,8 +3,9 @@
  * The swap to a linear mapping, and the end of the metadata.
  *
  * The new table is loaded before the device is suspended, so what can go wrong
- * goes wrong while I/O still runs. Between suspend and resume this process must
- * not need the device, so its memory is locked first.
+ * goes wrong while I/O still runs. The kernel suspends, swaps and resumes in one
+ * step, so that a process that is killed leaves no suspended device. When that fails
+ * this process must not need the device, so its memory is locked first.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -76,18 +77,13 @@ static int swap(const char *name, const struct dm_line *line,
 	r = dm_load(name, line->nr_sectors, "linear", params, read_only);
 	if (r)
 		return r;
-	r = dm_suspend_held(name);
-	if (r) {
-		dm_clear(name);
-		return r;
-	}
+	r = dm_swap(name);
 	/* Left suspended, all I/O would hang. */
-	for (tries = 0; tries < RESUME_TRIES; tries++) {
+	for (tries = 0; r && tries < RESUME_TRIES; tries++)
 		r = dm_resume(name);
-		if (!r)
-			return 0;
-	}
-	error("%s may be suspended now: try dmsetup resume %s", name, name);
+	if (r)
+		error("%s may be suspended now: try dmsetup resume %s", name,
+		      name);
 	return r;
 }
 
