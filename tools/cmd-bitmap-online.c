@@ -188,15 +188,10 @@ static int send_message(const char *name,
 /* While it is suspended a backup would lose its successor. */
 static int check_no_session(const char *name)
 {
-	struct dm_line line = { 0 };
 	struct cbw_status status;
 	struct dm_device device;
-	int r;
+	int r = cbw_status_get(name, &status, &device);
 
-	r = dm_get_line(name, DM_LINE_STATUS, &line, &device);
-	if (!r)
-		r = cbw_status_parse(line.params, &status);
-	dm_line_free(&line);
 	if (r) {
 		error_errno(r, "%s: its status cannot be read", name);
 		return EXIT_ERROR;

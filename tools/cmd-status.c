@@ -79,12 +79,8 @@ static int collect(const char *name, struct report *report)
 		return r;
 	blockdev_path_of(report->table.file, report->target,
 			 sizeof(report->target));
-	if (strchr(report->table.backing, ':'))
-		blockdev_path_of(report->table.backing, report->backing,
-				 sizeof(report->backing));
-	else
-		snprintf(report->backing, sizeof(report->backing), "%s",
-			 report->table.backing);
+	blockdev_path_of(report->table.backing, report->backing,
+			 sizeof(report->backing));
 	if (strchr(report->table.meta, ':'))
 		blockdev_path_of(report->table.meta, report->meta,
 				 sizeof(report->meta));

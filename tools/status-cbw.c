@@ -50,10 +50,7 @@ static int get_lines(struct report *report)
 
 static void take_path(const char *word, char *path, size_t path_bytes)
 {
-	if (strchr(word, ':'))
-		blockdev_path_of(word, path, path_bytes);
-	else
-		snprintf(path, path_bytes, "%s", strcmp(word, "-") ? word : "");
+	blockdev_path_of(strcmp(word, "-") ? word : "", path, path_bytes);
 }
 
 static int collect(const char *name, struct report *report)

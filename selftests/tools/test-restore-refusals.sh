@@ -29,7 +29,8 @@ refused()
 mkfs.ext4 -q -L precious "$disk" || bail "mkfs"
 refused "file system" 3 "ext4 file system 'precious'.*--force" image.qcow2 "$disk"
 mkdir mnt
-mount "$disk" mnt || bail "mount"
+# Read-only: a mounted file system may write to its device at any time.
+mount -o ro "$disk" mnt || bail "mount"
 refused "mounted" 3 "mounted on $TMP/mnt" image.qcow2 "$disk" --force
 umount mnt
 

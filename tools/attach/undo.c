@@ -49,13 +49,8 @@ static int check_views(const struct volume *volume)
 static int check_session(const struct volume *volume, bool force)
 {
 	struct cbw_status status;
-	struct dm_line line;
-	int r = dm_get_line(volume->name, DM_LINE_STATUS, &line, NULL);
+	int r = cbw_status_get(volume->name, &status, NULL);
 
-	if (!r) {
-		r = cbw_status_parse(line.params, &status);
-		dm_line_free(&line);
-	}
 	if (r) {
 		error_errno(r, "%s: its status is not understood",
 			    volume->name);

@@ -291,14 +291,6 @@ uint64_t reader_done_bytes(struct reader *reader)
 	return atomic_load(&reader->done_bytes);
 }
 
-void reader_stop(struct reader *reader)
-{
-	pthread_mutex_lock(&reader->lock);
-	reader->stop = true;
-	pthread_cond_broadcast(&reader->changed);
-	pthread_mutex_unlock(&reader->lock);
-}
-
 const char *reader_failure(struct reader *reader)
 {
 	bool failed;
@@ -310,11 +302,20 @@ const char *reader_failure(struct reader *reader)
 	return failed ? reader->failure : NULL;
 }
 
+/* Let the threads end as soon as they can. */
+static void stop(struct reader *reader)
+{
+	pthread_mutex_lock(&reader->lock);
+	reader->stop = true;
+	pthread_cond_broadcast(&reader->changed);
+	pthread_mutex_unlock(&reader->lock);
+}
+
 void reader_free(struct reader *reader)
 {
 	if (!reader)
 		return;
-	reader_stop(reader);
+	stop(reader);
 	while (reader->nr_threads)
 		pthread_join(reader->threads[--reader->nr_threads], NULL);
 	pthread_cond_destroy(&reader->changed);

@@ -30,9 +30,6 @@ bool reader_wait(struct reader *reader, unsigned int ms);
 /* Bytes that are read and written. */
 uint64_t reader_done_bytes(struct reader *reader);
 
-/* Let the threads end as soon as they can. */
-void reader_stop(struct reader *reader);
-
 /* Why it failed, or NULL. Valid till reader_free(). */
 const char *reader_failure(struct reader *reader);
 

@@ -230,15 +230,8 @@ static void explain_broken(const struct volume *volume,
 
 static int get_status(const struct volume *volume, struct cbw_status *status)
 {
-	struct dm_line line;
-	int r = dm_get_line(volume->name, DM_LINE_STATUS, &line, NULL);
-
-	if (!r) {
-		r = strcmp(line.target, CBW_TARGET) ? -EINVAL :
-		    cbw_status_parse(line.params, status);
-		dm_line_free(&line);
-	}
-	if (!r && status->session != CBW_SESSION_NONE)
+	if (!cbw_status_get(volume->name, status, NULL) &&
+	    status->session != CBW_SESSION_NONE)
 		return EXIT_OK;
 	error("%s: the session is gone: the device was removed, or somebody loaded another table",
 	      volume->name);

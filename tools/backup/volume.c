@@ -83,13 +83,8 @@ static int take_table(struct volume *volume, const struct dm_line *line)
 static int take_block_size(struct volume *volume)
 {
 	struct cbw_status status;
-	struct dm_line line;
-	int r = dm_get_line(volume->name, DM_LINE_STATUS, &line, NULL);
+	int r = cbw_status_get(volume->name, &status, NULL);
 
-	if (!r) {
-		r = cbw_status_parse(line.params, &status);
-		dm_line_free(&line);
-	}
 	if (r) {
 		error_errno(r, "%s: cannot get its status", volume->name);
 		return EXIT_ERROR;

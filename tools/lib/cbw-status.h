@@ -49,6 +49,15 @@ struct cbw_status {
  */
 int cbw_status_parse(const char *params, struct cbw_status *status);
 
+struct dm_device;
+
+/*
+ * Ask the mapped device @name. @device, if not NULL, is filled in too. Return: 0, a
+ * negative errno of the kernel, or -EINVAL: no device of one target cbw.
+ */
+int cbw_status_get(const char *name, struct cbw_status *status,
+		   struct dm_device *device);
+
 const char *cbw_session_name(enum cbw_session_state state);
 const char *cbw_job_name(enum cbw_job_state state);
 

@@ -55,13 +55,13 @@ static const char *const on_cbw_error_names[] = {
 	"break_guest_write", "break_snapshot",
 };
 
-const char *cbw_on_error_name(enum cbw_on_error on_error)
+static const char *on_error_name(enum cbw_on_error on_error)
 {
 	return on_error < NR_ELEMENTS(on_error_names) ?
 	       on_error_names[on_error] : "unknown";
 }
 
-int cbw_on_error_parse(const char *name, enum cbw_on_error *on_error)
+static int take_on_error(const char *name, enum cbw_on_error *on_error)
 {
 	int index = name_index(on_error_names, NR_ELEMENTS(on_error_names),
 			      name);
@@ -113,9 +113,9 @@ static int take_value(struct cbw_features *features, enum feature feature,
 	case JOB_WORKERS:
 		return number_parse(value, UINT64_MAX, &features->job_workers);
 	case ON_SOURCE_ERROR:
-		return cbw_on_error_parse(value, &features->on_source_error);
+		return take_on_error(value, &features->on_source_error);
 	case ON_TARGET_ERROR:
-		return cbw_on_error_parse(value, &features->on_target_error);
+		return take_on_error(value, &features->on_target_error);
 	case FLEECE_LOW_WATER:
 		features->has_low_water = true;
 		return number_parse(value, 100, &features->low_water_percent);
@@ -223,10 +223,10 @@ static void add_job(struct words *words, const struct cbw_features *features)
 		add_number(words, JOB_WORKERS, features->job_workers);
 	if (features->on_source_error)
 		add(words, ON_SOURCE_ERROR,
-		    cbw_on_error_name(features->on_source_error));
+		    on_error_name(features->on_source_error));
 	if (features->on_target_error)
 		add(words, ON_TARGET_ERROR,
-		    cbw_on_error_name(features->on_target_error));
+		    on_error_name(features->on_target_error));
 }
 
 /* The target refuses what belongs to a session when there is none. */

@@ -77,8 +77,4 @@ int cbw_table_format(const struct cbw_table *table, char *params,
  */
 int cbw_features_parse(const char **text, struct cbw_features *features);
 
-const char *cbw_on_error_name(enum cbw_on_error on_error);
-/* Return: 0, or -EINVAL when there is no such policy. */
-int cbw_on_error_parse(const char *name, enum cbw_on_error *on_error);
-
 #endif /* DMLIVE_CBW_TABLE_H */

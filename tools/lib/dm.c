@@ -292,19 +292,6 @@ int dm_clear(const char *name)
 	return run_simple(DM_DEVICE_CLEAR, name, "drop the inactive table");
 }
 
-int dm_suspend_held(const char *name)
-{
-	struct dm_task *task = task_new(DM_DEVICE_SUSPEND, name);
-
-	if (!task)
-		return -ENOMEM;
-	if (!dm_task_no_flush(task) || !dm_task_skip_lockfs(task)) {
-		dm_task_destroy(task);
-		return -EINVAL;
-	}
-	return task_finish(task, name, "suspend", false);
-}
-
 int dm_suspend(const char *name)
 {
 	return run_simple(DM_DEVICE_SUSPEND, name, "suspend");

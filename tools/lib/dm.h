@@ -118,12 +118,6 @@ int dm_load_table(const char *name, const struct dm_table *table,
 /* Drop the inactive table. */
 int dm_clear(const char *name);
 
-/*
- * Suspend so that I/O is held, not flushed: without waiting for what a target
- * keeps queued, and without freezing the file system.
- */
-int dm_suspend_held(const char *name);
-
 /* Freeze the file system, wait for I/O that is under way, then suspend. */
 int dm_suspend(const char *name);
 
@@ -138,7 +132,8 @@ int dm_resume_group(const char *const *names, unsigned int nr_names);
 /*
  * Make the inactive table the live one, with I/O going on: in one step for the
  * kernel, so that a process that is killed leaves the device with the one or the
- * other, and never suspended. I/O is held, and no file system is frozen. On failure
+ * other, and never suspended. I/O is held, not flushed: what a target keeps queued is
+ * not waited for, and no file system is frozen. On failure
  * the inactive table may be there or not: dm_clear(); and the device is suspended,
  * with the new table, when that cannot be resumed.
  */

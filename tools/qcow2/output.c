@@ -12,7 +12,6 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/fs.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +31,6 @@ struct output {
 	int fd;
 	bool is_device;
 	uint64_t device_bytes;
-	_Atomic uint64_t written;
 
 	/* of a regular file */
 	bool replace;
@@ -62,11 +60,6 @@ bool output_is_device(const struct output *output)
 uint64_t output_device_bytes(const struct output *output)
 {
 	return output->device_bytes;
-}
-
-uint64_t output_written(const struct output *output)
-{
-	return atomic_load(&output->written);
 }
 
 static void close_all(struct output *output)
@@ -255,7 +248,6 @@ int output_write(struct output *output, uint64_t offset, const void *buffer,
 {
 	const char *from = buffer;
 
-	atomic_fetch_add(&output->written, length);
 	while (length) {
 		ssize_t put = pwrite(output->fd, from, length, offset);
 

@@ -30,9 +30,6 @@ bool output_is_device(const struct output *output);
 /* Size of a block device. */
 uint64_t output_device_bytes(const struct output *output);
 
-/* Bytes written so far. */
-uint64_t output_written(const struct output *output);
-
 int output_write(struct output *output, uint64_t offset, const void *buffer,
 		 size_t length, struct image_error *err);
 

@@ -127,11 +127,6 @@ uint32_t writer_cluster_bytes(const struct writer *writer)
 	return writer->cluster_bytes;
 }
 
-uint64_t writer_bytes_written(const struct writer *writer)
-{
-	return output_written(writer->output);
-}
-
 /* Keep the first failure: all that comes after it is refused for its reason. */
 static int keep_failure(struct writer *writer, int ret, struct image_error *err)
 {

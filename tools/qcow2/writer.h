@@ -138,9 +138,6 @@ int writer_zero(struct writer *writer, uint64_t offset, uint64_t length,
 int writer_set_extension(struct writer *writer, uint32_t type, const void *data,
 			 size_t length, struct image_error *err);
 
-/* Bytes of the file that are in use so far; from any thread, at any time. */
-uint64_t writer_bytes_written(const struct writer *writer);
-
 /*
  * Write what is missing, make the image durable and give it its name. No other
  * call may be running, and none may follow: the writer is gone, even on failure,
