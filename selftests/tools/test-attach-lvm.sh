@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# only on: uml
+# only on: uml uml-udev
 #
 # cbw is inserted into an active logical volume under a mounted, busy file system and
 # taken out again; lvm2 works on the volume before, meanwhile and after; what lvm2

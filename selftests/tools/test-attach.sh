@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# also on: uml-udev
+#
 # cbw is inserted into a mapped device and taken out again while it is written and
 # verified, again and again, and nothing is lost; over a device that is not in use a
 # new one is made.

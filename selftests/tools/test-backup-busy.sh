@@ -3,7 +3,7 @@
 #
 # The backup of a device under heavy writes is the state of one point in time; of
 # several devices, of the same one.
-# only on: uml
+# only on: uml uml-udev
 
 . "$(dirname "$0")/backup-lib.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# only on: uml
+# only on: uml uml-udev
 #
 # A chain of increments is what the device held at each of its points in time; an
 # increment has no more than what changed; QEMU's tools work on the chain, and it can

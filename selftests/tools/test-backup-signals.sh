@@ -3,7 +3,7 @@
 #
 # A backup that is interrupted, or killed at any time, leaves the guest's device as it
 # was and no half image; --speed holds; --json is JSON.
-# only on: uml
+# only on: uml uml-udev
 
 . "$(dirname "$0")/backup-lib.sh"
 

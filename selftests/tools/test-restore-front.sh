@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# also on: uml-udev
+#
 # What happens to the command in the terminal does not touch the device; what it
 # prints with --json is JSON, one object a line.
 

@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# also on: uml-udev
+#
 # The metadata of a restore onto a logical volume can be on a small one beside it,
 # which is made for it, found after a crash, and removed in the end.
 

@@ -7,6 +7,7 @@
 #   kernel_release   uname -r
 #   kernel_modules   the folder that is /lib/modules/RELEASE in the guest
 #   kernel_make_args what `make modules` needs to build for it
+#   udev             1: the guest runs it
 
 kernel_resolve()
 {
@@ -18,6 +19,10 @@ kernel_resolve()
 		append="kmemleak=on $append"
 		;;
 	6.12|7.2) kernel_backport "$1" ;;
+	?*-udev)
+		kernel_resolve "${1%-udev}"
+		udev=1
+		;;
 	*/*|.)	kernel_folder "$1" ;;
 	*)	die "--kernel $1: unknown; see --help (a folder needs a / in its name)" ;;
 	esac

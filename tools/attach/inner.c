@@ -84,7 +84,7 @@ bool inner_is(const struct volume *volume)
 
 int inner_make(const struct volume *volume, struct inner *inner)
 {
-	if (dm_create_private(inner->name, inner->uuid))
+	if (dm_create_empty(inner->name, inner->uuid))
 		return EXIT_ERROR;
 	inner->exists = true;
 	if (dm_load_table(inner->name, &volume->table, volume->dm.read_only) ||

@@ -26,7 +26,7 @@ int view_make(struct volume *volume)
 		 major(volume->devt), minor(volume->devt));
 	snprintf(params, sizeof(params), "%u:%u", major(volume->devt),
 		 minor(volume->devt));
-	if (dm_create_private(volume->view, uuid))
+	if (dm_create_empty(volume->view, uuid))
 		return EXIT_ERROR;
 	volume->has_view = true;
 	if (dm_load(volume->view, volume->bytes / SECTOR_BYTES,

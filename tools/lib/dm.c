@@ -206,7 +206,7 @@ int dm_get_device(const char *name, struct dm_device *device)
 	return r;
 }
 
-static int create_empty(const char *name, const char *uuid, uint16_t flags)
+int dm_create_empty(const char *name, const char *uuid)
 {
 	struct dm_task *task = task_new(DM_DEVICE_CREATE, name);
 
@@ -217,18 +217,8 @@ static int create_empty(const char *name, const char *uuid, uint16_t flags)
 		dm_task_destroy(task);
 		return -EINVAL;
 	}
-	return task_end(task, name, "create the mapped device",
-			task_run_with_udev(task, flags));
-}
-
-int dm_create_empty(const char *name, const char *uuid)
-{
-	return create_empty(name, uuid, 0);
-}
-
-int dm_create_private(const char *name, const char *uuid)
-{
-	return create_empty(name, uuid, PRIVATE_FLAGS);
+	/* No event of this has a cookie: to wait for one would be for ever. */
+	return task_finish(task, name, "create the mapped device", false);
 }
 
 bool dm_has_target(const char *target)

@@ -103,10 +103,6 @@ bool dm_name_of_uuid(const char *uuid, char name[DM_NAME_BYTES]);
 /* Make a device without a table; its node comes with the first resume. */
 int dm_create_empty(const char *name, const char *uuid);
 
-/* The same, not to be looked at by others: udev's rules do not probe it. */
-int dm_create_private(const char *name, const char *uuid);
-int dm_resume_private(const char *name);
-
 /* Load a table of one line, starting at sector 0, as the inactive one. */
 int dm_load(const char *name, uint64_t nr_sectors, const char *target,
 	    const char *params, bool read_only);
@@ -122,6 +118,9 @@ int dm_clear(const char *name);
 int dm_suspend(const char *name);
 
 int dm_resume(const char *name);
+
+/* The same for a device that others are not to look at: udev's rules do not probe it. */
+int dm_resume_private(const char *name);
 
 /*
  * Resume all, whatever fails; return the first failure. Udev, which may need any of
