@@ -3,7 +3,8 @@
 #define DM_LIVE_STORE_INTERNAL_H
 
 /*
- * What store-open.c (reading and checking) and store.c (writing) share.
+ * What store-open.c (reading and checking), store.c (commits), store-use.c (the
+ * directory, in use or not) and store-track.c (for change tracking) share.
  */
 
 #include <linux/dm-bufio.h>
@@ -64,7 +65,7 @@ struct dm_live_store {
  * @edit: changes it in buffers
  * @tracking: whether the state says TRACKING afterwards
  *
- * By QEMU's order, see store.c. In the workqueue, or before and after its life.
+ * By QEMU's order, see store-use.c. In the workqueue, or before and after its life.
  */
 int dm_live_store_update(struct dm_live_store *store,
 			 int (*edit)(struct dm_live_store *store, void *context),
@@ -84,6 +85,18 @@ int dm_live_store_edit_flags(struct dm_live_store *store,
  */
 int dm_live_store_write_bitmap(struct dm_live_store *store,
 			       struct dm_live_store_bitmap *bitmap);
+
+/** dm_live_store_fail - writing has failed: nothing is written any more */
+void dm_live_store_fail(struct dm_live_store *store, int r);
+
+/** dm_live_store_sync - write what is in the buffers, and flush the metadata device */
+int dm_live_store_sync(struct dm_live_store *store);
+
+/** dm_live_store_commit_now - in the workqueue, or before and after its life */
+int dm_live_store_commit_now(struct dm_live_store *store);
+
+/** dm_live_store_any_dirty - has any attached bitmap a page to be written? */
+bool dm_live_store_any_dirty(const struct dm_live_store *store);
 
 /** dm_live_store_init_commits - for a new store */
 void dm_live_store_init_commits(struct dm_live_store *store);

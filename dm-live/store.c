@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The bitmap store: commits and the in-use protocol.
+ * The bitmap store: commits. How a store gets in use, and out of use, stands in
+ * store-use.c.
  *
  * The order of a commit. Each page with a dirty flag: (1) its flag is cleared
  * and its bits are copied to the stage; they are bits of completed writes only.
@@ -12,14 +13,6 @@
  *
  * A crash leaves, for each sector of bits, the old or the new ones; both are
  * true.
- *
- * The order of marking bitmaps in use, or not in use any more, is QEMU's: the
- * autoclear bit is cleared, the directory is rewritten, the bit is set again,
- * with a flush after each. A crash in between would leave an image whose bitmaps
- * count as lost, so the state extension says UPDATING before the bit is cleared
- * and until it is set again: with it, a clear bit is no reason for doubt. (The
- * state extension stands in the same sector as the bit, unless QEMU has moved
- * it.)
  *
  * Everything that writes runs in one ordered workqueue, or before and after its
  * life. So there is one commit at a time.
@@ -93,7 +86,7 @@ bool dm_live_store_has_failed(const struct dm_live_store *store)
 EXPORT_SYMBOL_GPL(dm_live_store_has_failed);
 
 /* From here on nothing is written, until the store is activated anew. */
-static void fail(struct dm_live_store *store, int r)
+void dm_live_store_fail(struct dm_live_store *store, int r)
 {
 	if (store->failed)
 		return;
@@ -105,145 +98,13 @@ static void fail(struct dm_live_store *store, int r)
 }
 
 /* Write what is in the buffers, and flush the metadata device. */
-static int sync_buffers(struct dm_live_store *store)
+int dm_live_store_sync(struct dm_live_store *store)
 {
 	int r = dm_bufio_write_dirty_buffers(store->bufio);
 
 	if (r)
-		fail(store, r);
+		dm_live_store_fail(store, r);
 	return r;
-}
-
-/* Have @edit change what is at @offset; it does not reach into another buffer. */
-static int edit_buffer(struct dm_live_store *store, u64 offset,
-		       void (*edit)(void *at, u32 value), u32 value)
-{
-	struct dm_buffer *buffer;
-	void *data;
-
-	data = dm_bufio_read(store->bufio, offset >> store->buffer_bits,
-			     &buffer);
-	if (IS_ERR(data)) {
-		fail(store, PTR_ERR(data));
-		return PTR_ERR(data);
-	}
-	edit(data + (offset & ((1ULL << store->buffer_bits) - 1)), value);
-	dm_bufio_mark_buffer_dirty(buffer);
-	dm_bufio_release(buffer);
-	return 0;
-}
-
-static void edit_flags(void *at, u32 value)
-{
-	qcow2_store_set_flags(at, value);
-}
-
-static void edit_autoclear(void *at, u32 value)
-{
-	qcow2_store_set_autoclear(at, value);
-}
-
-static int write_state(struct dm_live_store *store, u32 flags)
-{
-	return edit_buffer(store, store->header.state_offset, edit_flags,
-			   flags) ?: sync_buffers(store);
-}
-
-static int write_autoclear(struct dm_live_store *store, bool valid)
-{
-	return edit_buffer(store, 0, edit_autoclear, valid) ?:
-	       sync_buffers(store);
-}
-
-int dm_live_store_write_bytes(struct dm_live_store *store, u64 offset,
-			      const void *from, size_t bytes)
-{
-	struct dm_buffer *buffer;
-	void *data;
-
-	if (store->failed)
-		return -EIO;
-	data = dm_bufio_read(store->bufio, offset >> store->buffer_bits,
-			     &buffer);
-	if (IS_ERR(data)) {
-		fail(store, PTR_ERR(data));
-		return PTR_ERR(data);
-	}
-	memcpy(data + (offset & ((1ULL << store->buffer_bits) - 1)), from,
-	       bytes);
-	dm_bufio_mark_buffer_dirty(buffer);
-	dm_bufio_release(buffer);
-	return sync_buffers(store);
-}
-
-int dm_live_store_edit_flags(struct dm_live_store *store,
-			     struct dm_live_store_bitmap *bitmap, u32 flags)
-{
-	int r;
-
-	r = edit_buffer(store, store->header.directory_offset +
-			       bitmap->entry.flags_offset, edit_flags, flags);
-	if (!r)
-		bitmap->entry.flags = flags;
-	return r;
-}
-
-static int edit_in_use(struct dm_live_store *store, void *context)
-{
-	const bool *in_use = context;
-	u32 i;
-	int r = 0;
-
-	for (i = 0; !r && i < store->header.nr_bitmaps; i++) {
-		struct dm_live_store_bitmap *bitmap = &store->bitmaps[i];
-		u32 flags = bitmap->entry.flags & ~QCOW2_BITMAP_IN_USE;
-
-		if (*in_use)
-			flags |= QCOW2_BITMAP_IN_USE;
-		if (bitmap->bitmap)
-			r = dm_live_store_edit_flags(store, bitmap, flags);
-	}
-	return r;
-}
-
-/* The bit is set and UPDATING cleared by one write if they share a sector. */
-static int end_update(struct dm_live_store *store, u32 flags)
-{
-	int r = edit_buffer(store, 0, edit_autoclear, true);
-
-	if (!r && store->header.state_offset >> SECTOR_SHIFT)
-		r = sync_buffers(store);
-	return r ?: write_state(store, flags);
-}
-
-int dm_live_store_update(struct dm_live_store *store,
-			 int (*edit)(struct dm_live_store *store, void *context),
-			 void *context, bool tracking)
-{
-	u32 flags = (store->header.state_flags &
-		     ~(QCOW2_DMLIVE_UPDATING | QCOW2_DMLIVE_TRACKING)) |
-		    QCOW2_DMLIVE_USED;
-	u32 during = flags | QCOW2_DMLIVE_UPDATING;
-
-	/* It says nothing of bitmaps that are not in use: so it comes early. */
-	if (store->tracking)
-		during |= QCOW2_DMLIVE_TRACKING;
-	if (tracking)
-		flags |= QCOW2_DMLIVE_TRACKING;
-	return write_state(store, during) ?:
-	       /* crash: the bit is set, UPDATING is of no account */
-	       write_autoclear(store, false) ?:
-	       /* crash: to QEMU there are no bitmaps; to us they are good */
-	       edit(store, context) ?:
-	       sync_buffers(store) ?:
-	       /* crash: the same, with the directory as it was or as it will be */
-	       end_update(store, flags);
-}
-
-static int set_in_use(struct dm_live_store *store, bool in_use)
-{
-	return dm_live_store_update(store, edit_in_use, &in_use,
-				    in_use && store->tracking);
 }
 
 /* Clear the dirty flags of up to a stage full of pages, and copy their bits. */
@@ -322,7 +183,7 @@ static int write_stage(struct dm_live_store *store)
 				      store->stage +
 				      i * DM_LIVE_BITMAP_PAGE_BYTES);
 		if (r) {
-			fail(store, r);
+			dm_live_store_fail(store, r);
 			unstage(store);
 			return r;
 		}
@@ -388,7 +249,7 @@ int dm_live_store_write_bitmap(struct dm_live_store *store,
 		return -EIO;
 	return stage_all(store, bitmap, &flushed) ?:
 	       write_stage(store) ?:
-	       sync_buffers(store);
+	       dm_live_store_sync(store);
 }
 
 /*
@@ -396,7 +257,7 @@ int dm_live_store_write_bitmap(struct dm_live_store *store,
  * are set meanwhile. When it fails, in_flight stays set, which keeps the store
  * from looking clean.
  */
-static int commit(struct dm_live_store *store)
+int dm_live_store_commit_now(struct dm_live_store *store)
 {
 	bool flushed = false;
 	u32 i;
@@ -419,7 +280,7 @@ static int commit(struct dm_live_store *store)
 		if (r)
 			return r;
 	}
-	r = sync_buffers(store);
+	r = dm_live_store_sync(store);
 	if (r)
 		return r;
 	/* Partner in dm_live_store_is_clean(): all of it is durable. */
@@ -427,7 +288,7 @@ static int commit(struct dm_live_store *store)
 	return 0;
 }
 
-static bool any_dirty(const struct dm_live_store *store)
+bool dm_live_store_any_dirty(const struct dm_live_store *store)
 {
 	u32 i;
 
@@ -448,7 +309,7 @@ bool dm_live_store_is_clean(struct dm_live_store *store)
 		return false;
 	/* No change is under way: all have marked their pages. */
 	smp_rmb();
-	if (any_dirty(store))
+	if (dm_live_store_any_dirty(store))
 		return false;
 	/*
 	 * A flag that was seen clear may have been cleared by a commit: then
@@ -479,6 +340,15 @@ static int error_of_writers(struct dm_live_store *store,
 	return r;
 }
 
+int dm_live_store_take_error(struct dm_live_store *store)
+{
+	int r = store->unreported;
+
+	WRITE_ONCE(store->unreported, 0);
+	return r;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_take_error);
+
 static void commit_work(struct work_struct *work)
 {
 	struct dm_live_store *store = container_of(work, struct dm_live_store,
@@ -491,7 +361,7 @@ static void commit_work(struct work_struct *work)
 	list_splice_init(&store->waiters, &waiters);
 	spin_unlock_irq(&store->lock);
 
-	r = commit(store);
+	r = dm_live_store_commit_now(store);
 	for_writers = error_of_writers(store, &waiters, r);
 	list_for_each_entry_safe(waiter, next, &waiters, link)
 		waiter->done(waiter,
@@ -509,7 +379,7 @@ static void timer_work(struct work_struct *work)
 	 * No commit runs now, so in_flight says that the last one failed. To try
 	 * again is left to who can be told.
 	 */
-	if (!store->failed && !store->in_flight && any_dirty(store))
+	if (!store->failed && !store->in_flight && dm_live_store_any_dirty(store))
 		queue_work(store->wq, &store->commit_work);
 }
 
@@ -575,97 +445,3 @@ void dm_live_store_init_commits(struct dm_live_store *store)
 	INIT_WORK(&store->commit_work, commit_work);
 	INIT_DELAYED_WORK(&store->timer_work, timer_work);
 }
-
-bool dm_live_store_was_used(const struct dm_live_store *store)
-{
-	return store->header.state_flags & QCOW2_DMLIVE_USED;
-}
-EXPORT_SYMBOL_GPL(dm_live_store_was_used);
-
-/*
- * Stores that are written to. Two on one device would overwrite each other's bits;
- * device mapper lets any number of mapped devices open it.
- */
-static DEFINE_MUTEX(active_lock);
-static LIST_HEAD(active_stores);
-
-static int enter_active(struct dm_live_store *store)
-{
-	struct dm_live_store *other;
-	int r = 0;
-
-	mutex_lock(&active_lock);
-	list_for_each_entry(other, &active_stores, active_link)
-		if (other->params.meta->bd_dev == store->params.meta->bd_dev)
-			r = -EBUSY;
-	if (r)
-		DMERR("%s: metadata device: another target uses it",
-		      store->params.name);
-	else
-		list_add(&store->active_link, &active_stores);
-	mutex_unlock(&active_lock);
-	return r;
-}
-
-static void leave_active(struct dm_live_store *store)
-{
-	mutex_lock(&active_lock);
-	list_del(&store->active_link);
-	mutex_unlock(&active_lock);
-}
-
-int dm_live_store_activate(struct dm_live_store *store)
-{
-	int r;
-
-	r = enter_active(store);
-	if (r)
-		return r;
-	store->failed = false;
-	store->in_flight = false;
-	store->nr_staged = 0;
-	/* What was recovered is durable before the state says that nothing is missing. */
-	if (!store->params.data)
-		r = commit(store);
-	r = r ?: set_in_use(store, true);
-	if (r) {
-		/* What is left in the buffers must not be written later. */
-		dm_bufio_client_reset(store->bufio);
-		leave_active(store);
-	} else if (any_dirty(store)) {
-		dm_live_store_changed(store);
-	}
-	return r;
-}
-EXPORT_SYMBOL_GPL(dm_live_store_activate);
-
-int dm_live_store_deactivate(struct dm_live_store *store)
-{
-	blk_status_t status;
-	int r;
-
-	cancel_delayed_work_sync(&store->timer_work);
-	status = dm_live_store_commit_wait(store);
-	/* The timer may have asked for one more. */
-	flush_workqueue(store->wq);
-	r = blk_status_to_errno(status);
-	if (r)
-		DMERR("%s: metadata device: the last commit failed: the bitmaps stay marked as in use",
-		      store->params.name);
-	else
-		r = set_in_use(store, false);
-	/* What could not be written must not be written later. */
-	dm_bufio_client_reset(store->bufio);
-	leave_active(store);
-	return r;
-}
-EXPORT_SYMBOL_GPL(dm_live_store_deactivate);
-
-int dm_live_store_take_error(struct dm_live_store *store)
-{
-	int r = store->unreported;
-
-	WRITE_ONCE(store->unreported, 0);
-	return r;
-}
-EXPORT_SYMBOL_GPL(dm_live_store_take_error);

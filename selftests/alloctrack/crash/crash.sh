@@ -18,7 +18,7 @@
 #   no flush of the volume before bits are written (store.c, write_stage())
 #	some of the entries 8 to 32, trial 0: sector 0 shows foreign data
 #	(0, 'stale'), durable is 0
-#   bits are staged after that flush, not before (store.c, commit())
+#   bits are staged after that flush, not before (store.c, dm_live_store_commit_now())
 #	some of the entries 107 to 109, trial 0: sector 24960 shows foreign data
 #	(0, 'stale'), durable is 0
 #   a flush does not wait for the commit (io.c, map_flush())
@@ -26,7 +26,7 @@
 #   a write with FUA does not (io.c, at_map())
 #	entry 132: sector 22018 shows the backing's data (0, 'backing'), durable
 #	is 23
-#   the state does not say UPDATING (store.c, set_in_use())
+#   the state does not say UPDATING (store-use.c, set_in_use())
 #	entry 0: the store would be refused: the bitmaps do not count as consistent
 
 . "$(dirname "$0")/alloctrack.sh"

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The bitmap store: the directory and the in-use protocol.
+ *
+ * The order of marking bitmaps in use, or not in use any more, is QEMU's: the
+ * autoclear bit is cleared, the directory is rewritten, the bit is set again,
+ * with a flush after each. A crash in between would leave an image whose bitmaps
+ * count as lost, so the state extension says UPDATING before the bit is cleared
+ * and until it is set again: with it, a clear bit is no reason for doubt. (The
+ * state extension stands in the same sector as the bit, unless QEMU has moved
+ * it.)
+ *
+ * All of it runs in the store's ordered workqueue, or before and after its life.
+ */
+#include <linux/device-mapper.h>
+
+#include "store-internal.h"
+
+#define DM_MSG_PREFIX "live"
+
+/* Have @edit change what is at @offset; it does not reach into another buffer. */
+static int edit_buffer(struct dm_live_store *store, u64 offset,
+		       void (*edit)(void *at, u32 value), u32 value)
+{
+	struct dm_buffer *buffer;
+	void *data;
+
+	data = dm_bufio_read(store->bufio, offset >> store->buffer_bits,
+			     &buffer);
+	if (IS_ERR(data)) {
+		dm_live_store_fail(store, PTR_ERR(data));
+		return PTR_ERR(data);
+	}
+	edit(data + (offset & ((1ULL << store->buffer_bits) - 1)), value);
+	dm_bufio_mark_buffer_dirty(buffer);
+	dm_bufio_release(buffer);
+	return 0;
+}
+
+static void edit_flags(void *at, u32 value)
+{
+	qcow2_store_set_flags(at, value);
+}
+
+static void edit_autoclear(void *at, u32 value)
+{
+	qcow2_store_set_autoclear(at, value);
+}
+
+static int write_state(struct dm_live_store *store, u32 flags)
+{
+	return edit_buffer(store, store->header.state_offset, edit_flags,
+			   flags) ?: dm_live_store_sync(store);
+}
+
+static int write_autoclear(struct dm_live_store *store, bool valid)
+{
+	return edit_buffer(store, 0, edit_autoclear, valid) ?:
+	       dm_live_store_sync(store);
+}
+
+int dm_live_store_write_bytes(struct dm_live_store *store, u64 offset,
+			      const void *from, size_t bytes)
+{
+	struct dm_buffer *buffer;
+	void *data;
+
+	if (store->failed)
+		return -EIO;
+	data = dm_bufio_read(store->bufio, offset >> store->buffer_bits,
+			     &buffer);
+	if (IS_ERR(data)) {
+		dm_live_store_fail(store, PTR_ERR(data));
+		return PTR_ERR(data);
+	}
+	memcpy(data + (offset & ((1ULL << store->buffer_bits) - 1)), from,
+	       bytes);
+	dm_bufio_mark_buffer_dirty(buffer);
+	dm_bufio_release(buffer);
+	return dm_live_store_sync(store);
+}
+
+int dm_live_store_edit_flags(struct dm_live_store *store,
+			     struct dm_live_store_bitmap *bitmap, u32 flags)
+{
+	int r;
+
+	r = edit_buffer(store, store->header.directory_offset +
+			       bitmap->entry.flags_offset, edit_flags, flags);
+	if (!r)
+		bitmap->entry.flags = flags;
+	return r;
+}
+
+static int edit_in_use(struct dm_live_store *store, void *context)
+{
+	const bool *in_use = context;
+	u32 i;
+	int r = 0;
+
+	for (i = 0; !r && i < store->header.nr_bitmaps; i++) {
+		struct dm_live_store_bitmap *bitmap = &store->bitmaps[i];
+		u32 flags = bitmap->entry.flags & ~QCOW2_BITMAP_IN_USE;
+
+		if (*in_use)
+			flags |= QCOW2_BITMAP_IN_USE;
+		if (bitmap->bitmap)
+			r = dm_live_store_edit_flags(store, bitmap, flags);
+	}
+	return r;
+}
+
+/* The bit is set and UPDATING cleared by one write if they share a sector. */
+static int end_update(struct dm_live_store *store, u32 flags)
+{
+	int r = edit_buffer(store, 0, edit_autoclear, true);
+
+	if (!r && store->header.state_offset >> SECTOR_SHIFT)
+		r = dm_live_store_sync(store);
+	return r ?: write_state(store, flags);
+}
+
+int dm_live_store_update(struct dm_live_store *store,
+			 int (*edit)(struct dm_live_store *store, void *context),
+			 void *context, bool tracking)
+{
+	u32 flags = (store->header.state_flags &
+		     ~(QCOW2_DMLIVE_UPDATING | QCOW2_DMLIVE_TRACKING)) |
+		    QCOW2_DMLIVE_USED;
+	u32 during = flags | QCOW2_DMLIVE_UPDATING;
+
+	/* It says nothing of bitmaps that are not in use: so it comes early. */
+	if (store->tracking)
+		during |= QCOW2_DMLIVE_TRACKING;
+	if (tracking)
+		flags |= QCOW2_DMLIVE_TRACKING;
+	return write_state(store, during) ?:
+	       /* crash: the bit is set, UPDATING is of no account */
+	       write_autoclear(store, false) ?:
+	       /* crash: to QEMU there are no bitmaps; to us they are good */
+	       edit(store, context) ?:
+	       dm_live_store_sync(store) ?:
+	       /* crash: the same, with the directory as it was or as it will be */
+	       end_update(store, flags);
+}
+
+static int set_in_use(struct dm_live_store *store, bool in_use)
+{
+	return dm_live_store_update(store, edit_in_use, &in_use,
+				    in_use && store->tracking);
+}
+
+bool dm_live_store_was_used(const struct dm_live_store *store)
+{
+	return store->header.state_flags & QCOW2_DMLIVE_USED;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_was_used);
+
+/*
+ * Stores that are written to. Two on one device would overwrite each other's bits;
+ * device mapper lets any number of mapped devices open it.
+ */
+static DEFINE_MUTEX(active_lock);
+static LIST_HEAD(active_stores);
+
+static int enter_active(struct dm_live_store *store)
+{
+	struct dm_live_store *other;
+	int r = 0;
+
+	mutex_lock(&active_lock);
+	list_for_each_entry(other, &active_stores, active_link)
+		if (other->params.meta->bd_dev == store->params.meta->bd_dev)
+			r = -EBUSY;
+	if (r)
+		DMERR("%s: metadata device: another target uses it",
+		      store->params.name);
+	else
+		list_add(&store->active_link, &active_stores);
+	mutex_unlock(&active_lock);
+	return r;
+}
+
+static void leave_active(struct dm_live_store *store)
+{
+	mutex_lock(&active_lock);
+	list_del(&store->active_link);
+	mutex_unlock(&active_lock);
+}
+
+int dm_live_store_activate(struct dm_live_store *store)
+{
+	int r;
+
+	r = enter_active(store);
+	if (r)
+		return r;
+	store->failed = false;
+	store->in_flight = false;
+	store->nr_staged = 0;
+	/* What was recovered is durable before the state says that nothing is missing. */
+	if (!store->params.data)
+		r = dm_live_store_commit_now(store);
+	r = r ?: set_in_use(store, true);
+	if (r) {
+		/* What is left in the buffers must not be written later. */
+		dm_bufio_client_reset(store->bufio);
+		leave_active(store);
+	} else if (dm_live_store_any_dirty(store)) {
+		dm_live_store_changed(store);
+	}
+	return r;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_activate);
+
+int dm_live_store_deactivate(struct dm_live_store *store)
+{
+	blk_status_t status;
+	int r;
+
+	cancel_delayed_work_sync(&store->timer_work);
+	status = dm_live_store_commit_wait(store);
+	/* The timer may have asked for one more. */
+	flush_workqueue(store->wq);
+	r = blk_status_to_errno(status);
+	if (r)
+		DMERR("%s: metadata device: the last commit failed: the bitmaps stay marked as in use",
+		      store->params.name);
+	else
+		r = set_in_use(store, false);
+	/* What could not be written must not be written later. */
+	dm_bufio_client_reset(store->bufio);
+	leave_active(store);
+	return r;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_deactivate);
