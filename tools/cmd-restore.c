@@ -15,7 +15,7 @@
 #define MIN_BLOCK_BYTES (4u << 10)
 #define MAX_BLOCK_BYTES (2u << 20)
 #define MAX_THREADS	64
-#define MAX_TIMEOUT_S	(30u * 24 * 3600)
+#define MAX_TIMEOUT_S	(30ull * 24 * 3600)
 
 static const char restore_help[] =
 "Usage: dmlive restore IMAGE DEVICE --name NAME [OPTION]...\n"

@@ -5,6 +5,7 @@
  * down to a full backup, what it lies on itself. It is kept open: QEMU does not write
  * to it meanwhile.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -38,6 +39,7 @@ static int check_record(const struct volume *volume,
 {
 	const struct increment *increment = &volume->increment;
 
+	assert(record->bitmap);
 	if (strcmp(record->store, increment->store))
 		return refuse(why, why_bytes,
 			      "it goes with another bitmap store, %s; that of %s is %s",
@@ -132,7 +134,7 @@ static int check_output(const struct volume *volume, const struct image *image)
 static char *relative_name(const char *output, const char *base)
 {
 	size_t i, common = 0;
-	unsigned int ups = 0;
+	size_t ups = 0;
 	char *name, *at;
 
 	for (i = 0; output[i] && output[i] == base[i]; i++)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A list of ranges, see extents.h. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -23,6 +24,7 @@ int extents_add(struct extents *extents, uint64_t offset, uint64_t length)
 			return -ENOMEM;
 		extents->list = list;
 	}
+	assert(extents->list);
 	extents->list[extents->nr++] = (struct extent){ offset, length };
 	return 0;
 }

@@ -8,6 +8,7 @@
  * memory is locked, nothing is printed, and it cannot be stopped. A signal to
  * terminate ends only a suspend that waits.
  */
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -109,6 +110,7 @@ static struct volume *next_to_suspend(struct volume *volumes, unsigned int nr)
 		if (above == volumes + nr)
 			break;
 	}
+	assert(best);
 	return best;
 }
 
@@ -178,6 +180,7 @@ int moment_begin(struct volume *volumes, unsigned int nr,
 	sigset_t old;
 	int r;
 
+	assert(nr);
 	for (i = 0; i < nr; i++) {
 		sorted[i] = next_to_suspend(volumes, nr);
 		sorted[i]->is_sorted = true;

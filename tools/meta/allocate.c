@@ -5,6 +5,7 @@
  * a refcount is durable before anything leads to its cluster, and a refcount block
  * before the table leads to it.
  */
+#include <assert.h>
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -30,7 +31,10 @@ struct meta_allocator {
 
 static uint64_t per_block(const struct meta_writer *writer)
 {
-	return writer->cluster_bytes * 8 >> writer->allocator->refcount_order;
+	uint64_t nr = writer->cluster_bytes * 8 >> writer->allocator->refcount_order;
+
+	assert(nr);
+	return nr;
 }
 
 static uint64_t refcount_block(const struct meta_allocator *allocator,

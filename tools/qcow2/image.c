@@ -320,6 +320,7 @@ int image_read(struct image *image, uint64_t offset, void *buffer,
 					found.run.descriptor, offset, at,
 					found.run.length, err);
 		else
+			/* NOLINTNEXTLINE: a buffer does not go on to NULL */
 			memset(at, 0, found.run.length);
 		offset += found.run.length;
 		at += found.run.length;

@@ -9,6 +9,7 @@
  * to check, who knows the file.
  */
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -85,6 +86,7 @@ static inline uint64_t qcow2_l1_needed(const struct qcow2_header_info *info,
 {
 	unsigned int shift = info->cluster_bits + qcow2_l2_bits(info);
 
+	assert(shift < 64);
 	return (size_bytes >> shift) +
 	       !!(size_bytes & ((1ULL << shift) - 1));
 }
