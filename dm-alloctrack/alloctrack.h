@@ -389,6 +389,11 @@ void at_target_exit(void);
 /** at_raise_event - raise a device-mapper event, soon. Any context. */
 void at_raise_event(struct at_table *table);
 
+/* message.c */
+
+int at_message(struct dm_target *ti, unsigned int argc, char **argv,
+	       char *result, unsigned int maxlen);
+
 /* io.c: the map path */
 
 int at_map(struct dm_target *ti, struct bio *bio);

@@ -433,6 +433,11 @@ void cbw_view_leave(struct cbw_session *session, bool at_store);
 
 const char *cbw_state_name(enum cbw_state state);
 
+/* message.c */
+
+int cbw_message(struct dm_target *ti, unsigned int argc, char **argv,
+		char *result, unsigned int maxlen);
+
 /* io.c: the guest's I/O */
 
 int cbw_map(struct dm_target *ti, struct bio *bio);
