@@ -92,9 +92,10 @@ bench: ## measure against dm-clone, dm-snapshot and the bare volume; rates of on
 	@selftests/vm/run --kernel uml -- selftests/bench/durable-writes
 	@selftests/vm/run --kernel uml --timeout 3600 -- selftests/bench/cbw-overwrites
 
-check-all: ## the same on every kernel
+# A suite takes hours where each instruction is emulated.
+check-all: ## all suites on every kernel, and check-in-tree
 	@scripts/setup
-	@selftests/run $(ALL_KERNELS:%=--kernel %)
+	@selftests/run --timeout 28800 $(ALL_KERNELS:%=--kernel %)
 
 demo: ## show a live restore, in a VM
 	@scripts/setup
