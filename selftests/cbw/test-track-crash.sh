@@ -25,6 +25,7 @@
 # The volume has 32 MiB, since on UML a process has no more than 65,530 pages mapped.
 
 . "$(dirname "$0")/track.sh"
+. "$LIB/replay/replay.sh"
 require_target log-writes
 require_target delay
 require_command track-replay
@@ -143,31 +144,15 @@ sample()
 
 check_log()
 {
-	local line done='' status bad=0
+	local bad=0
 
 	volume_loop=$(make_loop "$TMP/image" 512 --sizelimit $((SIZE * 512))) || bail "loop"
 	meta_loop=$(make_loop "$TMP/image" 512 --offset $((SIZE * 512))) || bail "loop"
-	coproc replay {
-		track-replay log="$log_disk" image="$TMP/image" volume=$SIZE \
-			bitmap=B samples=20 2>&1
-	}
-	replay_pid=$!
-	# The shell forgets its own when the process ends.
-	exec {from}<&"${replay[0]}" {to}>&"${replay[1]}"
-	while read -r line <&"$from"; do
-		case $line in
-		sample*) sample "${line#sample }" ;;
-		done*)	 done=$line ;;
-		*)	 diag "$line" ;;
-		esac
-	done
-	wait $replay_pid
-	status=$?
-	exec {from}<&- {to}>&-
-	diag "${done:-the replay has not come to its end}"
-	result $status "$label: no state has lost a change"
+	replay track-replay log="$log_disk" image="$TMP/image" volume=$SIZE \
+		bitmap=B samples=20
+	result $replay_status "$label: no state has lost a change"
 	result $bad "$label: QEMU finds nothing wrong"
-	like "$label: there was something to check" "$done" \
+	like "$label: there was something to check" "$replayed" \
 		'entries [0-9]{3,}, states [0-9]{4,}, samples [12]?[0-9].* at most [1-9][0-9]* of'
 }
 

@@ -33,20 +33,20 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "args.h"
-#include "log.h"
+#include "../../lib/replay/args.h"
+#include "../../lib/replay/log.h"
+#include "../../lib/replay/replay.h"
 #include "media.h"
 #include "promise.h"
 
 #define SECTOR_BYTES	512
-#define MAX_VIOLATIONS	10
 #define FULL_CHECK_STATES 2000
 #define READ_BYTES	(1 << 20)
 #define MARK_BYTES	64
 
 static const char *log_path, *image_path, *backing_path, *journal_path;
 static uint64_t volume_sectors, block_sectors, fua_window[2];
-static uint64_t nr_trials = 4, nr_samples, random_state = 88172645463325252ULL;
+static uint64_t nr_trials = 4, nr_samples;
 
 static struct log crash_log;
 static struct media media;
@@ -59,26 +59,7 @@ static uint8_t *entry_data;
 static uint64_t *touched, nr_touched;
 static bool *is_touched;
 
-static char state_name[160];
 static uint64_t nr_states, sample_interval, nr_marks, nr_checked, nr_sampled;
-static unsigned int nr_violations;
-
-static uint64_t random_below(uint64_t limit)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (random_state >> 11) % limit;
-}
-
-static void violation(const char *text)
-{
-	printf("violation: %s: %s\n", state_name, text);
-	if (++nr_violations < MAX_VIOLATIONS)
-		return;
-	printf("violation: and more\n");
-	exit(1);
-}
 
 static void touch(void *context, uint64_t sector)
 {

@@ -29,7 +29,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "args.h"
+#include "../../lib/replay/args.h"
 #include "stamp.h"
 
 #define MAX_THREADS	32

@@ -3,18 +3,20 @@
 # The programs of the crash test; included by the suite's Makefile.
 
 CRASH_PROGRAMS := $(OUTPUT)/crash-writer $(OUTPUT)/crash-replay
-crash-replay-sources := $(addprefix crash/,crash-replay.c log.c media.c \
-	promise.c) ../../dm-live/qcow2-header.c ../../dm-live/qcow2-bitmaps.c
+include ../lib/replay/replay.mk
+
+crash-replay-sources := $(addprefix crash/,crash-replay.c media.c promise.c) \
+	$(replay-sources) $(addprefix ../../dm-live/,qcow2-header.c qcow2-bitmaps.c)
 
 all: $(CRASH_PROGRAMS)
 
-$(OUTPUT)/crash-writer: crash/crash-writer.c $(wildcard crash/*.h)
+$(OUTPUT)/crash-writer: crash/crash-writer.c $(wildcard crash/*.h) $(replay-headers)
 	@mkdir -p $(OUTPUT)
 	@echo '  CC      $(SUITE)/$<'
 	$(if $(V),,@)$(CC) $(TEST_CFLAGS) -o $@ $<
 
 $(OUTPUT)/crash-replay: $(crash-replay-sources) $(wildcard crash/*.h) \
-		../../dm-live/qcow2-bitmaps.h ../../include/qcow2-format.h
+		$(replay-headers) ../../dm-live/qcow2-bitmaps.h ../../include/qcow2-format.h
 	@mkdir -p $(OUTPUT)
 	@echo '  CC      $(SUITE)/crash/crash-replay.c'
 	$(if $(V),,@)$(CC) $(TEST_CFLAGS) -o $@ $(crash-replay-sources)

@@ -30,6 +30,7 @@
 #	entry 0: the store would be refused: the bitmaps do not count as consistent
 
 . "$(dirname "$0")/alloctrack.sh"
+. "$LIB/replay/replay.sh"
 require_target log-writes
 require_target delay
 require_target unstriped
@@ -184,34 +185,18 @@ sample()
 # check_log SAMPLES REPLAY_ARGUMENT...
 check_log()
 {
-	local line done='' status bad=0
+	local bad=0
 
 	volume_loop=$(make_loop "$TMP/image" 512 --sizelimit $((size * 512))) ||
 		bail "loop"
 	meta_loop=$(make_loop "$TMP/image" 512 --offset $((size * 512))) || bail "loop"
 	cow0=$(make_disk $((size / 2048 * 2))) || bail "cow"
 	cow1=$(make_disk $((META_MIB * 2))) || bail "cow"
-	coproc replay {
-		crash-replay log="$log_disk" image="$TMP/image" backing="$backing" \
-			journal="$TMP/journal" volume="$size" block="$block" \
-			samples="$1" "${@:2}" 2>&1
-	}
-	replay_pid=$!
-	# The shell forgets its own when the process ends.
-	exec {from}<&"${replay[0]}" {to}>&"${replay[1]}"
-	while read -r line <&"$from"; do
-		case $line in
-		sample*) sample "${line#sample }" ;;
-		done*)	 done=$line ;;
-		*)	 diag "$line" ;;
-		esac
-	done
-	wait $replay_pid
-	status=$?
-	exec {from}<&- {to}>&-
-	diag "${done:-the replay has not come to its end}"
-	result $status "$label: no state breaks the promise"
+	replay crash-replay log="$log_disk" image="$TMP/image" backing="$backing" \
+		journal="$TMP/journal" volume="$size" block="$block" \
+		samples="$1" "${@:2}"
+	result $replay_status "$label: no state breaks the promise"
 	result $bad "$label: the device shows what was computed, and QEMU agrees"
-	like "$label: there was something to check" "$done" \
+	like "$label: there was something to check" "$replayed" \
 		'entries [0-9]{4,}, states [0-9]{4,}, marks [0-9]{2,}'
 }

@@ -2,13 +2,15 @@
 #
 # The program of the crash test; included by the suite's Makefile.
 
-track-replay-sources := crash/track-replay.c ../alloctrack/crash/log.c \
+include ../lib/replay/replay.mk
+
+track-replay-sources := crash/track-replay.c $(replay-sources) \
 	$(addprefix ../../dm-live/,qcow2-header.c qcow2-bitmaps.c \
 	qcow2-generations.c)
 
 all: $(OUTPUT)/track-replay
 
-$(OUTPUT)/track-replay: $(track-replay-sources) ../alloctrack/crash/log.h \
+$(OUTPUT)/track-replay: $(track-replay-sources) $(replay-headers) \
 		$(wildcard ../../dm-live/qcow2-*.h) ../../include/qcow2-format.h
 	@mkdir -p $(OUTPUT)
 	@echo '  CC      $(SUITE)/crash/track-replay.c'

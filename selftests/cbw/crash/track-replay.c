@@ -37,13 +37,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../alloctrack/crash/args.h"
-#include "../../alloctrack/crash/log.h"
+#include "../../lib/replay/args.h"
+#include "../../lib/replay/log.h"
+#include "../../lib/replay/replay.h"
 #include "../../../dm-live/qcow2-generations.h"
 
 #define SECTOR_BYTES	512
 #define MAX_BITMAPS	16
-#define MAX_VIOLATIONS	10
 #define MAX_BACKUPS	8
 
 struct undo {
@@ -53,7 +53,6 @@ struct undo {
 
 static const char *log_path, *image_path, *bitmap_name;
 static uint64_t volume_sectors, nr_trials = 4, nr_samples;
-static uint64_t random_state = 88172645463325252ULL;
 
 static struct log crash_log;
 static uint8_t *image, *entry_data;
@@ -77,9 +76,7 @@ static struct backup {
 static unsigned int nr_backups;
 static uint64_t nr_seen[MAX_BACKUPS];
 
-static char state_name[160];
 static uint64_t nr_states, nr_sampled, sample_interval, most_open, most_extra;
-static unsigned int nr_violations;
 
 struct store {
 	struct qcow2_store_header header;
@@ -95,23 +92,6 @@ static void *allocate(size_t bytes)
 	if (!memory)
 		errx(2, "out of memory");
 	return memory;
-}
-
-static uint64_t random_below(uint64_t limit)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (random_state >> 11) % limit;
-}
-
-static void violation(const char *text)
-{
-	printf("violation: %s: %s\n", state_name, text);
-	if (++nr_violations < MAX_VIOLATIONS)
-		return;
-	printf("violation: and more\n");
-	exit(1);
 }
 
 static const uint8_t *meta_at(uint64_t offset, uint64_t bytes)

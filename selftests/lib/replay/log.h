@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef CRASH_LOG_H
-#define CRASH_LOG_H
+#ifndef REPLAY_LOG_H
+#define REPLAY_LOG_H
 
 /*
  * Reading what dm-log-writes has logged.
@@ -50,4 +50,4 @@ void log_read(const struct log *log, const struct log_entry *entry, void *data);
 /* Is it a write that only a later flush made durable? */
 bool log_is_cached_write(const struct log_entry *entry);
 
-#endif /* CRASH_LOG_H */
+#endif /* REPLAY_LOG_H */

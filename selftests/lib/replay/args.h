@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef CRASH_ARGS_H
-#define CRASH_ARGS_H
+#ifndef REPLAY_ARGS_H
+#define REPLAY_ARGS_H
 
-/* Arguments of the form name=value, for the programs of the crash test. */
+/* Arguments of the form name=value, for the programs of crash tests. */
 #include <err.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,4 +53,4 @@ static inline void args_parse(const struct arg *args, size_t nr, char **argv)
 	}
 }
 
-#endif /* CRASH_ARGS_H */
+#endif /* REPLAY_ARGS_H */
