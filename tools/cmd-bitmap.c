@@ -4,11 +4,13 @@
  * On a store that is not in use its image is changed, else its target is asked.
  */
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cmd-bitmap.h"
 #include "cmd.h"
+#include "lib/device-name.h"
 #include "lib/dm.h"
 #include "lib/exit.h"
 #include "lib/log.h"
@@ -21,8 +23,8 @@ static const char help[] =
 "       dmlive bitmap merge STORE BITMAP SOURCE [--source-file IMAGE]\n"
 "\n"
 "Dirty bitmaps, which tell what was changed on a device. STORE is a metadata device,\n"
-"or any qcow2 image, that is not in use; or the name of a mapped device that records\n"
-"changes (target cbw).\n"
+"or any qcow2 image, that is not in use; or the name (or a path, or VG/LV) of a mapped\n"
+"device that records changes (target cbw).\n"
 "\n"
 "  list     show the bitmaps\n"
 "  dump     show the ranges of the device that a bitmap has set\n"
@@ -159,7 +161,7 @@ static bool take_option(struct bitmap_arguments *arguments, int option)
 int cmd_bitmap(int argc, char **argv)
 {
 	struct bitmap_arguments arguments = { 0 };
-	char name[DM_NAME_BYTES];
+	char name[DM_NAME_BYTES], path[PATH_MAX];
 	int option, r;
 
 	optind = 0;
@@ -176,6 +178,8 @@ int cmd_bitmap(int argc, char **argv)
 	r = take_words(&arguments, argc - optind, argv + optind);
 	if (r)
 		return r;
+	if (device_name_path(arguments.store, path, sizeof(path)))
+		arguments.store = path;
 	r = bitmap_is_online(arguments.store, name, sizeof(name));
 	if (r < 0)
 		return EXIT_ERROR;

@@ -4,14 +4,14 @@
 #include <stdio.h>
 
 #include "cmd.h"
-#include "lib/dm.h"
+#include "lib/device-name.h"
 #include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/runtime.h"
 #include "restore/finish.h"
 
 static const char help[] =
-"Usage: dmlive finish NAME [--json]\n"
+"Usage: dmlive finish NAME|DEVICE [--json]\n"
 "\n"
 "Replaces the table of the alloctrack device NAME, which must be complete, by a\n"
 "plain linear mapping of its target, while it is in use. dmlive restore does\n"
@@ -40,7 +40,7 @@ static int exit_status_of(int r)
 int cmd_finish(int argc, char **argv)
 {
 	struct json_object *object;
-	const char *name;
+	char name[DM_NAME_BYTES];
 	bool json = false;
 	int found, r;
 
@@ -56,10 +56,10 @@ int cmd_finish(int argc, char **argv)
 		json = true;
 	}
 	if (argc - optind != 1)
-		return argument_error("finish", "NAME");
-	name = argv[optind];
-	if (!dm_name_is_valid(name))
-		return EXIT_USAGE;
+		return argument_error("finish", "NAME or DEVICE");
+	r = device_name_find(argv[optind], name);
+	if (r)
+		return r;
 
 	r = finish_device(name);
 	if (r)

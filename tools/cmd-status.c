@@ -9,6 +9,7 @@
 
 #include "cmd.h"
 #include "lib/blockdev.h"
+#include "lib/device-name.h"
 #include "lib/dm.h"
 #include "lib/exit.h"
 #include "lib/json.h"
@@ -19,9 +20,9 @@
 #include "status-cbw.h"
 
 static const char help[] =
-"Usage: dmlive status [NAME] [--json]\n"
+"Usage: dmlive status [NAME|DEVICE] [--json]\n"
 "\n"
-"Shows the device NAME, which is being restored (alloctrack) or attached for\n"
+"Shows the mapped device NAME (or its path, or VG/LV), which is being restored (alloctrack) or attached for\n"
 "backups (cbw), or all such devices. With --json: an array of objects, or one object\n"
 "if NAME is given.\n";
 
@@ -293,8 +294,9 @@ static int show_one(const char *name, bool json)
 
 int cmd_status(int argc, char **argv)
 {
+	char name[DM_NAME_BYTES];
 	bool json = false;
-	int found;
+	int found, status;
 
 	optind = 0;
 	opterr = 0;
@@ -308,10 +310,9 @@ int cmd_status(int argc, char **argv)
 		json = true;
 	}
 	if (argc - optind > 1)
-		return argument_error("status", "at most one NAME");
+		return argument_error("status", "at most one NAME or DEVICE");
 	if (argc - optind == 0)
 		return list_all(json);
-	if (!dm_name_is_valid(argv[optind]))
-		return EXIT_USAGE;
-	return show_one(argv[optind], json);
+	status = device_name_find(argv[optind], name);
+	return status ? status : show_one(name, json);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "lib/device-name.h"
 #include "lib/dm.h"
 #include "lib/exit.h"
 #include "lib/log.h"
@@ -17,7 +18,7 @@ static const char help[] =
 "       dmlive stream NAME speed SIZE\n"
 "       dmlive stream NAME on-error POLICY\n"
 "\n"
-"Steers how the rest of the mapped device NAME is brought to its target. Reads and\n"
+"Steers how the rest of the mapped device NAME (or its path, or VG/LV) is brought to its target. Reads and\n"
 "writes are served whatever the job does.\n"
 "\n"
 "  start         begin, also again after the job failed or was cancelled\n"
@@ -145,7 +146,7 @@ int cmd_stream(int argc, char **argv)
 {
 	struct alloctrack_status status;
 	char message[128];
-	const char *name;
+	char name[DM_NAME_BYTES];
 	int found, exit_status;
 
 	optind = 0;
@@ -158,9 +159,9 @@ int cmd_stream(int argc, char **argv)
 	}
 	if (argc - optind < 2)
 		return argument_error("stream", "NAME and what to do");
-	name = argv[optind];
-	if (!dm_name_is_valid(name))
-		return EXIT_USAGE;
+	exit_status = device_name_find(argv[optind], name);
+	if (exit_status)
+		return exit_status;
 	exit_status = make_message(argc - optind - 1, argv + optind + 1,
 				   message, sizeof(message));
 	if (!exit_status)

@@ -45,6 +45,15 @@ start_verify mnt/fio --size=24M
 next_round
 run 0 "attach GROUP/VOLUME" dmlive attach tvg/vol
 is "cbw" "$(dm_target tvg-vol)" cbw
+for device in tvg-vol tvg/vol /dev/tvg/vol; do
+	is "status of $device" "$(dmlive status $device --json | jq -r .name)" tvg-vol
+done
+run 3 "status of another device: refused" dmlive status "$pv"
+says "and why" "$pv is no mapped device"
+run 1 "status of no device: refused" dmlive status tvg/none
+says "and why" "tvg/none"
+run 3 "bitmaps by its path: none" dmlive bitmap list tvg/vol
+says "it says that there are none" "tvg-vol"
 next_round
 result $? "I/O goes on"
 write_file meanwhile

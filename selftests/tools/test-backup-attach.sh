@@ -79,6 +79,7 @@ check "no half image is left" [ ! -e lv.raw.partial ]
 
 check "the file system is written to" is_running $writer
 stop_process $writer
-check "and can be unmounted" umount mnt
+# What the writer started last may still end.
+check "and can be unmounted" wait_until umount mnt
 check "and is right" e2fsck -fn /dev/mapper/lv
 finish

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* One device of a backup: what it is, and its table lines. */
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,35 +10,12 @@
 #include "backup/leftovers.h"
 #include "backup/volume.h"
 #include "lib/cbw-status.h"
+#include "lib/device-name.h"
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "lib/runtime.h"
 
 #define SECTOR_BYTES 512u
-
-/* A path, or VG/LV, becomes the name of the mapped device that it leads to. */
-static int find_name(struct volume *volume, const char *given)
-{
-	char path[PATH_MAX];
-	struct blockdev device;
-
-	if (!strchr(given, '/')) {
-		if (!dm_name_is_valid(given))
-			return EXIT_USAGE;
-		snprintf(volume->name, sizeof(volume->name), "%s", given);
-		return EXIT_OK;
-	}
-	snprintf(path, sizeof(path), "/dev/%s", given);
-	if (blockdev_open(*given != '/' && path_is_blockdev(path) ?
-			  path : given, &device))
-		return EXIT_ERROR;
-	if (blockdev_read_attribute(device.devt, "dm/name", volume->name,
-				    sizeof(volume->name)))
-		return EXIT_OK;
-	error("%s is no mapped device; make one over it first: dmlive attach %s --name NAME",
-	      given, given);
-	return EXIT_REFUSED;
-}
 
 static int lock(struct volume *volume)
 {
@@ -133,7 +109,10 @@ int volume_open(struct volume *volume, const struct backup_pair *pair)
 	volume->view_fd = -1;
 	volume->store_fd = -1;
 	volume->output_fd = -1;
-	status = find_name(volume, pair->name);
+	status = device_name_find(pair->name, volume->name);
+	if (status == EXIT_REFUSED)
+		error("make one over it first: dmlive attach %s --name NAME",
+		      pair->name);
 	if (!status)
 		status = lock(volume);
 	if (!status && leftovers_clear(volume->name))

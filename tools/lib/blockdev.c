@@ -122,6 +122,17 @@ static int read_geometry(int fd, struct blockdev *device)
 	return 0;
 }
 
+/* Where udev makes the nodes, the canonical path of a mapped device is /dev/dm-N. */
+static void name_mapped(struct blockdev *device)
+{
+	char number[32], path[PATH_MAX];
+
+	snprintf(number, sizeof(number), "%u:%u", major(device->devt),
+		 minor(device->devt));
+	if (find_dm_name(number, path, sizeof(path)))
+		snprintf(device->path, sizeof(device->path), "%s", path);
+}
+
 int blockdev_open(const char *path, struct blockdev *device)
 {
 	char *canonical = realpath(path, NULL);
@@ -147,6 +158,7 @@ int blockdev_open(const char *path, struct blockdev *device)
 		      path);
 	} else {
 		device->devt = st.st_rdev;
+		name_mapped(device);
 		r = read_geometry(fd, device);
 		if (r)
 			error_errno(r, "%s: cannot read its size", path);

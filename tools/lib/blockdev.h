@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 struct blockdev {
-	char path[4096];		/* canonical */
+	char path[4096];		/* canonical, or /dev/mapper/NAME */
 	dev_t devt;
 	uint64_t bytes;
 	uint32_t logical_block_bytes;
