@@ -160,6 +160,7 @@ struct at_device {
 	 */
 	bool file_is_zero;
 	bool applied;	/* was active: the bitmap in memory is the truth */
+	bool lacks_bits;	/* its metadata were closed without all bits */
 	/*
 	 * A flush of the file that the guest did not ask for has failed, or 0. The
 	 * file may tell of lost data once only: the next flush of the guest fails.
@@ -430,6 +431,13 @@ int at_meta_flush(struct at_table *table);
 static inline bool at_meta_failed(const struct at_table *table)
 {
 	return READ_ONCE(table->store_failed);
+}
+
+/** at_meta_commits - does a flush need a commit, which may fail? Any context. */
+static inline bool at_meta_commits(const struct at_table *table)
+{
+	return table->store_active ||
+	       (at_meta_failed(table) && table->device->lacks_bits);
 }
 
 /* fill.c: the one primitive that makes a range allocated */

@@ -251,7 +251,7 @@ static int map_flush(struct at_table *table, struct bio *bio)
 		if (r)
 			return end(bio, errno_to_blk_status(r));
 	}
-	if (!table->store_active || dm_live_store_is_clean(table->store))
+	if (!at_meta_commits(table) || dm_live_store_is_clean(table->store))
 		return remap(bio, table->file);
 	/* A commit flushes the file too. */
 	commit_then_end(table, io_of(bio));
@@ -408,7 +408,7 @@ int at_map(struct dm_target *ti, struct bio *bio)
 	/* The block layer does not keep writes off a read-only device. */
 	if (table->read_only && op_is_write(bio_op(bio)))
 		return DM_MAPIO_KILL;
-	io->fua = table->store_active && (bio->bi_opf & REQ_FUA);
+	io->fua = (bio->bi_opf & REQ_FUA) && at_meta_commits(table);
 
 	/* Write the shared cache line once a jiffy at the most. */
 	if (time_after(jiffies, READ_ONCE(table->guest_jiffies)))

@@ -3,7 +3,9 @@
  * The metadata device of a table: where the allocation bitmap is durable.
  *
  * When the table was active before, or another one of this device, the bitmap in
- * memory is the truth, also if it could not be made durable in the end.
+ * memory is the truth, also if it could not be made durable in the end. So it also
+ * resumes when the metadata device has died: as with one that fails later, nothing more
+ * becomes allocated, and no flush is reported that would need the metadata.
  *
  * The store is active, that is written to, from preresume to postsuspend, so two
  * tables of a device never write it at the same time: device mapper suspends the
@@ -79,8 +81,18 @@ static int activate(struct at_table *table)
 	return r;
 }
 
+/* A device in use must not stay suspended for that. */
+static void go_on_without(struct at_table *table)
+{
+	DMERR("%s: resumed without its metadata device, which has failed: no block becomes allocated any more",
+	      table->device->name);
+	WRITE_ONCE(table->store_failed, true);
+	at_raise_event(table);
+}
+
 int at_meta_activate(struct at_table *table)
 {
+	struct at_device *device = table->device;
 	unsigned int noio;
 	int r;
 
@@ -91,10 +103,16 @@ int at_meta_activate(struct at_table *table)
 	noio = memalloc_noio_save();
 	r = activate(table);
 	memalloc_noio_restore(noio);
-	if (r)
-		DMERR("%s: cannot use the metadata device: %d",
-		      table->device->name, r);
-	return r;
+	if (!r) {
+		/* What is not durable is the store's concern again. */
+		device->lacks_bits = false;
+		return 0;
+	}
+	DMERR("%s: cannot use the metadata device: %d", device->name, r);
+	if (!device->applied || !dm_live_store_has_failed(table->store))
+		return r;
+	go_on_without(table);
+	return 0;
 }
 
 void at_meta_deactivate(struct at_table *table)
@@ -105,6 +123,7 @@ void at_meta_deactivate(struct at_table *table)
 		return;
 	dm_live_store_deactivate(table->store);
 	table->store_active = false;
+	table->device->lacks_bits = !dm_live_store_is_durable(table->store);
 	/* The next table has a store of its own. */
 	r = dm_live_store_take_error(table->store);
 	if (r)
@@ -115,7 +134,7 @@ int at_meta_flush(struct at_table *table)
 {
 	int r;
 
-	if (table->store_active)
+	if (at_meta_commits(table))
 		return blk_status_to_errno(dm_live_store_commit_wait(table->store));
 	r = blkdev_issue_flush(table->file->bdev);
 	if (r)

@@ -64,6 +64,11 @@
 
 #define CBW_DEFAULT_LOW_WATER	10u
 
+enum cbw_on_meta_error {
+	CBW_META_BREAK_GUEST_WRITE,
+	CBW_BREAK_TRACKING,
+};
+
 enum cbw_on_cbw_error {
 	CBW_BREAK_GUEST_WRITE,
 	CBW_BREAK_SNAPSHOT,
@@ -109,6 +114,7 @@ enum cbw_job_state {
  * @given: bit per enum cbw_feature, see table.c
  */
 struct cbw_config {
+	enum cbw_on_meta_error on_meta_error;
 	enum cbw_on_cbw_error on_cbw_error;
 	u64 timeout_ms;
 	unsigned int low_water_percent;

@@ -77,6 +77,7 @@ enum cbw_feature {
 	FLEECE,
 	BITMAP,
 	NEW_BITMAP,
+	ON_META_ERROR,
 	ON_CBW_ERROR,
 	CBW_TIMEOUT,
 	JOB_SPEED,
@@ -93,6 +94,7 @@ static const char *const feature_names[NR_FEATURES] = {
 	[FLEECE] = "fleece",
 	[BITMAP] = "bitmap",
 	[NEW_BITMAP] = "new_bitmap",
+	[ON_META_ERROR] = "on_meta_error",
 	[ON_CBW_ERROR] = "on_cbw_error",
 	[CBW_TIMEOUT] = "cbw_timeout",
 	[JOB_SPEED] = "job_speed",
@@ -110,6 +112,11 @@ static const char *const feature_names[NR_FEATURES] = {
 static const char *const on_cbw_error_names[] = {
 	[CBW_BREAK_GUEST_WRITE] = "break_guest_write",
 	[CBW_BREAK_SNAPSHOT] = "break_snapshot",
+};
+
+static const char *const on_meta_error_names[] = {
+	[CBW_META_BREAK_GUEST_WRITE] = "break_guest_write",
+	[CBW_BREAK_TRACKING] = "break_tracking",
 };
 
 static const char *const on_error_names[] = {
@@ -208,6 +215,19 @@ static int parse_on_cbw_error(struct cbw_table *table, const char *value)
 	return 0;
 }
 
+static int parse_on_meta_error(struct cbw_table *table, const char *value)
+{
+	int r = parse_name(table, on_meta_error_names,
+			   ARRAY_SIZE(on_meta_error_names), "on_meta_error",
+			   value,
+			   "on_meta_error must be break_guest_write or break_tracking");
+
+	if (r < 0)
+		return r;
+	table->config.on_meta_error = r;
+	return 0;
+}
+
 static int set_feature(void *context, unsigned int feature, const char *value)
 {
 	struct cbw_table *table = context;
@@ -225,6 +245,8 @@ static int set_feature(void *context, unsigned int feature, const char *value)
 	case BITMAP:
 	case NEW_BITMAP:
 		return parse_bitmap(table, name, value, feature == NEW_BITMAP);
+	case ON_META_ERROR:
+		return parse_on_meta_error(table, value);
 	case ON_CBW_ERROR:
 		return parse_on_cbw_error(table, value);
 	case CBW_TIMEOUT:
@@ -311,6 +333,10 @@ static int check_features(struct cbw_table *table)
 		ti->error = "fleece_low_water needs fleece";
 		return -EINVAL;
 	}
+	if (!table->meta && given & BIT(ON_META_ERROR)) {
+		ti->error = "on_meta_error needs a metadata device";
+		return -EINVAL;
+	}
 	if (table->config.bitmap &&
 	    (!(table->target || table->fleece) || !table->meta)) {
 		ti->error = "bitmap and new_bitmap need a session and a metadata device";
@@ -336,6 +362,8 @@ static int check_features(struct cbw_table *table)
  * fleece <dev>: a session; old data of guest writes goes to slots there
  * bitmap <name>: the session is about what that bitmap has
  * new_bitmap <name>: a full session, with which that bitmap begins anew
+ * on_meta_error break_guest_write|break_tracking: what a metadata device does that
+ *	has failed
  * on_cbw_error break_guest_write|break_snapshot: what a failed copy does
  * cbw_timeout <ms>: a guest write waits no longer than that, 0: for ever
  * job: start the job at once
@@ -391,6 +419,9 @@ static unsigned int emit_value(const struct cbw_table *table,
 	case BITMAP:
 	case NEW_BITMAP:
 		DMEMIT(" %s", config->bitmap);
+		break;
+	case ON_META_ERROR:
+		DMEMIT(" %s", on_meta_error_names[config->on_meta_error]);
 		break;
 	case ON_CBW_ERROR:
 		DMEMIT(" %s", on_cbw_error_names[config->on_cbw_error]);

@@ -223,6 +223,8 @@ static int run(struct request *request)
 		return refuse(request, -ESRCH, "there is no metadata device");
 	if (!track->active)
 		return refuse(request, -EROFS,
+			      dm_live_store_has_failed(track->store) ?
+			      "the metadata device has failed" :
 			      "the table is read-only or suspended");
 	request->bitmap = cbw_track_find(track, request->argv[2]);
 	if (!request->bitmap)

@@ -52,6 +52,11 @@ static int begin(struct cbw_track *track, struct cbw_session *session)
 	struct dm_live_bitmap *successor;
 	struct cbw_recorders *recorders;
 
+	/* A device in use must not stay suspended for that. */
+	if (!track->active && dm_live_store_has_failed(track->store)) {
+		cbw_session_break(session, "nobody knows what has changed, as the metadata device has failed");
+		return 0;
+	}
 	if (!bitmap || !bitmap->recording) {
 		DMERR("%s: bitmap '%s' %s", track->name, config->bitmap,
 		      bitmap ? "is disabled, so it does not know what has changed" :

@@ -9,7 +9,9 @@
  * bitmap that was not closed gets all regions of the intent bitmap, outward to whole
  * bits; where nothing says that the intent bitmap was kept all the time (the state has
  * no TRACKING, or it is not in use itself, or missing, or cannot be read), all its
- * bits. These are durable before anything on disk says otherwise.
+ * bits. These are durable before anything on disk says otherwise. With the policy
+ * break_tracking there is none: so that what the guest writes never depends on the
+ * metadata, on disk stands all the time that nobody knows what has changed.
  */
 #include <linux/blkdev.h>
 #include <linux/sched/mm.h>
@@ -347,6 +349,15 @@ static int load(struct cbw_track *track)
 	return r;
 }
 
+/* What it had is in the bitmaps now. */
+static void forgo_intent(struct cbw_track *track)
+{
+	if (!track->intent)
+		return;
+	dm_live_store_detach(track->store, QCOW2_DMLIVE_INTENT_NAME);
+	free_intent(track);
+}
+
 static int activate(struct cbw_track *track)
 {
 	struct cbw_recorders *recorders;
@@ -354,6 +365,8 @@ static int activate(struct cbw_track *track)
 
 	mutex_lock(&track->load_lock);
 	r = load(track);
+	if (!r && track->table->config.on_meta_error == CBW_BREAK_TRACKING)
+		forgo_intent(track);
 	mutex_unlock(&track->load_lock);
 	if (r || track->read_only)
 		return r;
@@ -368,11 +381,23 @@ static int activate(struct cbw_track *track)
 		return r;
 	}
 	WRITE_ONCE(track->active, true);
-	if (!track->intent)
+	if (!track->intent &&
+	    track->table->config.on_meta_error != CBW_BREAK_TRACKING)
 		DMWARN("%s: metadata device: no bitmap '%s' can be used: after a crash all blocks will count as changed",
 		       track->name, QCOW2_DMLIVE_INTENT_NAME);
 	cbw_intent_start(track);
 	return 0;
+}
+
+/* What is in memory is not kept any more. */
+static void forget(struct cbw_track *track)
+{
+	mutex_lock(&track->load_lock);
+	free_list(&track->bitmaps);
+	INIT_LIST_HEAD(&track->bitmaps);
+	free_intent(track);
+	track->recovered = 0;
+	mutex_unlock(&track->load_lock);
 }
 
 int cbw_track_activate(struct cbw_track *track)
@@ -383,11 +408,20 @@ int cbw_track_activate(struct cbw_track *track)
 	/* The mapped device is suspended: memory must not wait for it. */
 	noio = memalloc_noio_save();
 	mutex_lock(&track->admin);
+	WRITE_ONCE(track->blocked, false);
 	r = activate(track);
+	if (!r) {
+		cbw_dead_enter(track);
+	} else {
+		DMERR("%s: cannot use the metadata device: %d", track->name, r);
+		if (dm_live_store_has_failed(track->store) &&
+		    cbw_dead_resume(track)) {
+			forget(track);
+			r = 0;
+		}
+	}
 	mutex_unlock(&track->admin);
 	memalloc_noio_restore(noio);
-	if (r)
-		DMERR("%s: cannot use the metadata device: %d", track->name, r);
 	return r;
 }
 
@@ -398,6 +432,8 @@ void cbw_track_deactivate(struct cbw_track *track)
 	cbw_intent_stop(track);
 	mutex_lock(&track->admin);
 	dm_live_store_deactivate(track->store);
+	track->all_unknown = !track->intent &&
+			     dm_live_store_is_marked(track->store);
 	WRITE_ONCE(track->active, false);
 	drop_recorders(track);
 	mutex_unlock(&track->admin);
@@ -425,6 +461,8 @@ bool cbw_track_record(struct cbw_track *track, sector_t first, sector_t nr)
 	 * Who changes what is open or what records waits for a grace period: so what
 	 * was found open here is not closed before the bits are set.
 	 */
+	if (unlikely(READ_ONCE(track->blocked)))
+		return false;
 	rcu_read_lock();
 	recorders = rcu_dereference(track->recorders);
 	passes = !recorders || cbw_intent_is_open(track, start, end);
@@ -498,6 +536,7 @@ static int open_store(struct cbw_track *track)
 		.meta = table->meta->bdev,
 		.size_bytes = track->size_bytes,
 		.read_only = track->read_only,
+		.may_be_dead = cbw_dead_may_follow(track),
 		.name = track->name,
 		.failed = store_failed,
 		.context = track,
@@ -530,6 +569,7 @@ int cbw_track_open(struct cbw_table *table)
 	track->size_bytes = (u64)ti->len << SECTOR_SHIFT;
 	mutex_init(&track->admin);
 	mutex_init(&track->load_lock);
+	INIT_LIST_HEAD(&track->link);
 	INIT_LIST_HEAD(&track->bitmaps);
 	INIT_WORK(&track->event_work, event_work);
 	cbw_intent_init(track);
@@ -548,6 +588,7 @@ void cbw_track_close(struct cbw_track *track)
 		return;
 	/* If it was activated, and the device never resumed. */
 	cbw_track_deactivate(track);
+	cbw_dead_leave(track);
 	dm_live_store_close(track->store);
 	if (track->wq) {
 		/* dm_table_event() of a table that is being destroyed is vain. */

@@ -61,7 +61,11 @@ struct cbw_recorders {
 
 /**
  * struct cbw_track - change tracking of one table
+ * @link: see track-dead.c
  * @active: between preresume and postsuspend of a table that is not read-only
+ * @blocked: resumed without metadata, so that no write may pass; then nothing is loaded
+ * @all_unknown: valid while not @active: on disk it is durable that nobody knows what
+ *	has changed
  * @bitmaps: struct cbw_bitmap, in the order of the directory; @admin
  * @recorders: RCU; replaced under @admin
  * @recovered: bits that were added since nobody knows, at the last activation
@@ -76,8 +80,11 @@ struct cbw_track {
 	struct cbw_table *table;
 	const char *name;
 	struct dm_live_store *store;
+	struct list_head link;
 	bool read_only;
 	bool active;
+	bool blocked;
+	bool all_unknown;
 	u64 size_bytes;
 
 	struct mutex admin;	/* see above */
@@ -119,7 +126,12 @@ int cbw_track_open(struct cbw_table *table);
 /** cbw_track_close - NULL is ignored */
 void cbw_track_close(struct cbw_track *track);
 
-/** cbw_track_activate - before the resume: load, recover, and record from now on */
+/**
+ * cbw_track_activate - before the resume: load, recover, and record from now on
+ *
+ * When the metadata device has died and the mapped device was in use, it is resumed
+ * without: then the track is not active.
+ */
 int cbw_track_activate(struct cbw_track *track);
 
 /** cbw_track_deactivate - after the suspend: make all durable, and close the store */
@@ -158,6 +170,24 @@ struct cbw_recorders *cbw_track_alloc_recorders(struct cbw_track *track);
  */
 void cbw_track_set_recorders(struct cbw_track *track,
 			     struct cbw_recorders *recorders);
+
+/* track-dead.c */
+
+/** cbw_dead_may_follow - is the mapped device in use, with that metadata device? */
+bool cbw_dead_may_follow(const struct cbw_track *track);
+
+/** cbw_dead_enter - it was activated */
+void cbw_dead_enter(struct cbw_track *track);
+
+/** cbw_dead_leave - its table is being destroyed */
+void cbw_dead_leave(struct cbw_track *track);
+
+/**
+ * cbw_dead_resume - the metadata device could not be read or written
+ * Return: true: resume without it; what may be written is settled. False: it is the
+ * first table, so that the resume had better fail.
+ */
+bool cbw_dead_resume(struct cbw_track *track);
 
 /* track-message.c */
 

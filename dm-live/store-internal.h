@@ -39,6 +39,7 @@ struct dm_live_store {
 
 	bool tracking;
 	bool failed;
+	bool marked;	/* see dm_live_store_is_marked() */
 	/*
 	 * Pages were taken out of the bitmaps and are not known to be durable.
 	 * Set before their dirty flags are cleared, see

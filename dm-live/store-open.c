@@ -48,6 +48,7 @@ static int read_bytes(struct dm_live_store *store, u64 offset, void *to,
 		if (IS_ERR(data)) {
 			DMERR("%s: metadata device: read error %ld at byte %llu",
 			      store->params.name, PTR_ERR(data), offset);
+			WRITE_ONCE(store->failed, true);
 			return PTR_ERR(data);
 		}
 		memcpy(to, data + in_buffer, chunk);
@@ -82,6 +83,18 @@ static int open_bufio(struct dm_live_store *store)
 	return 0;
 }
 
+static int read_start(struct dm_live_store *store, u8 *start, size_t bytes)
+{
+	int r = open_bufio(store);
+
+	if (r)
+		return r;
+	r = read_bytes(store, 0, start, bytes);
+	dm_bufio_client_destroy(store->bufio);
+	store->bufio = NULL;
+	return r;
+}
+
 /* The cluster size limits the size of a buffer, so it is looked up first. */
 static int choose_buffers(struct dm_live_store *store)
 {
@@ -91,11 +104,9 @@ static int choose_buffers(struct dm_live_store *store)
 	int r;
 
 	store->buffer_bits = ilog2(block_bytes);
-	r = open_bufio(store) ?: read_bytes(store, 0, start, sizeof(start));
+	r = read_start(store, start, sizeof(start));
 	if (r)
 		return r;
-	dm_bufio_client_destroy(store->bufio);
-	store->bufio = NULL;
 
 	cluster_bits = qcow2_store_probe_cluster_bits(start, sizeof(start));
 	if (!cluster_bits) {
@@ -336,12 +347,21 @@ static int read_structures(struct dm_live_store *store)
 	return r;
 }
 
+static int read_all(struct dm_live_store *store)
+{
+	int r = store->bufio ? 0 : choose_buffers(store);
+
+	return r ?: read_structures(store);
+}
+
 int dm_live_store_reload(struct dm_live_store *store)
 {
 	free_structures(store);
+	WRITE_ONCE(store->failed, false);
 	/* Nothing is dirty: forget what was read before. */
-	dm_bufio_client_reset(store->bufio);
-	return read_structures(store);
+	if (store->bufio)
+		dm_bufio_client_reset(store->bufio);
+	return read_all(store);
 }
 EXPORT_SYMBOL_GPL(dm_live_store_reload);
 
@@ -365,10 +385,8 @@ dm_live_store_open(const struct dm_live_store_params *params)
 		return ERR_PTR(-ENOMEM);
 	store->params = *params;
 	dm_live_store_init_commits(store);
-	r = allocate(store) ?:
-	    choose_buffers(store) ?:
-	    read_structures(store);
-	if (r) {
+	r = allocate(store) ?: read_all(store);
+	if (r && !(params->may_be_dead && store->failed)) {
 		dm_live_store_close(store);
 		return ERR_PTR(r);
 	}

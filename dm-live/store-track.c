@@ -93,6 +93,15 @@ int dm_live_store_load(struct dm_live_store *store, const char *name,
 }
 EXPORT_SYMBOL_GPL(dm_live_store_load);
 
+void dm_live_store_detach(struct dm_live_store *store, const char *name)
+{
+	struct dm_live_store_bitmap *found = dm_live_store_find(store, name);
+
+	if (found)
+		found->bitmap = NULL;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_detach);
+
 static int write_one(struct dm_live_store *store, void *context)
 {
 	u32 i;

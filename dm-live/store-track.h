@@ -41,6 +41,9 @@ void dm_live_store_set_tracking(struct dm_live_store *store, bool tracking);
 int dm_live_store_load(struct dm_live_store *store, const char *name,
 		       struct dm_live_bitmap *bitmap);
 
+/** dm_live_store_detach - of an attached bitmap, before dm_live_store_activate() */
+void dm_live_store_detach(struct dm_live_store *store, const char *name);
+
 /**
  * dm_live_store_write - make what has changed of one attached bitmap durable
  *

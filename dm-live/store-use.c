@@ -98,6 +98,9 @@ static int edit_in_use(struct dm_live_store *store, void *context)
 	u32 i;
 	int r = 0;
 
+	/* Buffers may be written whenever dm-bufio likes. */
+	if (!*in_use)
+		store->marked = false;
 	for (i = 0; !r && i < store->header.nr_bitmaps; i++) {
 		struct dm_live_store_bitmap *bitmap = &store->bitmaps[i];
 		u32 flags = bitmap->entry.flags & ~QCOW2_BITMAP_IN_USE;
@@ -188,6 +191,12 @@ static void leave_active(struct dm_live_store *store)
 	mutex_unlock(&active_lock);
 }
 
+bool dm_live_store_is_marked(const struct dm_live_store *store)
+{
+	return store->marked;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_is_marked);
+
 int dm_live_store_activate(struct dm_live_store *store)
 {
 	int r;
@@ -206,10 +215,12 @@ int dm_live_store_activate(struct dm_live_store *store)
 		/* What is left in the buffers must not be written later. */
 		dm_bufio_client_reset(store->bufio);
 		leave_active(store);
-	} else if (dm_live_store_any_dirty(store)) {
-		dm_live_store_changed(store);
+		return r;
 	}
-	return r;
+	store->marked = true;
+	if (dm_live_store_any_dirty(store))
+		dm_live_store_changed(store);
+	return 0;
 }
 EXPORT_SYMBOL_GPL(dm_live_store_activate);
 

@@ -302,6 +302,12 @@ bool dm_live_store_any_dirty(const struct dm_live_store *store)
 	return false;
 }
 
+bool dm_live_store_is_durable(const struct dm_live_store *store)
+{
+	return !store->in_flight && !dm_live_store_any_dirty(store);
+}
+EXPORT_SYMBOL_GPL(dm_live_store_is_durable);
+
 bool dm_live_store_is_clean(struct dm_live_store *store)
 {
 	if (store->failed || READ_ONCE(store->unreported) ||

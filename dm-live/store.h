@@ -37,6 +37,9 @@ struct dm_live_store;
  *	be durable before the data that they speak of
  * @size_bytes: size of the device whose blocks are tracked
  * @read_only: nothing is ever written
+ * @may_be_dead: a device that cannot be read is no error of dm_live_store_open(): then
+ *	the next dm_live_store_reload() looks at it. For a mapped device in use, which
+ *	shall get another table all the same
  * @name: for messages; must outlive the store
  * @failed: called once, from a worker, when the store becomes read-only by a
  *	failure; may be NULL
@@ -47,6 +50,7 @@ struct dm_live_store_params {
 	struct block_device *data;
 	u64 size_bytes;
 	bool read_only;
+	bool may_be_dead;
 	const char *name;
 	void (*failed)(void *context);
 	void *context;
@@ -84,6 +88,9 @@ dm_live_store_open(const struct dm_live_store_params *params);
  *
  * Context: may sleep; allocates memory: under memalloc_noio_save() while a
  * device is suspended.
+ *
+ * Return: 0, or an errno; dm_live_store_has_failed() tells whether it is the device
+ * that failed, or what stands on it is refused.
  */
 int dm_live_store_reload(struct dm_live_store *store);
 
@@ -161,8 +168,25 @@ void dm_live_store_changed(struct dm_live_store *store);
  */
 bool dm_live_store_is_clean(struct dm_live_store *store);
 
-/** dm_live_store_has_failed - did it become read-only by a failure? Any context. */
+/**
+ * dm_live_store_has_failed - could the device not be read or written?
+ * Since the last dm_live_store_reload(). An active store is read-only then. Any context.
+ */
 bool dm_live_store_has_failed(const struct dm_live_store *store);
+
+/**
+ * dm_live_store_is_marked - is it certain that the bitmaps are in use on disk?
+ *
+ * From dm_live_store_activate() till dm_live_store_deactivate(), and after that too if
+ * it failed before the mark could have gone.
+ */
+bool dm_live_store_is_marked(const struct dm_live_store *store);
+
+/**
+ * dm_live_store_is_durable - did the last commit have everything?
+ * After dm_live_store_deactivate().
+ */
+bool dm_live_store_is_durable(const struct dm_live_store *store);
 
 /**
  * dm_live_store_deactivate - commit, and mark the bitmaps as closed cleanly

@@ -20,6 +20,7 @@ enum feature {
 	FLEECE,
 	BITMAP,
 	NEW_BITMAP,
+	ON_META_ERROR,
 	ON_CBW_ERROR,
 	CBW_TIMEOUT,
 	JOB_SPEED,
@@ -35,6 +36,7 @@ static const char *const feature_names[] = {
 	[FLEECE] = "fleece",
 	[BITMAP] = "bitmap",
 	[NEW_BITMAP] = "new_bitmap",
+	[ON_META_ERROR] = "on_meta_error",
 	[ON_CBW_ERROR] = "on_cbw_error",
 	[CBW_TIMEOUT] = "cbw_timeout",
 	[JOB_SPEED] = "job_speed",
@@ -53,6 +55,10 @@ static const char *const on_error_names[] = {
 
 static const char *const on_cbw_error_names[] = {
 	"break_guest_write", "break_snapshot",
+};
+
+static const char *const on_meta_error_names[] = {
+	"break_guest_write", "break_tracking",
 };
 
 static const char *on_error_name(enum cbw_on_error on_error)
@@ -90,6 +96,15 @@ static int take_on_cbw_error(struct cbw_features *features, const char *value)
 	return index < 0 ? index : 0;
 }
 
+static int take_on_meta_error(struct cbw_features *features, const char *value)
+{
+	int index = name_index(on_meta_error_names,
+			      NR_ELEMENTS(on_meta_error_names), value);
+
+	features->break_tracking = index == 1;
+	return index < 0 ? index : 0;
+}
+
 static int take_value(struct cbw_features *features, enum feature feature,
 		      const char *value)
 {
@@ -104,6 +119,8 @@ static int take_value(struct cbw_features *features, enum feature feature,
 		snprintf(features->bitmap, sizeof(features->bitmap), "%s",
 			 value);
 		return 0;
+	case ON_META_ERROR:
+		return take_on_meta_error(features, value);
 	case ON_CBW_ERROR:
 		return take_on_cbw_error(features, value);
 	case CBW_TIMEOUT:
@@ -258,6 +275,8 @@ int cbw_table_format(const struct cbw_table *table, char *params,
 	char block_size[24] = "-";
 	int length;
 
+	if (table->features.break_tracking)
+		add(&words, ON_META_ERROR, on_meta_error_names[1]);
 	add_session(&words, &table->features);
 	if (table->block_bytes)
 		snprintf(block_size, sizeof(block_size), "%" PRIu64,
