@@ -84,7 +84,7 @@ static int activate(struct at_table *table)
 /* A device in use must not stay suspended for that. */
 static void go_on_without(struct at_table *table)
 {
-	DMERR("%s: resumed without its metadata device, which has failed: no block becomes allocated any more",
+	DMERR("%s: resumed without its metadata device: no more blocks become allocated",
 	      table->device->name);
 	WRITE_ONCE(table->store_failed, true);
 	at_raise_event(table);

@@ -54,7 +54,7 @@ static int begin(struct cbw_track *track, struct cbw_session *session)
 
 	/* A device in use must not stay suspended for that. */
 	if (!track->active && dm_live_store_has_failed(track->store)) {
-		cbw_session_break(session, "nobody knows what has changed, as the metadata device has failed");
+		cbw_session_break(session, "the metadata device has failed");
 		return 0;
 	}
 	if (!bitmap || !bitmap->recording) {

@@ -18,6 +18,7 @@
 #include "backup/leftovers.h"
 #include "backup/volume.h"
 #include "lib/cbw-table.h"
+#include "lib/cbw-tracking.h"
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "lib/process.h"
@@ -249,18 +250,54 @@ int moment_end(struct volume *volume)
 	return r ? EXIT_ERROR : EXIT_OK;
 }
 
+static bool is_suspended(const char *name)
+{
+	struct dm_device device;
+
+	return !dm_get_device(name, &device) && device.suspended;
+}
+
+/* Left suspended, all I/O would hang. */
+static int swap(const char *name)
+{
+	int r = dm_swap(name), tries;
+
+	for (tries = 1; r && tries < RESUME_TRIES && is_suspended(name); tries++)
+		r = dm_resume(name);
+	return r;
+}
+
+/* The kernel resumes a device also without its metadata. */
+static void check_metadata(const char *name)
+{
+	struct cbw_tracking tracking = { 0 };
+	struct dm_line line = { 0 };
+
+	if (!dm_get_line(name, DM_LINE_STATUS, &line, NULL) &&
+	    !cbw_tracking_parse(line.params, &tracking) &&
+	    !strcmp(tracking.state, "failed"))
+		warning("%s: its metadata device has failed: no change is recorded any more, and unless its table says on_meta_error break_tracking writes fail; when it is good again: dmsetup suspend %s, dmsetup resume %s; to go on without it: dmlive detach %s",
+			name, name, name, name);
+	cbw_tracking_free(&tracking);
+	dm_line_free(&line);
+}
+
 int moment_restore(const char *name, uint64_t nr_sectors, const char *params,
 		   bool read_only)
 {
 	int r = dm_load(name, nr_sectors, CBW_TARGET, params, read_only);
 
+	if (!r)
+		r = swap(name);
 	if (!r) {
-		r = dm_swap(name);
-		if (r)
-			dm_clear(name);
-	}
-	if (r)
+		check_metadata(name);
+	} else if (is_suspended(name)) {
+		error("%s is suspended, and the kernel does not resume it; its log says why; when that is mended: dmsetup resume %s",
+		      name, name);
+	} else {
+		dm_clear(name);
 		error("%s keeps its session; to end it load the table '0 %llu %s %s' with dmsetup, suspend and resume",
 		      name, (unsigned long long)nr_sectors, CBW_TARGET, params);
+	}
 	return r;
 }
