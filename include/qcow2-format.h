@@ -265,6 +265,12 @@ _Static_assert(sizeof(struct qcow2_dmlive_state) == 8, "state layout");
  */
 #define QCOW2_EXT_DMLIVE_BACKUP		0x646d6c62U	/* "dmlb" */
 
+/*
+ * Header extension of dmlive: the image that the tracked device was restored from, as
+ * JSON text; see Documentation/bitmap-format.rst.
+ */
+#define QCOW2_EXT_DMLIVE_ORIGIN		0x646d6c6fU	/* "dmlo" */
+
 /* Header extension of dmlive: nothing; the place of one that was removed. */
 #define QCOW2_EXT_DMLIVE_FREE		0x646d6c70U	/* "dmlp" */
 

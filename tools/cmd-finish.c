@@ -9,6 +9,7 @@
 #include "lib/json.h"
 #include "lib/runtime.h"
 #include "restore/finish.h"
+#include "restore/stack.h"
 
 static const char help[] =
 "Usage: dmlive finish NAME|DEVICE [--json]\n"
@@ -40,7 +41,8 @@ static int exit_status_of(int r)
 int cmd_finish(int argc, char **argv)
 {
 	struct json_object *object;
-	char name[DM_NAME_BYTES];
+	char given[DM_NAME_BYTES], inner[DM_NAME_BYTES];
+	const char *name;
 	bool json = false;
 	int found, r;
 
@@ -57,10 +59,11 @@ int cmd_finish(int argc, char **argv)
 	}
 	if (argc - optind != 1)
 		return argument_error("finish", "NAME or DEVICE");
-	r = device_name_find(argv[optind], name);
+	r = device_name_find(argv[optind], given);
 	if (r)
 		return r;
 
+	name = stack_restored(given, inner);
 	r = finish_device(name);
 	if (r)
 		return exit_status_of(r);

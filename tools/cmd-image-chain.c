@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "cmd-image.h"
@@ -15,6 +17,7 @@
 #include "lib/log.h"
 #include "lib/size.h"
 #include "meta/show.h"
+#include "qcow2/identity.h"
 
 enum link {
 	LINK_NONE,		/* nothing is known, or the chain ends here */
@@ -38,8 +41,35 @@ static void read_element(const struct image_layer_info *info,
 						  &element->record);
 }
 
-/* @base: NULL at the end of the chain */
-static void find_link(struct element *element, const struct element *base)
+/* Is what is at @depth the image that an increment of it was made for? */
+static bool is_restored(struct image *image, unsigned int depth,
+			const char *identity)
+{
+	struct image_error ignored;
+	char *found;
+	bool same;
+
+	if (image_identity_text(image, depth, &found, &ignored))
+		return false;
+	same = !strcmp(found, identity);
+	free(found);
+	return same;
+}
+
+/* The image at @depth, and @base below it: NULL at the end of the chain */
+static bool is_right(struct image *image, unsigned int depth,
+		     const struct backup_record *record,
+		     const struct element *base)
+{
+	if (!base)
+		return false;
+	if (record->base_identity)
+		return is_restored(image, depth + 1, record->base_identity);
+	return base->is_backup && backup_record_follows(record, &base->record);
+}
+
+static void find_link(struct image *image, unsigned int depth,
+		      struct element *element, const struct element *base)
 {
 	const struct backup_record *record = &element->record;
 
@@ -47,15 +77,21 @@ static void find_link(struct element *element, const struct element *base)
 	if (!element->is_backup)
 		return;
 	if (record->base_generation)
-		element->link = base && base->is_backup &&
-				backup_record_follows(record, &base->record) ?
+		element->link = is_right(image, depth, record, base) ?
 				LINK_RIGHT : LINK_WRONG;
 	if (element->link != LINK_WRONG)
 		return;
-	error("%s: it is an increment of the backup with generation %" PRIu64 " of bitmap '%s', and %s; its content is not that of any point in time",
-	      element->info->path, record->base_generation, record->bitmap,
-	      base ? "its backing file is another one" :
-		     "it has no backing file");
+	if (record->base_identity)
+		error("%s: it is an increment of the image that the device was restored from, and %s; its content is not that of any point in time",
+		      element->info->path,
+		      base ? "its backing file is not that, or has changed" :
+			     "it has no backing file");
+	else
+		error("%s: it is an increment of the backup with generation %" PRIu64 " of bitmap '%s', and %s; its content is not that of any point in time",
+		      element->info->path, record->base_generation,
+		      record->bitmap,
+		      base ? "its backing file is another one" :
+			     "it has no backing file");
 }
 
 static void print_text(const char *text)
@@ -78,6 +114,8 @@ static void print_record(const struct backup_record *record)
 	printf("', generation %" PRIu64, record->generation);
 	if (record->base_generation)
 		printf(" after %" PRIu64, record->base_generation);
+	if (record->base_identity)
+		printf(" (a restored image)");
 	printf(", store ");
 	print_text(record->store);
 	if (when && localtime_r(&when, &tm) &&
@@ -112,6 +150,8 @@ static void add_record(struct json_object *object, const struct element *element
 		json_add_bool(object, "base-is-right",
 			      element->link == LINK_RIGHT);
 	}
+	if (record->base_identity)
+		json_add_string(object, "base-identity", record->base_identity);
 	if (record->time_s)
 		json_add_number(object, "time", record->time_s);
 }
@@ -150,7 +190,8 @@ static int show_chain(struct image *image, struct json_object *list,
 		if (!r && depth + 1 < nr)
 			read_element(info, &base);
 		if (!r) {
-			find_link(&element, depth + 1 < nr ? &base : NULL);
+			find_link(image, depth, &element,
+				  depth + 1 < nr ? &base : NULL);
 			wrong |= element.link == LINK_WRONG;
 			if (list)
 				add_element(list, &element);

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "cmd.h"
 #include "lib/exit.h"
@@ -22,20 +21,18 @@
 #include "meta/inspect.h"
 #include "meta/prepare.h"
 #include "meta/show.h"
+#include "meta/track.h"
 #include "qcow2/check.h"
 
 /* The bitmap that the target alloctrack looks for. */
 #define DEFAULT_BITMAP	"alloctrack"
 #define MAX_BITMAPS	64
-#define MAX_SPARES	16
-#define DEFAULT_SPARES	2
-#define TRACK_GRANULARITY 65536
 
 struct arguments {
 	const char *path;
 	uint64_t size;
 	uint64_t granularity;
-	struct meta_bitmap bitmaps[MAX_BITMAPS + MAX_SPARES + 1];
+	struct meta_bitmap bitmaps[MAX_BITMAPS + META_TRACK_MAX_SPARES + 1];
 	size_t nr_bitmaps;
 	const char *backing;
 	const char *backing_format;
@@ -43,7 +40,7 @@ struct arguments {
 	const char *bits;
 	bool track;
 	uint64_t nr_spares;
-	char spare_names[MAX_SPARES][32];
+	meta_spare_name spare_names[META_TRACK_MAX_SPARES];
 	uint8_t uuid[QCOW2_DMLIVE_UUID_BYTES];
 	bool force;
 	bool json;
@@ -149,7 +146,8 @@ static int parse_option(struct arguments *arguments, int option)
 		arguments->track = true;
 		return 0;
 	case 'S':
-		return option_number("--spare", optarg, MAX_SPARES,
+		return option_number("--spare", optarg,
+				     META_TRACK_MAX_SPARES,
 				     &arguments->nr_spares) ? 0 : -EINVAL;
 	case 'f':
 		arguments->force = true;
@@ -195,11 +193,6 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv,
 	return 0;
 }
 
-static struct meta_bitmap *next_bitmap(struct arguments *arguments)
-{
-	return &arguments->bitmaps[arguments->nr_bitmaps++];
-}
-
 /* The bitmaps of a store for tracking, beside those that were named. */
 static int add_track_bitmaps(struct arguments *arguments)
 {
@@ -207,7 +200,7 @@ static int add_track_bitmaps(struct arguments *arguments)
 	uint64_t i;
 
 	if (!arguments->granularity)
-		arguments->granularity = TRACK_GRANULARITY;
+		arguments->granularity = META_TRACK_GRANULARITY;
 	for (i = 0; i < arguments->nr_bitmaps; i++) {
 		bitmap = &arguments->bitmaps[i];
 		bitmap->autoload = true;
@@ -217,23 +210,13 @@ static int add_track_bitmaps(struct arguments *arguments)
 		      bitmap->name);
 		return -EINVAL;
 	}
-	bitmap = next_bitmap(arguments);
-	bitmap->name = QCOW2_DMLIVE_INTENT_NAME;
-	bitmap->granularity = 1ULL << QCOW2_DMLIVE_INTENT_BITS;
 	if (arguments->nr_spares == UINT64_MAX)
-		arguments->nr_spares = DEFAULT_SPARES;
-	for (i = 0; i < arguments->nr_spares; i++) {
-		bitmap = next_bitmap(arguments);
-		snprintf(arguments->spare_names[i],
-			 sizeof(arguments->spare_names[i]),
-			 QCOW2_DMLIVE_SPARE_PREFIX "%u", (unsigned int)i + 1);
-		bitmap->name = arguments->spare_names[i];
-	}
-	if (getrandom(arguments->uuid, sizeof(arguments->uuid), 0) ==
-	    sizeof(arguments->uuid))
-		return 0;
-	error_errno(errno, "no random number for the UUID");
-	return -EIO;
+		arguments->nr_spares = META_TRACK_SPARES;
+	arguments->nr_bitmaps +=
+		meta_track_bitmaps(arguments->bitmaps + arguments->nr_bitmaps,
+				   arguments->spare_names, arguments->nr_spares,
+				   arguments->granularity);
+	return meta_make_uuid(arguments->uuid);
 }
 
 static int make_spec(struct arguments *arguments, struct meta_spec *spec)

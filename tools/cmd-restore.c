@@ -9,6 +9,7 @@
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "lib/status-line.h"
+#include "meta/track.h"
 #include "restore/metadata.h"
 #include "restore/session.h"
 
@@ -39,6 +40,12 @@ static const char restore_help[] =
 "                     goes on after a crash or a restart of the machine, see\n"
 "                     dmlive resume; auto: on a small logical volume beside\n"
 "                     DEVICE, which is removed at the end\n"
+"  --track B          record in bitmap B what is written to NAME, so that its next\n"
+"                     backup is an increment of IMAGE: dmlive backup NAME OUT\n"
+"                     --bitmap B --base IMAGE. NAME stays attached in the end\n"
+"  --track-meta DEV|auto\n"
+"                     keep B on the metadata device DEV; auto, the default: on a\n"
+"                     small logical volume beside DEVICE, which stays\n"
 "  --force            overwrite a DEVICE that holds something; give up a restore\n"
 "                     that was begun; read an image that is marked corrupt\n"
 "  --format FORMAT    qcow2 or raw; default: what the content of IMAGE says\n"
@@ -80,6 +87,8 @@ enum {
 	OPTION_SPEED,
 	OPTION_TARGET,
 	OPTION_THREADS,
+	OPTION_TRACK,
+	OPTION_TRACK_META,
 	OPTION_USER_TIMEOUT,
 };
 
@@ -102,6 +111,8 @@ static const struct option restore_options[] = {
 	{ "on-error", required_argument, NULL, OPTION_ON_ERROR },
 	{ "size", required_argument, NULL, OPTION_SIZE },
 	{ "speed", required_argument, NULL, OPTION_SPEED },
+	{ "track", required_argument, NULL, OPTION_TRACK },
+	{ "track-meta", required_argument, NULL, OPTION_TRACK_META },
 	{ "user-timeout", required_argument, NULL, OPTION_USER_TIMEOUT },
 	COMMON_OPTIONS
 };
@@ -198,6 +209,12 @@ static bool take_option(struct restore_request *request, int option)
 	case OPTION_TARGET:
 		request->moved_target = optarg;
 		return true;
+	case OPTION_TRACK:
+		request->track = optarg;
+		return meta_check_name("--track", optarg);
+	case OPTION_TRACK_META:
+		request->track_meta = optarg;
+		return true;
 	default:
 		return take_threads(request);
 	}
@@ -240,6 +257,10 @@ int cmd_restore(int argc, char **argv)
 	}
 	if (!dm_name_is_valid(request.name))
 		return EXIT_USAGE;
+	if (request.track_meta && !request.track) {
+		error("restore: --track-meta says where a bitmap is: name it (--track B)");
+		return EXIT_USAGE;
+	}
 	request.image = argv[optind];
 	request.target = argv[optind + 1];
 	return session_run(&request);

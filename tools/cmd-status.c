@@ -17,6 +17,7 @@
 #include "lib/runtime.h"
 #include "lib/size.h"
 #include "lib/status-line.h"
+#include "restore/stack.h"
 #include "status-cbw.h"
 
 static const char help[] =
@@ -87,7 +88,7 @@ static int collect(const char *name, struct report *report)
 				 sizeof(report->meta));
 	report->server = runtime_server(name);
 	if (!runtime_load(name, &report->recorded) &&
-	    strcmp(report->recorded.uuid, report->device.uuid))
+	    !stack_is_record_of(&report->recorded, report->device.uuid))
 		restore_options_free(&report->recorded);
 	report->last_error = runtime_last_error(name);
 	return 0;
@@ -252,17 +253,46 @@ static int list_all(bool json)
 	return listing.exit_status;
 }
 
+/* What is below it may be under restore. */
+static void add_restore(const char *name, struct json_object *object)
+{
+	char inner[DM_NAME_BYTES];
+	const char *restored = stack_restored(name, inner);
+	struct report report;
+
+	if (restored == name || collect(restored, &report))
+		return;
+	if (object)
+		json_add(object, "restore", report_to_json(&report));
+	else
+		print_report(&report);
+	release(&report);
+}
+
 /* -ENOENT: it is no cbw device. */
 static int show_cbw(const char *name, bool json)
 {
 	struct json_object *object = json ? json_new_object() : NULL;
 	int r = status_cbw(name, object);
 
+	if (!r)
+		add_restore(name, object);
 	if (!r && object)
 		json_print_pretty(object);
 	else
 		json_object_put(object);
 	return r;
+}
+
+static void explain(const char *name, int r)
+{
+	if (r == -ENXIO)
+		error("there is no mapped device %s", name);
+	else if (r == -ENOENT || r == -ENODATA)
+		error("%s is no alloctrack device (any more), nor a cbw device; a finished restore is a plain linear mapping",
+		      name);
+	else if (r && r != -EPROTO)
+		error_errno(r, "%s: cannot get its status", name);
 }
 
 static int show_one(const char *name, bool json)
@@ -275,13 +305,7 @@ static int show_one(const char *name, bool json)
 		if (!r)
 			return EXIT_OK;
 	}
-	if (r == -ENXIO)
-		error("there is no mapped device %s", name);
-	else if (r == -ENOENT || r == -ENODATA)
-		error("%s is no alloctrack device (any more), nor a cbw device; a finished restore is a plain linear mapping",
-		      name);
-	else if (r && r != -EPROTO)
-		error_errno(r, "%s: cannot get its status", name);
+	explain(name, r);
 	if (r)
 		return r == -ENOENT ? EXIT_REFUSED : EXIT_ERROR;
 	if (json)

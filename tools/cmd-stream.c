@@ -12,6 +12,7 @@
 #include "lib/log.h"
 #include "lib/runtime.h"
 #include "lib/status-line.h"
+#include "restore/stack.h"
 
 static const char help[] =
 "Usage: dmlive stream NAME start|pause|resume|cancel\n"
@@ -145,8 +146,9 @@ static void warn_without_server(const char *name)
 int cmd_stream(int argc, char **argv)
 {
 	struct alloctrack_status status;
+	char given[DM_NAME_BYTES], inner[DM_NAME_BYTES];
 	char message[128];
-	char name[DM_NAME_BYTES];
+	const char *name;
 	int found, exit_status;
 
 	optind = 0;
@@ -159,9 +161,10 @@ int cmd_stream(int argc, char **argv)
 	}
 	if (argc - optind < 2)
 		return argument_error("stream", "NAME and what to do");
-	exit_status = device_name_find(argv[optind], name);
+	exit_status = device_name_find(argv[optind], given);
 	if (exit_status)
 		return exit_status;
+	name = stack_restored(given, inner);
 	exit_status = make_message(argc - optind - 1, argv + optind + 1,
 				   message, sizeof(message));
 	if (!exit_status)

@@ -29,6 +29,12 @@ static bool is_inner_uuid(const char *uuid)
 	       !strcmp(uuid + LVM_UUID_LENGTH, SUFFIX);
 }
 
+void inner_make_uuid(const char *name, char uuid[INNER_UUID_BYTES])
+{
+	snprintf(uuid, INNER_UUID_BYTES, "%s%.*s", OTHER_PREFIX,
+		 MAX_NAME_LENGTH, name);
+}
+
 static void make_uuid(const struct volume *volume, struct inner *inner)
 {
 	const char *uuid = volume->dm.uuid;
@@ -38,8 +44,7 @@ static void make_uuid(const struct volume *volume, struct inner *inner)
 		snprintf(inner->uuid, sizeof(inner->uuid), "%.100s%s", uuid,
 			 SUFFIX);
 	else
-		snprintf(inner->uuid, sizeof(inner->uuid), "%s%.*s",
-			 OTHER_PREFIX, MAX_NAME_LENGTH, volume->name);
+		inner_make_uuid(volume->name, inner->uuid);
 }
 
 int inner_find(const struct volume *volume, struct inner *inner)

@@ -19,9 +19,11 @@
 
 #include "attach/volume.h"
 
+#define INNER_UUID_BYTES 129
+
 struct inner {
 	char name[DM_NAME_BYTES];
-	char uuid[129];
+	char uuid[INNER_UUID_BYTES];
 	struct dm_device dm;
 	bool exists;
 };
@@ -34,6 +36,9 @@ int inner_find(const struct volume *volume, struct inner *inner);
  * none.
  */
 bool inner_of_table(const struct cbw_table *cbw, struct inner *inner);
+
+/* The UUID that the inner device of @name has, which is no logical volume. */
+void inner_make_uuid(const char *name, char uuid[INNER_UUID_BYTES]);
 
 /* Is it the inner device of another? */
 bool inner_is(const struct volume *volume);

@@ -10,6 +10,23 @@
 #include "lib/exit.h"
 #include "lib/log.h"
 
+/* Its table must not be active twice, and the restore would lose its device. */
+static int check_not_restored(const struct volume *volume,
+			      const struct inner *inner)
+{
+	struct dm_line line = { 0 };
+	bool restored;
+
+	restored = !dm_get_line(inner->name, DM_LINE_TABLE, &line, NULL) &&
+		   !strcmp(line.target, "alloctrack");
+	dm_line_free(&line);
+	if (!restored)
+		return EXIT_OK;
+	error("%s is being restored: wait until that is finished, see dmlive status %s",
+	      volume->name, volume->name);
+	return EXIT_REFUSED;
+}
+
 struct view_search {
 	const char *number;
 	const char *volume;
@@ -169,7 +186,9 @@ int attach_undo(struct volume *volume, bool force, bool *inserted)
 	if (!volume->is_mapped || !volume_is_cbw(volume, &cbw))
 		return clean(volume);
 	*inserted = inner_of_table(&cbw, &inner);
-	status = check_state(volume, force);
+	status = *inserted ? check_not_restored(volume, &inner) : EXIT_OK;
+	if (!status)
+		status = check_state(volume, force);
 	if (!status)
 		status = check_views(volume);
 	if (!status && !*inserted && blockdev_check_unused(&volume->device))

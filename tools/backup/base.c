@@ -2,8 +2,9 @@
 /*
  * The previous backup, on which an increment lies. It must be the one that the bitmap
  * tells the changes since: same store, same bitmap, same generation; and so must be,
- * down to a full backup, what it lies on itself. It is kept open: QEMU does not write
- * to it meanwhile.
+ * down to a full backup, what it lies on itself. Of a device that was restored it is,
+ * for the first increment, the image that it was restored from. It is kept open: QEMU
+ * does not write to it meanwhile.
  */
 #include <assert.h>
 #include <errno.h>
@@ -19,6 +20,7 @@
 #include "backup/volume.h"
 #include "lib/backup-record.h"
 #include "lib/log.h"
+#include "qcow2/identity.h"
 
 static int refuse(char *why, size_t why_bytes, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -74,36 +76,100 @@ static int read_record(struct image *image, unsigned int depth,
 	return 0;
 }
 
+/* Is the image at @depth the one with this identity? */
+static int check_identity(struct image *image, unsigned int depth,
+			  const char *identity, char *why, size_t why_bytes)
+{
+	struct image_error err;
+	char *found;
+	int r = 0;
+
+	if (image_identity_text(image, depth, &found, &err))
+		return refuse(why, why_bytes, "%s", err.message);
+	if (strcmp(found, identity))
+		r = refuse(why, why_bytes,
+			   "%s is not, or not any more, the image that the device was restored from",
+			   depth ? "what it lies on" : "it");
+	free(found);
+	return r;
+}
+
+/* May @record lie on what is at @depth? @through: and on whatever that lies on. */
+static int check_link(struct image *image, unsigned int depth,
+		      const struct backup_record *record, char *why,
+		      size_t why_bytes, bool *through)
+{
+	struct backup_record base;
+	bool follows;
+	int r;
+
+	if (record->base_identity) {
+		*through = !identity_is_backup(record->base_identity);
+		return check_identity(image, depth, record->base_identity, why,
+				      why_bytes);
+	}
+	r = read_record(image, depth, &base, why, why_bytes);
+	follows = !r && backup_record_follows(record, &base);
+	backup_record_free(&base);
+	if (r || follows)
+		return r;
+	return refuse(why, why_bytes,
+		      "its chain is broken (dmlive image chain)");
+}
+
+/* The begin of the chain: what the bitmap tells the changes since. */
+static int check_top(const struct volume *volume, struct image *image,
+		     char *why, size_t why_bytes, bool *through)
+{
+	const char *identity = volume->increment.origin.identity;
+	struct backup_record record;
+	int r;
+
+	if (identity) {
+		*through = !identity_is_backup(identity);
+		return check_identity(image, 0, identity, why, why_bytes);
+	}
+	r = read_record(image, 0, &record, why, why_bytes);
+	if (!r)
+		r = check_record(volume, &record, why, why_bytes);
+	backup_record_free(&record);
+	return r;
+}
+
 /* Each increment lies on the backup that it is one of. */
 static int check_chain(const struct volume *volume, struct image *image,
 		       char *why, size_t why_bytes)
 {
-	struct backup_record record, above = { 0 };
 	unsigned int depth, nr = image_layers(image);
-	int r = 0;
+	struct backup_record record = { 0 };
+	bool through = false;
+	int r;
 
-	for (depth = 0; !r && depth < nr; depth++) {
-		r = read_record(image, depth, &record, why, why_bytes);
+	r = check_top(volume, image, why, why_bytes, &through);
+	for (depth = 1; !r && !through && depth < nr; depth++) {
+		r = read_record(image, depth - 1, &record, why, why_bytes);
 		if (!r)
-			r = depth ? 0 : check_record(volume, &record, why,
-						     why_bytes);
-		if (!r && depth && !backup_record_follows(&above, &record))
-			r = refuse(why, why_bytes,
-				   "its chain is broken (dmlive image chain)");
-		backup_record_free(&above);
-		above = record;
+			r = check_link(image, depth, &record, why, why_bytes,
+				       &through);
+		backup_record_free(&record);
 	}
-	if (!r && above.base_generation)
+	if (r || through)
+		return r;
+	r = read_record(image, nr - 1, &record, why, why_bytes);
+	if (!r && record.base_generation)
 		r = refuse(why, why_bytes,
 			   "its chain does not end with a full backup (dmlive image chain)");
-	backup_record_free(&above);
+	backup_record_free(&record);
 	return r;
 }
 
 static int check_size(const struct volume *volume, const struct image *image,
 		      char *why, size_t why_bytes)
 {
-	if (image_size(image) == volume->bytes)
+	/* What was restored may be larger than the image: it had zeros there. */
+	if (image_size(image) == volume->bytes ||
+	    (volume->increment.origin.identity &&
+	     image_size(image) < volume->bytes))
 		return 0;
 	return refuse(why, why_bytes,
 		      "it is of a device of %" PRIu64 " bytes, and %s has %" PRIu64,
@@ -177,7 +243,8 @@ static int name_base(struct volume *volume, const char *path)
 int base_open(struct volume *volume, const char *path, char *why,
 	      size_t why_bytes)
 {
-	struct image_options options = { .format = "qcow2" };
+	const char *format = volume->increment.origin.format;
+	struct image_options options = { .format = format ? format : "qcow2" };
 	struct image_error err;
 	struct image *image;
 	int r;

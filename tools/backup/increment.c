@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A bitmap and the backup of a device, see increment.h. */
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,26 +16,10 @@
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "meta/inspect.h"
+#include "meta/track.h"
 #include "qcow2-format.h"
 
-/* So that programs that keep numbers as double do not round it. */
-#define GENERATION_BITS	53
-
 #define DEFAULT_CLUSTER_BYTES WRITER_DEFAULT_CLUSTER_BYTES
-
-static int check_name(const char *bitmap)
-{
-	const char *at;
-
-	for (at = bitmap; *at && *at != '\\' && !isspace((unsigned char)*at);)
-		at++;
-	if (!*at && at > bitmap && at - bitmap < STATUS_WORD_BYTES &&
-	    !meta_name_is_reserved(bitmap, at - bitmap))
-		return EXIT_OK;
-	error("--bitmap %s: must have no spaces and no backslashes, have at most %d bytes, and not begin with %s",
-	      bitmap, STATUS_WORD_BYTES - 1, QCOW2_DMLIVE_RESERVED_PREFIX);
-	return EXIT_USAGE;
-}
 
 /* What the target says of the bitmap. 0, -ENOENT, or another errno after a message. */
 static int read_status(const struct volume *volume, const char *bitmap,
@@ -108,6 +90,18 @@ static int find_bitmap(struct volume *volume,
 	return EXIT_OK;
 }
 
+/* Does the bitmap go with the image that the device was restored from? */
+static void find_origin(struct increment *increment,
+			const struct meta_store *store)
+{
+	struct meta_origin *origin = &increment->origin;
+
+	if (meta_origin_read(store, origin) || !increment->present ||
+	    origin->generation != increment->present ||
+	    strcmp(origin->bitmap, increment->bitmap))
+		meta_origin_free(origin);
+}
+
 /* @volumes are suspended while the metadata device is read. */
 static int find_store(struct volume *volumes, unsigned int nr,
 		      struct volume *volume)
@@ -128,6 +122,7 @@ static int find_store(struct volume *volumes, unsigned int nr,
 	if (meta_store_open(increment->meta, &store))
 		return EXIT_ERROR;
 	meta_uuid(&store, increment->store);
+	find_origin(increment, &store);
 	meta_store_close(&store);
 	if (increment->store[0])
 		return EXIT_OK;
@@ -139,15 +134,9 @@ static int find_store(struct volume *volumes, unsigned int nr,
 static int choose_generation(struct increment *increment)
 {
 	do {
-		if (getrandom(&increment->generation,
-			      sizeof(increment->generation), 0) !=
-		    sizeof(increment->generation)) {
-			error_errno(errno, "no random number is to be had");
+		if (meta_new_generation(&increment->generation))
 			return EXIT_ERROR;
-		}
-		increment->generation >>= 64 - GENERATION_BITS;
-	} while (!increment->generation ||
-		 increment->generation == increment->present);
+	} while (increment->generation == increment->present);
 	return EXIT_OK;
 }
 
@@ -204,7 +193,8 @@ int increment_plan(struct volume *volumes, unsigned int nr,
 		      volume->output);
 		return EXIT_USAGE;
 	}
-	status = check_name(request->bitmap);
+	status = meta_check_name("--bitmap", request->bitmap) ? EXIT_OK :
+							       EXIT_USAGE;
 	increment->bitmap = request->bitmap;
 	if (!status)
 		status = find_bitmap(volume, request);
@@ -226,7 +216,7 @@ void increment_set_options(const struct volume *volume,
 	if (!increment->base)
 		return;
 	options->backing_file = increment->base_name;
-	options->backing_format = "qcow2";
+	options->backing_format = image_format(increment->base);
 	/* Ends of the scope are multiples of the larger of these. */
 	if (limit < volume->block_bytes)
 		limit = volume->block_bytes;
@@ -326,6 +316,8 @@ int increment_describe(struct volume *volume)
 		.bitmap = (char *)increment->bitmap,
 		.generation = increment->generation,
 		.base_generation = increment->base ? increment->present : 0,
+		.base_identity = increment->base ? increment->origin.identity :
+						   NULL,
 		.time_s = increment->time_s,
 	};
 	struct image_error err;
@@ -389,6 +381,7 @@ void increment_close(struct increment *increment)
 	if (increment->base)
 		image_close(increment->base);
 	free(increment->base_name);
+	meta_origin_free(&increment->origin);
 	increment->base = NULL;
 	increment->base_name = NULL;
 }

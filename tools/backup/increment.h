@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "meta/generation.h"
+#include "meta/origin.h"
 
 struct backup_request;
 struct image;
@@ -32,6 +33,8 @@ struct writer_options;
  * @store: UUID of the bitmap store there
  * @present: generation that the bitmap has before the backup; 0: none
  * @generation: that it gets by this one
+ * @origin: the image that the device was restored from, which the bitmap still goes
+ *	with; all NULL: there is none
  * @base: the backup that this is an increment of; NULL: this is a full one
  * @base_name: as the image names it
  * @time_s: the point in time, since 1970
@@ -43,6 +46,7 @@ struct increment {
 	uint64_t granularity_bytes;
 	uint64_t present;
 	uint64_t generation;
+	struct meta_origin origin;
 	struct image *base;
 	char *base_name;
 	uint64_t time_s;

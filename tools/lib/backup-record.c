@@ -19,6 +19,8 @@ char *backup_record_format(const struct backup_record *record)
 	if (record->base_generation)
 		json_add_number(object, "base-generation",
 				record->base_generation);
+	if (record->base_identity)
+		json_add_string(object, "base-identity", record->base_identity);
 	if (record->time_s)
 		json_add_number(object, "time", record->time_s);
 	text = strdup(json_object_to_json_string_ext(object,
@@ -32,6 +34,7 @@ static int take_members(struct json_object *object,
 {
 	const char *store = json_get_string(object, "store");
 	const char *bitmap = json_get_string(object, "bitmap");
+	const char *identity = json_get_string(object, "base-identity");
 
 	record->generation = json_get_number(object, "generation");
 	record->base_generation = json_get_number(object, "base-generation");
@@ -41,7 +44,10 @@ static int take_members(struct json_object *object,
 		return -EINVAL;
 	snprintf(record->store, sizeof(record->store), "%s", store);
 	record->bitmap = strdup(bitmap);
-	return record->bitmap ? 0 : -ENOMEM;
+	if (identity)
+		record->base_identity = strdup(identity);
+	return record->bitmap && (!identity || record->base_identity) ? 0 :
+									-ENOMEM;
 }
 
 int backup_record_parse(const char *text, struct backup_record *record)
@@ -62,13 +68,15 @@ int backup_record_parse(const char *text, struct backup_record *record)
 void backup_record_free(struct backup_record *record)
 {
 	free(record->bitmap);
+	free(record->base_identity);
 	record->bitmap = NULL;
+	record->base_identity = NULL;
 }
 
 bool backup_record_follows(const struct backup_record *record,
 			   const struct backup_record *base)
 {
-	return record->base_generation &&
+	return record->base_generation && !record->base_identity &&
 	       record->base_generation == base->generation &&
 	       !strcmp(record->store, base->store) &&
 	       !strcmp(record->bitmap, base->bitmap);

@@ -19,6 +19,9 @@
  * @generation: that the bitmap has as long as it tells what changed since this backup
  * @base_generation: that it had before: the one of the backup that this is an
  *	increment of; 0: this is a full backup
+ * @base_identity: the image that this is an increment of, see ../qcow2/identity.h,
+ *	where that is no backup with this bitmap: the device was restored from it, and
+ *	@base_generation is what the bitmap got then. Else NULL
  * @time_s: the point in time, in seconds since 1970; 0: unknown
  */
 struct backup_record {
@@ -26,6 +29,7 @@ struct backup_record {
 	char *bitmap;
 	uint64_t generation;
 	uint64_t base_generation;
+	char *base_identity;
 	uint64_t time_s;
 };
 
@@ -39,7 +43,7 @@ char *backup_record_format(const struct backup_record *record);
 int backup_record_parse(const char *text, struct backup_record *record);
 void backup_record_free(struct backup_record *record);
 
-/* Is @record an increment of @base? */
+/* Is @record an increment of @base, a backup with the same bitmap? */
 bool backup_record_follows(const struct backup_record *record,
 			   const struct backup_record *base);
 

@@ -33,6 +33,20 @@ bool lvm_find(const struct blockdev *device, struct lvm_volume *volume)
 				volume->name, sizeof(volume->name));
 }
 
+bool lvm_beside(const struct blockdev *device, const char *suffix,
+		struct lvm_volume *volume)
+{
+	size_t length;
+
+	if (!lvm_find(device, volume))
+		return false;
+	length = strlen(volume->name);
+	if (length + strlen(suffix) >= sizeof(volume->name))
+		return false;
+	strcpy(volume->name + length, suffix);
+	return true;
+}
+
 const char *lvm_path(const struct lvm_volume *volume, char *path,
 		     size_t path_bytes)
 {

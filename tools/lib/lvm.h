@@ -23,6 +23,13 @@ struct lvm_volume {
 /* Which logical volume is @device? False: none. Runs no command. */
 bool lvm_find(const struct blockdev *device, struct lvm_volume *volume);
 
+/*
+ * The volume that is called as @device, which must be one, and @suffix. False: @device
+ * is none, or the name would be too long.
+ */
+bool lvm_beside(const struct blockdev *device, const char *suffix,
+		struct lvm_volume *volume);
+
 /* Its node, /dev/GROUP/NAME. Returns @path. */
 const char *lvm_path(const struct lvm_volume *volume, char *path,
 		     size_t path_bytes);

@@ -133,6 +133,9 @@ int runtime_save(const char *name, const struct restore_options *options)
 	json_add_string(object, "snapshot", options->snapshot);
 	json_add_string(object, "target", options->target);
 	json_add_string(object, "meta", options->meta);
+	json_add_string(object, "outer", options->outer);
+	json_add_string(object, "track", options->track);
+	json_add_string(object, "track_meta", options->track_meta);
 	json_add_bool(object, "kernel_streams", options->kernel_streams);
 	json_add_bool(object, "no_finish", options->no_finish);
 	json_add_bool(object, "force", options->force);
@@ -183,6 +186,9 @@ int runtime_load(const char *name, struct restore_options *options)
 	options->snapshot = copy_string(object, "snapshot");
 	options->target = copy_string(object, "target");
 	options->meta = copy_string(object, "meta");
+	options->outer = copy_string(object, "outer");
+	options->track = copy_string(object, "track");
+	options->track_meta = copy_string(object, "track_meta");
 	options->kernel_streams = json_get_bool(object, "kernel_streams");
 	options->no_finish = json_get_bool(object, "no_finish");
 	options->force = json_get_bool(object, "force");
@@ -227,6 +233,9 @@ void restore_options_free(struct restore_options *options)
 	free(options->snapshot);
 	free(options->target);
 	free(options->meta);
+	free(options->outer);
+	free(options->track);
+	free(options->track_meta);
 	memset(options, 0, sizeof(*options));
 }
 

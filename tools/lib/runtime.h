@@ -29,7 +29,14 @@ struct restore_options {
 	bool no_finish;
 	bool force;
 	unsigned int nr_threads;	/* 0: the default */
-	char uuid[129];		/* of the mapped device */
+	char uuid[129];		/* of the mapped device that the guest uses */
+	/*
+	 * With tracking: the name of that device, the record being of its inner one;
+	 * the bitmap, and the metadata device that it is on. Else NULL.
+	 */
+	char *outer;
+	char *track;
+	char *track_meta;
 	/* The image as it was, to notice when it is another one. */
 	uint64_t image_bytes;
 	uint64_t image_inode;

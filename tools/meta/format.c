@@ -393,3 +393,20 @@ free_layout:
 	meta_layout_free(&layout);
 	return r;
 }
+
+void meta_wipe(const char *path)
+{
+	struct output *out = malloc(sizeof(*out));
+
+	if (!out)
+		return;
+	out->path = path;
+	out->fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
+	if (out->fd < 0)
+		error_errno(errno, "%s: cannot be wiped", path);
+	else if (!write_zeros(out, 0, 1))
+		sync_output(out);
+	if (out->fd >= 0)
+		close(out->fd);
+	free(out);
+}

@@ -14,4 +14,10 @@
  */
 int meta_format(const char *path, const struct meta_spec *spec, bool force);
 
+/*
+ * Take back what meta_format() has written to a device, which must not be in use, so
+ * that it holds nothing. What fails is only told.
+ */
+void meta_wipe(const char *path);
+
 #endif /* DMLIVE_META_FORMAT_H */

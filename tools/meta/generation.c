@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Generations of the bitmaps of a store, see generation.h. */
+#include <errno.h>
 #include <stdio.h>
+#include <sys/random.h>
 
 #include "../dm-live/qcow2-generations.h"
+#include "lib/log.h"
 #include "meta/generation.h"
+
+/* So that programs that keep numbers as double do not round it. */
+#define GENERATION_BITS	53
 
 /* The sector, NULL if there is none that is valid: then there are none at all. */
 static uint8_t *sector_of(const struct meta_store *store)
@@ -44,6 +50,35 @@ const char *meta_uuid(const struct meta_store *store,
 			      i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
 			      uuid[i]);
 	return text;
+}
+
+int meta_new_generation(uint64_t *generation)
+{
+	do {
+		if (getrandom(generation, sizeof(*generation), 0) !=
+		    sizeof(*generation)) {
+			error_errno(errno, "no random number is to be had");
+			return -EIO;
+		}
+		*generation >>= 64 - GENERATION_BITS;
+	} while (!*generation);
+	return 0;
+}
+
+int meta_set_generation(struct meta_writer *writer,
+			const struct meta_store_bitmap *bitmap,
+			uint64_t generation)
+{
+	uint8_t *sector = sector_of(&writer->store);
+
+	if (!sector || qcow2_generations_set(sector, bitmap->entry.name_hash,
+					     generation)) {
+		error("%s has no place for the generation of a bitmap: see dmlive meta format --track",
+		      writer->store.path);
+		return -EINVAL;
+	}
+	return meta_write_sync(writer, writer->store.header.generations_offset,
+			       sector, QCOW2_DMLIVE_GENERATIONS_BYTES);
 }
 
 int meta_drop_generation(struct meta_writer *writer,

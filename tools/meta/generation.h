@@ -16,6 +16,17 @@ const char *meta_uuid(const struct meta_store *store,
 		      char text[META_UUID_BYTES]);
 
 /*
+ * From now on the bitmap goes with the backup of that generation, durably. 0 or a
+ * negative errno, with a message printed; -EINVAL: the store has no place for it.
+ */
+int meta_set_generation(struct meta_writer *writer,
+			const struct meta_store_bitmap *bitmap,
+			uint64_t generation);
+
+/* A generation that no backup has. 0 or a negative errno, with a message printed. */
+int meta_new_generation(uint64_t *generation);
+
+/*
  * From now on the bitmap goes with no backup, durably: to be called before
  * anything happens to it after which it does not tell of all changes. 0 or a
  * negative errno, with a message printed.

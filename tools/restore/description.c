@@ -38,6 +38,12 @@ char *description_format(const struct restore_description *description)
 	json_add_string(object, "target_identity",
 			description->target_identity);
 	json_add_string(object, "snapshot", description->snapshot);
+	if (description->track) {
+		json_add_string(object, "track", description->track);
+		json_add_string(object, "track_meta", description->track_meta);
+		json_add_string(object, "track_store",
+				description->track_store);
+	}
 	json_add_string(object, "on_error",
 			on_error_name(description->features.on_error));
 	json_add_number(object, "stream_speed",
@@ -72,6 +78,9 @@ static void take_members(struct json_object *object,
 	description->target = take_string(object, "target");
 	description->target_identity = take_string(object, "target_identity");
 	description->snapshot = take_string(object, "snapshot");
+	description->track = take_string(object, "track");
+	description->track_meta = take_string(object, "track_meta");
+	description->track_store = take_string(object, "track_store");
 	if (on_error)
 		on_error_parse(on_error, &description->features.on_error);
 	description->features.stream_speed = json_get_number(object,
@@ -112,6 +121,9 @@ void description_free(struct restore_description *description)
 	free(description->target);
 	free(description->target_identity);
 	free(description->snapshot);
+	free(description->track);
+	free(description->track_meta);
+	free(description->track_store);
 	image_identity_free(&description->image);
 	memset(description, 0, sizeof(*description));
 }

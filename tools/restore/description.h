@@ -30,6 +30,10 @@ struct restore_description {
 	char *target;
 	char *target_identity;
 	char *snapshot;
+	/* The bitmap that changes are recorded in; its store: path, and UUID. */
+	char *track;
+	char *track_meta;
+	char *track_store;
 	struct alloctrack_features features;
 	unsigned int nr_threads;
 	bool no_finish;

@@ -13,13 +13,14 @@
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "restore/server.h"
+#include "restore/tracking.h"
 
 #define SECTOR_BYTES 512u
 
-int device_check_name(struct server *server)
+static int check_name(const char *name)
 {
 	struct dm_device device;
-	int r = dm_get_device(server->name, &device);
+	int r = dm_get_device(name, &device);
 
 	if (r == -ENXIO)
 		return EXIT_OK;
@@ -28,8 +29,15 @@ int device_check_name(struct server *server)
 		return EXIT_ERROR;
 	}
 	error("there is a mapped device %s already; take another name, or, if its restore was interrupted: dmlive resume %s",
-	      server->name, server->name);
+	      name, name);
 	return EXIT_REFUSED;
+}
+
+int device_check_name(struct server *server)
+{
+	int status = server->outer ? check_name(server->outer) : EXIT_OK;
+
+	return status ? status : check_name(server->name);
 }
 
 void device_make_uuid(struct server *server)
@@ -99,7 +107,8 @@ int device_make(struct server *server)
 
 	if (status)
 		return status;
-	if (dm_create_empty(server->name, server->options.uuid))
+	if (dm_create_empty(server->name, server->outer ?
+			    server->inner_uuid : server->options.uuid))
 		return EXIT_ERROR;
 	server->created = true;
 	if (dm_load(server->name, server->device_bytes / SECTOR_BYTES,
@@ -120,6 +129,12 @@ static int attach(struct server *server)
 	return EXIT_OK;
 }
 
+static int resume(struct server *server)
+{
+	return server->outer ? dm_resume_private(server->name) :
+			       dm_resume(server->name);
+}
+
 int device_start(struct server *server)
 {
 	int status = attach(server);
@@ -127,11 +142,13 @@ int device_start(struct server *server)
 	if (status)
 		return status;
 	if (server_is_interrupted() ||
-	    runtime_save(server->name, &server->options) ||
-	    dm_resume(server->name))
+	    runtime_save(server->name, &server->options) || resume(server))
 		return EXIT_ERROR;
 	/* With nothing left to copy it is complete as it is. */
 	if (!server->nothing_left && server_message(server, "stream start"))
 		return EXIT_ERROR;
-	return server_is_interrupted() ? EXIT_ERROR : EXIT_OK;
+	if (server_is_interrupted())
+		return EXIT_ERROR;
+	/* Last: what a guest may have written is not to be given up. */
+	return server->outer ? outer_make(server) : EXIT_OK;
 }

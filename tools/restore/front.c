@@ -23,6 +23,7 @@
 #include "lib/size.h"
 #include "lib/status-line.h"
 #include "restore/session.h"
+#include "restore/stack.h"
 
 #define UPDATE_MS	250
 #define JSON_UPDATE_MS	1000
@@ -33,6 +34,9 @@
 struct front {
 	const struct restore_request *request;
 	const char *name;
+	/* What is restored: itself, or, found when it is usable, its inner device. */
+	const char *restored;
+	char inner[DM_NAME_BYTES];
 	pid_t server;
 	int report_fd;
 	char line[2048];
@@ -83,7 +87,7 @@ static bool get_status(struct front *front, struct alloctrack_status *status)
 	struct dm_line line;
 	bool found;
 
-	if (dm_get_line(front->name, DM_LINE_STATUS, &line, NULL))
+	if (dm_get_line(front->restored, DM_LINE_STATUS, &line, NULL))
 		return false;
 	found = !strcmp(line.target, "alloctrack") &&
 		!status_line_parse(line.params, status);
@@ -165,6 +169,7 @@ static int take_usable(struct front *front)
 	struct json_object *object;
 
 	front->usable = true;
+	front->restored = stack_restored(front->name, front->inner);
 	get_status(front, &status);
 	if (front->request->json) {
 		object = new_event(front, "usable");
@@ -211,7 +216,7 @@ static bool is_linear(struct front *front)
 	struct dm_line line;
 	bool linear;
 
-	if (dm_get_line(front->name, DM_LINE_TABLE, &line, NULL))
+	if (dm_get_line(front->restored, DM_LINE_TABLE, &line, NULL))
 		return false;
 	linear = !strcmp(line.target, "linear");
 	dm_line_free(&line);
@@ -236,7 +241,9 @@ static int take_done(struct front *front, int status)
 	}
 	say(front, "%s: restored %s in %.1f s%s", front->name,
 	    size_format(front->total_bytes, total), seconds_since_start(front),
-	    linear ? "; the device is a plain linear mapping now" : "");
+	    !linear ? "" : front->restored == front->name ?
+	    "; the device is a plain linear mapping now" :
+	    "; its changes are tracked, as after dmlive attach");
 	return EXIT_OK;
 }
 
@@ -353,6 +360,7 @@ int front_main(const struct restore_request *request, int server_pid,
 	struct front front = {
 		.request = request,
 		.name = request->name,
+		.restored = request->name,
 		.server = server_pid,
 		.report_fd = report_fd,
 	};

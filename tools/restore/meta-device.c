@@ -17,6 +17,7 @@
 #include "restore/metadata.h"
 #include "restore/report.h"
 #include "restore/server.h"
+#include "restore/tracking.h"
 
 #define MIN_BLOCK_BYTES 4096u
 #define MAX_BLOCK_BYTES (2u << 20)
@@ -41,6 +42,7 @@ static void take_options(struct server *server, const struct metadata *metadata)
 			       metadata->store.backing_format);
 	options->snapshot = copy(request->snapshot ? request->snapshot :
 						     recorded->snapshot);
+	options->outer = copy(server->outer);
 	options->nr_threads = request->nr_threads ? request->nr_threads :
 						    recorded->nr_threads;
 	/* It comes from a disk, where anything can stand. */
@@ -185,10 +187,14 @@ static int make(struct server *server, const struct metadata *metadata,
 {
 	int status = device_check_name(server);
 
+	if (!status && server->outer)
+		status = tracking_find(server, &metadata->description);
 	if (!status)
 		status = metadata_check_distinct(device, &server->target);
 	if (!status && !server->nothing_left)
 		status = open_image(server, &metadata->description);
+	if (!status)
+		status = tracking_check_image(server);
 	if (!status)
 		status = check_target(server);
 	if (!status && server_is_interrupted())

@@ -142,7 +142,7 @@ static enum metadata_state state_of(const struct metadata *metadata)
 }
 
 /* libblkid does not know qcow2. */
-static int has_image(const char *path)
+int metadata_has_image(const char *path)
 {
 	__be32 magic = 0;
 	int fd, r;
@@ -161,7 +161,7 @@ int metadata_probe(const char *path, char *what, size_t what_bytes)
 {
 	struct metadata metadata;
 	struct blockdev device;
-	int r = has_image(path);
+	int r = metadata_has_image(path);
 
 	if (r < 0)
 		return r;
@@ -200,27 +200,32 @@ static int refuse(const char *path, int state, const char *what)
 	return state < 0 ? EXIT_ERROR : EXIT_OK;
 }
 
-int metadata_check(const char *path, bool force)
+int metadata_check_device(const char *path, struct blockdev *device)
 {
-	char what[256] = "";
-	struct blockdev device;
-
 	if (!path_is_blockdev(path)) {
 		error("%s is not a block device, which metadata must be on; losetup makes one of a file",
 		      path);
 		return EXIT_REFUSED;
 	}
-	if (blockdev_open(path, &device))
+	if (blockdev_open(path, device))
 		return EXIT_ERROR;
-	if (device.read_only) {
+	if (device->read_only) {
 		error("%s is read-only", path);
 		return EXIT_REFUSED;
 	}
-	if (blockdev_check_own_files(&device) || blockdev_check_unused(&device))
-		return EXIT_REFUSED;
-	return force ? EXIT_OK :
-		       refuse(path, metadata_probe(path, what, sizeof(what)),
-			      what);
+	return blockdev_check_own_files(device) ||
+	       blockdev_check_unused(device) ? EXIT_REFUSED : EXIT_OK;
+}
+
+int metadata_check(const char *path, bool force)
+{
+	char what[256] = "";
+	struct blockdev device;
+	int status = metadata_check_device(path, &device);
+
+	if (status || force)
+		return status;
+	return refuse(path, metadata_probe(path, what, sizeof(what)), what);
 }
 
 int metadata_check_distinct(const struct blockdev *meta,

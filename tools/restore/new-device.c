@@ -16,6 +16,7 @@
 #include "lib/log.h"
 #include "lib/size.h"
 #include "restore/server.h"
+#include "restore/tracking.h"
 
 #define MIN_BLOCK_BYTES		4096u
 #define MAX_BLOCK_BYTES		(2u << 20)
@@ -124,6 +125,8 @@ static void take_request(struct server *server)
 	options->image = copy(request->image);
 	options->format = copy(request->format);
 	options->snapshot = copy(request->snapshot);
+	options->outer = copy(server->outer);
+	options->track = copy(request->track);
 	options->force = request->force;
 	options->no_finish = request->no_finish;
 	options->nr_threads = request->nr_threads;
@@ -149,6 +152,10 @@ int new_device_prepare(struct server *server)
 		return status ? status : EXIT_ERROR;
 	choose_block_size(server);
 	status = new_metadata_check(server);
+	if (!status)
+		status = tracking_check(server);
+	if (!status)
+		status = tracking_make(server);
 	if (!status)
 		status = new_metadata_make(server);
 	if (!status)

@@ -29,15 +29,7 @@
 static bool automatic_volume(const struct server *server,
 			     struct lvm_volume *volume)
 {
-	size_t length;
-
-	if (!lvm_find(&server->target, volume))
-		return false;
-	length = strlen(volume->name);
-	if (length + sizeof(METADATA_LV_SUFFIX) > sizeof(volume->name))
-		return false;
-	strcpy(volume->name + length, METADATA_LV_SUFFIX);
-	return true;
+	return lvm_beside(&server->target, METADATA_LV_SUFFIX, volume);
 }
 
 static bool is_wanted(const struct server *server, const char *path)
@@ -257,11 +249,14 @@ static char *describe(struct server *server)
 	char target[PATH_MAX], identity[512];
 	struct restore_description description = {
 		.automatic = server->meta_automatic,
-		.name = (char *)server->name,
+		.name = (char *)server->request->name,
 		.uuid = server->options.uuid,
 		.target = (char *)blockdev_stable_path(&server->target, target,
 						       sizeof(target)),
 		.snapshot = server->options.snapshot,
+		.track = server->options.track,
+		.track_meta = server->options.track_meta,
+		.track_store = server->tracking.store,
 		.features = server->features,
 		.nr_threads = server->options.nr_threads,
 		.no_finish = server->options.no_finish,

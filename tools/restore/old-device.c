@@ -13,6 +13,8 @@
 #include "lib/log.h"
 #include "lib/status-line.h"
 #include "restore/server.h"
+#include "restore/stack.h"
+#include "restore/tracking.h"
 
 static int parse_device(struct server *server, struct dm_device *device,
 			struct alloctrack_table *table)
@@ -53,8 +55,9 @@ static int load_options(struct server *server, const struct dm_device *device)
 		return EXIT_OK;
 	if (r)
 		return server->request->image ? EXIT_OK : EXIT_ERROR;
-	if (strcmp(options->uuid, device->uuid))
+	if (!stack_is_record_of(options, device->uuid))
 		restore_options_free(options);
+	server->outer = options->outer;
 	return EXIT_OK;
 }
 
@@ -176,11 +179,17 @@ int old_device_prepare(struct server *server)
 	if (status)
 		return status;
 	take_request(server);
-	snprintf(options->uuid, sizeof(options->uuid), "%s", device.uuid);
+	if (!server->outer)
+		snprintf(options->uuid, sizeof(options->uuid), "%s",
+			 device.uuid);
+	server->tracking.online = server->outer &&
+				  !dm_get_device(server->outer, NULL);
 	find_target(server, &table);
 	if (!strcmp(table.backing, "user")) {
 		status = open_image(server);
 		options->kernel_streams = false;
+		if (!status)
+			status = tracking_check_image(server);
 		if (!status)
 			status = server_attach(server);
 	} else {
@@ -191,5 +200,7 @@ int old_device_prepare(struct server *server)
 		status = EXIT_ERROR;
 	if (!status)
 		status = start_job(server);
+	if (!status && server->outer)
+		status = outer_make(server);
 	return status;
 }

@@ -22,7 +22,10 @@
 #include "lib/status-line.h"
 #include "restore/finish.h"
 #include "restore/report.h"
+#include "restore/metadata.h"
 #include "restore/server.h"
+#include "restore/stack.h"
+#include "restore/tracking.h"
 
 #define POLL_MS 200
 
@@ -264,12 +267,15 @@ static void release(struct server *server)
 	server->image = NULL;
 	if (server->lock_fd >= 0)
 		runtime_unlock(server->name, server->lock_fd);
+	free(server->tracking.identity);
 	restore_options_free(&server->options);
 }
 
 /* Metadata of a device that is still there are still needed. */
 static void take_back(struct server *server)
 {
+	if (outer_remove(server))
+		return;
 	if (server->created) {
 		if (dm_remove(server->name)) {
 			error("%s is still there: dmlive resume %s goes on with it; to give it up: dmsetup remove %s",
@@ -280,12 +286,54 @@ static void take_back(struct server *server)
 	}
 	if (server->meta_made)
 		new_metadata_undo(server);
+	tracking_undo(server);
+}
+
+/* With tracking, what is restored is the inner device of what the user says. */
+static int go_inside(struct server *server, const char *outer)
+{
+	struct inner inner;
+	int status = stack_plan(outer, &inner);
+
+	if (status)
+		return status;
+	server->outer = outer;
+	snprintf(server->inner, sizeof(server->inner), "%s", inner.name);
+	snprintf(server->inner_uuid, sizeof(server->inner_uuid), "%s",
+		 inner.uuid);
+	server->name = server->inner;
+	return EXIT_OK;
+}
+
+/* Before it is locked: a backup may hold the device that the guest uses. */
+static int choose_name(struct server *server)
+{
+	const struct restore_request *request = server->request;
+	struct metadata metadata;
+	int status = EXIT_OK;
+
+	server->name = request->name;
+	if (request->target)
+		return request->track ? go_inside(server, request->name) :
+					EXIT_OK;
+	if (!request->meta) {
+		server->name = stack_restored(request->name, server->inner);
+		return EXIT_OK;
+	}
+	if (metadata_open(request->meta, &metadata))
+		return EXIT_ERROR;
+	if (metadata.description.track)
+		status = go_inside(server, request->name);
+	metadata_close(&metadata);
+	return status;
 }
 
 static int prepare(struct server *server)
 {
-	int status;
+	int status = choose_name(server);
 
+	if (status)
+		return status;
 	server->lock_fd = runtime_lock(server->name);
 	if (server->lock_fd < 0)
 		return server->lock_fd == -EBUSY ? EXIT_REFUSED : EXIT_ERROR;
@@ -304,7 +352,6 @@ int server_main(const struct restore_request *request, int report_fd)
 {
 	struct server server = {
 		.request = request,
-		.name = request->name,
 		.lock_fd = -1,
 	};
 	int status;

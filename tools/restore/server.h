@@ -6,7 +6,8 @@
  * What the files of the server process share: server.c has its life, new-device.c
  * prepares a restore, new-metadata.c its metadata device, meta-device.c prepares
  * to go on with what a metadata device tells of; both have device.c make the mapped
- * device. old-device.c takes up one that is there.
+ * device. old-device.c takes up one that is there. tracking.c and outer.c add what
+ * records changes.
  *
  * Functions that prepare return an exit status, EXIT_OK or what to end with, after
  * a message.
@@ -14,18 +15,54 @@
 
 #include <limits.h>
 
+#include "attach/inner.h"
 #include "lib/blockdev.h"
 #include "lib/dm.h"
 #include "lib/runtime.h"
 #include "lib/status-line.h"
+#include "meta/generation.h"
+#include "meta/track.h"
 #include "restore/channel.h"
 #include "restore/engine.h"
 #include "restore/session.h"
 #include "restore/source.h"
 
+/*
+ * The bitmap that records changes, see tracking.h. All is 0 without.
+ *
+ * @path: of its metadata device
+ * @automatic: a volume is made for it
+ * @format: the store is made; else it is there
+ * @uuid: of a store that is made
+ * @store: UUID of the store, as text
+ * @identity: of the image; NULL: nothing tells it
+ * @made: to be undone if something fails
+ * @outer_made: the same
+ * @online: the cbw device is there already
+ */
+struct tracking {
+	char path[PATH_MAX];
+	bool automatic;
+	bool format;
+	uint8_t uuid[QCOW2_DMLIVE_UUID_BYTES];
+	char store[META_UUID_BYTES];
+	char *identity;
+	bool made;
+	bool outer_made;
+	bool online;
+};
+
+/*
+ * @name: the device that is restored: what the user says, or the inner device of that
+ * @outer: what the user says; NULL: there is no inner device
+ */
 struct server {
 	const struct restore_request *request;
 	const char *name;
+	const char *outer;
+	char inner[DM_NAME_BYTES];
+	char inner_uuid[INNER_UUID_BYTES];
+	struct tracking tracking;
 	int lock_fd;
 	struct restore_options options;
 	struct image *image;		/* NULL: the kernel streams */

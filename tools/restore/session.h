@@ -20,6 +20,9 @@ struct restore_request {
 	const char *target;		/* NULL: resume */
 	/* The metadata device; with a target: NULL, "auto" or a path. */
 	const char *meta;
+	/* Bitmap for what is written from now on, and where: NULL, "auto" or a path. */
+	const char *track;
+	const char *track_meta;
 	const char *moved_target;	/* resume: it has another path now */
 	const char *format;
 	const char *snapshot;

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_IDENTITY_H
+#define DMLIVE_IDENTITY_H
+
+/*
+ * What tells the content of an image from that of all others, as one line of text:
+ *
+ *	backup STORE GENERATION BITMAP	a backup of dmlive; what it lies on is not
+ *					looked at
+ *	files HASH			any other image: the size, the time of change and
+ *					samples of each file that it is made of, with all
+ *					of its backing chain
+ *
+ * A copy that keeps the time of change (cp -p, rsync -t) is the same image; one that was
+ * written to is not.
+ */
+
+#include "qcow2/image.h"
+
+/*
+ * Of the part of the chain that begins at @depth. @text is to be freed. Return: 0;
+ * -ENOTSUP: nothing tells it, since writes to a block device leave no trace; or
+ * another negative errno. *err says why.
+ */
+int image_identity_text(struct image *image, unsigned int depth, char **text,
+			struct image_error *err);
+
+/* Does the text stand for a backup, so that what that lies on is still to be checked? */
+bool identity_is_backup(const char *text);
+
+#endif /* DMLIVE_IDENTITY_H */

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Going on with a restore whose changes are tracked: the store must be the one that it
+ * was begun with, since another one lacks what was written till now; and the image must
+ * be the one that the bitmap goes with. See tracking.h.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/exit.h"
+#include "lib/log.h"
+#include "meta/generation.h"
+#include "meta/origin.h"
+#include "qcow2/identity.h"
+#include "restore/tracking.h"
+
+/* Is it the store that the restore was begun with? */
+static int check_found(struct server *server, struct meta_store *store,
+		       const struct restore_description *recorded)
+{
+	const struct meta_store_bitmap *bitmap =
+		meta_store_find(store, recorded->track);
+	const char *path = store->path;
+	char uuid[META_UUID_BYTES];
+
+	if (!recorded->track_store ||
+	    strcmp(meta_uuid(store, uuid), recorded->track_store)) {
+		error("%s is not the metadata device that changes of %s were recorded on: that has the UUID %s",
+		      path, server->outer,
+		      recorded->track_store ? recorded->track_store : "-");
+		return EXIT_REFUSED;
+	}
+	if (store->header.size_bytes != server->device_bytes || !bitmap ||
+	    !(bitmap->entry.flags & QCOW2_BITMAP_AUTO)) {
+		error("%s has no bitmap '%s' that records changes of %s (any more): see dmlive bitmap list %s",
+		      path, recorded->track, server->outer, path);
+		return EXIT_REFUSED;
+	}
+	return EXIT_OK;
+}
+
+int tracking_find(struct server *server,
+		  const struct restore_description *recorded)
+{
+	const char *path = recorded->track_meta;
+	struct blockdev device;
+	struct meta_store store;
+	int status;
+
+	if (!path || !path_is_blockdev(path)) {
+		error("%s, where changes of %s are recorded, is no block device (any more): it must be there for the restore to go on",
+		      path ? path : "the metadata device", server->outer);
+		return EXIT_REFUSED;
+	}
+	status = metadata_check_device(path, &device);
+	if (status)
+		return status;
+	blockdev_drop_cache(path);
+	if (meta_store_open(path, &store))
+		return EXIT_ERROR;
+	status = check_found(server, &store, recorded);
+	meta_store_close(&store);
+	if (status)
+		return status;
+	server->options.track = strdup(recorded->track);
+	server->options.track_meta = strdup(path);
+	return EXIT_OK;
+}
+
+/* Does the bitmap still go with the image that the restore was begun with? */
+static bool goes_with_origin(const struct server *server,
+			     struct meta_store *store,
+			     struct meta_origin *origin)
+{
+	const struct meta_store_bitmap *bitmap =
+		meta_store_find(store, server->options.track);
+
+	return !meta_origin_read(store, origin) && bitmap &&
+	       !strcmp(origin->bitmap, server->options.track) &&
+	       origin->generation == meta_generation(store, bitmap);
+}
+
+static int compare(const struct server *server, const struct meta_origin *origin)
+{
+	struct image_error err;
+	char *identity;
+	bool same;
+	int r;
+
+	r = image_identity_text(server->image, 0, &identity, &err);
+	if (r && r != -ENOTSUP) {
+		error("%s", err.message);
+		return EXIT_ERROR;
+	}
+	same = identity && !strcmp(identity, origin->identity);
+	free(identity);
+	if (same)
+		return EXIT_OK;
+	error("%s is not the image that bitmap '%s' of %s goes with; to go on with it all the same, so that the next backup is a full one: dmlive bitmap clear %s %s",
+	      server->options.image, origin->bitmap,
+	      server->options.track_meta, server->tracking.online ?
+	      server->outer : server->options.track_meta, origin->bitmap);
+	return EXIT_REFUSED;
+}
+
+int tracking_check_image(struct server *server)
+{
+	struct meta_origin origin = { 0 };
+	struct meta_store store;
+	int status = EXIT_OK;
+
+	if (!server->options.track || !server->options.track_meta ||
+	    !server->image)
+		return EXIT_OK;
+	blockdev_drop_cache(server->options.track_meta);
+	if (meta_store_open(server->options.track_meta, &store))
+		return EXIT_ERROR;
+	if (goes_with_origin(server, &store, &origin))
+		status = compare(server, &origin);
+	meta_origin_free(&origin);
+	meta_store_close(&store);
+	return status;
+}

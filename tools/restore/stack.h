@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_RESTORE_STACK_H
+#define DMLIVE_RESTORE_STACK_H
+
+/*
+ * The two devices of a restore whose changes are tracked: NAME, which the guest uses,
+ * has the target cbw and is as `dmlive attach` leaves a device; what is restored is its
+ * inner device, see attach/inner.h, which has the target alloctrack and gets linear in
+ * the end. A restore without tracking has NAME alone.
+ */
+
+#include <stdbool.h>
+
+#include "attach/inner.h"
+#include "lib/dm.h"
+#include "lib/runtime.h"
+
+/*
+ * The inner device that NAME has, or would have: an exit status, after a message. It
+ * may be there although NAME is not.
+ */
+int stack_plan(const char *name, struct inner *inner);
+
+/*
+ * The device that is restored when the user says @name: its inner device if it has
+ * one, also when that was made and @name was not (any more), else @name itself.
+ * Returns @name or @inner.
+ */
+const char *stack_restored(const char *name, char inner[DM_NAME_BYTES]);
+
+/* Was this recorded of the device that has this UUID now? */
+bool stack_is_record_of(const struct restore_options *options,
+			const char *uuid);
+
+#endif /* DMLIVE_RESTORE_STACK_H */
