@@ -24,19 +24,17 @@
 /* An operation with more allocations than this has no end. */
 #define MAX_NTH		20000
 
-/*
- * Between the first and the last so many, which are each a place of its own, only
- * every stride-th fails: those are pages of pools.
- */
-#define DENSE		20
-
 #define MAX_IO_BYTES	(1u << 20)
 
 struct devices devices;
 
 static int nth_fd;
 static unsigned int failures;
-static unsigned int stride;
+/*
+ * Between the first and the last dense ones, which are each a place of its own, only
+ * every stride-th fails: those are pages of pools.
+ */
+static unsigned int dense, stride;
 static bool must_work;
 static dev_t device, view;
 
@@ -113,6 +111,13 @@ static unsigned int count_allocations(const struct step *step)
 	return MAX_NTH - strtoul(text, NULL, 10);
 }
 
+static unsigned int next_nth(unsigned int nth, unsigned int nr)
+{
+	if (nth < dense || nth + dense > nr)
+		return nth + 1;
+	return nth + stride < nr - dense ? nth + stride : nr - dense + 1;
+}
+
 static void sweep(const struct step *step)
 {
 	unsigned int failed_before = failures;
@@ -123,7 +128,7 @@ static void sweep(const struct step *step)
 		if (!sweep_one(step, nth))
 			break;
 		nr_faults++;
-		nth += nth > DENSE && nth + DENSE + stride < nr ? stride : 1;
+		nth = next_nth(nth, nr);
 	}
 	if (nth == MAX_NTH)
 		sweep_must(ELOOP, "no end of allocations");
@@ -251,6 +256,7 @@ static const struct list {
 	{ "alloctrack", alloctrack_steps, false },
 	{ "server", server_steps, false },
 	{ "cbw", cbw_steps, false },
+	{ "cbw-track", cbw_track_steps, false },
 	{ "alloctrack-io", alloctrack_io_steps, true },
 	{ "cbw-io", cbw_io_steps, true },
 };
@@ -272,14 +278,15 @@ int main(int argc, char **argv)
 {
 	const struct step *step;
 
-	if (argc != 8)
-		errx(2, "usage: fault-sweep alloctrack|server|cbw[-io] STRIDE FILE BACKING META SECTORS BLOCK_SECTORS");
-	stride = strtoul(argv[2], NULL, 10);
-	devices.file = argv[3];
-	devices.backing = argv[4];
-	devices.meta = argv[5];
-	devices.sectors = strtoull(argv[6], NULL, 10);
-	devices.block_sectors = strtoul(argv[7], NULL, 10);
+	if (argc != 9)
+		errx(2, "usage: fault-sweep LIST DENSE STRIDE FILE BACKING META SECTORS BLOCK_SECTORS");
+	dense = strtoul(argv[2], NULL, 10);
+	stride = strtoul(argv[3], NULL, 10);
+	devices.file = argv[4];
+	devices.backing = argv[5];
+	devices.meta = argv[6];
+	devices.sectors = strtoull(argv[7], NULL, 10);
+	devices.block_sectors = strtoul(argv[8], NULL, 10);
 
 	nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	if (nth_fd < 0)

@@ -5,6 +5,7 @@
  * begins.
  */
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "dmctl.h"
@@ -208,6 +209,119 @@ static int remove_now(void)
 {
 	return dmctl_remove(DEVICE);
 }
+
+/* Change tracking: "meta" is a bitmap store with the bitmap B. */
+
+static int load_tracking(const char *features)
+{
+	return dmctl_load(DEVICE, devices.sectors, "cbw",
+			  table("%s %s %u %s", devices.file, devices.meta,
+				devices.block_sectors, features), false);
+}
+
+static int load_tracked(void)
+{
+	return load_tracking("0");
+}
+
+static int load_on_bitmap(void)
+{
+	return load_tracking(table("4 target %s bitmap B", devices.backing));
+}
+
+static void loaded_tracked(void)
+{
+	make_device();
+	sweep_must(load_tracked(), "load");
+}
+
+static void tracked(void)
+{
+	loaded_tracked();
+	sweep_must(resume(), "set up");
+	fd = open_device();
+	sweep_must(write_pattern(fd, 0, 4096, OLD_PATTERN), "write");
+}
+
+static void loaded_on_bitmap(void)
+{
+	tracked();
+	sweep_must(load_on_bitmap() ?: suspend(), "load a session");
+}
+
+static void on_bitmap(void)
+{
+	loaded_on_bitmap();
+	sweep_must(resume(), "begin a session");
+}
+
+/* However it ends, the status can be asked for. */
+static int resume_and_query(void)
+{
+	int error = resume();
+
+	return query() ?: error;
+}
+
+static int change_messages(void)
+{
+	static const char *const texts[] = {
+		"bitmap disable B", "bitmap enable B", "bitmap clear B",
+	};
+	unsigned int i;
+	int error;
+
+	for (i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		error = dmctl_message(DEVICE, texts[i]);
+		/* When it is tried again, it may be so already. */
+		if (error && error != EALREADY)
+			return error;
+	}
+	return 0;
+}
+
+/* The generation must be another one each time. */
+static int commit_message(void)
+{
+	static unsigned int generation;
+
+	return dmctl_message(DEVICE, table("backup commit B %u", ++generation));
+}
+
+static int abort_message(void)
+{
+	return dmctl_message(DEVICE, "backup abort B");
+}
+
+/* What the status says of B. */
+static bool has_bits(const char *what)
+{
+	char text[512] = "";
+
+	return !dmctl_status(DEVICE, false, text, sizeof(text)) &&
+	       strstr(text, what);
+}
+
+/* A write after it all is recorded, whatever has failed before. */
+static void end_recording(void)
+{
+	sweep_must(dmctl_message(DEVICE, "bitmap clear B"), "clear");
+	sweep_must(write_pattern(fd, 65536, 4096, OLD_PATTERN), "write");
+	sweep_must(has_bits(" B 65536 recording 1 ") ? 0 : EBADMSG,
+		   "the write is recorded");
+	end();
+}
+
+const struct step cbw_track_steps[] = {
+	STEP("load", make_device, load_tracked, clear_device),
+	STEP("resume", loaded_tracked, resume_and_query, drop_device),
+	STEP("suspend", tracked, suspend_and_resume, end_recording),
+	STEP("begin a session", loaded_on_bitmap, resume_and_query, end),
+	STEP("messages", tracked, change_messages, end_recording),
+	STEP("commit", on_bitmap, commit_message, end_recording),
+	STEP("abort", on_bitmap, abort_message, end_recording),
+	{ }
+};
 
 const struct step cbw_steps[] = {
 	STEP("load without a session", make_device, load_none, clear_device),

@@ -73,5 +73,6 @@ int discard(int fd, uint64_t offset, uint64_t bytes);
 /* Lists end with a step without a name. */
 extern const struct step alloctrack_steps[], alloctrack_io_steps[];
 extern const struct step server_steps[], cbw_steps[], cbw_io_steps[];
+extern const struct step cbw_track_steps[];
 
 #endif /* HOSTILE_SWEEP_H */

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What the tests share that have each allocation of an operation fail once.
+
+. "$(dirname "$0")/hostile.sh"
+require_faults failslab fail_page_alloc
+[ -e /proc/self/fail-nth ] || skip_all "no /proc/self/fail-nth in this kernel"
+
+readonly SIZE=$((4 * 2048)) BLOCK=128
+
+# make_meta OPTION... - a metadata device for the sweep; its path in $made.
+make_meta()
+{
+	rm -f "$TMP/meta"
+	dmlive meta format "$TMP/meta" --size $((SIZE * 512)) "$@" &&
+		made=$(make_disk 4) &&
+		dd if="$TMP/meta" of="$made" bs=64K conv=notrunc,sync oflag=direct \
+			status=none || bail "metadata"
+}
+
+make_devices()
+{
+	file=$(make_disk 4) && backing=$(make_disk 4) || bail "disks"
+	# All 0xbb.
+	tr '\0' '\273' < /dev/zero | dd of="$backing" bs=1M iflag=fullblock count=4 \
+		oflag=direct status=none || bail "paint"
+	make_meta --granularity $((BLOCK * 512))
+	meta=$made
+	make_meta --track --bitmap B:64K
+	track_meta=$made
+}
+
+# sweep_lists DENSE STRIDE LIST... - the first and the last DENSE allocations of each
+# operation, and each STRIDE-th between them.
+sweep_lists()
+{
+	local list dense=$1 stride=$2 store
+	for list in "${@:3}"; do
+		prepare_faults failslab fail_page_alloc
+		[[ $list != *-io ]] || aim_at_modules failslab fail_page_alloc
+		store=$meta
+		[ "$list" != cbw-track ] || store=$track_meta
+		label=$list
+		results fault-sweep "$list" "$dense" "$stride" "$file" "$backing" \
+			"$store" $SIZE $BLOCK
+	done
+}
+
+make_devices
