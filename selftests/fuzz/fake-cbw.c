@@ -50,6 +50,12 @@ blk_status_t dm_live_store_commit_wait(struct dm_live_store *store)
 	return fake_options & FAKE_BAD_META;
 }
 
+bool dm_live_store_has_failed(const struct dm_live_store *store)
+{
+	(void)store;
+	return fake_options & FAKE_BAD_META;
+}
+
 /* dm-cbw/track.c */
 
 struct cbw_bitmap *cbw_track_find(struct cbw_track *track, const char *name)
