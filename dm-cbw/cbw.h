@@ -56,6 +56,8 @@
 #define CBW_MIN_BLOCK_BYTES	4096u
 #define CBW_MAX_BLOCK_BYTES	(2u << 20)
 #define CBW_MAX_COPY_BLOCKS	(CBW_COPY_BYTES / CBW_MIN_BLOCK_BYTES)
+/* Ranges of blocks that one copy moves, with their I/O in flight together. */
+#define CBW_MAX_EXTENTS		64
 
 /* Copies for guest writes that are in flight at the same time. */
 #define CBW_COW_WORKERS		16
@@ -133,18 +135,32 @@ struct cbw_fleece;
 struct cbw_track;
 
 /**
+ * struct cbw_extent - blocks that follow each other, a part of a copy
+ * @rb: in the tree of claims, if it is one
+ * @first: first block
+ * @nr: number of blocks
+ * @index: of @first, among all blocks of the copy
+ */
+struct cbw_extent {
+	struct rb_node rb;
+	u64 first;
+	u64 nr;
+	u64 index;
+};
+
+/**
  * struct cbw_copier - one who copies: a worker for guest writes or of the job
  * @is_job: of the job
- * @first: first block of its claim; cbw_session.lock
- * @nr: number of blocks of its claim, 0: none; cbw_session.lock
+ * @extents: its claims; cbw_session.lock, but its own worker may read them
+ * @nr_extents: how many, 0: none; as @extents
  * @busy: of one for guest writes: it is at work; cbw_session.lock
  * @slots: where the blocks of the copy under way are in the fleece device
  */
 struct cbw_copier {
 	struct cbw_session *session;
 	bool is_job;
-	u64 first;
-	u64 nr;
+	struct cbw_extent extents[CBW_MAX_EXTENTS];
+	unsigned int nr_extents;
 	bool busy;
 	struct delayed_work work;
 	u32 slots[CBW_MAX_COPY_BLOCKS];
@@ -212,6 +228,9 @@ enum cbw_gate {
  * @nr_reading: copies that read the origin
  * @nr_copying: copies that may yet write to the store or the target
  * @progress_ns: when a copy last succeeded
+ * @claims: what is being copied
+ * @job_claims: what the job is at, if that need not be left to others
+ * @kicked: a worker for guest writes was queued, and has not looked yet
  * @waiters: guest writes by range
  * @fresh: see struct cbw_waiter
  * @told: see struct cbw_waiter
@@ -252,6 +271,9 @@ struct cbw_session {
 	unsigned int nr_reading;
 	unsigned int nr_copying;
 	u64 progress_ns;
+	struct rb_root claims;
+	struct rb_root job_claims;
+	bool kicked;
 	struct rb_root_cached waiters;
 	struct list_head fresh;
 	struct list_head told;
@@ -461,10 +483,17 @@ struct cbw_waiter *cbw_waiter_over(struct cbw_session *session, u64 block);
 /**
  * cbw_wake - with the lock held: the blocks were dealt with
  *
- * Guest writes for which nothing is left to copy go down. The others are fresh
- * again. Return: true when there is one of these.
+ * Guest writes for which nothing is left to copy are to go down: the caller calls
+ * cbw_submit() or cbw_submit_later(). The others are fresh again. Return: true
+ * when there is one of these.
  */
 bool cbw_wake(struct cbw_session *session, u64 first, u64 nr);
+
+/** cbw_submit - send down the guest writes that may go. May sleep; no lock. */
+void cbw_submit(struct cbw_session *session);
+
+/** cbw_submit_later - have another thread do that. Any context. */
+void cbw_submit_later(struct cbw_session *session);
 
 /** cbw_wake_all - with the lock held: all guest writes go down */
 void cbw_wake_all(struct cbw_session *session);
@@ -476,7 +505,7 @@ void cbw_fail_waiters(struct cbw_session *session, u64 block,
 /* claims.c: who copies what. All with cbw_session.lock held. */
 
 /** cbw_todo_of - what is to be copied by copiers of this kind */
-const struct dm_live_bitmap *cbw_todo_of(const struct cbw_copier *copier);
+struct dm_live_bitmap *cbw_todo_of(const struct cbw_copier *copier);
 
 /** cbw_is_claimed - does another one copy @block, so that @copier may not? */
 bool cbw_is_claimed(const struct cbw_copier *copier, u64 block);
@@ -494,10 +523,19 @@ u64 cbw_end_claim(const struct cbw_copier *copier, u64 block, u64 end);
 /** cbw_has_claims - is anything of that kind being copied? */
 bool cbw_has_claims(const struct cbw_copier *copier);
 
-/** cbw_unclaim - the claim is over; guest writes and the job may go on. No lock. */
+/** cbw_nr_claimed - how many blocks the copier has claimed. No lock. */
+u64 cbw_nr_claimed(const struct cbw_copier *copier);
+
+/** cbw_claim - claim blocks that nobody has; at most CBW_MAX_EXTENTS times */
+void cbw_claim(struct cbw_copier *copier, u64 first, u64 nr);
+
+/**
+ * cbw_unclaim - all claims are over; guest writes and the job may go on
+ * Context: no lock. May sleep: sends guest writes down.
+ */
 void cbw_unclaim(struct cbw_copier *copier);
 
-/* copy.c: the copy itself, the workers for guest writes */
+/* copy.c: the copy itself */
 
 /**
  * struct cbw_result - what became of a copy
@@ -516,20 +554,20 @@ static inline blk_status_t cbw_result_status(const struct cbw_result *result)
 	return result->read_status ?: result->write_status;
 }
 
-void cbw_copy_init(struct cbw_session *session);
-
-/** cbw_cow_kick - with the lock held: have fresh guest writes looked at */
-void cbw_cow_kick(struct cbw_session *session);
-
 /**
- * cbw_copy - copy claimed blocks, and clear their bits of todo, or of left
- * @copier: who has the claim
- * Blocks whose bit went away meanwhile are left alone. Sleeps.
+ * cbw_copy_all - copy what is claimed, and clear the bits of todo, or of left
+ * @copier: who has the claims
+ *
+ * Blocks whose bit went away meanwhile are left alone. When any of it fails, all
+ * of it counts as failed: cbw_copy_block() tells which blocks do. Sleeps.
  *
  * Return: false when nothing was done, as the session is suspended or over.
  */
-bool cbw_copy(struct cbw_copier *copier, u64 first, u64 nr,
-	      struct cbw_result *result);
+bool cbw_copy_all(struct cbw_copier *copier, struct cbw_result *result);
+
+/** cbw_copy_block - as cbw_copy_all(), but one of the blocks that are claimed */
+bool cbw_copy_block(struct cbw_copier *copier, u64 block,
+		    struct cbw_result *result);
 
 /** cbw_count_error - count and log an error of a copy */
 void cbw_count_error(struct cbw_session *session, u64 first,
@@ -537,27 +575,52 @@ void cbw_count_error(struct cbw_session *session, u64 first,
 
 /**
  * struct cbw_chunk - a copy under way
- * @data: the blocks, as they are read
- * @first: what @data begins with
- * @slots: of the blocks, in the fleece device
+ * @data: the blocks of all extents, in the order of their indexes
+ * @extents: what is copied
+ * @slots: of the blocks, in the fleece device, by index
+ * @batch: the requests in flight
  */
 struct cbw_chunk {
 	struct cbw_session *session;
 	const struct dm_live_data *data;
-	u64 first;
+	const struct cbw_extent *extents;
+	unsigned int nr_extents;
 	u32 *slots;
 	bool used_write_zeroes;
 	struct dm_live_batch batch;
 };
 
+#define cbw_for_each_extent(extent, chunk)				\
+	for ((extent) = (chunk)->extents;				\
+	     (extent) < (chunk)->extents + (chunk)->nr_extents; (extent)++)
+
 /** cbw_end_reading - a copy will not touch the origin any more */
 void cbw_end_reading(struct cbw_session *session);
 
-/** cbw_chunk_bytes_to - offset of @block in the data */
-size_t cbw_chunk_bytes_to(const struct cbw_chunk *chunk, u64 block);
+/**
+ * cbw_chunk_rw - submit the I/O of blocks that follow each other
+ * @opf: REQ_OP_READ or REQ_OP_WRITE
+ * @sector: where the first is on @bdev
+ * @block: the first, in @extent
+ * @end: the one after the last
+ */
+void cbw_chunk_rw(struct cbw_chunk *chunk, const struct cbw_extent *extent,
+		  blk_opf_t opf, struct block_device *bdev, sector_t sector,
+		  u64 block, u64 end);
+
+/** cbw_chunk_zero_block - the block is zero: so the data */
+void cbw_chunk_zero_block(struct cbw_chunk *chunk,
+			  const struct cbw_extent *extent, u64 block);
 
 /** cbw_chunk_write_target - write all of it to the target, and wait */
-blk_status_t cbw_chunk_write_target(struct cbw_chunk *chunk, u64 end);
+blk_status_t cbw_chunk_write_target(struct cbw_chunk *chunk);
+
+/* cow.c: the workers that copy for guest writes */
+
+void cbw_cow_init(struct cbw_session *session);
+
+/** cbw_cow_kick - with the lock held: have fresh guest writes looked at */
+void cbw_cow_kick(struct cbw_session *session);
 
 /* transfer.c: the job's copy, where guest writes have theirs in slots */
 
@@ -571,14 +634,15 @@ static inline bool cbw_is_transfer(const struct cbw_copier *copier)
 }
 
 /** cbw_transfer - read the blocks, wherever they are, and write the target */
-void cbw_transfer(struct cbw_chunk *chunk, u64 end, struct cbw_result *result);
+void cbw_transfer(struct cbw_chunk *chunk, struct cbw_result *result);
 
 /**
- * cbw_transfer_commit - the target has the block: nobody needs its slot any more
- * With the exclusive range lock and the lock held. The slot is noted in the chunk,
- * to be given back.
+ * cbw_transfer_commit - the target has the blocks: nobody needs their slots any more
+ * With the exclusive range lock and the lock held. The slots are noted in the
+ * chunk, to be given back.
  */
-void cbw_transfer_commit(struct cbw_chunk *chunk, u64 block);
+void cbw_transfer_commit(struct cbw_chunk *chunk,
+			 const struct cbw_extent *extent);
 
 /* fleece.c: slots */
 

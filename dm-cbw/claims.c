@@ -1,114 +1,136 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Claims: who copies which blocks. A claim is a range of blocks of one copier;
- * claims that exclude each other do not overlap.
+ * Claims: who copies which blocks. A claim is an extent of a copier. All claims
+ * that exclude each other stand in one tree, and do not overlap.
+ *
+ * All copiers exclude each other where all copy to the target. Where guest writes
+ * have theirs in slots, they shall not wait for the job, which may be slow: it has
+ * a tree of its own, and sees that it was overtaken, see transfer.c.
  */
 #include "cbw.h"
 
-/*
- * Who may not have the same blocks: all, where all copy to the target. Where guest
- * writes have theirs in slots, they shall not wait for the job, which may be slow:
- * it sees that it was overtaken, see transfer.c.
- */
-static bool excludes(const struct cbw_copier *a, const struct cbw_copier *b)
+static struct rb_root *tree_of(const struct cbw_copier *copier)
 {
-	return b->nr && (a->is_job == b->is_job || !a->session->fleece);
+	struct cbw_session *session = copier->session;
+
+	return copier->is_job && session->fleece ? &session->job_claims :
+						   &session->claims;
 }
 
-static const struct cbw_copier *copier_at(const struct cbw_session *session,
-					  unsigned int i)
-{
-	return i < CBW_COW_WORKERS ? &session->cow[i] :
-				     &session->job.workers[i - CBW_COW_WORKERS];
-}
-
-static unsigned int nr_copiers(const struct cbw_session *session)
-{
-	return CBW_COW_WORKERS + session->job.nr_workers;
-}
-
-const struct dm_live_bitmap *cbw_todo_of(const struct cbw_copier *copier)
+struct dm_live_bitmap *cbw_todo_of(const struct cbw_copier *copier)
 {
 	return copier->is_job ? copier->session->left : copier->session->todo;
 }
 
-/* The first claim from @block on, or @end. */
-static u64 next_claimed(const struct cbw_copier *copier, u64 block, u64 end)
+/* The first claim that ends after @block, or NULL. */
+static const struct cbw_extent *claim_from(const struct cbw_copier *copier,
+					   u64 block)
 {
-	const struct cbw_session *session = copier->session;
-	unsigned int i;
+	const struct rb_node *node = tree_of(copier)->rb_node;
+	const struct cbw_extent *found = NULL;
 
-	lockdep_assert_held(&session->lock);
-	for (i = 0; i < nr_copiers(session); i++) {
-		const struct cbw_copier *other = copier_at(session, i);
+	lockdep_assert_held(&copier->session->lock);
+	while (node) {
+		const struct cbw_extent *extent =
+			rb_entry(node, struct cbw_extent, rb);
 
-		if (excludes(copier, other) &&
-		    other->first + other->nr > block)
-			end = min(end, max(other->first, block));
+		if (extent->first + extent->nr > block) {
+			found = extent;
+			node = node->rb_left;
+		} else {
+			node = node->rb_right;
+		}
 	}
-	return end;
+	return found;
 }
 
 u64 cbw_end_claim(const struct cbw_copier *copier, u64 block, u64 end)
 {
-	end = dm_live_bitmap_next_clear(cbw_todo_of(copier), block, end);
-	return next_claimed(copier, block, end);
+	const struct cbw_extent *next = claim_from(copier, block);
+
+	if (next)
+		end = min(end, max(next->first, block));
+	return dm_live_bitmap_next_clear(cbw_todo_of(copier), block, end);
 }
 
 bool cbw_has_claims(const struct cbw_copier *copier)
 {
-	u64 nr_blocks = copier->session->nr_blocks;
-
-	return next_claimed(copier, 0, nr_blocks) != nr_blocks;
-}
-
-/* Where the claim that has @block ends, or @block. */
-static u64 end_of_claim(const struct cbw_copier *copier, u64 block)
-{
-	const struct cbw_session *session = copier->session;
-	unsigned int i;
-
-	lockdep_assert_held(&session->lock);
-	for (i = 0; i < nr_copiers(session); i++) {
-		const struct cbw_copier *other = copier_at(session, i);
-
-		if (excludes(copier, other) && other->first <= block &&
-		    block < other->first + other->nr)
-			return other->first + other->nr;
-	}
-	return block;
+	lockdep_assert_held(&copier->session->lock);
+	return !RB_EMPTY_ROOT(tree_of(copier));
 }
 
 bool cbw_is_claimed(const struct cbw_copier *copier, u64 block)
 {
-	return end_of_claim(copier, block) != block;
+	const struct cbw_extent *extent = claim_from(copier, block);
+
+	return extent && extent->first <= block;
 }
 
 u64 cbw_next_unclaimed(const struct cbw_copier *copier, u64 block, u64 end)
 {
-	u64 next;
+	const struct cbw_extent *extent;
 
 	while (block < end) {
 		block = dm_live_bitmap_next_set(cbw_todo_of(copier), block, end);
-		next = block < end ? end_of_claim(copier, block) : block;
-		if (next == block)
+		extent = claim_from(copier, block);
+		if (!extent || extent->first > block)
 			break;
-		block = next;
+		block = extent->first + extent->nr;
 	}
 	return min(block, end);
+}
+
+u64 cbw_nr_claimed(const struct cbw_copier *copier)
+{
+	const struct cbw_extent *last;
+
+	if (!copier->nr_extents)
+		return 0;
+	last = &copier->extents[copier->nr_extents - 1];
+	return last->index + last->nr;
+}
+
+static bool is_before(struct rb_node *a, const struct rb_node *b)
+{
+	return rb_entry(a, struct cbw_extent, rb)->first <
+	       rb_entry(b, struct cbw_extent, rb)->first;
+}
+
+void cbw_claim(struct cbw_copier *copier, u64 first, u64 nr)
+{
+	struct cbw_extent *extent = &copier->extents[copier->nr_extents];
+
+	lockdep_assert_held(&copier->session->lock);
+	extent->first = first;
+	extent->nr = nr;
+	extent->index = cbw_nr_claimed(copier);
+	copier->nr_extents++;
+	rb_add(&extent->rb, tree_of(copier), is_before);
 }
 
 void cbw_unclaim(struct cbw_copier *copier)
 {
 	struct cbw_session *session = copier->session;
-	bool kick_job;
+	bool kick_cow = false, kick_job;
+	unsigned int i;
 
 	spin_lock_irq(&session->lock);
-	if (cbw_wake(session, copier->first, copier->nr))
+	for (i = 0; i < copier->nr_extents; i++) {
+		struct cbw_extent *extent = &copier->extents[i];
+
+		rb_erase(&extent->rb, tree_of(copier));
+		kick_cow |= cbw_wake(session, extent->first, extent->nr);
+	}
+	copier->nr_extents = 0;
+	if (kick_cow)
 		cbw_cow_kick(session);
-	copier->nr = 0;
 	kick_job = cbw_job_wants_kick(session);
 	spin_unlock_irq(&session->lock);
 	if (kick_job)
 		cbw_job_kick(session);
+	/*
+	 * From here, not from yet another thread. This may wait for the origin, but
+	 * for nothing that waits for a copy; and a copy needs the origin too.
+	 */
+	cbw_submit(session);
 }

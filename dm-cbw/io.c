@@ -52,18 +52,15 @@ static void remove_waiter(struct cbw_session *session,
 	list_del(&waiter->age);
 }
 
-static void submit_later(struct cbw_session *session,
-			 struct cbw_waiter *waiter)
+/* It goes down with the next cbw_submit(). */
+static void make_ready(struct cbw_session *session, struct cbw_waiter *waiter)
 {
 	remove_waiter(session, waiter);
 	bio_list_add(&session->submit, bio_of(waiter));
-	queue_work(session->submit_wq, &session->submit_work);
 }
 
-static void submit_work(struct work_struct *work)
+void cbw_submit(struct cbw_session *session)
 {
-	struct cbw_session *session = container_of(work, struct cbw_session,
-						   submit_work);
 	struct blk_plug plug;
 	struct bio_list bios;
 	struct bio *bio;
@@ -80,6 +77,16 @@ static void submit_work(struct work_struct *work)
 		dm_submit_bio_remap(bio, NULL);
 	}
 	blk_finish_plug(&plug);
+}
+
+static void submit_work(struct work_struct *work)
+{
+	cbw_submit(container_of(work, struct cbw_session, submit_work));
+}
+
+void cbw_submit_later(struct cbw_session *session)
+{
+	queue_work(session->submit_wq, &session->submit_work);
 }
 
 struct cbw_waiter *cbw_waiter_over(struct cbw_session *session, u64 block)
@@ -99,7 +106,7 @@ bool cbw_wake(struct cbw_session *session, u64 first, u64 nr)
 	     waiter = next) {
 		next = waiter_tree_iter_next(waiter, first, first + nr - 1);
 		if (is_all_copied(session, waiter->first, waiter->last)) {
-			submit_later(session, waiter);
+			make_ready(session, waiter);
 		} else {
 			list_move_tail(&waiter->link, &session->fresh);
 			fresh = true;
@@ -114,7 +121,8 @@ void cbw_wake_all(struct cbw_session *session)
 
 	lockdep_assert_held(&session->lock);
 	list_for_each_entry_safe(waiter, next, &session->by_age, age)
-		submit_later(session, waiter);
+		make_ready(session, waiter);
+	cbw_submit_later(session);
 }
 
 static void fail_all(struct list_head *failed, blk_status_t status)

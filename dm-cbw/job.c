@@ -2,9 +2,9 @@
 /*
  * The job: copies every block in scope that is not yet on the target to it.
  *
- * Each worker claims the next run of blocks that are to be copied and that
- * nobody else copies, in ascending order, copies it and queues itself again. What
- * guest writes have had copied to the target is skipped.
+ * Each worker claims the next blocks that are to be copied and that nobody else
+ * copies, in ascending order, as many as one copy moves, copies them and queues
+ * itself again. What guest writes have had copied to the target is skipped.
  *
  * States: none -> running <-> paused or stopped; running, paused and stopped ->
  * cancelled or failed; running -> complete. From failed and cancelled a new job
@@ -202,29 +202,45 @@ static void give_back(struct cbw_session *session, u64 block)
 	spin_unlock_irq(&session->lock);
 }
 
-/* A chunk that fails is tried block by block: only those that fail count. */
+/*
+ * Block by block: only those that fail count. A single one was @result just now.
+ * False: the rest is left to whoever goes on with the job.
+ */
+static bool copy_singly(struct cbw_copier *copier,
+			const struct cbw_extent *extent,
+			struct cbw_result *result)
+{
+	bool single = cbw_nr_claimed(copier) == 1;
+	struct cbw_session *session = copier->session;
+	u64 block;
+
+	for (block = extent->first; block < extent->first + extent->nr; block++) {
+		if (!may_run_now(session) ||
+		    (!single && !cbw_copy_block(copier, block, result))) {
+			give_back(session, block);
+			return false;
+		}
+		if (cbw_result_status(result))
+			copy_failed(session, block, result);
+	}
+	return true;
+}
+
 static void copy_chunk(struct cbw_copier *copier)
 {
 	struct cbw_session *session = copier->session;
-	u64 end = copier->first + copier->nr;
 	struct cbw_result result;
-	u64 block;
+	unsigned int i;
 
-	if (!cbw_copy(copier, copier->first, copier->nr, &result)) {
-		give_back(session, copier->first);
+	if (!cbw_copy_all(copier, &result)) {
+		give_back(session, copier->extents[0].first);
 		return;
 	}
 	if (!cbw_result_status(&result))
 		return;
-	for (block = copier->first; block < end; block++) {
-		if (!may_run_now(session) ||
-		    (copier->nr > 1 && !cbw_copy(copier, block, 1, &result))) {
-			give_back(session, block);
+	for (i = 0; i < copier->nr_extents; i++)
+		if (!copy_singly(copier, &copier->extents[i], &result))
 			return;
-		}
-		if (cbw_result_status(&result))
-			copy_failed(session, block, &result);
-	}
 }
 
 /* Everything is copied: make it durable, then say so. */
@@ -302,21 +318,26 @@ static u64 chunk_blocks(const struct cbw_session *session)
 	return speed ? clamp_t(u64, slow, 1, nr) : nr;
 }
 
+/* The next blocks that are to be copied, with those between that need not be. */
 static bool claim_from(struct cbw_copier *copier, u64 block, u64 max_blocks)
 {
 	struct cbw_session *session = copier->session;
 	u64 nr_blocks = session->nr_blocks;
+	u64 left = max_blocks;
 	u64 end;
 
-	block = cbw_next_unclaimed(copier, block, nr_blocks);
-	if (block == nr_blocks)
-		return false;
-	end = min(block + max_blocks, nr_blocks);
-	end = cbw_end_claim(copier, block, end);
-	copier->first = block;
-	copier->nr = end - block;
-	session->job.position = end;
-	return true;
+	while (left && copier->nr_extents < CBW_MAX_EXTENTS) {
+		block = cbw_next_unclaimed(copier, block, nr_blocks);
+		if (block == nr_blocks)
+			break;
+		end = cbw_end_claim(copier, block,
+				    min(block + left, nr_blocks));
+		cbw_claim(copier, block, end - block);
+		session->job.position = end;
+		left -= end - block;
+		block = end;
+	}
+	return copier->nr_extents;
 }
 
 /* Returns true when the worker has something to copy. */
@@ -344,7 +365,6 @@ static void worker_work(struct work_struct *work)
 	u64 max_blocks = chunk_blocks(session);
 	u64 max_bytes = max_blocks * cbw_block_bytes(session);
 	unsigned long wait_jiffies;
-	u64 bytes = 0;
 	bool claimed;
 
 	if (!may_run_now(session))
@@ -357,10 +377,8 @@ static void worker_work(struct work_struct *work)
 		return;
 	}
 	claimed = claim(copier, max_blocks);
-	if (claimed)
-		bytes = (u64)cbw_range_sectors(session, copier->first,
-					       copier->nr) << SECTOR_SHIFT;
-	dm_live_rate_give_back(rate, max_bytes - bytes);
+	dm_live_rate_give_back(rate, max_bytes - cbw_nr_claimed(copier) *
+						 cbw_block_bytes(session));
 	if (!claimed)
 		return;
 

@@ -558,7 +558,7 @@ struct cbw_session *cbw_session_create(struct cbw_table *table)
 	INIT_WORK(&session->event_work, event_work);
 	INIT_WORK(&session->view_work, view_work);
 	cbw_io_init(session);
-	cbw_copy_init(session);
+	cbw_cow_init(session);
 	cbw_job_init(session);
 
 	if (has_rival(session)) {

@@ -289,6 +289,7 @@ static void release_blocks(struct cbw_session *session, u64 first, u64 nr)
 	dm_live_bitmap_clear_range(session->scope, first, nr);
 	if (cbw_wake(session, first, nr))
 		cbw_cow_kick(session);
+	cbw_submit_later(session);
 	spin_unlock_irq(&session->lock);
 }
 

@@ -13,50 +13,55 @@
 
 #include "cbw.h"
 
-static void submit_read(struct cbw_chunk *chunk, struct block_device *bdev,
-			sector_t sector, u64 block, u64 end)
-{
-	size_t from = cbw_chunk_bytes_to(chunk, block);
-
-	dm_live_batch_rw(&chunk->batch, REQ_OP_READ, bdev, sector, chunk->data,
-			 from, cbw_chunk_bytes_to(chunk, end) - from);
-}
-
-static blk_status_t read_origin(struct cbw_chunk *chunk, u64 end)
+static blk_status_t read_origin(struct cbw_chunk *chunk)
 {
 	struct cbw_session *session = chunk->session;
-	u64 block = chunk->first, next;
+	const struct cbw_extent *extent;
+	struct blk_plug plug;
 
 	dm_live_batch_begin(&chunk->batch, session->copier);
-	for (;; block = next) {
-		block = dm_live_bitmap_next_set(session->todo, block, end);
-		if (block == end)
-			break;
-		next = dm_live_bitmap_next_clear(session->todo, block, end);
-		submit_read(chunk, session->origin,
-			    cbw_block_to_sector(session, block), block, next);
+	blk_start_plug(&plug);
+	cbw_for_each_extent(extent, chunk) {
+		u64 block = extent->first, end = block + extent->nr, next;
+
+		for (;; block = next) {
+			block = dm_live_bitmap_next_set(session->todo, block,
+							end);
+			if (block == end)
+				break;
+			next = dm_live_bitmap_next_clear(session->todo, block,
+							 end);
+			cbw_chunk_rw(chunk, extent, REQ_OP_READ,
+				     session->origin,
+				     cbw_block_to_sector(session, block), block,
+				     next);
+		}
 	}
+	blk_finish_plug(&plug);
 	return dm_live_batch_wait(&chunk->batch);
 }
 
 /* What was not on the origin, or is there no more, has a slot by now. */
-static void note_slots(struct cbw_chunk *chunk, u64 end)
+static void note_slots(struct cbw_chunk *chunk)
 {
 	struct cbw_session *session = chunk->session;
-	u64 block;
+	const struct cbw_extent *extent;
+	u64 i;
 
 	spin_lock_irq(&session->lock);
-	for (block = chunk->first; block < end; block++)
-		if (!dm_live_bitmap_test(session->todo, block))
-			chunk->slots[block - chunk->first] =
-				cbw_fleece_get(session->fleece, block);
+	cbw_for_each_extent(extent, chunk)
+		for (i = 0; i < extent->nr; i++)
+			if (!dm_live_bitmap_test(session->todo,
+						 extent->first + i))
+				chunk->slots[extent->index + i] =
+					cbw_fleece_get(session->fleece,
+						       extent->first + i);
 	spin_unlock_irq(&session->lock);
 }
 
 /* Where the run of slots ends that begins with @block. */
-static u64 slot_run(const struct cbw_chunk *chunk, u64 block, u64 end)
+static u64 slot_run(const u32 *slots, u64 block, u64 end)
 {
-	const u32 *slots = &chunk->slots[block - chunk->first];
 	u64 nr = 1;
 
 	while (block + nr < end && slots[nr] == slots[0] + nr)
@@ -64,63 +69,88 @@ static u64 slot_run(const struct cbw_chunk *chunk, u64 block, u64 end)
 	return block + nr;
 }
 
-static blk_status_t read_slots(struct cbw_chunk *chunk, u64 end)
+static void submit_from_slots(struct cbw_chunk *chunk,
+			      const struct cbw_extent *extent)
 {
 	struct cbw_session *session = chunk->session;
-	u64 block = chunk->first, next;
+	u64 block = extent->first, end = block + extent->nr, next;
 
-	dm_live_batch_begin(&chunk->batch, session->copier);
 	for (; block < end; block = next) {
-		u32 slot = chunk->slots[block - chunk->first];
-		size_t from = cbw_chunk_bytes_to(chunk, block);
+		const u32 *slots = &chunk->slots[extent->index + block -
+						 extent->first];
 
 		next = block + 1;
-		if (slot == CBW_SLOT_NONE)
+		if (slots[0] == CBW_SLOT_NONE)
 			continue;
-		if (slot == CBW_SLOT_ZERO) {
-			dm_live_data_zero(chunk->data, from,
-					  cbw_chunk_bytes_to(chunk, next) -
-					  from);
+		if (slots[0] == CBW_SLOT_ZERO) {
+			cbw_chunk_zero_block(chunk, extent, block);
 			continue;
 		}
-		next = slot_run(chunk, block, end);
-		submit_read(chunk, session->store_bdev,
-			    cbw_block_to_sector(session, slot), block, next);
+		next = slot_run(slots, block, end);
+		cbw_chunk_rw(chunk, extent, REQ_OP_READ, session->store_bdev,
+			     cbw_block_to_sector(session, slots[0]), block,
+			     next);
 	}
+}
+
+static blk_status_t read_slots(struct cbw_chunk *chunk)
+{
+	const struct cbw_extent *extent;
+	struct blk_plug plug;
+
+	dm_live_batch_begin(&chunk->batch, chunk->session->copier);
+	blk_start_plug(&plug);
+	cbw_for_each_extent(extent, chunk)
+		submit_from_slots(chunk, extent);
+	blk_finish_plug(&plug);
 	return dm_live_batch_wait(&chunk->batch);
 }
 
-void cbw_transfer(struct cbw_chunk *chunk, u64 end, struct cbw_result *result)
+/* They are in use, and stay so. */
+static void forget_slots(struct cbw_chunk *chunk)
 {
+	const struct cbw_extent *extent;
 	u64 i;
 
+	cbw_for_each_extent(extent, chunk)
+		for (i = 0; i < extent->nr; i++)
+			chunk->slots[extent->index + i] = CBW_SLOT_NONE;
+}
+
+void cbw_transfer(struct cbw_chunk *chunk, struct cbw_result *result)
+{
 	result->where = "origin";
-	result->read_status = read_origin(chunk, end);
+	result->read_status = read_origin(chunk);
 	cbw_end_reading(chunk->session);
 	if (result->read_status)
 		return;
 
-	note_slots(chunk, end);
+	note_slots(chunk);
 	result->where = "fleece device, for the block";
-	result->read_status = read_slots(chunk, end);
-	/* They are still in use. */
-	for (i = 0; i < end - chunk->first; i++)
-		chunk->slots[i] = CBW_SLOT_NONE;
+	result->read_status = read_slots(chunk);
+	forget_slots(chunk);
 	if (result->read_status)
 		return;
 
 	result->where = "target";
-	result->write_status = cbw_chunk_write_target(chunk, end);
+	result->write_status = cbw_chunk_write_target(chunk);
 }
 
-void cbw_transfer_commit(struct cbw_chunk *chunk, u64 block)
+void cbw_transfer_commit(struct cbw_chunk *chunk,
+			 const struct cbw_extent *extent)
 {
 	struct cbw_session *session = chunk->session;
+	u64 end = extent->first + extent->nr;
+	u64 block;
 
 	lockdep_assert_held(&session->lock);
-	chunk->slots[block - chunk->first] =
-		cbw_fleece_get(session->fleece, block);
-	cbw_fleece_set(session->fleece, block, CBW_SLOT_NONE);
-	dm_live_bitmap_clear_range(session->todo, block, 1);
-	dm_live_bitmap_clear_range(session->left, block, 1);
+	for (block = dm_live_bitmap_next_set(session->left, extent->first, end);
+	     block < end;
+	     block = dm_live_bitmap_next_set(session->left, block + 1, end)) {
+		chunk->slots[extent->index + block - extent->first] =
+			cbw_fleece_get(session->fleece, block);
+		cbw_fleece_set(session->fleece, block, CBW_SLOT_NONE);
+	}
+	dm_live_bitmap_clear_range(session->todo, extent->first, extent->nr);
+	dm_live_bitmap_clear_range(session->left, extent->first, extent->nr);
 }
