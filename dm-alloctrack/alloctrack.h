@@ -153,6 +153,14 @@ struct at_device {
 
 	struct dm_live_bitmap *bitmap;
 	struct dm_live_range_lock *ranges;
+
+	/* See doubt.c. */
+	struct dm_live_bitmap *copied;	/* and not written by the guest since */
+	bool doubtful;
+	atomic_t nr_filling;
+	atomic64_t nr_fills;
+	atomic64_t nr_fills_flushed;
+
 	/*
 	 * Unallocated blocks of the file are known to be zero. Set by the
 	 * feature target_is_zero, lost for good when a write to unallocated
@@ -240,11 +248,13 @@ struct at_table {
 	struct work_struct deferred_work;
 	struct work_struct complete_work;
 	struct work_struct event_work;
+	struct work_struct doubt_work;
 	struct at_stream_worker workers[AT_STREAM_WORKERS];
 };
 
 enum at_io_kind {
 	AT_IO_PLAIN,	/* nothing to do when it ends */
+	AT_IO_FLUSH,	/* of the file; first: at_doubt_mark() */
 	AT_IO_WRITE,	/* covers whole blocks, holds their range lock */
 };
 
@@ -253,6 +263,7 @@ struct at_io {
 	struct at_table *table;
 	enum at_io_kind kind;
 	bool fua;	/* to be committed before it is reported */
+	bool flushes;	/* if it fails, a flush of the file may have failed */
 	u64 first;
 	u64 nr;
 	union {
@@ -440,6 +451,41 @@ static inline bool at_meta_commits(const struct at_table *table)
 	       (at_meta_failed(table) && table->device->lacks_bits);
 }
 
+/* doubt.c: what a failed flush of the file may have lost */
+
+/** at_doubt_begin_fill - blocks are about to be written. Any context. */
+void at_doubt_begin_fill(struct at_device *device);
+
+/** at_doubt_end_fill - they are; @wrote: and there was something to write, well */
+void at_doubt_end_fill(struct at_device *device, bool wrote);
+
+/** at_doubt_mark - what a flush that begins now makes durable. Any context. */
+u64 at_doubt_mark(const struct at_device *device);
+
+/** at_doubt_flushed - it has succeeded. Any context. */
+void at_doubt_flushed(struct at_device *device, u64 mark);
+
+/** at_doubt_failed - a flush has failed, whosever it was. Any context. */
+void at_doubt_failed(struct at_table *table);
+
+/**
+ * at_doubt_flush - flush the file
+ * Context: may sleep. Return: 0, or an errno, also while the device is doubtful.
+ */
+int at_doubt_flush(struct at_table *table);
+
+/** at_doubt_settle - before the resume: take back what may be lost */
+void at_doubt_settle(struct at_table *table);
+
+/** at_guest_owns - the guest's data are on their way to allocated blocks. Any context. */
+static inline void at_guest_owns(struct at_device *device, u64 first, u64 end)
+{
+	/* The bit was set before the block was seen allocated. */
+	smp_rmb();
+	if (dm_live_bitmap_next_set(device->copied, first, end) != end)
+		dm_live_bitmap_clear_range(device->copied, first, end - first);
+}
+
 /* fill.c: the one primitive that makes a range allocated */
 
 /**
@@ -584,6 +630,12 @@ void at_stream_complete(struct at_table *table);
 
 /** at_stream_not_complete - everything is on the file, but the flush failed */
 void at_stream_not_complete(struct at_table *table, blk_status_t status);
+
+/** at_stream_doubt - what was copied may be lost: the job ends or stops */
+void at_stream_doubt(struct at_table *table);
+
+/** at_stream_rewind - blocks became unallocated again; no worker runs */
+void at_stream_rewind(struct at_device *device);
 
 const char *at_stream_state_name(enum dm_alloctrack_state state);
 const char *at_on_error_name(enum dm_alloctrack_on_error on_error);

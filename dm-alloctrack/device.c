@@ -35,6 +35,7 @@ static void release_device(struct kref *ref)
 
 	at_faults_exit(device);
 	dm_live_range_lock_destroy(device->ranges);
+	dm_live_bitmap_destroy(device->copied);
 	dm_live_bitmap_destroy(device->bitmap);
 	kfree(device);
 }
@@ -62,8 +63,9 @@ static struct at_device *new_device(struct dm_target *ti, dev_t devt,
 	at_faults_init(device);
 	at_stream_init(device);
 	device->bitmap = dm_live_bitmap_create(geometry->nr_blocks);
+	device->copied = dm_live_bitmap_create(geometry->nr_blocks);
 	device->ranges = dm_live_range_lock_create();
-	if (!device->bitmap || !device->ranges) {
+	if (!device->bitmap || !device->copied || !device->ranges) {
 		at_device_put(device);
 		return NULL;
 	}

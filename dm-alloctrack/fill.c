@@ -33,6 +33,7 @@ struct fill {
 	u64 first;
 	bool detect_zeroes;
 	bool used_write_zeroes;
+	bool wrote;
 	struct dm_live_batch batch;
 };
 
@@ -62,6 +63,7 @@ static void submit_blocks(struct fill *fill, u64 block, u64 end, bool zero)
 
 	if (zero && READ_ONCE(table->device->file_is_zero))
 		return;
+	fill->wrote = true;
 	if (zero && can_write_zeroes(table)) {
 		fill->used_write_zeroes = true;
 		dm_live_batch_zero(&fill->batch, table->file->bdev, sector,
@@ -106,7 +108,7 @@ static blk_status_t write_data(struct fill *fill, u64 end)
 }
 
 static blk_status_t fill_data(struct at_table *table, u64 first, u64 nr,
-			      const struct dm_live_data *data)
+			      const struct dm_live_data *data, bool *wrote)
 {
 	struct fill fill = {
 		.table = table,
@@ -121,6 +123,7 @@ static blk_status_t fill_data(struct at_table *table, u64 first, u64 nr,
 		WRITE_ONCE(table->file_lacks_write_zeroes, true);
 		status = write_data(&fill, first + nr);
 	}
+	*wrote = fill.wrote;
 	return status;
 }
 
@@ -172,6 +175,38 @@ static u64 set_or_spoil(struct at_table *table, u64 first, u64 nr,
 	return at_set_allocated(table, first, nr);
 }
 
+/* Before they become allocated. */
+static void mark_copied(struct at_device *device, u64 block, u64 end)
+{
+	u64 next;
+
+	block = dm_live_bitmap_next_clear(device->bitmap, block, end);
+	while (block < end) {
+		next = dm_live_bitmap_next_set(device->bitmap, block, end);
+		dm_live_bitmap_set_range(device->copied, block, next - block);
+		block = dm_live_bitmap_next_clear(device->bitmap, next, end);
+	}
+}
+
+/* With the lock of the blocks. */
+static blk_status_t write_copy(struct at_table *table, u64 first, u64 nr,
+			       const struct dm_live_data *data)
+{
+	struct at_device *device = table->device;
+	bool wrote = !READ_ONCE(device->file_is_zero);
+	blk_status_t status;
+
+	at_doubt_begin_fill(device);
+	if (data)
+		status = fill_data(table, first, nr, data, &wrote);
+	else
+		status = zero_runs(table, first, nr, false, 0);
+	if (!status && wrote)
+		mark_copied(device, first, first + nr);
+	at_doubt_end_fill(device, !status && wrote);
+	return status;
+}
+
 blk_status_t at_fill(struct at_table *table, u64 first, u64 nr,
 		     const struct dm_live_data *data, u64 *changed_blocks)
 {
@@ -190,10 +225,7 @@ blk_status_t at_fill(struct at_table *table, u64 first, u64 nr,
 
 	dm_live_range_acquire_wait(device->ranges, &range, first,
 				   first + nr - 1, DM_LIVE_RANGE_EXCLUSIVE);
-	if (data)
-		status = fill_data(table, first, nr, data);
-	else
-		status = zero_runs(table, first, nr, false, 0);
+	status = write_copy(table, first, nr, data);
 	changed = set_or_spoil(table, first, nr, status);
 	dm_live_range_release(device->ranges, &range);
 
@@ -214,6 +246,8 @@ blk_status_t at_zero_for_guest(struct at_table *table, u64 first, u64 nr,
 	dm_live_range_acquire_wait(device->ranges, &range, first,
 				   first + nr - 1, DM_LIVE_RANGE_EXCLUSIVE);
 	status = zero_runs(table, first, nr, true, flags);
+	if (!status)
+		at_guest_owns(device, first, first + nr);
 	set_or_spoil(table, first, nr, status);
 	dm_live_range_release(device->ranges, &range);
 	return status;

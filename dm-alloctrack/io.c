@@ -58,6 +58,24 @@ static u64 end_block(const struct at_table *table, const struct bio *bio)
 	return at_sector_to_block(table->device, bio_end_sector(bio) - 1) + 1;
 }
 
+/* A write to the file. */
+static int remap_to_file(struct at_table *table, struct bio *bio)
+{
+	struct block_device *file = table->file->bdev;
+
+	/* Without FUA of its own, a flush follows. */
+	io_of(bio)->flushes = (bio->bi_opf & REQ_FUA) && !bdev_fua(file);
+	return remap(bio, table->file);
+}
+
+/* A write to allocated blocks. */
+static int overwrite(struct at_table *table, struct bio *bio)
+{
+	at_guest_owns(table->device, first_block(table, bio),
+		      end_block(table, bio));
+	return remap_to_file(table, bio);
+}
+
 /* Sectors of the bio that lie before block @end. */
 static sector_t sectors_before(const struct at_table *table,
 			       const struct bio *bio, u64 end)
@@ -104,7 +122,7 @@ void at_submit_to_file(struct at_table *table, struct bio *bio)
 {
 	/* The submitter is not here any more: there is nobody to be told. */
 	bio->bi_opf &= ~REQ_NOWAIT;
-	remap(bio, table->file);
+	overwrite(table, bio);
 	/* In the submitter's cgroup, not in the worker's. */
 	dm_submit_bio_remap(bio, NULL);
 }
@@ -150,7 +168,7 @@ static int write_whole(struct at_table *table, struct bio *bio, u64 first,
 				   end - 1, DM_LIVE_RANGE_EXCLUSIVE,
 				   write_granted))
 		return DM_MAPIO_SUBMITTED;
-	return remap(bio, table->file);
+	return remap_to_file(table, bio);
 }
 
 /* Rule 3, a partly covered block: first filled, then written as allocated. */
@@ -192,7 +210,7 @@ static int write_part(struct at_table *table, struct bio *bio, u64 block)
 			return DM_MAPIO_SUBMITTED;
 		/* Allocated meanwhile. */
 		trim(bio, nr_sectors);
-		return remap(bio, table->file);
+		return overwrite(table, bio);
 	}
 	trim(bio, nr_sectors);
 	INIT_WORK(&io->work, fill_then_write);
@@ -251,8 +269,12 @@ static int map_flush(struct at_table *table, struct bio *bio)
 		if (r)
 			return end(bio, errno_to_blk_status(r));
 	}
-	if (!at_meta_commits(table) || dm_live_store_is_clean(table->store))
+	if (!at_meta_commits(table) || dm_live_store_is_clean(table->store)) {
+		io_of(bio)->kind = AT_IO_FLUSH;
+		io_of(bio)->first = at_doubt_mark(device);
+		io_of(bio)->flushes = true;
 		return remap(bio, table->file);
+	}
 	/* A commit flushes the file too. */
 	commit_then_end(table, io_of(bio));
 	return DM_MAPIO_SUBMITTED;
@@ -266,7 +288,7 @@ static int map_write(struct at_table *table, struct bio *bio)
 	u64 whole;
 
 	if (likely(all_allocated(table, first, end)))
-		return remap(bio, table->file);
+		return overwrite(table, bio);
 	if (at_meta_failed(table))
 		return DM_MAPIO_KILL;
 
@@ -275,11 +297,11 @@ static int map_write(struct at_table *table, struct bio *bio)
 		if (!dm_live_bitmap_test(table->device->bitmap, first))
 			return write_part(table, bio, first);
 		trim(bio, sectors_before(table, bio, first + 1));
-		return remap(bio, table->file);
+		return overwrite(table, bio);
 	}
 	if (all_allocated(table, first, whole)) {
 		trim(bio, sectors_before(table, bio, whole));
-		return remap(bio, table->file);
+		return overwrite(table, bio);
 	}
 	if (bio_op(bio) == REQ_OP_WRITE_ZEROES)
 		return zero_whole(table, bio, first, whole);
@@ -297,7 +319,7 @@ static int map_discard(struct at_table *table, struct bio *bio)
 		next = dm_live_bitmap_next_clear(table->device->bitmap, first,
 						 end_of_bio);
 		trim(bio, sectors_before(table, bio, next));
-		return remap(bio, table->file);
+		return overwrite(table, bio);
 	}
 
 	whole = whole_end(table, bio);
@@ -400,6 +422,7 @@ int at_map(struct dm_target *ti, struct bio *bio)
 	io->table = table;
 	io->kind = AT_IO_PLAIN;
 	io->fua = false;
+	io->flushes = false;
 
 	if ((bio->bi_opf & REQ_PREFLUSH) || !bio_sectors(bio))
 		return map_flush(table, bio);
@@ -430,11 +453,27 @@ int at_map(struct dm_target *ti, struct bio *bio)
 static void end_write(struct at_table *table, struct at_io *io,
 		      blk_status_t status)
 {
-	if (status)
+	if (status) {
 		WRITE_ONCE(table->device->file_is_zero, false);
-	else	/* the write of all these blocks succeeded */
+	} else {
+		at_guest_owns(table->device, io->first, io->first + io->nr);
+		/* the write of all these blocks succeeded */
 		at_set_allocated(table, io->first, io->nr);
+	}
 	dm_live_range_release(table->device->ranges, &io->range);
+}
+
+/* Has a flush of the file ended with it, well or not? */
+static void see_flush(struct at_table *table, struct at_io *io,
+		      blk_status_t status)
+{
+	if (io->kind == AT_IO_FLUSH && !status)
+		at_doubt_flushed(table->device, io->first);
+	/* These say that it was not tried. */
+	if (io->flushes && status && status != BLK_STS_AGAIN &&
+	    status != BLK_STS_DM_REQUEUE)
+		at_doubt_failed(table);
+	io->flushes = false;
 }
 
 int at_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
@@ -444,6 +483,7 @@ int at_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 
 	if (io->kind == AT_IO_WRITE)
 		end_write(table, io, *error);
+	see_flush(table, io, *error);
 	io->kind = AT_IO_PLAIN;
 
 	/* The data are durable, the bits that lead to them may not be. */

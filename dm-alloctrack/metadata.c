@@ -27,6 +27,11 @@ static void store_failed(void *context)
 	at_raise_event(table);
 }
 
+static int flush_data(void *context)
+{
+	return at_doubt_flush(context);
+}
+
 int at_meta_open(struct at_table *table, unsigned int block_shift)
 {
 	struct dm_target *ti = table->ti;
@@ -37,6 +42,7 @@ int at_meta_open(struct at_table *table, unsigned int block_shift)
 		.read_only = table->read_only,
 		.name = dm_table_device_name(ti->table),
 		.failed = store_failed,
+		.flush_data = flush_data,
 		.context = table,
 	};
 	int r;
@@ -136,7 +142,7 @@ int at_meta_flush(struct at_table *table)
 
 	if (at_meta_commits(table))
 		return blk_status_to_errno(dm_live_store_commit_wait(table->store));
-	r = blkdev_issue_flush(table->file->bdev);
+	r = at_doubt_flush(table);
 	if (r)
 		WRITE_ONCE(table->device->flush_error, r);
 	return r;

@@ -189,6 +189,25 @@ void at_stream_not_complete(struct at_table *table, blk_status_t status)
 	mutex_unlock(&stream->mutex);
 }
 
+void at_stream_doubt(struct at_table *table)
+{
+	struct at_stream *stream = &table->device->stream;
+
+	atomic64_inc(&table->device->write_errors);
+	mutex_lock(&stream->mutex);
+	if (is_active(stream->state))
+		set_state(table, state_after(stream, BLK_STS_IOERR));
+	mutex_unlock(&stream->mutex);
+}
+
+void at_stream_rewind(struct at_device *device)
+{
+	spin_lock(&device->stream.lock);
+	device->stream.position = 0;
+	spin_unlock(&device->stream.lock);
+	control_changed(device);
+}
+
 void at_stream_error(struct at_table *table, u64 first, blk_status_t status,
 		     bool is_read)
 {

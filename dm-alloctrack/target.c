@@ -55,6 +55,11 @@ unlock:
 	up_read(&device->active_rwsem);
 }
 
+static void doubt_work(struct work_struct *work)
+{
+	at_stream_doubt(container_of(work, struct at_table, doubt_work));
+}
+
 static int make_workers(struct at_table *table)
 {
 	struct dm_target *ti = table->ti;
@@ -63,6 +68,7 @@ static int make_workers(struct at_table *table)
 	INIT_WORK(&table->deferred_work, at_deferred_work);
 	INIT_WORK(&table->complete_work, complete_work);
 	INIT_WORK(&table->event_work, event_work);
+	INIT_WORK(&table->doubt_work, doubt_work);
 	spin_lock_init(&table->deferred_lock);
 	bio_list_init(&table->deferred);
 	at_stream_init_workers(table);
@@ -183,6 +189,8 @@ static int preresume(struct dm_target *ti)
 	r = at_meta_activate(table);
 	if (r)
 		at_device_abandon(table);
+	else
+		at_doubt_settle(table);
 	return r;
 }
 
@@ -223,7 +231,7 @@ static void resume(struct dm_target *ti)
 
 /*
  * <meta rw|ro|none> <state> <allocated blocks>/<total blocks> <block size>
- * <streamed bytes> <read errors> <write errors> <#features> <feature>...
+ * <streamed bytes> <read errors> <write errors> <#features> <feature>... [doubtful]
  */
 static void emit_status(const struct at_table *table, char *result,
 			unsigned int maxlen)
@@ -240,7 +248,9 @@ static void emit_status(const struct at_table *table, char *result,
 	       (u64)atomic64_read(&device->streamed_bytes),
 	       (u64)atomic64_read(&device->read_errors),
 	       (u64)atomic64_read(&device->write_errors));
-	at_table_emit_features(table, sz, result, maxlen);
+	sz = at_table_emit_features(table, sz, result, maxlen);
+	if (READ_ONCE(device->doubtful))
+		DMEMIT(" doubtful");
 }
 
 static void status(struct dm_target *ti, status_type_t type,

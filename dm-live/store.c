@@ -165,13 +165,23 @@ static void unstage(struct dm_live_store *store)
 	}
 }
 
+static int flush_data(struct dm_live_store *store)
+{
+	const struct dm_live_store_params *params = &store->params;
+
+	if (!params->data)
+		return 0;
+	return params->flush_data ? params->flush_data(params->context) :
+				    blkdev_issue_flush(params->data);
+}
+
 /* Steps 2 and 3 of a commit. */
 static int write_stage(struct dm_live_store *store)
 {
 	unsigned int i;
 	int r;
 
-	r = store->params.data ? blkdev_issue_flush(store->params.data) : 0;
+	r = flush_data(store);
 	if (r) {
 		DMERR_LIMIT("%s: flush of the data device: error %d",
 			    store->params.name, r);

@@ -43,7 +43,8 @@ struct dm_live_store;
  * @name: for messages; must outlive the store
  * @failed: called once, from a worker, when the store becomes read-only by a
  *	failure; may be NULL
- * @context: for @failed
+ * @flush_data: flushes @data; NULL: plainly. Context: a worker
+ * @context: for @failed and @flush_data
  */
 struct dm_live_store_params {
 	struct block_device *meta;
@@ -53,6 +54,7 @@ struct dm_live_store_params {
 	bool may_be_dead;
 	const char *name;
 	void (*failed)(void *context);
+	int (*flush_data)(void *context);
 	void *context;
 };
 

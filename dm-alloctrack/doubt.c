@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a failed flush of the file may have lost.
+ *
+ * A device tells once that data in its volatile cache are lost, and not which. What the
+ * guest wrote is the guest's concern: its flush fails. But it knows nothing of what was
+ * copied from the backing. So when a flush fails, and something was copied since the
+ * last one that succeeded, the device is doubtful: no bit becomes durable any more and
+ * nothing complete, so the backing stays what it is needed for, and the job ends or
+ * stops. When the device is suspended and resumed, the blocks that may be concerned
+ * become unallocated again: then there is no I/O that has been told otherwise.
+ *
+ * Which these are says at_device.copied: a bit is set before a copied block becomes
+ * allocated, and cleared when the guest has the block written to. A flush that succeeds
+ * clears none, as others are being set meanwhile; a resume does, when all was flushed.
+ * So there may be more than was lost, which costs nothing but the copying.
+ */
+#include <linux/blkdev.h>
+
+#include "alloctrack.h"
+
+void at_doubt_begin_fill(struct at_device *device)
+{
+	atomic_inc(&device->nr_filling);
+	/* Before the data are on their way: partner in was_copied_since(). */
+	smp_mb__after_atomic();
+}
+
+void at_doubt_end_fill(struct at_device *device, bool wrote)
+{
+	if (wrote)
+		atomic64_inc(&device->nr_fills);
+	/* In this order: partner in was_copied_since(). */
+	smp_mb__before_atomic();
+	atomic_dec(&device->nr_filling);
+}
+
+/* Is there a copy of which no flush has told that it is durable? */
+static bool was_copied_since(const struct at_device *device)
+{
+	if (atomic_read(&device->nr_filling))
+		return true;
+	/* Of those that have ended, the count is seen. */
+	smp_rmb();
+	return atomic64_read(&device->nr_fills) !=
+	       atomic64_read(&device->nr_fills_flushed);
+}
+
+u64 at_doubt_mark(const struct at_device *device)
+{
+	return atomic64_read(&device->nr_fills);
+}
+
+void at_doubt_flushed(struct at_device *device, u64 mark)
+{
+	s64 old = atomic64_read(&device->nr_fills_flushed);
+
+	while (old < (s64)mark &&
+	       !atomic64_try_cmpxchg(&device->nr_fills_flushed, &old, mark))
+		;
+}
+
+void at_doubt_failed(struct at_table *table)
+{
+	struct at_device *device = table->device;
+
+	if (READ_ONCE(device->doubtful) || !was_copied_since(device))
+		return;
+	WRITE_ONCE(device->doubtful, true);
+	DMERR("%s: a flush of the file has failed, and copies may be lost: suspend and resume",
+	      device->name);
+	queue_work(table->fill_wq, &table->doubt_work);
+}
+
+int at_doubt_flush(struct at_table *table)
+{
+	struct at_device *device = table->device;
+	u64 mark = at_doubt_mark(device);
+	int r;
+
+	if (READ_ONCE(device->doubtful))
+		return -EIO;
+	r = blkdev_issue_flush(table->file->bdev);
+	if (r)
+		at_doubt_failed(table);
+	else
+		at_doubt_flushed(device, mark);
+	/* Another one may have failed: it may have told what this one did not. */
+	return r ?: READ_ONCE(device->doubtful) ? -EIO : 0;
+}
+
+static u64 take_back(struct at_device *device)
+{
+	u64 nr_blocks = device->geometry.nr_blocks;
+	u64 first = 0, next, nr = 0;
+
+	for (;; cond_resched()) {
+		first = dm_live_bitmap_next_set(device->copied, first,
+						nr_blocks);
+		if (first == nr_blocks)
+			return nr;
+		next = dm_live_bitmap_next_clear(device->copied, first,
+						 nr_blocks);
+		nr += dm_live_bitmap_clear_range(device->bitmap, first,
+						 next - first);
+		dm_live_bitmap_clear_range(device->copied, first, next - first);
+		first = next;
+	}
+}
+
+void at_doubt_settle(struct at_table *table)
+{
+	struct at_device *device = table->device;
+	u64 nr;
+
+	/* Without metadata it stays doubtful. */
+	if (table->read_only || at_meta_failed(table))
+		return;
+	if (!device->doubtful) {
+		if (!was_copied_since(device))
+			dm_live_bitmap_clear_range(device->copied, 0,
+						   device->geometry.nr_blocks);
+		return;
+	}
+	nr = take_back(device);
+	/* Nobody knows what is there now. */
+	device->file_is_zero = false;
+	at_doubt_flushed(device, at_doubt_mark(device));
+	at_stream_rewind(device);
+	WRITE_ONCE(device->doubtful, false);
+	/* What is durable is a part of what is in memory, also after a failure. */
+	if (table->store_active)
+		dm_live_store_commit_wait(table->store);
+	DMWARN("%s: %llu blocks that a failed flush may have lost are unallocated again",
+	       device->name, nr);
+}

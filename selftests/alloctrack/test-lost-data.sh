@@ -1,0 +1,146 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# When the volume fails to flush what was copied to it, nothing is complete and no bit
+# becomes durable until the device is suspended and resumed: then what may be lost is
+# read from the backing again, and what the guest wrote is as it left it.
+
+. "$(dirname "$0")/store.sh"
+require_target flakey
+
+readonly SIZE=$((8 * 2048)) BLOCK=128 BLOCKS=128
+# Where the guest writes: a whole block, and a part of one.
+readonly WHOLE=$((1 << 20)) PART=$((2 << 20))
+disk=$(make_painted stale 8 512 cache_size=1) && backing=$(make_painted backing 8) &&
+	meta_disk=$(make_meta $SIZE $BLOCK) && file=$(make_linear f "$disk") || bail "disks"
+cp "$TMP/meta.new" "$TMP/fresh"
+
+begin()
+{
+	label=$1
+	repair_device f "$disk"
+	paint stale "$disk"
+	write_meta "$TMP/fresh" "$meta_disk"
+	dm_create t "$(meta_table $SIZE "$file" "$backing" "$meta" $BLOCK)" || bail "t"
+	reads_as "at first as the backing" "$backing"
+	mirrored "a whole block" write $WHOLE 65536
+	mirrored "part of one" write $((PART + 4096)) 4096
+}
+
+flush_fails()
+{
+	dm_reload f "0 $SIZE flakey $disk 0 0 10000 1 error_writes" || bail "flakey"
+	check_fails "$label: a flush" sync $T
+	repair_device f "$disk"
+}
+
+doubtful()
+{
+	[[ $(dmsetup status t) == *" doubtful" ]]
+}
+
+# The volume has nothing of what was copied: only what the guest wrote.
+lose()
+{
+	dd if=$T of="$TMP/whole" bs=64K iflag=direct,skip_bytes skip=$WHOLE count=1 status=none
+	dd if=$T of="$TMP/part" bs=64K iflag=direct,skip_bytes skip=$PART count=1 status=none
+	paint stale "$disk"
+	dd if="$TMP/whole" of="$disk" bs=64K oflag=direct,seek_bytes seek=$WHOLE status=none
+	dd if="$TMP/part" of="$disk" bs=64K oflag=direct,seek_bytes seek=$PART status=none
+}
+
+# How many bits are on disk.
+nr_durable()
+{
+	read_meta "$meta_disk" "$TMP/bits"
+	nr_set "$TMP/bits" $BLOCK
+}
+
+again()
+{
+	log_mark
+	check "$label: suspend and resume" eval "dmsetup suspend t && dmsetup resume t"
+	check_fails "$label: not doubtful any more" doubtful
+	like "$label: the log" "$(log_since)" "blocks that a failed flush may have lost"
+}
+
+completes()
+{
+	local message=$1
+	mirrored "all is right" --verify
+	check "$label: stream $message" message t stream "$message"
+	check "$label: completes" wait_until state_is t complete
+	mirrored "all is right in the end" --verify
+	shows_nothing_stale
+	# One that nobody asked for may have failed after the guest's last.
+	sync $T 2> /dev/null
+	check "$label: a flush" sync $T
+	[ "$meta" = - ] || is "$label: all is durable" "$(nr_durable)" $BLOCKS
+	at_remove t
+}
+
+# In the middle of the job.
+half()
+{
+	local durable
+	begin "half, $1"
+	message t stream_speed 4000000
+	message t stream start
+	wait_until allocated_above t 40 || bail "stream"
+	message t stream pause
+	flush_fails
+	check "$label: doubtful" doubtful
+	check "$label: the job fails" wait_until state_is t failed
+	[ "$meta" = - ] || check_fails "$label: no other flush" sync $T
+	check_fails "$label: no dmlive finish" dmlive finish t
+	[ "$meta" = - ] || durable=$(nr_durable)
+	mirrored "what is there can be read and written" write $WHOLE 4096
+	[ "$meta" = - ] || is "$label: no bit became durable" "$(nr_durable)" "$durable"
+	lose
+	again
+	is "$label: only the guest's blocks are allocated" "$(at_allocated t)" 2
+	completes start
+}
+
+# The last flush, that of the job, fails.
+last()
+{
+	begin "last, $1"
+	message t on_error stop
+	message t stream_speed 1000000
+	message t stream start
+	wait_until allocated_above t $((BLOCKS - 10)) || bail "stream"
+	message t stream pause
+	flush_fails
+	check "$label: doubtful" doubtful
+	check "$label: the job stops" wait_until state_is t stopped
+	message t stream_speed 0
+	check "$label: it cannot complete" message t stream resume
+	check "$label: it stops again" wait_until state_is t stopped
+	lose
+	again
+	completes resume
+}
+
+# The guest wrote to all blocks, whole: there is nothing to be read again.
+guest_alone()
+{
+	begin "guest alone, $1"
+	mirrored "everything is the guest's" write 0 $((SIZE * 512))
+	check "$label: a flush" sync $T
+	mirrored "again" write 0 $((SIZE * 512))
+	flush_fails
+	check_fails "$label: not doubtful" doubtful
+	check "$label: a flush" sync $T
+	mirrored "all is there" --verify
+	at_remove t
+}
+
+for meta in "$meta_disk" -; do
+	kind=$([ "$meta" = - ] && echo "without metadata" || echo "with metadata")
+	half "$kind"
+	last "$kind"
+	guest_alone "$kind"
+done
+at_remove f
+finish
