@@ -27,6 +27,9 @@ static const char help[] =
 "\n"
 "  --name NAME        make /dev/mapper/NAME\n"
 "  --meta META        keep track of changes on the metadata device META\n"
+"  --on-meta-error P  when META fails: break_guest_write (the default: writes that\n"
+"                     cannot be recorded fail), or break_tracking (no write fails, and\n"
+"                     after any crash all counts as changed)\n"
 "  --block-size SIZE  unit of copying: a power of two from 4K to 2M, default 64K\n"
 "  --json             print the result as JSON\n"
 "\n"
@@ -35,6 +38,7 @@ static const char help[] =
 enum option_number {
 	OPTION_NAME = 256,
 	OPTION_META,
+	OPTION_ON_META_ERROR,
 	OPTION_BLOCK_SIZE,
 	OPTION_JSON,
 };
@@ -42,6 +46,7 @@ enum option_number {
 static const struct option options[] = {
 	{ "name", required_argument, NULL, OPTION_NAME },
 	{ "meta", required_argument, NULL, OPTION_META },
+	{ "on-meta-error", required_argument, NULL, OPTION_ON_META_ERROR },
 	{ "block-size", required_argument, NULL, OPTION_BLOCK_SIZE },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -56,6 +61,16 @@ static bool take_block_size(const char *text, uint64_t *bytes)
 	    !(*bytes & (*bytes - 1)))
 		return true;
 	error("--block-size %s: must be a power of two from 4K to 2M", text);
+	return false;
+}
+
+static bool take_on_meta_error(const char *text, bool *break_tracking)
+{
+	*break_tracking = !strcmp(text, "break_tracking");
+	if (*break_tracking || !strcmp(text, "break_guest_write"))
+		return true;
+	error("--on-meta-error %s: must be break_guest_write or break_tracking",
+	      text);
 	return false;
 }
 
@@ -127,6 +142,11 @@ int cmd_attach(int argc, char **argv)
 		case OPTION_META:
 			request.meta = optarg;
 			break;
+		case OPTION_ON_META_ERROR:
+			if (!take_on_meta_error(optarg,
+						&request.break_tracking))
+				return EXIT_USAGE;
+			break;
 		case OPTION_BLOCK_SIZE:
 			if (!take_block_size(optarg, &request.block_bytes))
 				return EXIT_USAGE;
@@ -143,5 +163,9 @@ int cmd_attach(int argc, char **argv)
 	}
 	if (argc - optind != 1)
 		return argument_error("attach", "DEVICE");
+	if (request.break_tracking && !request.meta) {
+		error("--on-meta-error is about a metadata device: add --meta");
+		return EXIT_USAGE;
+	}
 	return attach(argv[optind], &request, json);
 }

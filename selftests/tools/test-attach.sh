@@ -47,7 +47,9 @@ dm_remove a
 meta=$(make_disk 8 512) || bail "disk"
 run 0 "metadata" dmlive meta format "$meta" --size $(($(sectors "$disk") * 512)) --track --force
 make_a
-run 0 "attach with metadata" dmlive attach a --meta "$meta"
+run 2 "no such policy" dmlive attach a --meta "$meta" --on-meta-error ignore
+run 0 "attach with metadata" dmlive attach a --meta "$meta" --on-meta-error break_tracking
+like "the policy" "$(dmsetup table a)" "on_meta_error break_tracking"
 is "they are used" "$(dmlive status a --json | jq -r .meta_device)" "$meta"
 run 3 "by nobody else" dmlive attach "$disk" --name n --meta "$meta"
 run 0 "detach with metadata" dmlive detach a

@@ -56,6 +56,7 @@ static int make_params(const struct volume *volume,
 			return EXIT_ERROR;
 		if (check_meta(volume, &meta))
 			return EXIT_REFUSED;
+		cbw.features.break_tracking = request->break_tracking;
 		snprintf(cbw.meta, sizeof(cbw.meta), "%u:%u", major(meta.devt),
 			 minor(meta.devt));
 	}

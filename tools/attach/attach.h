@@ -33,6 +33,7 @@
 struct attach_request {
 	const char *name;		/* NULL: live insertion */
 	const char *meta;		/* NULL: none */
+	bool break_tracking;		/* when @meta fails, and not guest writes */
 	uint64_t block_bytes;		/* 0: the default */
 };
 
