@@ -183,7 +183,7 @@ static int open_node(dev_t number)
 	int fd = open(dmctl_path(number, path), O_RDWR | O_DIRECT | O_CLOEXEC);
 
 	if (fd < 0)
-		err(1, "%s", path);
+		err(2, "%s", path);
 	return fd;
 }
 

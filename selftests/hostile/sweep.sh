@@ -9,41 +9,39 @@ require_faults failslab fail_page_alloc
 
 readonly SIZE=$((4 * 2048)) BLOCK=128
 
-# make_meta OPTION... - a metadata device for the sweep; its path in $made.
-make_meta()
-{
-	rm -f "$TMP/meta"
-	dmlive meta format "$TMP/meta" --size $((SIZE * 512)) "$@" &&
-		made=$(make_disk 4) &&
-		dd if="$TMP/meta" of="$made" bs=64K conv=notrunc,sync oflag=direct \
-			status=none || bail "metadata"
-}
-
 make_devices()
 {
-	file=$(make_disk 4) && backing=$(make_disk 4) || bail "disks"
+	file=$(make_disk 4) && backing=$(make_disk 4) && meta=$(make_disk 4) ||
+		bail "disks"
 	# All 0xbb.
 	tr '\0' '\273' < /dev/zero | dd of="$backing" bs=1M iflag=fullblock count=4 \
 		oflag=direct status=none || bail "paint"
-	make_meta --granularity $((BLOCK * 512))
-	meta=$made
-	make_meta --track --bitmap B:64K
-	track_meta=$made
+}
+
+# format_meta LIST - what that list needs as the metadata device. To others it is a
+# fleece device, so nothing is left of what was there.
+format_meta()
+{
+	local options=(--granularity $((BLOCK * 512)))
+	[ "$1" != cbw-track ] || options=(--track --bitmap B:64K)
+	rm -f "$TMP/meta"
+	dmlive meta format "$TMP/meta" --size $((SIZE * 512)) "${options[@]}" &&
+		dd if="$TMP/meta" of="$meta" bs=64K conv=notrunc,sync oflag=direct \
+			status=none || bail "metadata"
 }
 
 # sweep_lists DENSE STRIDE LIST... - the first and the last DENSE allocations of each
 # operation, and each STRIDE-th between them.
 sweep_lists()
 {
-	local list dense=$1 stride=$2 store
+	local list dense=$1 stride=$2
 	for list in "${@:3}"; do
 		prepare_faults failslab fail_page_alloc
 		[[ $list != *-io ]] || aim_at_modules failslab fail_page_alloc
-		store=$meta
-		[ "$list" != cbw-track ] || store=$track_meta
+		format_meta "$list"
 		label=$list
 		results fault-sweep "$list" "$dense" "$stride" "$file" "$backing" \
-			"$store" $SIZE $BLOCK
+			"$meta" $SIZE $BLOCK
 	done
 }
 
