@@ -15,7 +15,7 @@ cp "$TMP/meta.new" "$TMP/fresh"
 
 table()
 {
-	meta_table $SIZE "$file" "$backing" "$meta" $BLOCK "$@"
+	meta_table $SIZE "$file" "$backing" "$meta" $BLOCK
 }
 
 # begin LABEL - one block is allocated and durable.

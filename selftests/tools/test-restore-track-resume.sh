@@ -138,6 +138,7 @@ kill_at_random()
 	read -r -t "0.$(printf '%03d' $delay)" <> <(:)
 	kill -STOP $pid 2> /dev/null
 	child=$(ps -o pid= --ppid $pid)
+	# shellcheck disable=SC2046
 	kill -KILL $pid $child $(server_of g-dmlive) 2> /dev/null
 	wait $pid 2> /dev/null
 	[ -z "$child" ] || wait_until is_gone $child
