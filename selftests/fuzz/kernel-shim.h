@@ -23,6 +23,8 @@
 #define IS_ERR(pointer)		((uintptr_t)(pointer) >= (uintptr_t)-4095)
 #define PTR_ERR(pointer)	((long)(pointer))
 #define ERR_PTR(error)		((void *)(long)(error))
+#define smp_rmb()		smp_mb()	/* partners stand at its users */
+#define smp_wmb()		smp_mb()	/* as above */
 #define cond_resched()		((void)0)
 #define synchronize_rcu()	((void)0)
 #define lockdep_assert_held(lock)	shim_assert_held(lock)
