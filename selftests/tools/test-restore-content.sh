@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# also on: uml-udev
+#
 # Whatever the image and the target, the restored device has the image's content
 # to the last byte, and nothing of what was on the target before.
 

@@ -138,7 +138,10 @@ int server_attach(struct server *server);
 /* Was this process asked to end, before the device was usable? */
 bool server_is_interrupted(void);
 
-/* 0, or the message was refused: prints it. */
+/*
+ * 0, or the message was refused: prints it. That a job need not be started any more
+ * is no refusal.
+ */
 int server_message(struct server *server, const char *text);
 
 #endif /* DMLIVE_RESTORE_SERVER_H */
