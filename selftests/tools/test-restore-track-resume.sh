@@ -46,6 +46,18 @@ run 0 "resume by the inner name" dmlive resume g-dmlive --background
 lose g
 run 0 "resume by the metadata device" dmlive resume "$meta" --background
 exactly g "servers died"
+lose g
+dmsetup rename g h
+run 0 "resume by another name" dmlive resume h --background
+check_fails "and there is no other" dmsetup info g
+dmsetup rename h g
+lose g
+rm -rf /run/dmlive
+cp image.qcow2 other.qcow2
+run 3 "resume without a record, with another image" dmlive resume g other.qcow2
+says "the reason" "is not the image that bitmap 'B'"
+run 0 "and with the right one" dmlive resume g image.qcow2 --background
+exactly g "without a record"
 
 # As if it had been killed between the two devices.
 lose g
@@ -53,8 +65,13 @@ dmsetup remove g
 run 0 "resume without the upper device" dmlive resume g --background
 is "it is there again" "$(dm_target g)" cbw
 lose g
+uuid=$(dmsetup info -c --noheadings -o uuid g)
 dmsetup remove g
 dmsetup create g --notable
+run 3 "resume with a foreign device of that name" dmlive resume g
+says "the reason" "a mapped device g already"
+dmsetup remove g
+dmsetup create g --notable --uuid "$uuid"
 run 0 "resume with an empty upper device" dmlive resume g --background
 is "it is there again" "$(dm_target g)" cbw
 exactly g "made again"

@@ -18,7 +18,7 @@
 /* So that names and UUIDs made of it fit. */
 #define MAX_NAME_LENGTH	110
 
-static bool is_inner_uuid(const char *uuid)
+bool inner_is_uuid(const char *uuid)
 {
 	size_t length = strlen(uuid);
 
@@ -75,7 +75,7 @@ bool inner_of_table(const struct cbw_table *cbw, struct inner *inner)
 	if (sscanf(cbw->origin, "%u:%u", &major, &minor) != 2 ||
 	    !dm_name_of(major, minor, inner->name) ||
 	    dm_get_device(inner->name, &inner->dm) ||
-	    !is_inner_uuid(inner->dm.uuid))
+	    !inner_is_uuid(inner->dm.uuid))
 		return false;
 	snprintf(inner->uuid, sizeof(inner->uuid), "%s", inner->dm.uuid);
 	inner->exists = true;
@@ -84,7 +84,7 @@ bool inner_of_table(const struct cbw_table *cbw, struct inner *inner)
 
 bool inner_is(const struct volume *volume)
 {
-	return volume->is_mapped && is_inner_uuid(volume->dm.uuid);
+	return volume->is_mapped && inner_is_uuid(volume->dm.uuid);
 }
 
 int inner_make(const struct volume *volume, struct inner *inner)

@@ -40,6 +40,9 @@ bool inner_of_table(const struct cbw_table *cbw, struct inner *inner);
 /* The UUID that the inner device of @name has, which is no logical volume. */
 void inner_make_uuid(const char *name, char uuid[INNER_UUID_BYTES]);
 
+/* Is it one that an inner device has? */
+bool inner_is_uuid(const char *uuid);
+
 /* Is it the inner device of another? */
 bool inner_is(const struct volume *volume);
 

@@ -59,107 +59,55 @@ static int check_record(const struct volume *volume,
 	return 0;
 }
 
-static int read_record(struct image *image, unsigned int depth,
-		       struct backup_record *record, char *why,
-		       size_t why_bytes)
+static int read_record(struct image *image, struct backup_record *record,
+		       char *why, size_t why_bytes)
 {
 	const struct image_layer_info *info;
 	struct image_error err;
 
 	memset(record, 0, sizeof(*record));
-	if (image_describe(image, depth, &info, &err))
+	if (image_describe(image, 0, &info, &err))
 		return refuse(why, why_bytes, "%s", err.message);
 	if (backup_record_parse(info->backup_record, record))
 		return refuse(why, why_bytes,
-			      "%s does not say which backup it is",
-			      depth ? info->path : "it");
+			      "it does not say which backup it is");
 	return 0;
 }
 
-/* Is the image at @depth the one with this identity? */
-static int check_identity(struct image *image, unsigned int depth,
-			  const char *identity, char *why, size_t why_bytes)
+/* Is it what the device was restored from? */
+static int check_restored(struct image *image, const char *identity, char *why,
+			  size_t why_bytes)
 {
 	struct image_error err;
 	char *found;
 	int r = 0;
 
-	if (image_identity_text(image, depth, &found, &err))
+	if (image_identity_text(image, 0, &found, &err))
 		return refuse(why, why_bytes, "%s", err.message);
 	if (strcmp(found, identity))
 		r = refuse(why, why_bytes,
-			   "%s is not, or not any more, the image that the device was restored from",
-			   depth ? "what it lies on" : "it");
+			   "it is not, or not any more, the image that the device was restored from");
 	free(found);
 	return r;
 }
 
-/* May @record lie on what is at @depth? @through: and on whatever that lies on. */
-static int check_link(struct image *image, unsigned int depth,
-		      const struct backup_record *record, char *why,
-		      size_t why_bytes, bool *through)
-{
-	struct backup_record base;
-	bool follows;
-	int r;
-
-	if (record->base_identity) {
-		*through = !identity_is_backup(record->base_identity);
-		return check_identity(image, depth, record->base_identity, why,
-				      why_bytes);
-	}
-	r = read_record(image, depth, &base, why, why_bytes);
-	follows = !r && backup_record_follows(record, &base);
-	backup_record_free(&base);
-	if (r || follows)
-		return r;
-	return refuse(why, why_bytes,
-		      "its chain is broken (dmlive image chain)");
-}
-
-/* The begin of the chain: what the bitmap tells the changes since. */
-static int check_top(const struct volume *volume, struct image *image,
-		     char *why, size_t why_bytes, bool *through)
-{
-	const char *identity = volume->increment.origin.identity;
-	struct backup_record record;
-	int r;
-
-	if (identity) {
-		*through = !identity_is_backup(identity);
-		return check_identity(image, 0, identity, why, why_bytes);
-	}
-	r = read_record(image, 0, &record, why, why_bytes);
-	if (!r)
-		r = check_record(volume, &record, why, why_bytes);
-	backup_record_free(&record);
-	return r;
-}
-
-/* Each increment lies on the backup that it is one of. */
+/* The bitmap tells what has changed since, and so do those of its own bases. */
 static int check_chain(const struct volume *volume, struct image *image,
 		       char *why, size_t why_bytes)
 {
-	unsigned int depth, nr = image_layers(image);
-	struct backup_record record = { 0 };
-	bool through = false;
+	const char *identity = volume->increment.origin.identity;
+	struct backup_record record;
+	struct image_error err;
 	int r;
 
-	r = check_top(volume, image, why, why_bytes, &through);
-	for (depth = 1; !r && !through && depth < nr; depth++) {
-		r = read_record(image, depth - 1, &record, why, why_bytes);
-		if (!r)
-			r = check_link(image, depth, &record, why, why_bytes,
-				       &through);
-		backup_record_free(&record);
-	}
-	if (r || through)
-		return r;
-	r = read_record(image, nr - 1, &record, why, why_bytes);
-	if (!r && record.base_generation)
-		r = refuse(why, why_bytes,
-			   "its chain does not end with a full backup (dmlive image chain)");
+	if (identity)
+		return check_restored(image, identity, why, why_bytes);
+	r = read_record(image, &record, why, why_bytes);
+	if (!r)
+		r = check_record(volume, &record, why, why_bytes);
 	backup_record_free(&record);
+	if (!r && image_check_backups(image, 0, &err))
+		r = refuse(why, why_bytes, "%s", err.message);
 	return r;
 }
 

@@ -17,8 +17,6 @@
 #include "qcow2/error.h"
 #include "qcow2/identity.h"
 
-#define BACKUP_WORD	"backup "
-
 #define HEAD_BYTES	(1u << 20)
 #define SAMPLE_BYTES	4096u
 #define NR_SAMPLES	16
@@ -136,29 +134,78 @@ static int describe_files(struct image *image, unsigned int depth, char **text,
 	return image_fail_memory(err, "the identity of an image");
 }
 
-int image_identity_text(struct image *image, unsigned int depth, char **text,
-			struct image_error *err)
+static int read_record(struct image *image, unsigned int depth,
+		       struct backup_record *record, struct image_error *err)
 {
 	const struct image_layer_info *info;
-	struct backup_record record;
 	int r;
 
-	*text = NULL;
+	memset(record, 0, sizeof(*record));
 	r = image_describe(image, depth, &info, err);
+	if (!r && backup_record_parse(info->backup_record, record))
+		r = image_fail(err, -EINVAL, "%s does not say which backup it is",
+			       depth ? info->path : "it");
+	return r;
+}
+
+/* The image at @depth is what a device was restored from. */
+static int check_restored(struct image *image, unsigned int depth,
+			  const char *identity, struct image_error *err)
+{
+	char *found;
+	bool same;
+	int r;
+
+	r = image_identity_text(image, depth, &found, err);
 	if (r)
 		return r;
-	if (backup_record_parse(info->backup_record, &record)) {
-		r = describe_files(image, depth, text, err);
-	} else if (asprintf(text, BACKUP_WORD "%s %" PRIu64 " %s", record.store,
-			    record.generation, record.bitmap) < 0) {
-		*text = NULL;
-		r = image_fail_memory(err, info->path);
+	same = !strcmp(found, identity);
+	free(found);
+	return same ? 0 :
+	       image_fail(err, -EINVAL,
+			  "what it lies on is not, or not any more, the image that the device was restored from (dmlive image chain)");
+}
+
+int image_check_backups(struct image *image, unsigned int depth,
+			struct image_error *err)
+{
+	const unsigned int nr = image_layers(image);
+	struct backup_record record, base;
+	int r;
+
+	r = read_record(image, depth, &record, err);
+	while (!r && ++depth < nr && !record.base_identity) {
+		r = read_record(image, depth, &base, err);
+		if (!r && !backup_record_follows(&record, &base))
+			r = image_fail(err, -EINVAL,
+				       "its chain is broken (dmlive image chain)");
+		backup_record_free(&record);
+		record = base;
 	}
+	if (!r && depth < nr)
+		r = check_restored(image, depth, record.base_identity, err);
+	else if (!r && record.base_generation)
+		r = image_fail(err, -EINVAL,
+			       "its chain does not end with a full backup (dmlive image chain)");
 	backup_record_free(&record);
 	return r;
 }
 
-bool identity_is_backup(const char *text)
+int image_identity_text(struct image *image, unsigned int depth, char **text,
+			struct image_error *err)
 {
-	return !strncmp(text, BACKUP_WORD, strlen(BACKUP_WORD));
+	struct backup_record record;
+	int r;
+
+	*text = NULL;
+	if (image_check_backups(image, depth, err))
+		return describe_files(image, depth, text, err);
+	r = read_record(image, depth, &record, err);
+	if (!r && asprintf(text, "backup %s %" PRIu64 " %s", record.store,
+			   record.generation, record.bitmap) < 0) {
+		*text = NULL;
+		r = image_fail_memory(err, "the identity of an image");
+	}
+	backup_record_free(&record);
+	return r;
 }

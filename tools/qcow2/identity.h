@@ -5,8 +5,8 @@
 /*
  * What tells the content of an image from that of all others, as one line of text:
  *
- *	backup STORE GENERATION BITMAP	a backup of dmlive; what it lies on is not
- *					looked at
+ *	backup STORE GENERATION BITMAP	a backup of dmlive, all of whose chain is what its
+ *					increments were made for
  *	files HASH			any other image: the size, the time of change and
  *					samples of each file that it is made of, with all
  *					of its backing chain
@@ -25,7 +25,12 @@
 int image_identity_text(struct image *image, unsigned int depth, char **text,
 			struct image_error *err);
 
-/* Does the text stand for a backup, so that what that lies on is still to be checked? */
-bool identity_is_backup(const char *text);
+/*
+ * Is the image at @depth a backup of dmlive, and is each increment of its chain on what
+ * it was made for, down to a full backup or an image that a device was restored from?
+ * 0, or a negative errno, and in *err why not.
+ */
+int image_check_backups(struct image *image, unsigned int depth,
+			struct image_error *err);
 
 #endif /* DMLIVE_IDENTITY_H */

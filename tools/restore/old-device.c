@@ -57,7 +57,6 @@ static int load_options(struct server *server, const struct dm_device *device)
 		return server->request->image ? EXIT_OK : EXIT_ERROR;
 	if (!stack_is_record_of(options, device->uuid))
 		restore_options_free(options);
-	server->outer = options->outer;
 	return EXIT_OK;
 }
 
@@ -67,6 +66,40 @@ static void replace(char **text, const char *new_text)
 		return;
 	free(*text);
 	*text = strdup(new_text);
+}
+
+/*
+ * The device over an inner one, and where that tracks changes: as it is now, else as it
+ * is on record.
+ */
+static int find_upper(struct server *server, const struct dm_device *device)
+{
+	struct restore_options *options = &server->options;
+	char path[PATH_MAX], name[DM_NAME_BYTES];
+	struct dm_device upper = { 0 };
+	struct dm_line line = { 0 };
+	struct cbw_table cbw;
+
+	if (!inner_is_uuid(device->uuid))
+		return EXIT_OK;
+	server->tracking.online = stack_find_upper(server->name, name);
+	if (server->tracking.online) {
+		replace(&options->outer, name);
+		if (!dm_get_line(name, DM_LINE_TABLE, &line, &upper) &&
+		    !cbw_table_parse(line.params, &cbw) &&
+		    strcmp(cbw.meta, "-"))
+			replace(&options->track_meta,
+				blockdev_path_of(cbw.meta, path, sizeof(path)));
+		dm_line_free(&line);
+		snprintf(options->uuid, sizeof(options->uuid), "%s",
+			 upper.uuid);
+	}
+	server->outer = options->outer;
+	if (server->outer)
+		return EXIT_OK;
+	error("%s is an inner device, and the one over it is gone and not on record; go on with its metadata device, if it has one: dmsetup remove %s; dmlive resume META",
+	      server->name, server->name);
+	return EXIT_REFUSED;
 }
 
 /* The command line comes before what is on record. */
@@ -176,14 +209,14 @@ int old_device_prepare(struct server *server)
 	status = parse_device(server, &device, &table);
 	if (!status)
 		status = load_options(server, &device);
+	if (!status)
+		status = find_upper(server, &device);
 	if (status)
 		return status;
 	take_request(server);
 	if (!server->outer)
 		snprintf(options->uuid, sizeof(options->uuid), "%s",
 			 device.uuid);
-	server->tracking.online = server->outer &&
-				  !dm_get_device(server->outer, NULL);
 	find_target(server, &table);
 	if (!strcmp(table.backing, "user")) {
 		status = open_image(server);
@@ -200,7 +233,7 @@ int old_device_prepare(struct server *server)
 		status = EXIT_ERROR;
 	if (!status)
 		status = start_job(server);
-	if (!status && server->outer)
+	if (!status && server->outer && !server->tracking.online)
 		status = outer_make(server);
 	return status;
 }

@@ -69,16 +69,15 @@ int tracking_find(struct server *server,
 }
 
 /* Does the bitmap still go with the image that the restore was begun with? */
-static bool goes_with_origin(const struct server *server,
-			     struct meta_store *store,
+static bool goes_with_origin(struct meta_store *store,
 			     struct meta_origin *origin)
 {
-	const struct meta_store_bitmap *bitmap =
-		meta_store_find(store, server->options.track);
+	const struct meta_store_bitmap *bitmap;
 
-	return !meta_origin_read(store, origin) && bitmap &&
-	       !strcmp(origin->bitmap, server->options.track) &&
-	       origin->generation == meta_generation(store, bitmap);
+	if (meta_origin_read(store, origin))
+		return false;
+	bitmap = meta_store_find(store, origin->bitmap);
+	return bitmap && origin->generation == meta_generation(store, bitmap);
 }
 
 static int compare(const struct server *server, const struct meta_origin *origin)
@@ -110,13 +109,12 @@ int tracking_check_image(struct server *server)
 	struct meta_store store;
 	int status = EXIT_OK;
 
-	if (!server->options.track || !server->options.track_meta ||
-	    !server->image)
+	if (!server->options.track_meta || !server->image)
 		return EXIT_OK;
 	blockdev_drop_cache(server->options.track_meta);
 	if (meta_store_open(server->options.track_meta, &store))
 		return EXIT_ERROR;
-	if (goes_with_origin(server, &store, &origin))
+	if (goes_with_origin(&store, &origin))
 		status = compare(server, &origin);
 	meta_origin_free(&origin);
 	meta_store_close(&store);

@@ -2,6 +2,7 @@
 /* The cbw device that the guest uses, over what is restored; see tracking.h. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/sysmacros.h>
 
 #include "lib/cbw-table.h"
@@ -32,31 +33,33 @@ static int make_params(const struct server *server, char *params)
 								  EXIT_OK;
 }
 
-/* Is there something of it already? One without a table is of no use to anybody. */
-static int look(struct server *server, bool *exists)
+/* An empty one is what a process has left that was killed. */
+static int clear_name(struct server *server)
 {
 	struct dm_device device;
 	int r = dm_get_device(server->outer, &device);
 
-	*exists = !r && device.has_table;
-	if (r && r != -ENXIO) {
+	if (r == -ENXIO)
+		return EXIT_OK;
+	if (r) {
 		error_errno(r, "%s: cannot be looked at", server->outer);
 		return EXIT_ERROR;
 	}
-	if (!r && !device.has_table && dm_remove(server->outer))
-		return EXIT_ERROR;
-	return EXIT_OK;
+	if (!device.has_table && *device.uuid &&
+	    !strcmp(device.uuid, server->options.uuid))
+		return dm_remove(server->outer) ? EXIT_ERROR : EXIT_OK;
+	error("there is a mapped device %s already, which is not that over %s; rename it: dmsetup rename",
+	      server->outer, server->name);
+	return EXIT_REFUSED;
 }
 
 int outer_make(struct server *server)
 {
 	char params[CBW_PARAMS_BYTES];
-	bool exists;
-	int status = look(server, &exists);
+	int status = clear_name(server);
 
-	if (status || exists)
-		return status;
-	status = make_params(server, params);
+	if (!status)
+		status = make_params(server, params);
 	if (status)
 		return status;
 	if (dm_create_empty(server->outer, server->options.uuid))

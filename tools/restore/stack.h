@@ -28,6 +28,12 @@ int stack_plan(const char *name, struct inner *inner);
  */
 const char *stack_restored(const char *name, char inner[DM_NAME_BYTES]);
 
+/*
+ * The cbw device over the inner device @inner, whatever it is called by now. False:
+ * there is none.
+ */
+bool stack_find_upper(const char *inner, char name[DM_NAME_BYTES]);
+
 /* Was this recorded of the device that has this UUID now? */
 bool stack_is_record_of(const struct restore_options *options,
 			const char *uuid);

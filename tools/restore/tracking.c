@@ -28,7 +28,7 @@
 #define AUTOMATIC	"auto"
 
 /* What the store is called that is made beside a volume: NAME and this. */
-#define LV_SUFFIX	"_track"
+#define LV_SUFFIX	"_dmlive_track"
 
 /* What a new store has. */
 struct contents {
@@ -119,7 +119,7 @@ static const char *judge_store(const struct server *server,
 	if (bitmap && bitmap->entry.flags & QCOW2_BITMAP_AUTO)
 		return NULL;
 	snprintf(why, why_bytes,
-		 "has no bitmap '%s' that is enabled; add it (dmlive bitmap add), or",
+		 "has no bitmap '%s' that is enabled (dmlive bitmap add)",
 		 server->request->track);
 	return why;
 }

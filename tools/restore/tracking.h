@@ -32,7 +32,7 @@ int tracking_check_image(struct server *server);
 
 /* outer.c: the cbw device over the inner device, which is live. */
 
-/* Make it, unless it is there. */
+/* Make it. */
 int outer_make(struct server *server);
 
 /* Remove it, if outer_make() has made it. 0 or a negative errno, after a message. */
