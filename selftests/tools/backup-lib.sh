@@ -76,10 +76,11 @@ ends()
 	is "$2" $? "$1"
 }
 
-# write_on DEVICE...: a process that writes, see prefix.c; $writer is its number.
+# write_on DEVICE...: a process that writes, see prefix.c; $writer is its number. PAUSE
+# is the time between its writes in microseconds.
 write_on()
 {
-	prefix write "$@" > "$TMP/writer.out" 2> "$TMP/writer.err" &
+	prefix --pause "${PAUSE:-0}" write "$@" > "$TMP/writer.out" 2> "$TMP/writer.err" &
 	writer=$!
 	on_exit stop_process $writer
 	wait_until grep -q started "$TMP/writer.out" || bail "writer: $(cat "$TMP/writer.err")"

@@ -20,12 +20,15 @@
 #include <unistd.h>
 
 static const char usage[] =
-"Usage: prefix write DEVICE [DEVICE]...\n"
+"Usage: prefix [--pause US] write|go-on DEVICE [DEVICE]...\n"
+"       prefix fill FILE [FILE]...\n"
 "       prefix check COPY [COPY]...\n"
 "\n"
 "write: writes all of each device, says \"started\", and goes on until SIGTERM, one\n"
 "operation after the other: to the first device, and when that has acknowledged it\n"
-"to the next.\n"
+"to the next. go-on: the same on devices that hold some operations already. fill:\n"
+"only what write does before it says that it has started. With a pause between the\n"
+"operations not everything is written again all the time.\n"
 "check: each copy has the operations up to some number and none after it, and none\n"
 "that the copy before does not have. Exit status: 0 right, 1 wrong, 2 usage.\n";
 
@@ -33,8 +36,11 @@ static const char usage[] =
 #define BLOCK_WORDS	(BLOCK_BYTES / sizeof(uint64_t))
 /* Has no divisor with a number of blocks below it. */
 #define STEP		1000003u
+#define FILL_BYTES	(1u << 20)
+#define MAX_DEVICES	8
 
 static volatile sig_atomic_t stop;
+static unsigned int pause_us;
 
 static void take_signal(int number)
 {
@@ -62,18 +68,38 @@ static void put(int fd, const char *path, uint64_t *buffer, uint64_t number,
 		err(1, "%s: write", path);
 }
 
-static int write_all(int nr, char **paths)
+/* The same as operations 1 to @nr_blocks, in large writes. */
+static void fill(int fd, const char *path, uint64_t nr_blocks)
 {
-	struct sigaction action = { .sa_handler = take_signal };
-	uint64_t number, nr_blocks = UINT64_MAX, blocks;
-	int fds[8], i;
-	void *buffer;
+	uint64_t number, block, i, bytes, at;
+	uint64_t *all;
 
-	sigaction(SIGTERM, &action, NULL);
-	if (nr > 8 || posix_memalign(&buffer, BLOCK_BYTES, BLOCK_BYTES))
+	if (posix_memalign((void **)&all, BLOCK_BYTES, nr_blocks * BLOCK_BYTES))
+		errx(1, "out of memory");
+	for (number = 1; number <= nr_blocks; number++) {
+		block = number * STEP % nr_blocks;
+		for (i = 0; i < BLOCK_WORDS; i++)
+			all[block * BLOCK_WORDS + i] = number;
+	}
+	for (at = 0; at < nr_blocks * BLOCK_BYTES; at += bytes) {
+		bytes = nr_blocks * BLOCK_BYTES - at;
+		if (bytes > FILL_BYTES)
+			bytes = FILL_BYTES;
+		if (pwrite(fd, (char *)all + at, bytes, at) != (ssize_t)bytes)
+			err(1, "%s: write", path);
+	}
+	free(all);
+}
+
+static uint64_t open_all(int nr, char **paths, int flags, int *fds)
+{
+	uint64_t blocks, nr_blocks = 0;
+	int i;
+
+	if (nr > MAX_DEVICES)
 		errx(2, "%s", usage);
 	for (i = 0; i < nr; i++) {
-		fds[i] = open(paths[i], O_WRONLY | O_DIRECT);
+		fds[i] = open(paths[i], O_WRONLY | flags);
 		if (fds[i] < 0)
 			err(1, "%s", paths[i]);
 		blocks = blocks_of(fds[i], paths[i]);
@@ -81,13 +107,41 @@ static int write_all(int nr, char **paths)
 			errx(2, "%s: its size differs", paths[i]);
 		nr_blocks = blocks;
 	}
-	for (number = 1; !stop; number++) {
+	return nr_blocks;
+}
+
+static int fill_all(int nr, char **paths, int flags)
+{
+	int fds[MAX_DEVICES], i;
+	uint64_t nr_blocks = open_all(nr, paths, flags, fds);
+
+	for (i = 0; i < nr; i++) {
+		fill(fds[i], paths[i], nr_blocks);
+		close(fds[i]);
+	}
+	return 0;
+}
+
+/* @number: the first operation. */
+static int write_all(int nr, char **paths, uint64_t number)
+{
+	struct sigaction action = { .sa_handler = take_signal };
+	int fds[MAX_DEVICES], i;
+	uint64_t nr_blocks = open_all(nr, paths, O_DIRECT, fds);
+	void *buffer;
+
+	sigaction(SIGTERM, &action, NULL);
+	if (posix_memalign(&buffer, BLOCK_BYTES, BLOCK_BYTES))
+		errx(1, "out of memory");
+	if (!number)
+		number = nr_blocks + 1;
+	puts("started");
+	fflush(stdout);
+	for (; !stop; number++) {
 		for (i = 0; i < nr; i++)
 			put(fds[i], paths[i], buffer, number, nr_blocks);
-		if (number == nr_blocks) {
-			puts("started");
-			fflush(stdout);
-		}
+		if (pause_us)
+			usleep(pause_us);
 	}
 	printf("%" PRIu64 "\n", number - 1);
 	return 0;
@@ -142,7 +196,8 @@ static uint64_t check(const char *path)
 	return last;
 }
 
-static int check_all(int nr, char **paths)
+/* Returns the last operation that all of them have. */
+static uint64_t check_all(int nr, char **paths)
 {
 	uint64_t last, before = UINT64_MAX;
 	int i;
@@ -156,15 +211,29 @@ static int check_all(int nr, char **paths)
 			     paths[i - 1], before, paths[i], last);
 		before = last;
 	}
-	return 0;
+	return before;
 }
 
 int main(int argc, char **argv)
 {
-	if (argc >= 3 && !strcmp(argv[1], "write"))
-		return write_all(argc - 2, argv + 2);
-	if (argc >= 3 && !strcmp(argv[1], "check"))
-		return check_all(argc - 2, argv + 2);
+	char **paths;
+	int nr;
+
+	if (argc > 2 && !strcmp(argv[1], "--pause")) {
+		pause_us = atoi(argv[2]);
+		argv += 2;
+		argc -= 2;
+	}
+	nr = argc - 2;
+	paths = argv + 2;
+	if (nr > 0 && !strcmp(argv[1], "write"))
+		return fill_all(nr, paths, O_DIRECT) ?: write_all(nr, paths, 0);
+	if (nr > 0 && !strcmp(argv[1], "go-on"))
+		return write_all(nr, paths, check_all(nr, paths) + 1);
+	if (nr > 0 && !strcmp(argv[1], "fill"))
+		return fill_all(nr, paths, 0);
+	if (nr > 0 && !strcmp(argv[1], "check"))
+		return !check_all(nr, paths);
 	fputs(usage, stderr);
 	return 2;
 }
