@@ -19,7 +19,10 @@
  * the backup before.
  *
  * Recovery is that of Documentation/bitmap-format.rst, over the checks that the kernel
- * makes. No bit may be set without a write to its block, or to its region.
+ * makes. No bit may be set without a write to its block, or to its region: so not more
+ * is added than the regions have that were in use. The mark "closed" says, as the others
+ * do, that all regions are closed now: of those that were written to before, only such
+ * as are written to once more may be open from then on.
  *
  * In "samples" of the states the kernel is asked: "sample N" is printed, and a line is
  * read with the number of bits that a device made on FILE has set; it is removed then.
@@ -45,6 +48,7 @@
 #define SECTOR_BYTES	512
 #define MAX_BITMAPS	16
 #define MAX_BACKUPS	8
+#define MAX_PARTS	32
 
 struct undo {
 	uint64_t sector;
@@ -64,7 +68,11 @@ static size_t nr_undo, max_undo;
 /* Of the bitmap: a byte for each bit. */
 static unsigned int shift, region_shift;
 static uint64_t nr_bits, nr_regions;
-static uint8_t *on_disk, *recovered, *written, *written_region;
+static uint8_t *on_disk, *recovered, *written;
+
+/* In each part of the log that begins where all regions are closed: a byte for each. */
+static uint8_t *written_region[MAX_PARTS];
+static unsigned int part;
 
 /* @base: the volume as it was; @differs: a byte for each bit */
 static struct backup {
@@ -187,8 +195,8 @@ static struct backup *recover(void)
 		if (!bit_of(&store, store.intent, region))
 			continue;
 		open++;
-		if (!written_region[region])
-			violation("a region is open that was never written to");
+		if (!written_region[part][region])
+			violation("a region is open that has not been written to since it was closed");
 		for (bit = region << region_shift >> shift;
 		     bit < nr_bits &&
 		     bit << shift < (region + 1) << region_shift; bit++) {
@@ -255,15 +263,32 @@ static void add_backup(uint64_t generation)
 	memcpy(backup->base, image, bytes);
 }
 
-static void apply_mark(const struct log_entry *entry)
+/*
+ * Are all regions closed here? @generation: of the backup that begins here; 0: none.
+ * The target that logs sets marks of its own.
+ */
+static bool read_mark(const struct log_entry *entry, uint64_t *generation)
 {
 	char text[64] = "";
 
+	*generation = 0;
 	if (entry->data_bytes >= sizeof(text))
-		return;
+		return false;
 	log_read(&crash_log, entry, text);
 	if (!strncmp(text, "backup", 6))
-		add_backup(strtoull(text + 6, NULL, 10));
+		*generation = strtoull(text + 6, NULL, 10);
+	return *generation || !strcmp(text, "closed");
+}
+
+static void apply_mark(const struct log_entry *entry)
+{
+	uint64_t generation;
+
+	if (!read_mark(entry, &generation))
+		return;
+	part++;
+	if (generation)
+		add_backup(generation);
 }
 
 static void put_sector(uint64_t sector, const void *data)
@@ -398,10 +423,11 @@ static void replay(void)
 	}
 }
 
-/* What the log writes to at all, and room for its largest entry. */
+/* What the log writes to at all, and in each part; and room for its largest entry. */
 static void prepare(void)
 {
-	uint64_t max = 0, s;
+	uint64_t max = 0, s, generation;
+	unsigned int in = 0;
 	size_t i;
 
 	for (i = 0; i < crash_log.nr_entries; i++) {
@@ -409,12 +435,16 @@ static void prepare(void)
 
 		if (entry->data_bytes > max)
 			max = entry->data_bytes;
-		if (entry->flags & LOG_MARK)
+		if (entry->flags & LOG_MARK) {
+			in += read_mark(entry, &generation);
+			if (in == MAX_PARTS)
+				errx(2, "too many marks");
 			continue;
+		}
 		for (s = entry->sector; s < entry->sector + entry->nr_sectors &&
 		     s < volume_sectors; s++) {
 			written[s * SECTOR_BYTES >> shift] = 1;
-			written_region[s * SECTOR_BYTES >> region_shift] = 1;
+			written_region[in][s * SECTOR_BYTES >> region_shift] = 1;
 		}
 	}
 	entry_data = allocate(max);
@@ -428,6 +458,7 @@ static void open_image(void)
 	uint64_t volume_bytes = volume_sectors * SECTOR_BYTES;
 	struct store store;
 	struct stat status;
+	unsigned int i;
 
 	if (fd < 0 || fstat(fd, &status))
 		err(2, "%s", image_path);
@@ -446,7 +477,8 @@ static void open_image(void)
 	on_disk = allocate(nr_bits);
 	recovered = allocate(nr_bits);
 	written = allocate(nr_bits);
-	written_region = allocate(nr_regions);
+	for (i = 0; i < MAX_PARTS; i++)
+		written_region[i] = allocate(nr_regions);
 	add_backup(0);
 }
 
