@@ -19,6 +19,7 @@
 #include "lib/cbw-tracking.h"
 #include "lib/dm.h"
 #include "lib/exit.h"
+#include "lib/guard.h"
 #include "lib/json.h"
 #include "lib/kernel-log.h"
 #include "lib/log.h"
@@ -208,19 +209,32 @@ static int check_no_session(const char *name)
 	return EXIT_REFUSED;
 }
 
+static void resume_abandoned(void *context)
+{
+	const char *name = context;
+	struct dm_device device;
+
+	if (!dm_get_device(name, &device) && device.suspended)
+		dm_resume(name);
+}
+
 /*
  * The directory is rewritten while the device is suspended: then the target has
- * closed its store, and it reads it anew at the resume. This process must not wait for
- * the device meanwhile, nor be stopped.
+ * closed its store, and it reads it anew at the resume, wherever the change of it may
+ * have stopped. This process must not wait for the device meanwhile, nor be stopped;
+ * if it is killed, its guard resumes the device.
  */
 static int change_suspended(const char *name, const char *meta,
 			    const struct bitmap_arguments *arguments)
 {
 	struct bitmap_arguments offline = *arguments;
+	struct guard guard;
 	sigset_t all, old;
 	int status, r;
 
 	status = check_no_session(name);
+	if (!status && guard_start(&guard, resume_abandoned, (void *)name))
+		status = EXIT_ERROR;
 	if (status)
 		return status;
 	offline.store = meta;
@@ -233,6 +247,7 @@ static int change_suspended(const char *name, const char *meta,
 	status = r ? EXIT_ERROR : bitmap_offline(&offline);
 	if (!r)
 		r = dm_resume(name);
+	guard_end(&guard);
 	log_release();
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (r)

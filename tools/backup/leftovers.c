@@ -16,6 +16,8 @@
 #include "lib/log.h"
 #include "lib/runtime.h"
 
+#define RESUME_TRIES 3
+
 static void path_of(char path[PATH_MAX], const char *name, const char *suffix)
 {
 	snprintf(path, PATH_MAX, "%s/%s.%s", RUNTIME_FOLDER, name, suffix);
@@ -99,6 +101,25 @@ static void look_at(struct traces *traces, const char *name, bool inactive)
 	dm_table_free(&table);
 }
 
+/* 0 or a negative errno; -ENXIO: there is no such device any more. */
+static int find_traces(const char *name, struct traces *traces,
+		       struct dm_device *device)
+{
+	int r = dm_get_device(name, device);
+
+	if (r || !traces->before || !traces->store)
+		return r;
+	look_at(traces, name, false);
+	if (device->has_inactive_table)
+		look_at(traces, name, true);
+	return 0;
+}
+
+static bool is_ours(const struct traces *traces)
+{
+	return traces->is_plain || traces->is_live || traces->is_loaded;
+}
+
 static int resume_if_suspended(const char *name, const struct traces *traces,
 			       const struct dm_device *device)
 {
@@ -132,17 +153,12 @@ static int undo(const char *name, struct json_object *record)
 		.store = json_get_string(record, "store"),
 	};
 	struct dm_device device;
-	int r = dm_get_device(name, &device);
+	int r = find_traces(name, &traces, &device);
 
 	/* With the device all else is gone. */
 	if (r == -ENXIO)
 		return 0;
-	if (!r && traces.before && traces.store) {
-		look_at(&traces, name, false);
-		if (device.has_inactive_table)
-			look_at(&traces, name, true);
-	}
-	if (!r && (traces.is_plain || traces.is_live || traces.is_loaded))
+	if (!r && is_ours(&traces))
 		r = resume_if_suspended(name, &traces, &device);
 	/* Reads that wait for the store end, so that the view can go. */
 	if (!r && traces.is_live)
@@ -207,6 +223,32 @@ int leftovers_clear(const char *name)
 	}
 	json_object_put(record);
 	return r;
+}
+
+void leftovers_resume(struct volume *const *volumes, unsigned int nr)
+{
+	const char *names[BACKUP_MAX_VOLUMES];
+	unsigned int nr_names = 0, tries;
+	struct dm_device device;
+
+	while (nr--) {
+		const struct volume *volume = volumes[nr];
+		struct traces traces = {
+			.before = volume->before,
+			.store = volume->store_number,
+		};
+
+		if (find_traces(volume->name, &traces, &device) ||
+		    !is_ours(&traces))
+			continue;
+		if (traces.is_loaded)
+			dm_clear(volume->name);
+		if (device.suspended)
+			names[nr_names++] = volume->name;
+	}
+	for (tries = 0; tries < RESUME_TRIES; tries++)
+		if (!dm_resume_group(names, nr_names))
+			break;
 }
 
 int leftovers_lock_and_clear(const char *name)

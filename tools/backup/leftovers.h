@@ -31,4 +31,10 @@ int leftovers_clear(const char *name);
  */
 int leftovers_lock_and_clear(const char *name);
 
+/*
+ * Resume those of @volumes that a backup has suspended in this order and not resumed
+ * before it was killed; all else is left to leftovers_clear(). Nobody is told.
+ */
+void leftovers_resume(struct volume *const *volumes, unsigned int nr);
+
 #endif /* DMLIVE_BACKUP_LEFTOVERS_H */

@@ -6,7 +6,8 @@
  * While one is suspended, this process must not need any of them, whatever lies
  * there: the root file system, swap space, the file that messages go to. So its
  * memory is locked, nothing is printed, and it cannot be stopped. A signal to
- * terminate ends only a suspend that waits.
+ * terminate ends only a suspend that waits. If it is killed all the same, its guard
+ * resumes what is suspended.
  */
 #include <assert.h>
 #include <errno.h>
@@ -20,6 +21,7 @@
 #include "lib/cbw-table.h"
 #include "lib/cbw-tracking.h"
 #include "lib/exit.h"
+#include "lib/guard.h"
 #include "lib/log.h"
 #include "lib/process.h"
 #include "lib/stacking.h"
@@ -143,18 +145,24 @@ static bool has_increment(struct volume *const *volumes, unsigned int nr)
 }
 
 /*
- * Suspend the devices in this order, and resume them in the opposite one. The last
- * one is suspended by its resume, in one step: so with one device nothing stays
- * suspended, even if this process is killed. But for an increment all must be
- * suspended, as only then the metadata devices say what it is about.
+ * The last one is suspended by its resume, in one step: so with one device nothing is
+ * ever left suspended. But for an increment all must be suspended, as only then the
+ * metadata devices say what it is about.
  */
+static unsigned int count_to_suspend(struct volume *const *volumes,
+				     unsigned int nr)
+{
+	return nr - !has_increment(volumes, nr);
+}
+
+/* Suspend the devices in this order, and resume them in the opposite one. */
 static int switch_tables(struct volume *const *sorted, unsigned int nr)
 {
+	unsigned int nr_to_suspend = count_to_suspend(sorted, nr);
 	const char *names[BACKUP_MAX_VOLUMES];
-	unsigned int nr_to_suspend, nr_suspended, i;
+	unsigned int nr_suspended, i;
 	int r = 0;
 
-	nr_to_suspend = nr - !has_increment(sorted, nr);
 	for (i = 0; i < nr; i++)
 		names[nr - 1 - i] = sorted[i]->name;
 	for (nr_suspended = 0; nr_suspended < nr_to_suspend; nr_suspended++) {
@@ -172,10 +180,37 @@ static int switch_tables(struct volume *const *sorted, unsigned int nr)
 	return r;
 }
 
+struct order {
+	struct volume *sorted[BACKUP_MAX_VOLUMES];
+	unsigned int nr;
+};
+
+static void resume_abandoned(void *context)
+{
+	const struct order *order = context;
+
+	leftovers_resume(order->sorted, order->nr);
+}
+
+/* Load all tables, and start the guard if it may be needed. */
+static int prepare(struct volume *volumes, struct order *order,
+		   struct guard *guard)
+{
+	int r = load_all(volumes, order->nr);
+
+	guard->pid = 0;
+	if (!r && count_to_suspend(order->sorted, order->nr))
+		r = guard_start(guard, resume_abandoned, order);
+	if (r)
+		drop_all(order->sorted, order->nr);
+	return r;
+}
+
 int moment_begin(struct volume *volumes, unsigned int nr,
 		 uint64_t *suspended_ns)
 {
-	struct volume *sorted[BACKUP_MAX_VOLUMES];
+	struct order order = { .nr = nr };
+	struct guard guard;
 	uint64_t start_ns;
 	unsigned int i;
 	sigset_t old;
@@ -183,17 +218,16 @@ int moment_begin(struct volume *volumes, unsigned int nr,
 
 	assert(nr);
 	for (i = 0; i < nr; i++) {
-		sorted[i] = next_to_suspend(volumes, nr);
-		sorted[i]->is_sorted = true;
+		order.sorted[i] = next_to_suspend(volumes, nr);
+		order.sorted[i]->is_sorted = true;
 	}
-	if (load_all(volumes, nr)) {
-		drop_all(sorted, nr);
+	if (prepare(volumes, &order, &guard))
 		return EXIT_ERROR;
-	}
 	become_independent(&old);
 	start_ns = monotonic_ns();
-	r = switch_tables(sorted, nr);
+	r = switch_tables(order.sorted, nr);
 	*suspended_ns = monotonic_ns() - start_ns;
+	guard_end(&guard);
 	become_ordinary(&old);
 	for (i = 0; i < nr; i++) {
 		/* After a failure it may be any of them. */
