@@ -113,6 +113,7 @@ enum cbw_job_state {
  * @low_water_percent: event when fewer of the slots are free, 0: never
  * @bitmap: name of the bitmap that the session is on, or NULL
  * @bitmap_is_new: the session is a full one, with which the bitmap begins anew
+ * @generation: which alone can be committed, 0: any
  * @given: bit per enum cbw_feature, see table.c
  */
 struct cbw_config {
@@ -127,6 +128,7 @@ struct cbw_config {
 	enum cbw_on_error on_target_error;
 	char *bitmap;
 	bool bitmap_is_new;
+	u64 generation;
 	u32 given;
 };
 

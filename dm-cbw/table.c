@@ -77,6 +77,7 @@ enum cbw_feature {
 	FLEECE,
 	BITMAP,
 	NEW_BITMAP,
+	GENERATION,
 	ON_META_ERROR,
 	ON_CBW_ERROR,
 	CBW_TIMEOUT,
@@ -94,6 +95,7 @@ static const char *const feature_names[NR_FEATURES] = {
 	[FLEECE] = "fleece",
 	[BITMAP] = "bitmap",
 	[NEW_BITMAP] = "new_bitmap",
+	[GENERATION] = "generation",
 	[ON_META_ERROR] = "on_meta_error",
 	[ON_CBW_ERROR] = "on_cbw_error",
 	[CBW_TIMEOUT] = "cbw_timeout",
@@ -245,6 +247,13 @@ static int set_feature(void *context, unsigned int feature, const char *value)
 	case BITMAP:
 	case NEW_BITMAP:
 		return parse_bitmap(table, name, value, feature == NEW_BITMAP);
+	case GENERATION:
+		if (kstrtou64(value, 10, &config->generation) ||
+		    !config->generation)
+			return refuse(table, name, value,
+				      "generation must be a number, not 0",
+				      -EINVAL);
+		return 0;
 	case ON_META_ERROR:
 		return parse_on_meta_error(table, value);
 	case ON_CBW_ERROR:
@@ -342,6 +351,10 @@ static int check_features(struct cbw_table *table)
 		ti->error = "bitmap and new_bitmap need a session and a metadata device";
 		return -EINVAL;
 	}
+	if (!table->config.bitmap && given & BIT(GENERATION)) {
+		ti->error = "generation needs bitmap or new_bitmap";
+		return -EINVAL;
+	}
 	if (table->target)
 		r = check_store(table, table->target);
 	if (!r && table->fleece)
@@ -362,6 +375,7 @@ static int check_features(struct cbw_table *table)
  * fleece <dev>: a session; old data of guest writes goes to slots there
  * bitmap <name>: the session is about what that bitmap has
  * new_bitmap <name>: a full session, with which that bitmap begins anew
+ * generation <n>: which the backup of that session will have
  * on_meta_error break_guest_write|break_tracking: what a metadata device does that
  *	has failed
  * on_cbw_error break_guest_write|break_snapshot: what a failed copy does
@@ -419,6 +433,9 @@ static unsigned int emit_value(const struct cbw_table *table,
 	case BITMAP:
 	case NEW_BITMAP:
 		DMEMIT(" %s", config->bitmap);
+		break;
+	case GENERATION:
+		DMEMIT(" %llu", config->generation);
 		break;
 	case ON_META_ERROR:
 		DMEMIT(" %s", on_meta_error_names[config->on_meta_error]);

@@ -156,7 +156,7 @@ static int do_merge(struct request *request)
 static int do_commit(struct request *request)
 {
 	struct cbw_session *session = request->track->table->session;
-	u64 generation;
+	u64 generation, wanted;
 
 	if (kstrtou64(request->argv[3], 0, &generation) || !generation)
 		return refuse(request, -EINVAL,
@@ -165,6 +165,11 @@ static int do_commit(struct request *request)
 		return refuse(request, -ESRCH, "no session is on it");
 	if (session && cbw_is(session, CBW_BROKEN))
 		return refuse(request, -EIO, "the session is broken");
+	/* What was written between two sessions would be in none of their backups. */
+	wanted = request->track->table->config.generation;
+	if (wanted && generation != wanted)
+		return refuse(request, -EINVAL,
+			      "the session on it is that of another backup");
 	/* The bitmap would go with the backup before this one too. */
 	if (generation == request->bitmap->generation)
 		return refuse(request, -EEXIST,

@@ -55,6 +55,33 @@ one_backup()
 	dm_remove t
 }
 
+# Two who make backups: the second one's session has ended the first one's.
+another_session()
+{
+	label="another session"
+	new_meta
+	meta=$disk
+	write_meta "$TMP/meta" "$meta"
+	create
+	session new_bitmap B generation 1001
+	check_so "a write" dd_write $T $MIB 4096
+	session new_bitmap B generation 1002
+	check_so "a write" dd_write $T $((5 * MIB)) 4096
+	log_mark
+	check_fails "$label: the first one cannot be committed" message backup commit B 1001
+	like "$label: the log says why" "$(log_since)" "that of another backup"
+	is_so "nothing has changed" "$(tracking B) $(generation B)" "frozen 2 0"
+	check_so "the second one can" message backup commit B 1002
+	is_so "what was written since" "$(tracking B) $(generation B)" "recording 1 1002"
+	like "the table has it" "$(dmsetup table t)" "new_bitmap B generation 1002"
+	for words in "generation 5" "bitmap B generation 0" "bitmap B generation x" \
+		"bitmap B generation"; do
+		check_fails "$label: $words" dmsetup load t --table \
+			"$(track_table $SIZE "$origin" "$meta" $block target "$target" $words)"
+	done
+	dm_remove t
+}
+
 unknown()
 {
 	local at
@@ -99,6 +126,7 @@ not_durable()
 }
 
 one_backup
+another_session
 unknown
 not_durable
 finish

@@ -139,6 +139,10 @@ static void make_cbw(struct rng *rng, struct line *line)
 		if (tracked && rng_chance(rng, 60)) {
 			add(line, rng_chance(rng, 50) ? "bitmap" : "new_bitmap");
 			add(line, RNG_PICK(rng, bitmaps));
+			if (rng_chance(rng, 30)) {
+				add(line, "generation");
+				add(line, RNG_PICK(rng, block_sizes));
+			}
 		}
 	}
 	add_features(rng, line, add_cbw_feature, position);

@@ -353,6 +353,25 @@ static int send(const struct volume *volume, const char *verb,
 	return dm_message(volume->name, message);
 }
 
+/*
+ * The target commits no other session that names a generation; here is seen to one that
+ * names none, which somebody may have begun by hand.
+ */
+static bool has_our_session(const struct volume *volume)
+{
+	struct cbw_table table;
+	struct dm_line line;
+	bool ours;
+
+	if (dm_get_line(volume->name, DM_LINE_TABLE, &line, NULL))
+		return false;
+	ours = !strcmp(line.target, CBW_TARGET) &&
+	       !cbw_table_parse(line.params, &table) &&
+	       table.features.generation == volume->increment.generation;
+	dm_line_free(&line);
+	return ours;
+}
+
 int increment_commit(struct volume *volume)
 {
 	struct increment *increment = &volume->increment;
@@ -360,11 +379,11 @@ int increment_commit(struct volume *volume)
 	if (!increment->bitmap)
 		return EXIT_OK;
 	/* Crash before it: the bitmap goes with the backup before, and has all since. */
-	increment->is_committed = !send(volume, "commit",
-					increment->generation);
+	increment->is_committed = has_our_session(volume) &&
+				  !send(volume, "commit", increment->generation);
 	if (increment->is_committed)
 		return EXIT_OK;
-	error("%s: %s is complete, but bitmap '%s' does not go with it (the kernel log says why): it can be no base, keep the backup before it for that",
+	error("%s: %s is complete, but bitmap '%s' does not go with it (its session was ended, or the kernel log says why): it can be no base, keep the backup before it for that",
 	      volume->name, volume->output, increment->bitmap);
 	return EXIT_INCOMPLETE;
 }

@@ -155,6 +155,7 @@ int volume_compose(struct volume *volume, const struct backup_request *request,
 	if (volume->increment.bitmap)
 		snprintf(table.features.bitmap, sizeof(table.features.bitmap),
 			 "%s", volume->increment.bitmap);
+	table.features.generation = volume->increment.generation;
 	table.features.bitmap_is_new = !volume->increment.base;
 	table.features.break_snapshot = !request->break_guest_write;
 	table.features.timeout_ms = request->cbw_timeout_ms;

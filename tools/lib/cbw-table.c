@@ -20,6 +20,7 @@ enum feature {
 	FLEECE,
 	BITMAP,
 	NEW_BITMAP,
+	GENERATION,
 	ON_META_ERROR,
 	ON_CBW_ERROR,
 	CBW_TIMEOUT,
@@ -36,6 +37,7 @@ static const char *const feature_names[] = {
 	[FLEECE] = "fleece",
 	[BITMAP] = "bitmap",
 	[NEW_BITMAP] = "new_bitmap",
+	[GENERATION] = "generation",
 	[ON_META_ERROR] = "on_meta_error",
 	[ON_CBW_ERROR] = "on_cbw_error",
 	[CBW_TIMEOUT] = "cbw_timeout",
@@ -119,6 +121,8 @@ static int take_value(struct cbw_features *features, enum feature feature,
 		snprintf(features->bitmap, sizeof(features->bitmap), "%s",
 			 value);
 		return 0;
+	case GENERATION:
+		return number_parse(value, UINT64_MAX, &features->generation);
 	case ON_META_ERROR:
 		return take_on_meta_error(features, value);
 	case ON_CBW_ERROR:
@@ -257,6 +261,8 @@ static void add_session(struct words *words,
 	if (features->bitmap[0])
 		add(words, features->bitmap_is_new ? NEW_BITMAP : BITMAP,
 		    features->bitmap);
+	if (features->generation)
+		add_number(words, GENERATION, features->generation);
 	if (features->break_snapshot)
 		add(words, ON_CBW_ERROR, on_cbw_error_names[1]);
 	if (features->timeout_ms)

@@ -43,6 +43,7 @@ struct cbw_features {
 	char store_device[STATUS_WORD_BYTES];
 	char bitmap[STATUS_WORD_BYTES];		/* "": none */
 	bool bitmap_is_new;			/* new_bitmap: it begins anew */
+	uint64_t generation;			/* of the backup, 0: none */
 	bool break_tracking;			/* on_meta_error */
 	bool break_snapshot;			/* on_cbw_error */
 	uint64_t timeout_ms;
