@@ -16,8 +16,8 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/size.h"
+#include "meta/identity.h"
 #include "meta/show.h"
-#include "qcow2/identity.h"
 
 enum link {
 	LINK_NONE,		/* nothing is known, or the chain ends here */

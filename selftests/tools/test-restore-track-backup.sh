@@ -47,7 +47,7 @@ exactly g "after the increment"
 
 # The restore comes to its end in the middle of a backup of everything.
 cp expected.raw moment.raw
-start_backup g 3.qcow2 --threads 1
+SPEED=1M start_backup g 3.qcow2 --threads 1
 is_streaming "a full backup"
 guest_writes g 16000 700
 dmlive stream g speed 0
@@ -85,7 +85,7 @@ run 0 "but put over it" dmlive attach r --name a
 on_exit dm_remove a
 guest_writes a 40 8
 cp expected.raw moment.raw
-start_backup a over.qcow2
+SPEED=1M start_backup a over.qcow2
 guest_writes a 40 8
 is "the stream is under way" "$(state_of r)" running
 ends 0 "the backup ends well"

@@ -8,7 +8,7 @@
 . "$(dirname "$0")/track-lib.sh"
 make_image image.qcow2 16
 target=$(make_disk 16 512) || bail "disk"
-meta=$(make_disk 2 512) || bail "disk"
+record=$(make_disk 2 512) || bail "disk"
 track=$(make_disk 4 512) || bail "disk"
 
 # lose NAME: the server dies.
@@ -25,7 +25,7 @@ begin()
 	soil "$target"
 	cp image.qcow2.raw expected.raw
 	run 0 "restore --track" start_tracked image.qcow2 "$target" g --speed 16K \
-		--meta "$meta" --track-meta "$track" --force
+		--meta "$record" --track-meta "$track" --force
 	guest_writes g 4000 100
 }
 
@@ -44,7 +44,7 @@ run 0 "resume by its name" dmlive resume g --background
 lose g
 run 0 "resume by the inner name" dmlive resume g-dmlive --background
 lose g
-run 0 "resume by the metadata device" dmlive resume "$meta" --background
+run 0 "resume by the metadata device" dmlive resume "$record" --background
 exactly g "servers died"
 lose g
 dmsetup rename g h
@@ -103,19 +103,19 @@ dmsetup remove g-dmlive
 rm -rf /run/dmlive
 dd if=crashed of="$track" bs=64K oflag=direct status=none
 mv image.qcow2 moved.qcow2
-run 1 "the image is not there" dmlive resume "$meta"
+run 1 "the image is not there" dmlive resume "$record"
 check_fails "nothing is half set up" dmsetup info g
 check_fails "nothing is half set up" dmsetup info g-dmlive
 dd if=/dev/zero of="$track" bs=64K count=1 oflag=direct status=none
-run 1 "the store is not there" dmlive resume "$meta" moved.qcow2
+run 1 "the store is not there" dmlive resume "$record" moved.qcow2
 other=$(make_disk 4 512) || bail "disk"
 dmlive meta format "$other" --size 16M --track --bitmap B > /dev/null
 dd if="$other" of="$track" bs=64K iflag=direct oflag=direct status=none
-run 3 "another store is there" dmlive resume "$meta" moved.qcow2 --force
+run 3 "another store is there" dmlive resume "$record" moved.qcow2 --force
 says "the reason" "is not the metadata device that changes of g were recorded on"
 check_fails "nothing is half set up" dmsetup info g-dmlive
 dd if=crashed of="$track" bs=64K oflag=direct status=none
-run 0 "resume" dmlive resume "$meta" moved.qcow2 --force --background
+run 0 "resume" dmlive resume "$record" moved.qcow2 --force --background
 is "the guest's device is cbw" "$(dm_target g)" cbw
 lacks_nothing g "after a crash"
 guest_writes g 31000 10
@@ -149,7 +149,7 @@ end_tracked g
 kill_at_random()
 {
 	local pid child delay=$((RANDOM % 300))
-	dmlive restore image.qcow2 "$target" --name g --background --speed 16K --meta "$meta" \
+	dmlive restore image.qcow2 "$target" --name g --background --speed 16K --meta "$record" \
 		--track B --track-meta "$track" > "$out" 2> "$err" &
 	pid=$!
 	read -r -t "0.$(printf '%03d' $delay)" <> <(:)
@@ -164,7 +164,7 @@ kill_at_random()
 begun=0 resumed=0
 for ((i = 0; i < 8; i++)); do
 	dd if=/dev/zero of="$track" bs=64K oflag=direct status=none 2> /dev/null
-	dd if=/dev/zero of="$meta" bs=64K oflag=direct status=none 2> /dev/null
+	dd if=/dev/zero of="$record" bs=64K oflag=direct status=none 2> /dev/null
 	kill_at_random
 	: > written
 	cp image.qcow2.raw expected.raw
@@ -174,7 +174,7 @@ for ((i = 0; i < 8; i++)); do
 	else
 		# Nothing was written to the target.
 		! dmsetup info g-dmlive > /dev/null 2>&1 || dmsetup remove g-dmlive
-		start_tracked image.qcow2 "$target" g --meta "$meta" --track-meta "$track" || break
+		start_tracked image.qcow2 "$target" g --meta "$record" --track-meta "$track" || break
 		begun=$((begun + 1))
 	fi
 	# Without udev the tool makes the node, and may be killed before that.

@@ -9,7 +9,7 @@
 . "$(dirname "$0")/track-lib.sh"
 make_image image.qcow2 16
 target=$(make_disk 16) || bail "disk"
-meta=$(make_disk 2 512) || bail "disk"
+record=$(make_disk 2 512) || bail "disk"
 track=$(make_disk 4 512) || bail "disk"
 
 # refuses_base BASE REGEX LABEL
@@ -21,7 +21,7 @@ refuses_base()
 
 soil "$target"
 cp image.qcow2.raw expected.raw
-run 0 "restore --track" start_tracked image.qcow2 "$target" g --speed 16K --meta "$meta" \
+run 0 "restore --track" start_tracked image.qcow2 "$target" g --speed 16K --meta "$record" \
 	--track-meta "$track"
 is "the guest's device is cbw" "$(dm_target g)" cbw
 is "what is restored is under it" "$(dm_target g-dmlive)" alloctrack

@@ -20,7 +20,7 @@
 #include "backup/volume.h"
 #include "lib/backup-record.h"
 #include "lib/log.h"
-#include "qcow2/identity.h"
+#include "meta/identity.h"
 
 static int refuse(char *why, size_t why_bytes, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -19,7 +19,7 @@
  * @generation: that the bitmap has as long as it tells what changed since this backup
  * @base_generation: that it had before: the one of the backup that this is an
  *	increment of; 0: this is a full backup
- * @base_identity: the image that this is an increment of, see ../qcow2/identity.h,
+ * @base_identity: the image that this is an increment of, see ../meta/identity.h,
  *	where that is no backup with this bitmap: the device was restored from it, and
  *	@base_generation is what the bitmap got then. Else NULL
  * @time_s: the point in time, in seconds since 1970; 0: unknown

@@ -15,7 +15,7 @@
 #include "meta/writer.h"
 
 /*
- * @identity: what tells the image, see ../qcow2/identity.h
+ * @identity: what tells the image, see identity.h
  * @image: its path when it was restored, for messages
  * @format: "qcow2" or "raw"
  */

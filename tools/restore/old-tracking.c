@@ -11,8 +11,8 @@
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "meta/generation.h"
+#include "meta/identity.h"
 #include "meta/origin.h"
-#include "qcow2/identity.h"
 #include "restore/tracking.h"
 
 /* Is it the store that the restore was begun with? */

@@ -21,8 +21,8 @@
 #include "meta/bits.h"
 #include "meta/format.h"
 #include "meta/generation.h"
+#include "meta/identity.h"
 #include "meta/origin.h"
-#include "qcow2/identity.h"
 #include "restore/tracking.h"
 
 #define AUTOMATIC	"auto"

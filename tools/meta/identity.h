@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef DMLIVE_IDENTITY_H
-#define DMLIVE_IDENTITY_H
+#ifndef DMLIVE_META_IDENTITY_H
+#define DMLIVE_META_IDENTITY_H
 
 /*
  * What tells the content of an image from that of all others, as one line of text:
@@ -33,4 +33,4 @@ int image_identity_text(struct image *image, unsigned int depth, char **text,
 int image_check_backups(struct image *image, unsigned int depth,
 			struct image_error *err);
 
-#endif /* DMLIVE_IDENTITY_H */
+#endif /* DMLIVE_META_IDENTITY_H */

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "lib/backup-record.h"
+#include "meta/identity.h"
 #include "qcow2/error.h"
-#include "qcow2/identity.h"
 
 #define HEAD_BYTES	(1u << 20)
 #define SAMPLE_BYTES	4096u
