@@ -50,6 +50,8 @@ lose g
 dmsetup rename g h
 run 0 "resume by another name" dmlive resume h --background
 check_fails "and there is no other" dmsetup info g
+lose g
+run 0 "and once more" dmlive resume h --background
 dmsetup rename h g
 lose g
 rm -rf /run/dmlive

@@ -83,10 +83,8 @@ bool stack_find_upper(const char *inner, char name[DM_NAME_BYTES])
 bool stack_is_record_of(const struct restore_options *options,
 			const char *uuid)
 {
-	char inner[INNER_UUID_BYTES];
-
-	if (!options->outer)
-		return !strcmp(options->uuid, uuid);
-	inner_make_uuid(options->outer, inner);
-	return !strcmp(inner, uuid);
+	/* The device over it may have got another name since; its own stays. */
+	if (options->outer)
+		return inner_is_uuid(uuid);
+	return !strcmp(options->uuid, uuid);
 }
