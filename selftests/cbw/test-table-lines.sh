@@ -31,7 +31,8 @@ for words in "" "$origin" "$origin -" "/dev/nothing - 128" "$origin $target 128"
 		"$origin - 128 2 bitmap b" "$origin - 128 4 target $target bitmap b" \
 		"$origin - 128 3 fleece $small job" \
 		"$origin - 128 4 fleece $small job_speed 1" \
-		"$origin - 128 2 cbw_timeout 1" "$origin - 128 2 on_cbw_error break_snapshot" \
+		"$origin - 128 2 cbw_timeout 1" "$origin - 128 2 on_meta_error break_tracking" \
+		"$origin - 128 2 on_cbw_error break_snapshot" \
 		"$origin - 128 4 target $target on_cbw_error x" \
 		"$origin - 128 4 target $target cbw_timeout -1" \
 		"$origin - 128 4 target $target cbw_timeout 18446744073709551616" \

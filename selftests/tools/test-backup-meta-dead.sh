@@ -78,7 +78,9 @@ full break_guest_write no
 full break_tracking yes
 with_bitmap break_guest_write no
 with_bitmap break_tracking yes
-repair_device m "${meta[g]}"
-dm_remove g
+dies
+run 0 "status" dmlive status g
+run 0 "detach" dmlive detach g
+check_fails "detach: it is gone" dmsetup info g
 dm_remove m
 finish

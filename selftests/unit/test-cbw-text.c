@@ -53,6 +53,8 @@ static void test_table_parse(void **state)
 		"253:3 - 8 2 target 7:1",
 		"253:3 253:9 8 4 fleece 7:1 bitmap day",
 		"253:3 253:9 8 6 fleece 7:1 new_bitmap day generation 18446744073709551615",
+		"253:3 253:9 8 2 on_meta_error break_tracking",
+		"253:3 253:9 8 4 on_meta_error break_tracking target 7:1",
 		"253:3 - 8 6 target 7:1 on_cbw_error break_snapshot cbw_timeout 45000",
 		"253:3 - 8 7 target 7:1 job job_speed 9 job_workers 16",
 		"253:3 - 8 6 target 7:1 on_source_error stop on_target_error ignore",
@@ -63,6 +65,7 @@ static void test_table_parse(void **state)
 		"253:3 - 8 x", "253:3 - 8 1", "253:3 - 8 1 target",
 		"253:3 - 8 2 cbw_timeout x", "253:3 - 8 2 on_cbw_error report",
 		"253:3 - 8 2 generation -1", "253:3 - 8 2 on_source_error x", "253:3 - 8 2 fleece_low_water 101",
+		"253:3 253:9 8 2 on_meta_error x",
 	};
 	char params[CBW_PARAMS_BYTES];
 	struct cbw_table table;
