@@ -247,7 +247,7 @@ void leftovers_resume(struct volume *const *volumes, unsigned int nr)
 			names[nr_names++] = volume->name;
 	}
 	for (tries = 0; tries < RESUME_TRIES; tries++)
-		if (!dm_resume_group(names, nr_names))
+		if (!dm_resume_group(names, nr_names, NULL))
 			break;
 }
 

@@ -121,13 +121,14 @@ static struct volume *next_to_suspend(struct volume *volumes, unsigned int nr)
  * Left suspended, all I/O would hang: so it is tried again. The first failure is
  * what counts, as a device may then run with its old table.
  */
-static int resume_all(const char *const *names, unsigned int nr)
+static int resume_all(const char *const *names, unsigned int nr,
+		      uint64_t *resumed_ns)
 {
-	int r = dm_resume_group(names, nr), r2 = r, tries;
+	int r = dm_resume_group(names, nr, resumed_ns), r2 = r, tries;
 	unsigned int i;
 
 	for (tries = 1; r2 && tries < RESUME_TRIES; tries++)
-		r2 = dm_resume_group(names, nr);
+		r2 = dm_resume_group(names, nr, resumed_ns);
 	for (i = 0; r2 && i < nr; i++)
 		error("%s may be suspended now: try dmsetup resume %s",
 		      names[i], names[i]);
@@ -156,7 +157,8 @@ static unsigned int count_to_suspend(struct volume *const *volumes,
 }
 
 /* Suspend the devices in this order, and resume them in the opposite one. */
-static int switch_tables(struct volume *const *sorted, unsigned int nr)
+static int switch_tables(struct volume *const *sorted, unsigned int nr,
+			 uint64_t *resumed_ns)
 {
 	unsigned int nr_to_suspend = count_to_suspend(sorted, nr);
 	const char *names[BACKUP_MAX_VOLUMES];
@@ -173,10 +175,10 @@ static int switch_tables(struct volume *const *sorted, unsigned int nr)
 	for (i = 0; !r && i < nr; i++)
 		r = increment_take_scope(sorted[i]);
 	if (!r)
-		return resume_all(names, nr);
+		return resume_all(names, nr, resumed_ns);
 	/* Those that are suspended go on with their old tables. */
 	drop_all(sorted, nr);
-	resume_all(names + nr - nr_suspended, nr_suspended);
+	resume_all(names + nr - nr_suspended, nr_suspended, NULL);
 	return r;
 }
 
@@ -211,7 +213,7 @@ int moment_begin(struct volume *volumes, unsigned int nr,
 {
 	struct order order = { .nr = nr };
 	struct guard guard;
-	uint64_t start_ns;
+	uint64_t start_ns, resumed_ns = 0;
 	unsigned int i;
 	sigset_t old;
 	int r;
@@ -225,8 +227,8 @@ int moment_begin(struct volume *volumes, unsigned int nr,
 		return EXIT_ERROR;
 	become_independent(&old);
 	start_ns = monotonic_ns();
-	r = switch_tables(order.sorted, nr);
-	*suspended_ns = monotonic_ns() - start_ns;
+	r = switch_tables(order.sorted, nr, &resumed_ns);
+	*suspended_ns = resumed_ns - start_ns;
 	guard_end(&guard);
 	become_ordinary(&old);
 	for (i = 0; i < nr; i++) {

@@ -15,6 +15,7 @@
 #include "lib/dm.h"
 #include "lib/dm-task.h"
 #include "lib/log.h"
+#include "lib/process.h"
 
 /* Of the levels of libdevmapper's log: errors and worse. */
 #define LOG_ERROR_LEVEL 3
@@ -327,7 +328,8 @@ static int resume_in_group(const char *name, uint32_t *cookie)
 			task_run(task) : -EIO);
 }
 
-int dm_resume_group(const char *const *names, unsigned int nr_names)
+int dm_resume_group(const char *const *names, unsigned int nr_names,
+		    uint64_t *resumed_ns)
 {
 	uint32_t cookie = 0;
 	unsigned int i;
@@ -338,6 +340,8 @@ int dm_resume_group(const char *const *names, unsigned int nr_names)
 		if (!r)
 			r = r2;
 	}
+	if (resumed_ns)
+		*resumed_ns = monotonic_ns();
 	if (cookie)
 		dm_udev_wait(cookie);
 	return r;

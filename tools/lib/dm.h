@@ -124,9 +124,11 @@ int dm_resume_private(const char *name);
 
 /*
  * Resume all, whatever fails; return the first failure. Udev, which may need any of
- * them, is waited for when the last one is resumed.
+ * them, is waited for when the last one is resumed: at @resumed_ns, which may be NULL, by
+ * monotonic_ns().
  */
-int dm_resume_group(const char *const *names, unsigned int nr_names);
+int dm_resume_group(const char *const *names, unsigned int nr_names,
+		    uint64_t *resumed_ns);
 
 /*
  * Make the inactive table the live one, with I/O going on: in one step for the
