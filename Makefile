@@ -87,10 +87,13 @@ check-in-tree: ## the modules built as a part of the kernel's own tree
 	@scripts/setup
 	@scripts/check-in-tree
 
-bench: ## measure against dm-clone, dm-snapshot and the bare volume; rates of one run compare
+bench: ## measure against dm-clone, dm-snapshot, dm-era and linear; rates of one run compare
 	@scripts/setup
 	@selftests/vm/run --kernel uml -- selftests/bench/durable-writes
 	@selftests/vm/run --kernel uml --timeout 3600 -- selftests/bench/cbw-overwrites
+	@selftests/vm/run --kernel uml --timeout 3600 -- selftests/bench/common-path
+	@selftests/vm/run --kernel uml --timeout 3600 --mem 3072 -- selftests/bench/incremental-backup
+	@selftests/vm/run --kernel stock --timeout 3600 -- selftests/bench/tracked-writes
 
 # A suite takes hours where each instruction is emulated.
 check-all: ## all suites on every kernel, and check-in-tree
