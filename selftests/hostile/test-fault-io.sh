@@ -96,6 +96,10 @@ requests_fail()
 stream_again()
 {
 	state_is 2 complete && return
+	# A flush has failed: what may be lost is copied again after this.
+	if dmsetup status s | grep -q ' doubtful$'; then
+		dmsetup suspend s && dmsetup resume s
+	fi
 	state_is 2 running || dmsetup message s 0 stream start
 	false
 }
