@@ -4,7 +4,7 @@
 # A stack of devices that is shaken at random while a guest writes to it, and its
 # byte-exact model. test-stress.sh puts rounds together from this.
 #
-# file, backing and store are linear mappings of disks, in which holes of errors come
+# file, backing, store and meta are linear mappings of disks, in which holes of errors come
 # and go. The device under test is s; $MODEL is what it must hold, kept by blkmodel
 # over the segments of a round; $initial what it held at first. All choices come from $SEED.
 
@@ -28,7 +28,8 @@ make_stack()
 		store_disk=$(make_disk $MIB) && meta_disk=$(make_disk 2) || bail "disks"
 	make_linear file "$file_disk" > /dev/null &&
 		make_linear backing "$backing_disk" > /dev/null &&
-		make_linear store "$store_disk" > /dev/null || bail "linear"
+		make_linear store "$store_disk" > /dev/null &&
+		make_linear meta "$meta_disk" > /dev/null || bail "linear"
 }
 
 disk_of()

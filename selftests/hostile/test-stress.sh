@@ -5,13 +5,14 @@
 #
 # A guest that writes at random reads back what it wrote, byte by byte, whatever is
 # done to the devices meanwhile: streaming, servers that are killed, sessions and
-# views, tables and suspends, failing disks, little memory. What a backup or a view
+# views, change tracking, tables and suspends, failing disks, little memory. What a backup or a view
 # claims to hold is the point in time.
 #
 # ROUNDS, SEED, and STRESS_SECONDS (rounds until that time is over) are variables of
 # the environment.
 
 . "$(dirname "$0")/stress.sh"
+. "$(dirname "$0")/stress-track.sh"
 
 SEED=${SEED:-1} STEPS=${STEPS:-12} OPERATIONS=${OPERATIONS:-150}
 
@@ -219,6 +220,7 @@ take_down()
 	mend file
 	mend backing
 	mend store
+	mend meta
 	server=''
 }
 
@@ -241,7 +243,7 @@ make_stack
 make_poor
 end=$((SECONDS + ${STRESS_SECONDS:-0}))
 for ((n = 0; n < ${ROUNDS:-2} || SECONDS < end; n++)); do
-	for kind in restore server session; do
+	for kind in restore server session track; do
 		round $kind $((SEED + n))
 	done
 done
