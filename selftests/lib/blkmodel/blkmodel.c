@@ -292,7 +292,7 @@ int main(int argc, char **argv)
 	open_device(drive);
 	if (!options.verify_only) {
 		if (options.seconds)
-			drive->deadline_s = start + options.seconds;
+			drive->deadline_s = now_s() + options.seconds;
 		good = drive_run(drive);
 	}
 	if (good && !options.no_verify)
