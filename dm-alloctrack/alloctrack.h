@@ -406,6 +406,13 @@ void at_raise_event(struct at_table *table);
 int at_message(struct dm_target *ti, unsigned int argc, char **argv,
 	       char *result, unsigned int maxlen);
 
+/* names.c */
+
+const char *at_stream_state_name(enum dm_alloctrack_state state);
+const char *at_on_error_name(enum dm_alloctrack_on_error on_error);
+/** at_parse_on_error - 0, or -EINVAL when there is no such policy */
+int at_parse_on_error(const char *name, enum dm_alloctrack_on_error *on_error);
+
 /* io.c: the map path */
 
 int at_map(struct dm_target *ti, struct bio *bio);
@@ -636,11 +643,6 @@ void at_stream_doubt(struct at_table *table);
 
 /** at_stream_rewind - blocks became unallocated again; no worker runs */
 void at_stream_rewind(struct at_device *device);
-
-const char *at_stream_state_name(enum dm_alloctrack_state state);
-const char *at_on_error_name(enum dm_alloctrack_on_error on_error);
-/** at_parse_on_error - 0, or -EINVAL when there is no such policy */
-int at_parse_on_error(const char *name, enum dm_alloctrack_on_error *on_error);
 
 /* control.c: /dev/dm-alloctrack */
 

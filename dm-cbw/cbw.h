@@ -556,20 +556,27 @@ static inline blk_status_t cbw_result_status(const struct cbw_result *result)
 	return result->read_status ?: result->write_status;
 }
 
-/**
- * cbw_copy_all - copy what is claimed, and clear the bits of todo, or of left
- * @copier: who has the claims
- *
- * Blocks whose bit went away meanwhile are left alone. When any of it fails, all
- * of it counts as failed: cbw_copy_block() tells which blocks do. Sleeps.
- *
- * Return: false when nothing was done, as the session is suspended or over.
- */
-bool cbw_copy_all(struct cbw_copier *copier, struct cbw_result *result);
+/** cbw_copy_failed_fn - the copy of a block has failed. No lock. */
+typedef void (*cbw_copy_failed_fn)(struct cbw_session *session, u64 block,
+				   const struct cbw_result *result);
 
-/** cbw_copy_block - as cbw_copy_all(), but one of the blocks that are claimed */
-bool cbw_copy_block(struct cbw_copier *copier, u64 block,
-		    struct cbw_result *result);
+#define CBW_NO_BLOCK	U64_MAX
+
+/**
+ * cbw_copy_claims - copy what is claimed, and clear the bits of todo, or of left
+ * @copier: who has the claims
+ * @may_go_on: asked before each block when they are tried one by one; no lock
+ * @failed: called for each block that fails then
+ *
+ * Blocks whose bit went away meanwhile are left alone. All are copied in one go; when
+ * any of it fails, block by block. Sleeps.
+ *
+ * Return: the first block that was left, as the session is suspended or over, or as
+ * @may_go_on said so; CBW_NO_BLOCK: none.
+ */
+u64 cbw_copy_claims(struct cbw_copier *copier,
+		    bool (*may_go_on)(struct cbw_session *session),
+		    cbw_copy_failed_fn failed);
 
 /** cbw_count_error - count and log an error of a copy */
 void cbw_count_error(struct cbw_session *session, u64 first,
@@ -613,6 +620,16 @@ void cbw_chunk_rw(struct cbw_chunk *chunk, const struct cbw_extent *extent,
 /** cbw_chunk_zero_block - the block is zero: so the data */
 void cbw_chunk_zero_block(struct cbw_chunk *chunk,
 			  const struct cbw_extent *extent, u64 block);
+
+/**
+ * cbw_chunk_run - submit the I/O of each extent, and wait for all of it
+ * @submit: of one extent; after a failure the rest is not submitted
+ * Return: what the I/O ended with, else what @submit did.
+ */
+blk_status_t
+cbw_chunk_run(struct cbw_chunk *chunk,
+	      blk_status_t (*submit)(struct cbw_chunk *chunk,
+				     const struct cbw_extent *extent));
 
 /** cbw_chunk_write_target - write all of it to the target, and wait */
 blk_status_t cbw_chunk_write_target(struct cbw_chunk *chunk);

@@ -87,8 +87,29 @@ static void zero_target(struct cbw_chunk *chunk,
 			   cbw_range_sectors(session, block, end - block), 0);
 }
 
-static void submit_to_target(struct cbw_chunk *chunk,
-			     const struct cbw_extent *extent)
+blk_status_t
+cbw_chunk_run(struct cbw_chunk *chunk,
+	      blk_status_t (*submit)(struct cbw_chunk *chunk,
+				     const struct cbw_extent *extent))
+{
+	blk_status_t status = BLK_STS_OK, batch_status;
+	const struct cbw_extent *extent;
+	struct blk_plug plug;
+
+	dm_live_batch_begin(&chunk->batch, chunk->session->copier);
+	blk_start_plug(&plug);
+	cbw_for_each_extent(extent, chunk) {
+		status = submit(chunk, extent);
+		if (status)
+			break;
+	}
+	blk_finish_plug(&plug);
+	batch_status = dm_live_batch_wait(&chunk->batch);
+	return batch_status ?: status;
+}
+
+static blk_status_t submit_to_target(struct cbw_chunk *chunk,
+				     const struct cbw_extent *extent)
 {
 	struct cbw_session *session = chunk->session;
 	u64 block = extent->first, next;
@@ -104,29 +125,17 @@ static void submit_to_target(struct cbw_chunk *chunk,
 				     cbw_block_to_sector(session, block), block,
 				     next);
 	}
-}
-
-static blk_status_t try_target(struct cbw_chunk *chunk)
-{
-	const struct cbw_extent *extent;
-	struct blk_plug plug;
-
-	dm_live_batch_begin(&chunk->batch, chunk->session->copier);
-	blk_start_plug(&plug);
-	cbw_for_each_extent(extent, chunk)
-		submit_to_target(chunk, extent);
-	blk_finish_plug(&plug);
-	return dm_live_batch_wait(&chunk->batch);
+	return BLK_STS_OK;
 }
 
 blk_status_t cbw_chunk_write_target(struct cbw_chunk *chunk)
 {
-	blk_status_t status = try_target(chunk);
+	blk_status_t status = cbw_chunk_run(chunk, submit_to_target);
 
 	if (status && chunk->used_write_zeroes) {
 		/* Some devices learn only now that they cannot. */
 		WRITE_ONCE(chunk->session->target_lacks_write_zeroes, true);
-		status = try_target(chunk);
+		status = cbw_chunk_run(chunk, submit_to_target);
 	}
 	return status;
 }
@@ -163,24 +172,6 @@ static blk_status_t submit_to_slots(struct cbw_chunk *chunk,
 	return BLK_STS_OK;
 }
 
-static blk_status_t write_slots(struct cbw_chunk *chunk)
-{
-	blk_status_t status = BLK_STS_OK, batch_status;
-	const struct cbw_extent *extent;
-	struct blk_plug plug;
-
-	dm_live_batch_begin(&chunk->batch, chunk->session->copier);
-	blk_start_plug(&plug);
-	cbw_for_each_extent(extent, chunk) {
-		status = submit_to_slots(chunk, extent);
-		if (status)
-			break;
-	}
-	blk_finish_plug(&plug);
-	batch_status = dm_live_batch_wait(&chunk->batch);
-	return batch_status ?: status;
-}
-
 /* False when the session is suspended or over. */
 static bool begin_copying(struct cbw_session *session)
 {
@@ -211,20 +202,15 @@ static void end_copying(struct cbw_session *session)
 	spin_unlock_irq(&session->lock);
 }
 
-static blk_status_t read_origin(struct cbw_chunk *chunk)
+static blk_status_t submit_from_origin(struct cbw_chunk *chunk,
+				       const struct cbw_extent *extent)
 {
 	struct cbw_session *session = chunk->session;
-	const struct cbw_extent *extent;
-	struct blk_plug plug;
 
-	dm_live_batch_begin(&chunk->batch, session->copier);
-	blk_start_plug(&plug);
-	cbw_for_each_extent(extent, chunk)
-		cbw_chunk_rw(chunk, extent, REQ_OP_READ, session->origin,
-			     cbw_block_to_sector(session, extent->first),
-			     extent->first, extent->first + extent->nr);
-	blk_finish_plug(&plug);
-	return dm_live_batch_wait(&chunk->batch);
+	cbw_chunk_rw(chunk, extent, REQ_OP_READ, session->origin,
+		     cbw_block_to_sector(session, extent->first), extent->first,
+		     extent->first + extent->nr);
+	return BLK_STS_OK;
 }
 
 static void copy_to_store(struct cbw_chunk *chunk, struct cbw_result *result)
@@ -232,13 +218,13 @@ static void copy_to_store(struct cbw_chunk *chunk, struct cbw_result *result)
 	struct cbw_session *session = chunk->session;
 
 	result->where = "origin";
-	result->read_status = read_origin(chunk);
+	result->read_status = cbw_chunk_run(chunk, submit_from_origin);
 	cbw_end_reading(session);
 	if (result->read_status)
 		return;
 	if (session->fleece) {
 		result->where = "fleece device, for the block";
-		result->write_status = write_slots(chunk);
+		result->write_status = cbw_chunk_run(chunk, submit_to_slots);
 	} else {
 		result->where = "target";
 		result->write_status = cbw_chunk_write_target(chunk);
@@ -342,18 +328,49 @@ static bool copy_extents(struct cbw_copier *copier,
 	return true;
 }
 
-bool cbw_copy_all(struct cbw_copier *copier, struct cbw_result *result)
-{
-	return copy_extents(copier, copier->extents, copier->nr_extents,
-			    cbw_nr_claimed(copier), result);
-}
-
-bool cbw_copy_block(struct cbw_copier *copier, u64 block,
-		    struct cbw_result *result)
+static bool copy_block(struct cbw_copier *copier, u64 block,
+		       struct cbw_result *result)
 {
 	const struct cbw_extent extent = { .first = block, .nr = 1 };
 
 	return copy_extents(copier, &extent, 1, 1, result);
+}
+
+/* Block by block, to learn which fail. A single one was @result just now. */
+static u64 copy_singly(struct cbw_copier *copier, struct cbw_result *result,
+		       bool (*may_go_on)(struct cbw_session *session),
+		       cbw_copy_failed_fn failed)
+{
+	bool single = cbw_nr_claimed(copier) == 1;
+	struct cbw_session *session = copier->session;
+	const struct cbw_extent *extent = copier->extents;
+	u64 block;
+
+	for (; extent < copier->extents + copier->nr_extents; extent++) {
+		for (block = extent->first; block < extent->first + extent->nr;
+		     block++) {
+			if (!may_go_on(session) ||
+			    (!single && !copy_block(copier, block, result)))
+				return block;
+			if (cbw_result_status(result))
+				failed(session, block, result);
+		}
+	}
+	return CBW_NO_BLOCK;
+}
+
+u64 cbw_copy_claims(struct cbw_copier *copier,
+		    bool (*may_go_on)(struct cbw_session *session),
+		    cbw_copy_failed_fn failed)
+{
+	struct cbw_result result;
+
+	if (!copy_extents(copier, copier->extents, copier->nr_extents,
+			  cbw_nr_claimed(copier), &result))
+		return copier->extents[0].first;
+	if (!cbw_result_status(&result))
+		return CBW_NO_BLOCK;
+	return copy_singly(copier, &result, may_go_on, failed);
 }
 
 void cbw_count_error(struct cbw_session *session, u64 first,

@@ -85,38 +85,9 @@ static void copy_failed(struct cbw_session *session, u64 block,
 		cbw_fail_waiters(session, block, cbw_result_status(result));
 }
 
-/*
- * Block by block: only writes to those that fail suffer. A single one was @result
- * just now. False: the session is suspended or over.
- */
-static bool copy_singly(struct cbw_copier *copier,
-			const struct cbw_extent *extent,
-			struct cbw_result *result)
+static bool is_active(struct cbw_session *session)
 {
-	bool single = cbw_nr_claimed(copier) == 1;
-	struct cbw_session *session = copier->session;
-	u64 block;
-
-	for (block = extent->first; block < extent->first + extent->nr; block++) {
-		if (!cbw_is(session, CBW_ACTIVE) ||
-		    (!single && !cbw_copy_block(copier, block, result)))
-			return false;
-		if (cbw_result_status(result))
-			copy_failed(session, block, result);
-	}
-	return true;
-}
-
-static void copy_claims(struct cbw_copier *copier)
-{
-	struct cbw_result result;
-	unsigned int i;
-
-	if (!cbw_copy_all(copier, &result) || !cbw_result_status(&result))
-		return;
-	for (i = 0; i < copier->nr_extents; i++)
-		if (!copy_singly(copier, &copier->extents[i], &result))
-			return;
+	return cbw_is(session, CBW_ACTIVE);
 }
 
 static void cow_work(struct work_struct *work)
@@ -133,7 +104,7 @@ static void cow_work(struct work_struct *work)
 		spin_unlock_irq(&session->lock);
 		if (!claimed)
 			return;
-		copy_claims(copier);
+		cbw_copy_claims(copier, is_active, copy_failed);
 		cbw_unclaim(copier);
 	}
 }

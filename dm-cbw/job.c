@@ -202,45 +202,12 @@ static void give_back(struct cbw_session *session, u64 block)
 	spin_unlock_irq(&session->lock);
 }
 
-/*
- * Block by block: only those that fail count. A single one was @result just now.
- * False: the rest is left to whoever goes on with the job.
- */
-static bool copy_singly(struct cbw_copier *copier,
-			const struct cbw_extent *extent,
-			struct cbw_result *result)
-{
-	bool single = cbw_nr_claimed(copier) == 1;
-	struct cbw_session *session = copier->session;
-	u64 block;
-
-	for (block = extent->first; block < extent->first + extent->nr; block++) {
-		if (!may_run_now(session) ||
-		    (!single && !cbw_copy_block(copier, block, result))) {
-			give_back(session, block);
-			return false;
-		}
-		if (cbw_result_status(result))
-			copy_failed(session, block, result);
-	}
-	return true;
-}
-
 static void copy_chunk(struct cbw_copier *copier)
 {
-	struct cbw_session *session = copier->session;
-	struct cbw_result result;
-	unsigned int i;
+	u64 left = cbw_copy_claims(copier, may_run_now, copy_failed);
 
-	if (!cbw_copy_all(copier, &result)) {
-		give_back(session, copier->extents[0].first);
-		return;
-	}
-	if (!cbw_result_status(&result))
-		return;
-	for (i = 0; i < copier->nr_extents; i++)
-		if (!copy_singly(copier, &copier->extents[i], &result))
-			return;
+	if (left != CBW_NO_BLOCK)
+		give_back(copier->session, left);
 }
 
 /* Everything is copied: make it durable, then say so. */

@@ -13,32 +13,20 @@
 
 #include "cbw.h"
 
-static blk_status_t read_origin(struct cbw_chunk *chunk)
+static blk_status_t submit_from_origin(struct cbw_chunk *chunk,
+				       const struct cbw_extent *extent)
 {
 	struct cbw_session *session = chunk->session;
-	const struct cbw_extent *extent;
-	struct blk_plug plug;
+	u64 block = extent->first, end = block + extent->nr, next;
 
-	dm_live_batch_begin(&chunk->batch, session->copier);
-	blk_start_plug(&plug);
-	cbw_for_each_extent(extent, chunk) {
-		u64 block = extent->first, end = block + extent->nr, next;
-
-		for (;; block = next) {
-			block = dm_live_bitmap_next_set(session->todo, block,
-							end);
-			if (block == end)
-				break;
-			next = dm_live_bitmap_next_clear(session->todo, block,
-							 end);
-			cbw_chunk_rw(chunk, extent, REQ_OP_READ,
-				     session->origin,
-				     cbw_block_to_sector(session, block), block,
-				     next);
-		}
+	for (;; block = next) {
+		block = dm_live_bitmap_next_set(session->todo, block, end);
+		if (block == end)
+			return BLK_STS_OK;
+		next = dm_live_bitmap_next_clear(session->todo, block, end);
+		cbw_chunk_rw(chunk, extent, REQ_OP_READ, session->origin,
+			     cbw_block_to_sector(session, block), block, next);
 	}
-	blk_finish_plug(&plug);
-	return dm_live_batch_wait(&chunk->batch);
 }
 
 /* What was not on the origin, or is there no more, has a slot by now. */
@@ -69,8 +57,8 @@ static u64 slot_run(const u32 *slots, u64 block, u64 end)
 	return block + nr;
 }
 
-static void submit_from_slots(struct cbw_chunk *chunk,
-			      const struct cbw_extent *extent)
+static blk_status_t submit_from_slots(struct cbw_chunk *chunk,
+				      const struct cbw_extent *extent)
 {
 	struct cbw_session *session = chunk->session;
 	u64 block = extent->first, end = block + extent->nr, next;
@@ -91,19 +79,7 @@ static void submit_from_slots(struct cbw_chunk *chunk,
 			     cbw_block_to_sector(session, slots[0]), block,
 			     next);
 	}
-}
-
-static blk_status_t read_slots(struct cbw_chunk *chunk)
-{
-	const struct cbw_extent *extent;
-	struct blk_plug plug;
-
-	dm_live_batch_begin(&chunk->batch, chunk->session->copier);
-	blk_start_plug(&plug);
-	cbw_for_each_extent(extent, chunk)
-		submit_from_slots(chunk, extent);
-	blk_finish_plug(&plug);
-	return dm_live_batch_wait(&chunk->batch);
+	return BLK_STS_OK;
 }
 
 /* They are in use, and stay so. */
@@ -120,14 +96,14 @@ static void forget_slots(struct cbw_chunk *chunk)
 void cbw_transfer(struct cbw_chunk *chunk, struct cbw_result *result)
 {
 	result->where = "origin";
-	result->read_status = read_origin(chunk);
+	result->read_status = cbw_chunk_run(chunk, submit_from_origin);
 	cbw_end_reading(chunk->session);
 	if (result->read_status)
 		return;
 
 	note_slots(chunk);
 	result->where = "fleece device, for the block";
-	result->read_status = read_slots(chunk);
+	result->read_status = cbw_chunk_run(chunk, submit_from_slots);
 	forget_slots(chunk);
 	if (result->read_status)
 		return;

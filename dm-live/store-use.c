@@ -18,22 +18,39 @@
 
 #define DM_MSG_PREFIX "live"
 
-/* Have @edit change what is at @offset; it does not reach into another buffer. */
+/*
+ * What is at @offset, in its @buffer, to be changed and then given to end_edit(). It
+ * does not reach into another buffer.
+ */
+static void *begin_edit(struct dm_live_store *store, u64 offset,
+			struct dm_buffer **buffer)
+{
+	void *data = dm_bufio_read(store->bufio, offset >> store->buffer_bits,
+				   buffer);
+
+	if (IS_ERR(data)) {
+		dm_live_store_fail(store, PTR_ERR(data));
+		return data;
+	}
+	return data + (offset & ((1ULL << store->buffer_bits) - 1));
+}
+
+static void end_edit(struct dm_buffer *buffer)
+{
+	dm_bufio_mark_buffer_dirty(buffer);
+	dm_bufio_release(buffer);
+}
+
 static int edit_buffer(struct dm_live_store *store, u64 offset,
 		       void (*edit)(void *at, u32 value), u32 value)
 {
 	struct dm_buffer *buffer;
-	void *data;
+	void *at = begin_edit(store, offset, &buffer);
 
-	data = dm_bufio_read(store->bufio, offset >> store->buffer_bits,
-			     &buffer);
-	if (IS_ERR(data)) {
-		dm_live_store_fail(store, PTR_ERR(data));
-		return PTR_ERR(data);
-	}
-	edit(data + (offset & ((1ULL << store->buffer_bits) - 1)), value);
-	dm_bufio_mark_buffer_dirty(buffer);
-	dm_bufio_release(buffer);
+	if (IS_ERR(at))
+		return PTR_ERR(at);
+	edit(at, value);
+	end_edit(buffer);
 	return 0;
 }
 
@@ -63,20 +80,15 @@ int dm_live_store_write_bytes(struct dm_live_store *store, u64 offset,
 			      const void *from, size_t bytes)
 {
 	struct dm_buffer *buffer;
-	void *data;
+	void *at;
 
 	if (store->failed)
 		return -EIO;
-	data = dm_bufio_read(store->bufio, offset >> store->buffer_bits,
-			     &buffer);
-	if (IS_ERR(data)) {
-		dm_live_store_fail(store, PTR_ERR(data));
-		return PTR_ERR(data);
-	}
-	memcpy(data + (offset & ((1ULL << store->buffer_bits) - 1)), from,
-	       bytes);
-	dm_bufio_mark_buffer_dirty(buffer);
-	dm_bufio_release(buffer);
+	at = begin_edit(store, offset, &buffer);
+	if (IS_ERR(at))
+		return PTR_ERR(at);
+	memcpy(at, from, bytes);
+	end_edit(buffer);
 	return dm_live_store_sync(store);
 }
 

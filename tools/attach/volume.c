@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "attach/volume.h"
+#include "lib/device-name.h"
 #include "lib/exit.h"
 #include "lib/log.h"
 
@@ -17,13 +18,12 @@
 /* A path, GROUP/VOLUME, or a name. */
 static void choose_path(const char *text, char *path, size_t path_bytes)
 {
-	snprintf(path, path_bytes, "%s", text);
-	if (text[0] == '/' || path_is_blockdev(path))
+	if (device_name_path(text, path, path_bytes))
 		return;
-	if (strchr(text, '/'))
-		snprintf(path, path_bytes, "/dev/%s", text);
-	else
-		snprintf(path, path_bytes, "%s", dm_node_path(text));
+	snprintf(path, path_bytes, "%s", text);
+	if (path_is_blockdev(path))
+		return;
+	snprintf(path, path_bytes, "%s", dm_node_path(text));
 	if (!path_is_blockdev(path))
 		snprintf(path, path_bytes, "%s", text);
 }

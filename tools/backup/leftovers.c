@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backup/leftovers.h"
@@ -15,6 +17,10 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/runtime.h"
+
+/* Half a minute for a guard: udev may be slow. */
+#define GUARD_POLL_NS	50000000
+#define GUARD_TRIES	600
 
 #define RESUME_TRIES 3
 
@@ -199,7 +205,8 @@ static void report(const char *name, struct json_object *record)
 			name, output ? output : "an unknown place");
 }
 
-int leftovers_clear(const char *name)
+/* The caller has the lock. */
+static int leftovers_clear(const char *name)
 {
 	struct json_object *record;
 	char path[PATH_MAX];
@@ -251,13 +258,31 @@ void leftovers_resume(struct volume *const *volumes, unsigned int nr)
 			break;
 }
 
+/*
+ * Who is at work on the device. The guard of one that was killed has its lock, until
+ * all is put right: that is waited for.
+ */
+static pid_t find_holder(const char *name)
+{
+	const struct timespec pause = { .tv_nsec = GUARD_POLL_NS };
+	pid_t holder = runtime_server(name);
+	int tries;
+
+	for (tries = 0; tries < GUARD_TRIES && holder &&
+	     kill(holder, 0) && errno == ESRCH; tries++) {
+		nanosleep(&pause, NULL);
+		holder = runtime_server(name);
+	}
+	return holder;
+}
+
 int leftovers_lock_and_clear(const char *name)
 {
-	pid_t holder = runtime_server(name);
+	pid_t holder = find_holder(name);
 	int fd;
 
 	if (holder) {
-		error("%s is being backed up by process %d; wait for that, or end it",
+		error("%s is being backed up or restored by process %d; wait for that, or end it",
 		      name, holder);
 		return -EBUSY;
 	}

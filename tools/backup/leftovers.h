@@ -19,21 +19,17 @@ int leftovers_record(const struct volume *volume);
 void leftovers_forget(const char *name);
 
 /*
- * Undo what a killed backup of the mapped device @name has left, if there is such a
- * thing on record: then the device is as it was before. The caller holds
- * runtime_lock(): so no backup is under way. 0 or a negative errno, with a message.
- */
-int leftovers_clear(const char *name);
-
-/*
- * The same without the lock, and no backup can begin till runtime_unlock() of what
- * is returned. -EBUSY, with a message, when one is under way.
+ * Take runtime_lock() of the mapped device @name, so that no backup can begin till
+ * runtime_unlock() of what is returned, and undo what a killed backup of it has left,
+ * if there is such a thing on record: then the device is as it was before. Waits for
+ * the guard of one that was killed. -EBUSY, with a message, when a backup or restore
+ * is under way; else a negative errno, with a message.
  */
 int leftovers_lock_and_clear(const char *name);
 
 /*
  * Resume those of @volumes that a backup has suspended in this order and not resumed
- * before it was killed; all else is left to leftovers_clear(). Nobody is told.
+ * before it was killed; all else is left to leftovers_lock_and_clear(). Nobody is told.
  */
 void leftovers_resume(struct volume *const *volumes, unsigned int nr);
 

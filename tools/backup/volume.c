@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* One device of a backup: what it is, and its table lines. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "backup/leftovers.h"
@@ -19,38 +17,9 @@
 
 #define SECTOR_BYTES 512u
 
-/* Half a minute: udev may be slow. */
-#define GUARD_POLL_NS	50000000
-#define GUARD_TRIES	600
-
-/*
- * Who is at work on the device. The guard of one that was killed has its lock, until
- * all is put right: that is waited for.
- */
-static pid_t find_holder(const char *name)
-{
-	const struct timespec pause = { .tv_nsec = GUARD_POLL_NS };
-	pid_t holder = runtime_server(name);
-	int tries;
-
-	for (tries = 0; tries < GUARD_TRIES && holder &&
-	     kill(holder, 0) && errno == ESRCH; tries++) {
-		nanosleep(&pause, NULL);
-		holder = runtime_server(name);
-	}
-	return holder;
-}
-
 static int lock(struct volume *volume)
 {
-	pid_t holder = find_holder(volume->name);
-
-	if (holder) {
-		error("%s is being backed up or restored by process %d; wait for that, or end it",
-		      volume->name, holder);
-		return EXIT_REFUSED;
-	}
-	volume->lock_fd = runtime_lock(volume->name);
+	volume->lock_fd = leftovers_lock_and_clear(volume->name);
 	if (volume->lock_fd >= 0)
 		return EXIT_OK;
 	return volume->lock_fd == -EBUSY ? EXIT_REFUSED : EXIT_ERROR;
@@ -139,8 +108,6 @@ int volume_open(struct volume *volume, const struct backup_pair *pair)
 		      pair->name);
 	if (!status)
 		status = lock(volume);
-	if (!status && leftovers_clear(volume->name))
-		status = EXIT_ERROR;
 	if (!status)
 		status = look_at(volume);
 	if (!status && extents_add(&volume->scope, 0, volume->bytes))

@@ -27,7 +27,7 @@
  * @during: with it
  * @scope: what is copied
  * @lock_fd: nobody else backs this device up
- * @on_record: killed from now on, leftovers_clear() finds it
+ * @on_record: killed from now on, leftovers_lock_and_clear() finds it
  * @is_sorted: it has its place in the order of suspending
  * @is_loaded: the table with the session is the inactive one
  * @in_session: it may be the live one
@@ -101,7 +101,7 @@ int fleece_open(struct volume *volumes, unsigned int nr, struct volume *volume,
 /* view.c */
 int view_make(struct volume *volume);
 void view_name(char name[32], dev_t devt);
-/* On failure, of which it tells, the view is left to leftovers_clear(). */
+/* On failure, of which it tells, the view is left to leftovers_lock_and_clear(). */
 int view_remove(struct volume *volume);
 
 /* moment.c */

@@ -182,27 +182,18 @@ static int check_distinct(const struct server *server,
 	return EXIT_REFUSED;
 }
 
-static int check_device(struct server *server, const char *path)
-{
-	int status;
-	struct blockdev device;
-
-	status = metadata_check_device(path, &device);
-	if (!status)
-		status = check_distinct(server, &device);
-	return status ? status : check_content(server, &device);
-}
-
 static int check_given(struct server *server, const char *path, uint64_t bytes)
 {
 	char needed[SIZE_TEXT_BYTES], present[SIZE_TEXT_BYTES];
 	struct blockdev device;
-	int status = check_device(server, path);
+	int status = metadata_check_device(path, &device);
 
+	if (!status)
+		status = check_distinct(server, &device);
+	if (!status)
+		status = check_content(server, &device);
 	if (status)
 		return status;
-	if (blockdev_open(path, &device))
-		return EXIT_ERROR;
 	if (server->tracking.format && device.bytes < bytes) {
 		error("%s is too small for the tracking of %s: it has %s, needed are %s (%" PRIu64 " bytes)",
 		      path, server->outer, size_format(device.bytes, present),
