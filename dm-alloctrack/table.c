@@ -63,6 +63,8 @@ static int parse_backing(struct at_table *table, const char *path)
 
 static int parse_meta(struct at_table *table, const char *path)
 {
+	struct block_device *backing =
+		table->backing_dev ? table->backing_dev->bdev : NULL;
 	struct dm_target *ti = table->ti;
 	int r;
 
@@ -72,9 +74,14 @@ static int parse_meta(struct at_table *table, const char *path)
 	if (r)
 		return refuse(table, "metadata device", path,
 			      "Cannot open the metadata device", r);
-	if (table->meta->bdev == table->file->bdev ||
-	    (table->backing_dev &&
-	     table->meta->bdev == table->backing_dev->bdev))
+	/*
+	 * The backing was opened for reading. To open it with more rights has replaced
+	 * its dm_dev.
+	 */
+	if (table->meta->bdev == backing)
+		table->backing_dev = table->meta;
+	if (table->meta->bdev == backing ||
+	    table->meta->bdev == table->file->bdev)
 		return refuse(table, "metadata device", path,
 			      "The metadata device is the file or the backing device",
 			      -EINVAL);

@@ -131,6 +131,8 @@ static const char *const on_error_names[] = {
 static int parse_store(struct cbw_table *table, const char *what,
 		       const char *path, struct dm_dev **store)
 {
+	struct block_device *origin = table->origin->bdev;
+	struct block_device *meta = table->meta ? table->meta->bdev : NULL;
 	struct block_device *bdev;
 	int r;
 
@@ -140,14 +142,22 @@ static int parse_store(struct cbw_table *table, const char *what,
 		return refuse(table, what, path,
 			      "Cannot open the target or fleece device", r);
 	bdev = (*store)->bdev;
-	if (bdev == table->origin->bdev)
+	/*
+	 * In a table that is read-only, the device has got more rights than it had:
+	 * that has replaced the dm_dev of the one that it is.
+	 */
+	if (bdev == origin) {
+		table->origin = *store;
 		return refuse(table, what, path,
 			      "The target or fleece device is the origin",
 			      -EINVAL);
-	if (table->meta && bdev == table->meta->bdev)
+	}
+	if (bdev == meta) {
+		table->meta = *store;
 		return refuse(table, what, path,
 			      "The target or fleece device is the metadata device",
 			      -EINVAL);
+	}
 	if (bdev_is_zoned(bdev))
 		return refuse(table, what, path,
 			      "The target or fleece device is zoned", -EINVAL);

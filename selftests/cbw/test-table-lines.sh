@@ -51,6 +51,12 @@ check_fails "refused: a size that the target's sectors do not divide" \
 check_fails "refused: two targets in a table" dmsetup create x <<< "0 128 cbw $origin - 128
 128 128 cbw $origin - 128"
 
+# The origin is open for reading, and then also for writing.
+check_fails "refused: the origin as target, read-only" dmsetup create --readonly x \
+	--table "0 $SIZE cbw $origin - 128 2 target $origin"
+check_so "nobody has it open then" dmsetup create x --table "0 $SIZE linear $origin 0"
+dm_remove x
+
 dm_create huge "0 $((1 << 41)) zero" || bail "huge"
 log_mark
 check_fails "refused: more blocks than memory" dmsetup create x \

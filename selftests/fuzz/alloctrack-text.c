@@ -100,10 +100,12 @@ static bool parse(struct fixture *fixture, struct text *text)
 {
 	struct at_table *table = &fixture->table;
 	int r = at_table_parse(table, text->nr_words, text->words);
+	struct dm_dev *const devices[] = {
+		table->file, table->backing_dev, table->meta,
+	};
 
-	if (fake_nr_open != !!table->file + !!table->backing_dev +
-			    (unsigned int)!!table->meta ||
-	    !r != !!table->device)
+	fake_check_open(table->ti->table, devices, ARRAY_SIZE(devices));
+	if (!r != !!table->device)
 		abort();
 	if (r)
 		text_refusal(r, fixture->ti.error);
@@ -133,6 +135,7 @@ static void check_shown(struct fixture *fixture)
 	line_again = show(&again, LINE_BYTES);
 	if (strcmp(line, line_again))
 		abort();
+	fake_end(&again.dm_table);
 	free(line);
 	free(line_again);
 	free(words);
@@ -174,6 +177,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 			check_shown(&fixture);
 		}
 	}
+	fake_end(&fixture.dm_table);
 	free(copy);
 	return 0;
 }

@@ -20,8 +20,10 @@ struct fixture {
 static void begin(struct fixture *fixture, unsigned int options)
 {
 	fake_begin(options);
-	fixture->dm_table.mode = BLK_OPEN_READ |
-				 (options & FAKE_READ_ONLY ? 0 : BLK_OPEN_WRITE);
+	fixture->dm_table = (struct dm_table){
+		.mode = BLK_OPEN_READ |
+			(options & FAKE_READ_ONLY ? 0 : BLK_OPEN_WRITE),
+	};
 	fixture->ti = (struct dm_target){
 		.table = &fixture->dm_table,
 		.len = FAKE_SECTORS,
@@ -33,9 +35,11 @@ static void begin(struct fixture *fixture, unsigned int options)
 /* All that is open is known. */
 static void check_devices(const struct cbw_table *table)
 {
-	if (fake_nr_open != !!table->origin + !!table->target +
-			    !!table->fleece + (unsigned int)!!table->meta)
-		abort();
+	struct dm_dev *const devices[] = {
+		table->origin, table->meta, table->target, table->fleece,
+	};
+
+	fake_check_open(table->ti->table, devices, ARRAY_SIZE(devices));
 }
 
 static bool parse(struct fixture *fixture, struct text *text)
@@ -88,6 +92,7 @@ static void check_shown(struct fixture *fixture, unsigned int options)
 		abort();
 	fake_session_free(again.table.session);
 	kfree(again.table.config.bitmap);
+	fake_end(&again.dm_table);
 	free(line);
 	free(line_again);
 	free(words);
@@ -168,6 +173,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	if (parse(&fixture, &text))
 		use(&fixture, &text, data[0] - ' ');
 	kfree(fixture.table.config.bitmap);
+	fake_end(&fixture.dm_table);
 	free(copy);
 	return 0;
 }

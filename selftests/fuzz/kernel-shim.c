@@ -7,21 +7,15 @@
 int shim_mutexes;
 int shim_noio;
 
-#define NR_DEVICES	6
-
-unsigned int fake_nr_open;
-
 unsigned int fake_options;
-static struct block_device bdevs[NR_DEVICES];
-static struct dm_dev devices[NR_DEVICES];
+static struct block_device bdevs[FAKE_DEVICES];
 
 void fake_begin(unsigned int options)
 {
 	unsigned int i;
 
 	fake_options = options;
-	fake_nr_open = 0;
-	for (i = 0; i < NR_DEVICES; i++) {
+	for (i = 0; i < FAKE_DEVICES; i++) {
 		bdevs[i] = (struct block_device){
 			.nr_sectors = fake_options & FAKE_SMALL ? 8 : FAKE_SECTORS,
 			.logical_block_size = fake_options & FAKE_LARGE_BLOCKS ?
@@ -33,27 +27,88 @@ void fake_begin(unsigned int options)
 		/* Not the first, or nothing would ever fit. */
 		if (!i)
 			bdevs[i].nr_sectors = FAKE_SECTORS;
-		devices[i].bdev = &bdevs[i];
-		snprintf(devices[i].name, sizeof(devices[i].name), "7:%u", i);
 	}
 }
 
+static struct dm_dev *new_device(unsigned int i, blk_mode_t mode)
+{
+	struct dm_dev *device = calloc(1, sizeof(*device));
+
+	if (!device)
+		abort();
+	device->bdev = &bdevs[i];
+	device->mode = mode;
+	snprintf(device->name, sizeof(device->name), "7:%u", i);
+	return device;
+}
+
+static unsigned int find_device(const char *path)
+{
+	char name[16];
+	unsigned int i;
+
+	for (i = 0; i < FAKE_DEVICES; i++) {
+		snprintf(name, sizeof(name), "7:%u", i);
+		if (!strcmp(path, name))
+			break;
+	}
+	return i;
+}
+
+/*
+ * As the real one: who opens a device again with more rights makes what was given
+ * before invalid.
+ */
 int dm_get_device(struct dm_target *ti, const char *path, blk_mode_t mode,
 		  struct dm_dev **result)
 {
-	unsigned int i;
+	struct dm_table *table = ti->table;
+	unsigned int i = find_device(path);
+	struct dm_dev *device;
 
-	(void)ti;
 	if (!(mode & BLK_OPEN_READ))
 		abort();
-	for (i = 0; i < NR_DEVICES; i++) {
-		if (!strcmp(path, devices[i].name)) {
-			fake_nr_open++;
-			*result = &devices[i];
-			return 0;
-		}
+	if (i >= FAKE_DEVICES)
+		return -ENODEV;
+	device = table->devices[i];
+	if (device && (device->mode | mode) != device->mode) {
+		mode |= device->mode;
+		free(device);
+		device = NULL;
 	}
-	return -ENODEV;
+	if (!device)
+		device = new_device(i, mode);
+	table->devices[i] = device;
+	table->nr_open[i]++;
+	*result = device;
+	return 0;
+}
+
+void fake_check_open(const struct dm_table *table, struct dm_dev *const *devices,
+		     unsigned int nr)
+{
+	unsigned int i, j, nr_left = 0, nr_open;
+
+	for (j = 0; j < nr; j++)
+		nr_left += !!devices[j];
+	for (i = 0; i < FAKE_DEVICES; i++) {
+		nr_open = 0;
+		for (j = 0; j < nr; j++)
+			nr_open += devices[j] && devices[j] == table->devices[i];
+		if (nr_open != table->nr_open[i])
+			abort();
+		nr_left -= nr_open;
+	}
+	if (nr_left)
+		abort();
+}
+
+void fake_end(struct dm_table *table)
+{
+	unsigned int i;
+
+	for (i = 0; i < FAKE_DEVICES; i++)
+		free(table->devices[i]);
 }
 
 void mutex_lock(struct mutex *mutex)

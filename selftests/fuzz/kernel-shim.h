@@ -127,11 +127,16 @@ void bdev_fput(struct file *file);
 /* Device mapper. */
 struct dm_dev {
 	struct block_device *bdev;
+	blk_mode_t mode;
 	char name[16];
 };
 
+#define FAKE_DEVICES	6
+
 struct dm_table {
 	blk_mode_t mode;
+	struct dm_dev *devices[FAKE_DEVICES];
+	unsigned int nr_open[FAKE_DEVICES];
 };
 
 struct dm_target {
@@ -189,7 +194,14 @@ void fake_begin(unsigned int options);
 
 extern unsigned int fake_options;
 
-/* Devices that were opened since fake_begin(). */
-extern unsigned int fake_nr_open;
+/**
+ * fake_check_open - abort unless just these are open
+ * @devices: as dm_get_device() gave them, or NULL
+ */
+void fake_check_open(const struct dm_table *table, struct dm_dev *const *devices,
+		     unsigned int nr);
+
+/** fake_end - close the devices of the table */
+void fake_end(struct dm_table *table);
 
 #endif /* FUZZ_KERNEL_SHIM_H */
