@@ -127,6 +127,13 @@ commit()
 	return 1
 }
 
+refuses_commit()
+{
+	dmsetup message s 0 backup commit B "$1" 2> /dev/null || return 0
+	diag "a backup was committed whose session is broken"
+	return 1
+}
+
 # end_increment GENERATION - in one of the ways. $is_complete says whether the copy is.
 end_increment()
 {
@@ -136,7 +143,7 @@ end_increment()
 	if [ "$picked" = commit ]; then
 		wait_until job_is_over || return
 		if [ "$(dm_status s 1)" = broken ]; then
-			dmsetup message s 0 backup commit B "$1" 2> /dev/null && return 1
+			refuses_commit "$1" || return
 		elif is_on_store "$TMP/then"; then
 			is_complete=yes
 			commit "$1" || return
