@@ -135,6 +135,13 @@ struct at_stream {
 
 #define AT_NO_BLOCK	(-1LL)
 
+/* Is what was copied to the file lost? See doubt.c. */
+enum at_doubt {
+	AT_DOUBT_NONE,
+	AT_DOUBTFUL,	/* perhaps */
+	AT_DOUBT_OVER,	/* no, and it cannot be: the device is complete */
+};
+
 struct at_device {
 	struct kref ref;
 	struct list_head link;		/* registry; registry mutex */
@@ -156,7 +163,7 @@ struct at_device {
 
 	/* See doubt.c. */
 	struct dm_live_bitmap *copied;	/* and not written by the guest since */
-	bool doubtful;
+	int doubt;	/* enum at_doubt */
 	atomic_t nr_filling;
 	atomic64_t nr_fills;
 	atomic64_t nr_fills_flushed;
@@ -264,6 +271,7 @@ struct at_io {
 	enum at_io_kind kind;
 	bool fua;	/* to be committed before it is reported */
 	bool flushes;	/* if it fails, a flush of the file may have failed */
+	u64 flushed;	/* with flushes: at_doubt_mark_flushed() */
 	u64 first;
 	u64 nr;
 	union {
@@ -460,6 +468,11 @@ static inline bool at_meta_commits(const struct at_table *table)
 
 /* doubt.c: what a failed flush of the file may have lost */
 
+static inline bool at_is_doubtful(const struct at_device *device)
+{
+	return READ_ONCE(device->doubt) == AT_DOUBTFUL;
+}
+
 /** at_doubt_begin_fill - blocks are about to be written. Any context. */
 void at_doubt_begin_fill(struct at_device *device);
 
@@ -469,17 +482,30 @@ void at_doubt_end_fill(struct at_device *device, bool wrote);
 /** at_doubt_mark - what a flush that begins now makes durable. Any context. */
 u64 at_doubt_mark(const struct at_device *device);
 
+/** at_doubt_mark_flushed - what was durable before it began. Any context. */
+u64 at_doubt_mark_flushed(const struct at_device *device);
+
 /** at_doubt_flushed - it has succeeded. Any context. */
 void at_doubt_flushed(struct at_device *device, u64 mark);
 
-/** at_doubt_failed - a flush has failed, whosever it was. Any context. */
-void at_doubt_failed(struct at_table *table);
+/**
+ * at_doubt_failed - a flush has failed, whosever it was
+ * @flushed: at_doubt_mark_flushed() when it was issued
+ * Context: any.
+ */
+void at_doubt_failed(struct at_table *table, u64 flushed);
 
 /**
  * at_doubt_flush - flush the file
  * Context: may sleep. Return: 0, or an errno, also while the device is doubtful.
  */
 int at_doubt_flush(struct at_table *table);
+
+/**
+ * at_doubt_end - all blocks are allocated, and a flush after that has succeeded
+ * Context: may sleep. Return: 0, or -EIO when another flush has failed.
+ */
+int at_doubt_end(struct at_device *device);
 
 /** at_doubt_settle - before the resume: take back what may be lost */
 void at_doubt_settle(struct at_table *table);

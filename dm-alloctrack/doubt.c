@@ -14,6 +14,10 @@
  * allocated, and cleared when the guest has the block written to. A flush that succeeds
  * clears none, as others are being set meanwhile; a resume does, when all was flushed.
  * So there may be more than was lost, which costs nothing but the copying.
+ *
+ * A flush that fails is compared with what was flushed when it was issued: one that was
+ * issued later, and succeeds before it, says nothing of what only the first was told.
+ * When all blocks are allocated and flushed, there is nothing left to be in doubt of.
  */
 #include <linux/blkdev.h>
 
@@ -35,20 +39,24 @@ void at_doubt_end_fill(struct at_device *device, bool wrote)
 	atomic_dec(&device->nr_filling);
 }
 
-/* Is there a copy of which no flush has told that it is durable? */
-static bool was_copied_since(const struct at_device *device)
+/* Is there a copy that is not one of the first @flushed? */
+static bool was_copied_since(const struct at_device *device, u64 flushed)
 {
 	if (atomic_read(&device->nr_filling))
 		return true;
 	/* Of those that have ended, the count is seen. */
 	smp_rmb();
-	return atomic64_read(&device->nr_fills) !=
-	       atomic64_read(&device->nr_fills_flushed);
+	return (u64)atomic64_read(&device->nr_fills) != flushed;
 }
 
 u64 at_doubt_mark(const struct at_device *device)
 {
 	return atomic64_read(&device->nr_fills);
+}
+
+u64 at_doubt_mark_flushed(const struct at_device *device)
+{
+	return atomic64_read(&device->nr_fills_flushed);
 }
 
 void at_doubt_flushed(struct at_device *device, u64 mark)
@@ -60,13 +68,14 @@ void at_doubt_flushed(struct at_device *device, u64 mark)
 		;
 }
 
-void at_doubt_failed(struct at_table *table)
+void at_doubt_failed(struct at_table *table, u64 flushed)
 {
 	struct at_device *device = table->device;
 
-	if (READ_ONCE(device->doubtful) || !was_copied_since(device))
+	if (!was_copied_since(device, flushed) ||
+	    cmpxchg(&device->doubt, AT_DOUBT_NONE, AT_DOUBTFUL) !=
+	    AT_DOUBT_NONE)
 		return;
-	WRITE_ONCE(device->doubtful, true);
 	DMERR("%s: a flush of the file has failed, and copies may be lost: suspend and resume",
 	      device->name);
 	queue_work(table->fill_wq, &table->doubt_work);
@@ -76,17 +85,28 @@ int at_doubt_flush(struct at_table *table)
 {
 	struct at_device *device = table->device;
 	u64 mark = at_doubt_mark(device);
+	u64 flushed = at_doubt_mark_flushed(device);
 	int r;
 
-	if (READ_ONCE(device->doubtful))
+	if (at_is_doubtful(device))
 		return -EIO;
 	r = blkdev_issue_flush(table->file->bdev);
 	if (r)
-		at_doubt_failed(table);
+		at_doubt_failed(table, flushed);
 	else
 		at_doubt_flushed(device, mark);
 	/* Another one may have failed: it may have told what this one did not. */
-	return r ?: READ_ONCE(device->doubtful) ? -EIO : 0;
+	return r ?: at_is_doubtful(device) ? -EIO : 0;
+}
+
+int at_doubt_end(struct at_device *device)
+{
+	if (cmpxchg(&device->doubt, AT_DOUBT_NONE, AT_DOUBT_OVER) ==
+	    AT_DOUBTFUL)
+		return -EIO;
+	dm_live_bitmap_clear_range(device->copied, 0,
+				   device->geometry.nr_blocks);
+	return 0;
 }
 
 static u64 take_back(struct at_device *device)
@@ -116,8 +136,8 @@ void at_doubt_settle(struct at_table *table)
 	/* Without metadata it stays doubtful. */
 	if (table->read_only || at_meta_failed(table))
 		return;
-	if (!device->doubtful) {
-		if (!was_copied_since(device))
+	if (!at_is_doubtful(device)) {
+		if (!was_copied_since(device, at_doubt_mark_flushed(device)))
 			dm_live_bitmap_clear_range(device->copied, 0,
 						   device->geometry.nr_blocks);
 		return;
@@ -127,8 +147,11 @@ void at_doubt_settle(struct at_table *table)
 	device->file_is_zero = false;
 	at_doubt_flushed(device, at_doubt_mark(device));
 	at_stream_rewind(device);
-	WRITE_ONCE(device->doubtful, false);
-	/* What is durable is a part of what is in memory, also after a failure. */
+	WRITE_ONCE(device->doubt, AT_DOUBT_NONE);
+	/*
+	 * When that fails, more bits stay durable, which is right: they became so after
+	 * a flush that succeeded. The next resume takes them away.
+	 */
 	if (table->store_active)
 		dm_live_store_commit_wait(table->store);
 	DMWARN("%s: %llu blocks that a failed flush may have lost are unallocated again",

@@ -196,6 +196,11 @@ static blk_status_t write_copy(struct at_table *table, u64 first, u64 nr,
 	bool wrote = !READ_ONCE(device->file_is_zero);
 	blk_status_t status;
 
+	/* Somebody else was faster. */
+	if (dm_live_bitmap_next_clear(device->bitmap, first, first + nr) ==
+	    first + nr)
+		return BLK_STS_OK;
+
 	at_doubt_begin_fill(device);
 	if (data)
 		status = fill_data(table, first, nr, data, &wrote);

@@ -65,6 +65,8 @@ static int remap_to_file(struct at_table *table, struct bio *bio)
 
 	/* Without FUA of its own, a flush follows. */
 	io_of(bio)->flushes = (bio->bi_opf & REQ_FUA) && !bdev_fua(file);
+	if (io_of(bio)->flushes)
+		io_of(bio)->flushed = at_doubt_mark_flushed(table->device);
 	return remap(bio, table->file);
 }
 
@@ -112,10 +114,14 @@ void at_defer(struct at_table *table, struct bio *bio)
 {
 	unsigned long flags;
 
+	/*
+	 * Queued under the lock: when the bio has ended, the table may go, and with it
+	 * the workqueue.
+	 */
 	spin_lock_irqsave(&table->deferred_lock, flags);
 	bio_list_add(&table->deferred, bio);
-	spin_unlock_irqrestore(&table->deferred_lock, flags);
 	queue_work(table->submit_wq, &table->deferred_work);
+	spin_unlock_irqrestore(&table->deferred_lock, flags);
 }
 
 void at_submit_to_file(struct at_table *table, struct bio *bio)
@@ -253,30 +259,31 @@ static void committed(struct dm_live_commit *commit, blk_status_t status)
 	end(bio_of(container_of(commit, struct at_io, commit)), status);
 }
 
-static void commit_then_end(struct at_table *table, struct at_io *io)
+/* The error of a flush that the guest was not told of, once. */
+static blk_status_t take_flush_error(struct at_device *device)
 {
-	io->commit.done = committed;
-	dm_live_store_commit(table->store, &io->commit);
+	if (likely(!READ_ONCE(device->flush_error)))
+		return BLK_STS_OK;
+	return errno_to_blk_status(xchg(&device->flush_error, 0));
 }
 
 static int map_flush(struct at_table *table, struct bio *bio)
 {
 	struct at_device *device = table->device;
-	int r;
+	blk_status_t status = take_flush_error(device);
 
-	if (unlikely(READ_ONCE(device->flush_error))) {
-		r = xchg(&device->flush_error, 0);
-		if (r)
-			return end(bio, errno_to_blk_status(r));
-	}
+	if (status)
+		return end(bio, status);
 	if (!at_meta_commits(table) || dm_live_store_is_clean(table->store)) {
 		io_of(bio)->kind = AT_IO_FLUSH;
 		io_of(bio)->first = at_doubt_mark(device);
+		io_of(bio)->flushed = at_doubt_mark_flushed(device);
 		io_of(bio)->flushes = true;
 		return remap(bio, table->file);
 	}
 	/* A commit flushes the file too. */
-	commit_then_end(table, io_of(bio));
+	io_of(bio)->commit.done = committed;
+	dm_live_store_commit_flush(table->store, &io_of(bio)->commit);
 	return DM_MAPIO_SUBMITTED;
 }
 
@@ -465,14 +472,17 @@ static void end_write(struct at_table *table, struct at_io *io,
 
 /* Has a flush of the file ended with it, well or not? */
 static void see_flush(struct at_table *table, struct at_io *io,
-		      blk_status_t status)
+		      blk_status_t *status)
 {
-	if (io->kind == AT_IO_FLUSH && !status)
+	if (io->kind == AT_IO_FLUSH && !*status) {
 		at_doubt_flushed(table->device, io->first);
-	/* These say that it was not tried. */
-	if (io->flushes && status && status != BLK_STS_AGAIN &&
-	    status != BLK_STS_DM_REQUEUE)
-		at_doubt_failed(table);
+		/* Meanwhile one of our own may have been told what this one was not. */
+		*status = take_flush_error(table->device);
+	} else if (io->flushes && *status && *status != BLK_STS_AGAIN &&
+		   *status != BLK_STS_DM_REQUEUE) {
+		/* The others say that it was not tried. */
+		at_doubt_failed(table, io->flushed);
+	}
 	io->flushes = false;
 }
 
@@ -483,13 +493,14 @@ int at_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 
 	if (io->kind == AT_IO_WRITE)
 		end_write(table, io, *error);
-	see_flush(table, io, *error);
+	see_flush(table, io, error);
 	io->kind = AT_IO_PLAIN;
 
 	/* The data are durable, the bits that lead to them may not be. */
 	if (io->fua && !*error && !dm_live_store_is_clean(table->store)) {
 		io->fua = false;
-		commit_then_end(table, io);
+		io->commit.done = committed;
+		dm_live_store_commit(table->store, &io->commit);
 		return DM_ENDIO_INCOMPLETE;
 	}
 	return DM_ENDIO_DONE;

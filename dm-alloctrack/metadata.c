@@ -64,15 +64,19 @@ int at_meta_open(struct at_table *table, unsigned int block_shift)
 static int activate(struct at_table *table)
 {
 	struct at_device *device = table->device;
+	enum dm_live_attach how = DM_LIVE_ATTACH_LOAD;
 	bool was_in_use;
 	int r;
 
+	if (device->applied)
+		how = device->lacks_bits ? DM_LIVE_ATTACH_IMPOSE :
+					   DM_LIVE_ATTACH_KEEP;
 	r = dm_live_store_reload(table->store);
 	if (r)
 		return r;
 	r = dm_live_store_attach(table->store, AT_BITMAP_NAME,
 				 (u64)at_block_sectors(device) << SECTOR_SHIFT,
-				 device->bitmap, device->applied, &was_in_use);
+				 device->bitmap, how, &was_in_use);
 	if (r)
 		return r;
 	if (was_in_use && !device->applied)
@@ -111,7 +115,8 @@ int at_meta_activate(struct at_table *table)
 	memalloc_noio_restore(noio);
 	if (!r) {
 		/* What is not durable is the store's concern again. */
-		device->lacks_bits = false;
+		if (!table->read_only)
+			device->lacks_bits = false;
 		return 0;
 	}
 	DMERR("%s: cannot use the metadata device: %d", device->name, r);

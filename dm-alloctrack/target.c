@@ -43,7 +43,7 @@ static void complete_work(struct work_struct *work)
 	if (device->active != table || table->read_only ||
 	    !at_device_is_full(device))
 		goto unlock;
-	r = at_meta_flush(table);
+	r = at_meta_flush(table) ?: at_doubt_end(device);
 	if (r) {
 		at_stream_not_complete(table, errno_to_blk_status(r));
 		goto unlock;
@@ -249,7 +249,7 @@ static void emit_status(const struct at_table *table, char *result,
 	       (u64)atomic64_read(&device->read_errors),
 	       (u64)atomic64_read(&device->write_errors));
 	sz = at_table_emit_features(table, sz, result, maxlen);
-	if (READ_ONCE(device->doubtful))
+	if (at_is_doubtful(device))
 		DMEMIT(" doubtful");
 }
 

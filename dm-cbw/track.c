@@ -210,7 +210,8 @@ static int load_intent(struct cbw_track *track)
 	if (!track->intent || !track->open || !track->touched)
 		return -ENOMEM;
 	if (dm_live_store_attach(track->store, name, 1ULL << track->region_shift,
-				 track->intent, false, &was_in_use))
+				 track->intent, DM_LIVE_ATTACH_LOAD,
+				 &was_in_use))
 		free_intent(track);
 	return 0;
 }
@@ -287,8 +288,8 @@ static int load_kept(struct cbw_track *track, struct cbw_bitmap *bitmap)
 	bool was_in_use;
 
 	return dm_live_store_attach(track->store, bitmap->name,
-				    1ULL << bitmap->shift, bitmap->bits, true,
-				    &was_in_use);
+				    1ULL << bitmap->shift, bitmap->bits,
+				    DM_LIVE_ATTACH_KEEP, &was_in_use);
 }
 
 static int load_bitmap(struct cbw_track *track, struct list_head *kept,
@@ -312,8 +313,8 @@ static int load_bitmap(struct cbw_track *track, struct list_head *kept,
 		return dm_live_store_load(track->store, bitmap->name,
 					  bitmap->bits);
 	r = dm_live_store_attach(track->store, bitmap->name,
-				 1ULL << bitmap->shift, bitmap->bits, false,
-				 &was_in_use);
+				 1ULL << bitmap->shift, bitmap->bits,
+				 DM_LIVE_ATTACH_LOAD, &was_in_use);
 	if (r)
 		return r;
 	bitmap->recording = !track->read_only;

@@ -104,10 +104,11 @@ void dm_live_store_init_commits(struct dm_live_store *store);
 
 /**
  * dm_live_store_read_bits - load all bits of an attached bitmap
- * @keep: only compare them with those in memory, and mark pages that differ
+ * @how: which bits are the truth; pages that may not be durable are marked as dirty
  */
 int dm_live_store_read_bits(struct dm_live_store *store,
-			    struct dm_live_store_bitmap *bitmap, bool keep);
+			    struct dm_live_store_bitmap *bitmap,
+			    enum dm_live_attach how);
 
 /** dm_live_store_find - a bitmap by its name, or NULL */
 struct dm_live_store_bitmap *dm_live_store_find(struct dm_live_store *store,

@@ -36,7 +36,8 @@ static int read_bytes(struct dm_live_store *store, u64 offset, void *to,
 
 	dm_bufio_prefetch(store->bufio, offset >> store->buffer_bits,
 			  min_t(u64, PREFETCH_BUFFERS,
-				(bytes >> store->buffer_bits) + 1));
+				((offset & (buffer_bytes - 1)) + bytes +
+				 buffer_bytes - 1) >> store->buffer_bits));
 	while (bytes) {
 		u64 in_buffer = offset & (buffer_bytes - 1);
 		u64 chunk = min(bytes, buffer_bytes - in_buffer);
@@ -132,6 +133,13 @@ static int read_header(struct dm_live_store *store)
 	int r;
 
 	bytes = min_t(u64, device_bytes, 1U << QCOW2_MAX_CLUSTER_BITS);
+	/* The rest of a device that is no multiple of a buffer cannot be read. */
+	bytes = round_down(bytes, 1ULL << store->buffer_bits);
+	if (!bytes) {
+		DMERR("%s: metadata device: it is too small",
+		      store->params.name);
+		return -EINVAL;
+	}
 	data = vmalloc(bytes);
 	if (!data)
 		return -ENOMEM;
@@ -358,9 +366,12 @@ int dm_live_store_reload(struct dm_live_store *store)
 {
 	free_structures(store);
 	WRITE_ONCE(store->failed, false);
-	/* Nothing is dirty: forget what was read before. */
-	if (store->bufio)
+	/* Nothing is dirty: forget what was read before, and errors that are old. */
+	if (store->bufio) {
 		dm_bufio_client_reset(store->bufio);
+		if (!store->params.read_only)
+			dm_bufio_write_dirty_buffers(store->bufio);
+	}
 	return read_all(store);
 }
 EXPORT_SYMBOL_GPL(dm_live_store_reload);
@@ -480,8 +491,10 @@ static bool has_more(const struct dm_live_store *store,
 }
 
 int dm_live_store_read_bits(struct dm_live_store *store,
-			    struct dm_live_store_bitmap *bitmap, bool keep)
+			    struct dm_live_store_bitmap *bitmap,
+			    enum dm_live_attach how)
 {
+	bool in_doubt = bitmap->entry.flags & QCOW2_BITMAP_IN_USE;
 	u64 nr_pages = dm_live_bitmap_nr_pages(bitmap->bitmap);
 	void *on_disk, *in_memory;
 	u64 page;
@@ -495,19 +508,22 @@ int dm_live_store_read_bits(struct dm_live_store *store,
 		r = read_page(store, bitmap, page, on_disk);
 		if (r)
 			break;
-		if (!keep) {
+		if (how == DM_LIVE_ATTACH_LOAD) {
 			dm_live_bitmap_load_page(bitmap->bitmap, page, on_disk);
+			if (in_doubt)
+				dm_live_bitmap_mark_dirty(bitmap->bitmap, page);
 			continue;
 		}
 		dm_live_bitmap_stage_page(bitmap->bitmap, page, in_memory);
-		if (has_more(store, bitmap, page, on_disk, in_memory)) {
+		if (how == DM_LIVE_ATTACH_KEEP &&
+		    has_more(store, bitmap, page, on_disk, in_memory)) {
 			DMERR("%s: metadata device: bitmap '%.*s' was changed by something else since it was closed: remove the mapped device and make it anew to use it as it is now",
 			      store->params.name, bitmap->entry.name_bytes,
 			      bitmap->entry.name);
 			r = -ESTALE;
 			break;
 		}
-		if (!store->params.read_only &&
+		if (in_doubt ||
 		    memcmp(on_disk, in_memory, DM_LIVE_BITMAP_PAGE_BYTES))
 			dm_live_bitmap_mark_dirty(bitmap->bitmap, page);
 	}

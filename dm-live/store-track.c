@@ -89,7 +89,7 @@ int dm_live_store_load(struct dm_live_store *store, const char *name,
 		return -ENOENT;
 	copy = *found;
 	copy.bitmap = bitmap;
-	return dm_live_store_read_bits(store, &copy, false);
+	return dm_live_store_read_bits(store, &copy, DM_LIVE_ATTACH_LOAD);
 }
 EXPORT_SYMBOL_GPL(dm_live_store_load);
 

@@ -61,7 +61,7 @@ EXPORT_SYMBOL_GPL(dm_live_store_check);
 
 int dm_live_store_attach(struct dm_live_store *store, const char *name,
 			 u64 granularity_bytes, struct dm_live_bitmap *bitmap,
-			 bool keep, bool *was_in_use)
+			 enum dm_live_attach how, bool *was_in_use)
 {
 	struct dm_live_store_bitmap *found;
 	int r;
@@ -72,7 +72,9 @@ int dm_live_store_attach(struct dm_live_store *store, const char *name,
 	found = dm_live_store_find(store, name);
 	found->bitmap = bitmap;
 	*was_in_use = found->entry.flags & QCOW2_BITMAP_IN_USE;
-	r = dm_live_store_read_bits(store, found, keep);
+	if (how == DM_LIVE_ATTACH_IMPOSE && !*was_in_use)
+		how = DM_LIVE_ATTACH_KEEP;
+	r = dm_live_store_read_bits(store, found, how);
 	if (r)
 		found->bitmap = NULL;
 	return r;
@@ -337,10 +339,10 @@ bool dm_live_store_is_clean(struct dm_live_store *store)
 EXPORT_SYMBOL_GPL(dm_live_store_is_clean);
 
 /*
- * What to tell the writers after a commit that ended with @r: also that one before,
- * of which none of them knows, failed.
+ * What to tell flushes after a commit that ended with @r: also that one before, of
+ * which none of them knows, failed.
  */
-static int error_of_writers(struct dm_live_store *store,
+static int error_of_flushes(struct dm_live_store *store,
 			    const struct list_head *waiters, int r)
 {
 	const struct dm_live_commit *waiter;
@@ -350,7 +352,7 @@ static int error_of_writers(struct dm_live_store *store,
 	if (store->failed)
 		return r;
 	list_for_each_entry(waiter, waiters, link)
-		told |= waiter->tells_writers;
+		told |= waiter->is_flush;
 	r = r ?: store->unreported;
 	WRITE_ONCE(store->unreported, told ? 0 : r);
 	return r;
@@ -371,18 +373,18 @@ static void commit_work(struct work_struct *work)
 						   commit_work);
 	struct dm_live_commit *waiter, *next;
 	LIST_HEAD(waiters);
-	int r, for_writers;
+	int r, for_flushes;
 
 	spin_lock_irq(&store->lock);
 	list_splice_init(&store->waiters, &waiters);
 	spin_unlock_irq(&store->lock);
 
 	r = dm_live_store_commit_now(store);
-	for_writers = error_of_writers(store, &waiters, r);
+	for_flushes = error_of_flushes(store, &waiters, r);
 	list_for_each_entry_safe(waiter, next, &waiters, link)
 		waiter->done(waiter,
-			     errno_to_blk_status(waiter->tells_writers ?
-						 for_writers : r));
+			     errno_to_blk_status(waiter->is_flush ?
+						 for_flushes : r));
 }
 
 static void timer_work(struct work_struct *work)
@@ -408,11 +410,11 @@ void dm_live_store_changed(struct dm_live_store *store)
 EXPORT_SYMBOL_GPL(dm_live_store_changed);
 
 static void ask(struct dm_live_store *store, struct dm_live_commit *commit,
-		bool tells_writers)
+		bool is_flush)
 {
 	unsigned long flags;
 
-	commit->tells_writers = tells_writers;
+	commit->is_flush = is_flush;
 	spin_lock_irqsave(&store->lock, flags);
 	list_add_tail(&commit->link, &store->waiters);
 	spin_unlock_irqrestore(&store->lock, flags);
@@ -422,9 +424,16 @@ static void ask(struct dm_live_store *store, struct dm_live_commit *commit,
 void dm_live_store_commit(struct dm_live_store *store,
 			  struct dm_live_commit *commit)
 {
-	ask(store, commit, true);
+	ask(store, commit, false);
 }
 EXPORT_SYMBOL_GPL(dm_live_store_commit);
+
+void dm_live_store_commit_flush(struct dm_live_store *store,
+				struct dm_live_commit *commit)
+{
+	ask(store, commit, true);
+}
+EXPORT_SYMBOL_GPL(dm_live_store_commit_flush);
 
 struct sync_commit {
 	struct dm_live_commit commit;

@@ -19,8 +19,8 @@
  * and every commit fails; what is durable stays so. A failed flush of the data
  * device fails the commits that waited for it, and the next one tries again. A
  * device may tell of data that it lost in one flush only. So when that was a flush
- * of the store's own, the next dm_live_store_commit() fails with its error, so that
- * those who wrote the data hear of it.
+ * of the store's own, the next dm_live_store_commit_flush() fails with its error, so
+ * that those who wrote the data hear of it.
  */
 
 #include <linux/blk_types.h>
@@ -62,11 +62,11 @@ struct dm_live_store_params {
  * struct dm_live_commit - a request to commit
  * @done: called when it is done; context: a worker that must not be held up
  *	and that no commit of the same store may be waited for in
- * @tells_writers: those who wrote the data hear of an error; private
+ * @is_flush: of dm_live_store_commit_flush(); private
  */
 struct dm_live_commit {
 	struct list_head link;
-	bool tells_writers;
+	bool is_flush;
 	void (*done)(struct dm_live_commit *commit, blk_status_t status);
 };
 
@@ -106,19 +106,35 @@ int dm_live_store_check(struct dm_live_store *store, const char *name,
 			u64 granularity_bytes);
 
 /**
+ * enum dm_live_attach - which bits are the truth
+ * @DM_LIVE_ATTACH_LOAD: those on disk
+ * @DM_LIVE_ATTACH_KEEP: those in memory: the store was closed and is opened again
+ * @DM_LIVE_ATTACH_IMPOSE: the same, but it was closed without the last changes: unless
+ *	somebody has closed it since, bits may be set on disk that are not in memory
+ */
+enum dm_live_attach {
+	DM_LIVE_ATTACH_LOAD,
+	DM_LIVE_ATTACH_KEEP,
+	DM_LIVE_ATTACH_IMPOSE,
+};
+
+/**
  * dm_live_store_attach - load a bitmap, and keep it durable from now on
  * @bitmap: must outlive the store
- * @keep: the bits in memory are the truth (the store was closed and is opened
- *	again): pages that differ on disk are marked dirty; else the bits in
- *	memory are replaced
+ * @how: which bits are the truth
  * @was_in_use: out: it was not closed cleanly
  *
- * After dm_live_store_reload(), before dm_live_store_activate(). -ESTALE: with @keep,
- * a bit on disk is not set in memory, so somebody else has used the store since.
+ * After dm_live_store_reload(), before dm_live_store_activate(). Pages whose bits may
+ * not be durable are marked dirty: those that differ from what is read, and all if the
+ * bitmap was not closed cleanly. For a flush may have failed then, and what is read
+ * may come from a cache that has lost it, and tells nobody a second time.
+ *
+ * -ESTALE: a bit on disk is not set in memory, so somebody else has used the store
+ * since.
  */
 int dm_live_store_attach(struct dm_live_store *store, const char *name,
 			 u64 granularity_bytes, struct dm_live_bitmap *bitmap,
-			 bool keep, bool *was_in_use);
+			 enum dm_live_attach how, bool *was_in_use);
 
 /** dm_live_store_was_used - was the store ever activated, before this time? */
 bool dm_live_store_was_used(const struct dm_live_store *store);
@@ -133,15 +149,22 @@ int dm_live_store_activate(struct dm_live_store *store);
 
 /**
  * dm_live_store_commit - make everything durable that was set until now
- *
- * For those who write the data: who gets an error may have lost some.
  * Context: any. commit->done() is called, always.
  */
 void dm_live_store_commit(struct dm_live_store *store,
 			  struct dm_live_commit *commit);
 
 /**
- * dm_live_store_commit_wait - the same for others than the writers, and wait
+ * dm_live_store_commit_flush - the same for a flush of those who write the data
+ *
+ * It also fails when data that were written before may have been lost, of which no such
+ * flush has told.
+ */
+void dm_live_store_commit_flush(struct dm_live_store *store,
+				struct dm_live_commit *commit);
+
+/**
+ * dm_live_store_commit_wait - as dm_live_store_commit(), and wait
  * Context: may sleep.
  */
 blk_status_t dm_live_store_commit_wait(struct dm_live_store *store);

@@ -115,6 +115,21 @@ refused "a device that is too small" "outside of the device" \
 write_meta "$TMP/good" "$meta"
 check "what was not damaged is taken" dm_create t \
 	"$(meta_table $SIZE "$file" "$backing" "$meta" $BLOCK)"
+dm_remove t
+
+# Of a size that no buffer divides.
+for extra in 512 3584; do
+	cp "$TMP/good" "$TMP/odd" && truncate -s %4096 "$TMP/odd" &&
+		truncate -s +$extra "$TMP/odd" && odd=$(losetup --show -f "$TMP/odd") ||
+		bail "losetup"
+	log_mark
+	check "$extra bytes behind the last 4 KiB are taken" dm_create t \
+		"$(meta_table $SIZE "$file" "$backing" "$odd" $BLOCK)"
+	check_fails "and nothing is read there" grep -q "beyond end" <<< "$(log_since)"
+	dm_remove t
+	losetup -d "$odd"
+done
+dm_create t "$(meta_table $SIZE "$file" "$backing" "$meta" $BLOCK)" || bail "t"
 
 # One store, two devices.
 file2=$(make_disk 33) || bail "disks"
