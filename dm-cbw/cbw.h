@@ -295,6 +295,8 @@ struct cbw_session {
 
 	wait_queue_head_t wait;
 	struct dm_live_copier *copier;
+	/* Of a job that is a transfer, whose target guest writes do not wait for. */
+	struct dm_live_copier *transfer_copier;
 	struct workqueue_struct *cow_wq;
 	struct workqueue_struct *job_wq;
 	struct workqueue_struct *submit_wq;
@@ -591,6 +593,7 @@ void cbw_count_error(struct cbw_session *session, u64 first,
  */
 struct cbw_chunk {
 	struct cbw_session *session;
+	struct dm_live_copier *copier;
 	const struct dm_live_data *data;
 	const struct cbw_extent *extents;
 	unsigned int nr_extents;

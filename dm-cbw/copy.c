@@ -96,7 +96,7 @@ cbw_chunk_run(struct cbw_chunk *chunk,
 	const struct cbw_extent *extent;
 	struct blk_plug plug;
 
-	dm_live_batch_begin(&chunk->batch, chunk->session->copier);
+	dm_live_batch_begin(&chunk->batch, chunk->copier);
 	blk_start_plug(&plug);
 	cbw_for_each_extent(extent, chunk) {
 		status = submit(chunk, extent);
@@ -299,6 +299,8 @@ static bool copy_extents(struct cbw_copier *copier,
 		.extents = extents,
 		.nr_extents = nr_extents,
 		.slots = copier->slots,
+		.copier = cbw_is_transfer(copier) ? session->transfer_copier :
+						    session->copier,
 	};
 	bool begun;
 	u64 i;
@@ -306,7 +308,7 @@ static bool copy_extents(struct cbw_copier *copier,
 	*result = (struct cbw_result) { };
 	for (i = 0; i < nr_blocks; i++)
 		chunk.slots[i] = CBW_SLOT_NONE;
-	buffer = dm_live_buffer_get(session->copier,
+	buffer = dm_live_buffer_get(chunk.copier,
 				    nr_blocks * cbw_block_bytes(session));
 	chunk.data = &buffer->data;
 	begun = begin_copying(session);
@@ -315,7 +317,7 @@ static bool copy_extents(struct cbw_copier *copier,
 	else if (begun)
 		copy_to_store(&chunk, result);
 	/* Before any lock is waited for, see dm_live_buffer_get(). */
-	dm_live_buffer_put(session->copier, buffer);
+	dm_live_buffer_put(chunk.copier, buffer);
 	if (!begun)
 		return false;
 	end_copying(session);

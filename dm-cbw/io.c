@@ -328,6 +328,9 @@ int cbw_map(struct dm_target *ti, struct bio *bio)
 	bio_set_dev(bio, table->origin->bdev);
 	if (!op_is_write(bio_op(bio)) || !bio_sectors(bio))
 		return DM_MAPIO_REMAPPED;
+	/* Nobody keeps what is stacked on the device from writing to it. */
+	if (table->track && table->track->read_only)
+		return DM_MAPIO_KILL;
 	/* Discards and write-zeroes are writes here. */
 	if (table->track && !record(table, bio))
 		return DM_MAPIO_SUBMITTED;

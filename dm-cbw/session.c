@@ -78,6 +78,8 @@ static bool break_session(struct cbw_session *session, const char *why,
 		cbw_job_session_broke(session);
 		cbw_wake_all(session);
 		wake_up_all(&session->wait);
+		/* Those that wait for the gate fail now. */
+		queue_work(session->submit_wq, &session->view_work);
 		cbw_raise_event(session);
 	}
 	spin_unlock_irqrestore(&session->lock, flags);
@@ -109,6 +111,9 @@ enum cbw_gate cbw_view_enter(struct cbw_session *session, struct bio *bio)
 
 	spin_lock_irqsave(&session->view_lock, flags);
 	gate = session->gate;
+	/* Nothing is to be had of it any more: whoever suspends the view must not wait. */
+	if (gate == CBW_GATE_SHUT && cbw_is(session, CBW_BROKEN))
+		gate = CBW_GATE_ENDED;
 	if (gate == CBW_GATE_OPEN)
 		session->view_io++;
 	else if (gate == CBW_GATE_SHUT)
@@ -387,7 +392,9 @@ int cbw_session_activate(struct cbw_session *session)
 	if (r)
 		return r;
 	spin_lock_irq(&session->lock);
-	set_state(session, CBW_ACTIVE);
+	/* It may have been cancelled while it waited. */
+	if (session->state == CBW_NEW)
+		set_state(session, CBW_ACTIVE);
 	spin_unlock_irq(&session->lock);
 	return 0;
 }
@@ -454,6 +461,7 @@ void cbw_session_end(struct cbw_session *session)
 	}
 	unregister(session);
 	dm_live_copier_destroy(session->copier);
+	dm_live_copier_destroy(session->transfer_copier);
 }
 
 static void release(struct kref *ref)
@@ -502,7 +510,8 @@ static int allocate(struct cbw_session *session, struct cbw_table *table)
 	return 0;
 }
 
-static int make_workers(struct cbw_session *session)
+static int make_copier(const struct cbw_session *session,
+		       struct dm_live_copier **result)
 {
 	struct dm_live_copier *copier;
 
@@ -510,7 +519,18 @@ static int make_workers(struct cbw_session *session)
 					     cbw_block_bytes(session)));
 	if (IS_ERR(copier))
 		return PTR_ERR(copier);
-	session->copier = copier;
+	*result = copier;
+	return 0;
+}
+
+static int make_workers(struct cbw_session *session)
+{
+	int r = make_copier(session, &session->copier);
+
+	if (!r && session->fleece && session->target_bdev)
+		r = make_copier(session, &session->transfer_copier);
+	if (r)
+		return r;
 	/* Each its own: none waits for a thread that another one has. */
 	session->cow_wq = alloc_workqueue("cbw_cow",
 					  WQ_UNBOUND | WQ_MEM_RECLAIM,

@@ -339,15 +339,40 @@ static void whole_blocks(const struct cbw_session *session,
 
 static void discard(struct view_io *io, struct bio *bio)
 {
+	struct cbw_session *session = io->view->session;
+	blk_status_t status = BLK_STS_OK;
 	u64 first, last;
 
-	whole_blocks(io->view->session, bio, &first, &last);
-	if (first >= last) {
-		end(bio, BLK_STS_OK);
+	whole_blocks(session, bio, &first, &last);
+	/* Also before the lock: it would hold up copies, and the session with them. */
+	if (first < last)
+		status = begin_release(session);
+	if (status || first >= last) {
+		end(bio, status);
 		return;
 	}
 	INIT_WORK(&io->work, release_work);
 	lock_then_work(io, first, last - 1, DM_LIVE_RANGE_EXCLUSIVE);
+}
+
+/*
+ * How far the blocks from the bio's first one on are where that is: copied, or not.
+ * With a fleece device and a target, no lock may cover both: a read of the target,
+ * which may be slow, would hold up the copies that guest writes wait for.
+ */
+static sector_t alike_sectors(const struct cbw_session *session,
+			      const struct bio *bio)
+{
+	u64 block = first_block(session, bio), end = end_block(session, bio);
+
+	if (session->left == session->todo)
+		return bio_sectors(bio);
+	if (dm_live_bitmap_test(session->todo, block))
+		end = dm_live_bitmap_next_clear(session->todo, block, end);
+	else
+		end = dm_live_bitmap_next_set(session->todo, block, end);
+	return min_t(sector_t, cbw_end_sector(session, end),
+		     bio_end_sector(bio)) - bio->bi_iter.bi_sector;
 }
 
 static int read_now(struct view_io *io, struct bio *bio)
@@ -398,6 +423,7 @@ static int map(struct dm_target *ti, struct bio *bio)
 	struct cbw_view *view = ti->private;
 	struct cbw_session *session = view->session;
 	struct view_io *io = io_of(bio);
+	/* What one buffer holds. */
 	sector_t max_sectors = cbw_block_to_sector(session,
 						   cbw_copy_blocks(session));
 
@@ -407,9 +433,11 @@ static int map(struct dm_target *ti, struct bio *bio)
 	io->at_store = false;
 	if (bio_op(bio) != REQ_OP_READ && bio_op(bio) != REQ_OP_DISCARD)
 		return bio_sectors(bio) ? DM_MAPIO_KILL : end(bio, BLK_STS_OK);
-	/* What one buffer holds. */
-	if (bio_op(bio) == REQ_OP_READ && bio_sectors(bio) > max_sectors)
-		dm_accept_partial_bio(bio, max_sectors);
+	if (bio_op(bio) == REQ_OP_READ) {
+		max_sectors = min(max_sectors, alike_sectors(session, bio));
+		if (bio_sectors(bio) > max_sectors)
+			dm_accept_partial_bio(bio, max_sectors);
+	}
 
 	switch (cbw_view_enter(session, bio)) {
 	case CBW_GATE_SHUT:
