@@ -424,8 +424,8 @@ static int next(struct request *request, void *argument)
 			  dm_live_bitmap_test(bitmap, block);
 	if (block < nr_blocks)
 		end = next->allocated ?
-		      dm_live_bitmap_next_clear(bitmap, block, nr_blocks) :
-		      dm_live_bitmap_next_set(bitmap, block, nr_blocks);
+		      dm_live_bitmap_next_clear(bitmap, block + 1, nr_blocks) :
+		      dm_live_bitmap_next_set(bitmap, block + 1, nr_blocks);
 	next->offset = (u64)at_end_sector(device, block) << SECTOR_SHIFT;
 	next->length = ((u64)at_end_sector(device, end) << SECTOR_SHIFT) -
 		       next->offset;

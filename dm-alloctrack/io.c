@@ -274,6 +274,9 @@ static int map_flush(struct at_table *table, struct bio *bio)
 
 	if (status)
 		return end(bio, status);
+	/* Bits that are not durable cannot become so. */
+	if (table->read_only && READ_ONCE(device->lacks_bits))
+		return end(bio, BLK_STS_IOERR);
 	if (!at_meta_commits(table) || dm_live_store_is_clean(table->store)) {
 		io_of(bio)->kind = AT_IO_FLUSH;
 		io_of(bio)->first = at_doubt_mark(device);
@@ -337,7 +340,8 @@ static int map_discard(struct at_table *table, struct bio *bio)
 	}
 	if (at_meta_failed(table))
 		return DM_MAPIO_KILL;
-	next = dm_live_bitmap_next_set(table->device->bitmap, first, whole);
+	/* The first itself may have become allocated meanwhile. */
+	next = dm_live_bitmap_next_set(table->device->bitmap, first + 1, whole);
 	return zero_whole(table, bio, first, next);
 }
 
@@ -412,7 +416,11 @@ static int map_read(struct at_table *table, struct bio *bio)
 			trim(bio, sectors_before(table, bio, next));
 			return remap(bio, table->file);
 		}
-		next = dm_live_bitmap_next_set(bitmap, first, end);
+		/*
+		 * From the one after it: it may have become allocated since it was
+		 * looked at, and those behind it long ago.
+		 */
+		next = dm_live_bitmap_next_set(bitmap, first + 1, end);
 		if (table->backing != AT_BACKING_USER)
 			return read_backing(table, bio, first, next);
 		/* Fails when a block became allocated: route it anew. */
@@ -490,11 +498,20 @@ int at_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
 	struct at_io *io = io_of(bio);
 	struct at_table *table = ti->private;
+	bool is_flush = io->kind == AT_IO_FLUSH;
 
 	if (io->kind == AT_IO_WRITE)
 		end_write(table, io, *error);
 	see_flush(table, io, error);
 	io->kind = AT_IO_PLAIN;
+
+	/* The store's own flush may be told what this one was not. */
+	if (is_flush && !*error && table->store_active &&
+	    dm_live_store_may_owe(table->store)) {
+		io->commit.done = committed;
+		dm_live_store_commit_flush(table->store, &io->commit);
+		return DM_ENDIO_INCOMPLETE;
+	}
 
 	/* The data are durable, the bits that lead to them may not be. */
 	if (io->fua && !*error && !dm_live_store_is_clean(table->store)) {

@@ -294,7 +294,7 @@ static bool claim(struct at_stream_worker *worker, u64 max_blocks)
 	if (block < nr_blocks) {
 		u64 end = min(block + max_blocks, nr_blocks);
 
-		end = dm_live_bitmap_next_set(device->bitmap, block, end);
+		end = dm_live_bitmap_next_set(device->bitmap, block + 1, end);
 		worker->first = block;
 		worker->nr = end - block;
 		if (stream->position >= block && stream->position < end)

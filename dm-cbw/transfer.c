@@ -23,7 +23,8 @@ static blk_status_t submit_from_origin(struct cbw_chunk *chunk,
 		block = dm_live_bitmap_next_set(session->todo, block, end);
 		if (block == end)
 			return BLK_STS_OK;
-		next = dm_live_bitmap_next_clear(session->todo, block, end);
+		/* A copy for a guest write may have cleared the first meanwhile. */
+		next = dm_live_bitmap_next_clear(session->todo, block + 1, end);
 		cbw_chunk_rw(chunk, extent, REQ_OP_READ, session->origin,
 			     cbw_block_to_sector(session, block), block, next);
 	}

@@ -338,6 +338,12 @@ bool dm_live_store_is_clean(struct dm_live_store *store)
 }
 EXPORT_SYMBOL_GPL(dm_live_store_is_clean);
 
+bool dm_live_store_may_owe(const struct dm_live_store *store)
+{
+	return READ_ONCE(store->in_flight) || READ_ONCE(store->unreported);
+}
+EXPORT_SYMBOL_GPL(dm_live_store_may_owe);
+
 /*
  * What to tell flushes after a commit that ended with @r: also that one before, of
  * which none of them knows, failed.

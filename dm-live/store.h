@@ -194,6 +194,13 @@ void dm_live_store_changed(struct dm_live_store *store);
 bool dm_live_store_is_clean(struct dm_live_store *store);
 
 /**
+ * dm_live_store_may_owe - may there be an error for the next flush?
+ * A commit is under way or has failed, or one has failed of which no flush has told.
+ * Context: any.
+ */
+bool dm_live_store_may_owe(const struct dm_live_store *store);
+
+/**
  * dm_live_store_has_failed - could the device not be read or written?
  * Since the last dm_live_store_reload(). An active store is read-only then. Any context.
  */
