@@ -7,6 +7,7 @@
 
 . "$(dirname "$0")/store.sh"
 require_target flakey
+require_module loop
 
 readonly SIZE=$((8 * 2048)) BLOCK=128 BLOCKS=128
 disk=$(make_painted stale 8 512 cache_size=1) && backing=$(make_painted backing 8) &&
@@ -83,6 +84,12 @@ mount_host()
 	mount -o errors=continue /dev/mapper/host "$TMP/host" || bail "mount"
 }
 
+# If it is mounted still.
+unmount_host()
+{
+	umount "$TMP/host" 2> /dev/null || :
+}
+
 use_host()
 {
 	loop=$(losetup --show -f "$TMP/host/meta") || bail "losetup"
@@ -108,6 +115,7 @@ metadata_in_a_cache()
 	mkfs.ext4 -q -F -O ^has_journal -E lazy_itable_init=0,nodiscard /dev/mapper/host 24M >&2 ||
 		bail "mkfs"
 	mkdir "$TMP/host"
+	on_exit unmount_host
 	mount_host
 	cp "$TMP/fresh" "$TMP/host/meta" && truncate -s %4096 "$TMP/host/meta" && sync ||
 		bail "meta"

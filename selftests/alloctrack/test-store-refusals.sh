@@ -5,6 +5,7 @@
 # with the reason in the kernel log, and nothing is written to it.
 
 . "$(dirname "$0")/store.sh"
+require_module loop
 
 readonly SIZE=65536 BLOCK=128
 # Where the image of dmlive meta format has what is damaged here. The extensions
