@@ -30,9 +30,9 @@ create()
 
 has_job_bytes()
 {
-	local done
-	done=$(st 5)
-	[ "${done%/*}" -gt 0 ]
+	local bytes
+	bytes=$(st 5)
+	[ "${bytes%/*}" -gt 0 ]
 }
 
 # ends DESCRIPTION COMMAND... - though something hangs.
