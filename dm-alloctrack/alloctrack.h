@@ -299,6 +299,12 @@ static inline sector_t at_block_sectors(const struct at_device *device)
 	return (sector_t)1 << device->geometry.block_shift;
 }
 
+static inline bool at_all_allocated(const struct at_device *device, u64 first,
+				    u64 end)
+{
+	return dm_live_bitmap_next_clear(device->bitmap, first, end) == end;
+}
+
 /* Where the blocks up to and without @end end: the last block may be short. */
 static inline sector_t at_end_sector(const struct at_device *device, u64 end)
 {

@@ -409,6 +409,7 @@ static int next(struct request *request, void *argument)
 	const struct dm_live_bitmap *bitmap = device->bitmap;
 	struct dm_alloctrack_next *next = argument;
 	u64 nr_blocks = device->geometry.nr_blocks;
+	bool allocated = false;
 	u64 block, end;
 
 	if (next->flags & ~DM_ALLOCTRACK_NEXT_UNALLOCATED || next->reserved)
@@ -420,12 +421,9 @@ static int next(struct request *request, void *argument)
 	if (next->flags & DM_ALLOCTRACK_NEXT_UNALLOCATED)
 		block = dm_live_bitmap_next_clear(bitmap, block, nr_blocks);
 	end = block;
-	next->allocated = block < nr_blocks &&
-			  dm_live_bitmap_test(bitmap, block);
 	if (block < nr_blocks)
-		end = next->allocated ?
-		      dm_live_bitmap_next_clear(bitmap, block + 1, nr_blocks) :
-		      dm_live_bitmap_next_set(bitmap, block + 1, nr_blocks);
+		end = dm_live_bitmap_run(bitmap, block, nr_blocks, &allocated);
+	next->allocated = allocated;
 	next->offset = (u64)at_end_sector(device, block) << SECTOR_SHIFT;
 	next->length = ((u64)at_end_sector(device, end) << SECTOR_SHIFT) -
 		       next->offset;

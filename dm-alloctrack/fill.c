@@ -152,11 +152,9 @@ static blk_status_t zero_runs(struct at_table *table, u64 first, u64 nr,
 	if (allocated_too && unallocated_too)
 		return zero_blocks(table, first, end, flags);
 	while (block < end && !status) {
-		bool allocated = dm_live_bitmap_test(bitmap, block);
+		bool allocated;
 
-		next = allocated ?
-		       dm_live_bitmap_next_clear(bitmap, block, end) :
-		       dm_live_bitmap_next_set(bitmap, block, end);
+		next = dm_live_bitmap_run(bitmap, block, end, &allocated);
 		if (allocated ? allocated_too : unallocated_too)
 			status = zero_blocks(table, block, next, flags);
 		block = next;
@@ -197,8 +195,7 @@ static blk_status_t write_copy(struct at_table *table, u64 first, u64 nr,
 	blk_status_t status;
 
 	/* Somebody else was faster. */
-	if (dm_live_bitmap_next_clear(device->bitmap, first, first + nr) ==
-	    first + nr)
+	if (at_all_allocated(device, first, first + nr))
 		return BLK_STS_OK;
 
 	at_doubt_begin_fill(device);
@@ -222,8 +219,7 @@ blk_status_t at_fill(struct at_table *table, u64 first, u64 nr,
 
 	if (changed_blocks)
 		*changed_blocks = 0;
-	if (dm_live_bitmap_next_clear(device->bitmap, first, first + nr) ==
-	    first + nr)
+	if (at_all_allocated(device, first, first + nr))
 		return BLK_STS_OK;
 	if (at_meta_failed(table))
 		return BLK_STS_IOERR;

@@ -104,12 +104,6 @@ static u64 whole_end(const struct at_table *table, const struct bio *bio)
 	return at_sector_to_block(device, bio_end_sector(bio));
 }
 
-static bool all_allocated(const struct at_table *table, u64 first, u64 end)
-{
-	return dm_live_bitmap_next_clear(table->device->bitmap, first, end) ==
-	       end;
-}
-
 void at_defer(struct at_table *table, struct bio *bio)
 {
 	unsigned long flags;
@@ -297,7 +291,7 @@ static int map_write(struct at_table *table, struct bio *bio)
 	u64 end = end_block(table, bio);
 	u64 whole;
 
-	if (likely(all_allocated(table, first, end)))
+	if (likely(at_all_allocated(table->device, first, end)))
 		return overwrite(table, bio);
 	if (at_meta_failed(table))
 		return DM_MAPIO_KILL;
@@ -309,7 +303,7 @@ static int map_write(struct at_table *table, struct bio *bio)
 		trim(bio, sectors_before(table, bio, first + 1));
 		return overwrite(table, bio);
 	}
-	if (all_allocated(table, first, whole)) {
+	if (at_all_allocated(table->device, first, whole)) {
 		trim(bio, sectors_before(table, bio, whole));
 		return overwrite(table, bio);
 	}
@@ -407,20 +401,16 @@ static int map_read(struct at_table *table, struct bio *bio)
 	const struct dm_live_bitmap *bitmap = table->device->bitmap;
 	u64 first = first_block(table, bio);
 	u64 end = end_block(table, bio);
+	bool allocated;
 	u64 next;
 	int r;
 
 	do {
-		if (dm_live_bitmap_test(bitmap, first)) {
-			next = dm_live_bitmap_next_clear(bitmap, first, end);
+		next = dm_live_bitmap_run(bitmap, first, end, &allocated);
+		if (allocated) {
 			trim(bio, sectors_before(table, bio, next));
 			return remap(bio, table->file);
 		}
-		/*
-		 * From the one after it: it may have become allocated since it was
-		 * looked at, and those behind it long ago.
-		 */
-		next = dm_live_bitmap_next_set(bitmap, first + 1, end);
 		if (table->backing != AT_BACKING_USER)
 			return read_backing(table, bio, first, next);
 		/* Fails when a block became allocated: route it anew. */

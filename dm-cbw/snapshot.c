@@ -355,14 +355,6 @@ static void discard(struct view_io *io, struct bio *bio)
 	lock_then_work(io, first, last - 1, DM_LIVE_RANGE_EXCLUSIVE);
 }
 
-/* How far the bits are like that of @block, which may change after it was looked at. */
-static u64 alike_end(const struct dm_live_bitmap *bitmap, u64 block, u64 end)
-{
-	return dm_live_bitmap_test(bitmap, block) ?
-	       dm_live_bitmap_next_clear(bitmap, block + 1, end) :
-	       dm_live_bitmap_next_set(bitmap, block + 1, end);
-}
-
 /*
  * How far the blocks from the bio's first one on are where that is: on the origin, in
  * slots or on the target. With a fleece device and a target, no lock may cover more: a
@@ -373,11 +365,12 @@ static sector_t alike_sectors(const struct cbw_session *session,
 			      const struct bio *bio)
 {
 	u64 block = first_block(session, bio), end = end_block(session, bio);
+	bool is_set;
 
 	if (session->left == session->todo)
 		return bio_sectors(bio);
-	end = alike_end(session->todo, block, end);
-	end = alike_end(session->left, block, end);
+	end = dm_live_bitmap_run(session->todo, block, end, &is_set);
+	end = dm_live_bitmap_run(session->left, block, end, &is_set);
 	return min_t(sector_t, cbw_end_sector(session, end),
 		     bio_end_sector(bio)) - bio->bi_iter.bi_sector;
 }

@@ -116,6 +116,14 @@ u64 dm_live_bitmap_next_clear(const struct dm_live_bitmap *bitmap, u64 block,
 }
 EXPORT_SYMBOL_GPL(dm_live_bitmap_next_clear);
 
+u64 dm_live_bitmap_run(const struct dm_live_bitmap *bitmap, u64 block, u64 end,
+		       bool *is_set)
+{
+	*is_set = dm_live_bitmap_test(bitmap, block);
+	return find_bit(bitmap->words, block + 1, end, *is_set ? ~0UL : 0);
+}
+EXPORT_SYMBOL_GPL(dm_live_bitmap_run);
+
 /* The bits of one word that lie in [bit, end); bit is in that word. */
 static unsigned long mask_of(u64 bit, u64 end)
 {

@@ -57,6 +57,14 @@ u64 dm_live_bitmap_next_set(const struct dm_live_bitmap *bitmap, u64 block,
 			    u64 end);
 
 /**
+ * dm_live_bitmap_run - how far the bits are like that of @block
+ * @is_set: out: what that is. It is looked at once, so it may change meanwhile.
+ * Return: the first bit in (@block, @end) that is not, or @end when there is none.
+ */
+u64 dm_live_bitmap_run(const struct dm_live_bitmap *bitmap, u64 block, u64 end,
+		       bool *is_set);
+
+/**
  * dm_live_bitmap_next_clear - find the first clear bit in [@block, @end)
  * Return: its number, or @end when there is none.
  */

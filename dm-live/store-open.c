@@ -494,7 +494,8 @@ int dm_live_store_read_bits(struct dm_live_store *store,
 			    struct dm_live_store_bitmap *bitmap,
 			    enum dm_live_attach how)
 {
-	bool in_doubt = bitmap->entry.flags & QCOW2_BITMAP_IN_USE;
+	bool in_doubt = !store->params.read_only &&
+			bitmap->entry.flags & QCOW2_BITMAP_IN_USE;
 	u64 nr_pages = dm_live_bitmap_nr_pages(bitmap->bitmap);
 	void *on_disk, *in_memory;
 	u64 page;
@@ -524,7 +525,8 @@ int dm_live_store_read_bits(struct dm_live_store *store,
 			break;
 		}
 		if (in_doubt ||
-		    memcmp(on_disk, in_memory, DM_LIVE_BITMAP_PAGE_BYTES))
+		    (!store->params.read_only &&
+		     memcmp(on_disk, in_memory, DM_LIVE_BITMAP_PAGE_BYTES)))
 			dm_live_bitmap_mark_dirty(bitmap->bitmap, page);
 	}
 	kfree(on_disk);

@@ -84,18 +84,14 @@ int dm_live_store_load(struct dm_live_store *store, const char *name,
 {
 	struct dm_live_store_bitmap *found = dm_live_store_find(store, name);
 	struct dm_live_store_bitmap copy;
-	u64 page;
-	int r;
 
 	if (!found)
 		return -ENOENT;
 	copy = *found;
 	copy.bitmap = bitmap;
-	r = dm_live_store_read_bits(store, &copy, DM_LIVE_ATTACH_LOAD);
-	/* No flag tells whether the last change of it became durable. */
-	for (page = 0; !r && page < dm_live_bitmap_nr_pages(bitmap); page++)
-		dm_live_bitmap_mark_dirty(bitmap, page);
-	return r;
+	/* No flag tells whether its last change became durable: as if it did not. */
+	copy.entry.flags |= QCOW2_BITMAP_IN_USE;
+	return dm_live_store_read_bits(store, &copy, DM_LIVE_ATTACH_LOAD);
 }
 EXPORT_SYMBOL_GPL(dm_live_store_load);
 

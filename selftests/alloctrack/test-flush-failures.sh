@@ -6,7 +6,7 @@
 # loses anything that was acknowledged.
 
 . "$(dirname "$0")/store.sh"
-require_target flakey
+require_target flakey delay
 require_module loop
 
 readonly SIZE=$((8 * 2048)) BLOCK=128 BLOCKS=128
@@ -190,7 +190,40 @@ nothing_to_bring()
 	dm_remove s
 }
 
+# 0 8192 delay READS WRITES FLUSHES: those that it keeps back.
+keeps_writes_back()
+{
+	local words
+	read -r -a words <<< "$(dmsetup status w)"
+	[ "${words[4]}" -gt 0 ]
+}
+
+# The first copy of all is on its way when a flush fails: no count of copies tells.
+under_way()
+{
+	label="under way"
+	paint stale "$disk"
+	# Writes take seconds in the first half, and flushes fail in the second one.
+	dm_create w "0 $((SIZE / 2)) delay $disk 0 0 $disk 0 3000 $disk 0 0
+		$((SIZE / 2)) $((SIZE / 2)) flakey $disk $((SIZE / 2)) 0 10000 1 error_writes" ||
+		bail "w"
+	at_create t $SIZE /dev/mapper/w "$backing" $BLOCK
+	message t stream start
+	wait_until keeps_writes_back || bail "no copy"
+	check_fails "$label: a flush" sync $T
+	check "$label: doubtful" wait_until doubtful
+	dm_reload w "$(table_of w "$disk" linear)" || bail "linear"
+	check "$label: suspend and resume" eval "dmsetup suspend t && dmsetup resume t"
+	check_fails "$label: no longer doubtful" doubtful
+	message t stream start
+	check "$label: completes" wait_until state_is t complete
+	check "$label: it is the backing" cmp $T "$backing"
+	at_remove t
+	dm_remove w
+}
+
 too_early
+under_way
 metadata_in_a_cache
 make_linear host "$host_disk" > /dev/null || bail "host"
 made_anew

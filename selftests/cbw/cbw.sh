@@ -72,6 +72,21 @@ check_so()
 	check "${label:+$label: }$1" "${@:2}"
 }
 
+# ends DESCRIPTION COMMAND... - it does, and well, though something hangs.
+ends()
+{
+	local pid
+	"${@:2}" > "$TMP/out" 2>&1 &
+	pid=$!
+	on_exit stop_process $pid
+	if wait_until has_ended $pid; then
+		wait $pid
+		result $? "${label:+$label: }$1"
+	else
+		not_ok "${label:+$label: }$1"
+	fi
+}
+
 # same DESCRIPTION DEVICE - the device holds what $REF does.
 same()
 {

@@ -35,21 +35,6 @@ has_job_bytes()
 	[ "${bytes%/*}" -gt 0 ]
 }
 
-# ends DESCRIPTION COMMAND... - though something hangs.
-ends()
-{
-	local pid
-	"${@:2}" > "$TMP/out" 2>&1 &
-	pid=$!
-	on_exit stop_process $pid
-	if wait_until has_ended $pid; then
-		wait $pid
-		result $? "$label: $1"
-	else
-		not_ok "$label: $1"
-	fi
-}
-
 # A view reads what the job has brought to the target, and more that it has not.
 view_at_target()
 {

@@ -24,20 +24,6 @@ let_go()
 	dmsetup resume m 2> /dev/null || :
 }
 
-# ends DESCRIPTION COMMAND... - it does, and well, though m hangs.
-ends()
-{
-	local pid
-	"${@:2}" > "$TMP/out" 2>&1 &
-	pid=$!
-	if wait_until has_ended $pid; then
-		wait $pid
-		result $? "$label: $1"
-	else
-		not_ok "$label: $1"
-	fi
-}
-
 dm_create t "$(track_table $SIZE "$origin" "$meta" 128)" || bail "t"
 check_so "a region is opened" dd_write $T 4096 4096
 check_so "the metadata device hangs" dmsetup suspend --noflush --nolockfs m

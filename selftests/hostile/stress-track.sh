@@ -90,14 +90,7 @@ revive_meta()
 
 job_is_over()
 {
-	[ "$(dm_status s 1)" != broken ] || return 0
-	case $(dm_status s 4) in
-	complete)	return 0 ;;
-	paused|stopped)	message job resume ;;
-	running)	;;
-	*)		message job start ;;
-	esac
-	return 1
+	[ "$(dm_status s 1)" = broken ] || completes 4 job
 }
 
 # The session is on B, and the store has what the last complete backup has.
@@ -189,15 +182,6 @@ one_increment()
 		revive_meta && note_increment $generation
 }
 
-new_track_meta()
-{
-	local image=$TMP/meta
-	rm -f "$image"
-	dmlive meta format "$image" --size $((SIZE * 512)) --track --bitmap B:64K \
-		--bitmap C:4K &&
-		dd if="$image" of="$meta_disk" bs=64K conv=notrunc,sync oflag=direct status=none
-}
-
 track_round()
 {
 	local i meta_policy generation=0
@@ -206,7 +190,8 @@ track_round()
 	rm -f "$MODEL"
 	initial=$TMP/initial
 	viewcheck "$file_disk" "$initial" paint $RANDOM && cp "$initial" "$TMP/backup" &&
-		mend meta && new_track_meta && make_track_table && dm_create s "$table" || return
+		mend meta && new_meta --track --bitmap B:64K --bitmap C:4K &&
+		make_track_table && dm_create s "$table" || return
 	for ((i = 0; i < 3; i++)); do
 		one_increment || return
 	done

@@ -16,11 +16,12 @@
 
 SEED=${SEED:-1} STEPS=${STEPS:-12} OPERATIONS=${OPERATIONS:-150}
 
+# new_meta OPTION... - as dmlive meta format has them.
 new_meta()
 {
 	local image=$TMP/meta
 	rm -f "$image"
-	dmlive meta format "$image" --size $((SIZE * 512)) --granularity $((block * 512)) &&
+	dmlive meta format "$image" --size $((SIZE * 512)) "$@" &&
 		dd if="$image" of="$meta_disk" bs=64K conv=notrunc,sync oflag=direct status=none
 }
 
@@ -69,13 +70,15 @@ restore_step()
 	esac
 }
 
-is_complete()
+# completes FIELD NOUN - is the job complete whose state that field of the status is? If
+# not, it goes on.
+completes()
 {
-	case $(dm_status s 2) in
+	case $(dm_status s "$1") in
 	complete)		return 0 ;;
-	paused|stopped)		message stream resume ;;
+	paused|stopped)		message "$2" resume ;;
 	running)		;;
-	*)			message stream start ;;
+	*)			message "$2" start ;;
 	esac
 	return 1
 }
@@ -90,7 +93,7 @@ begin_restore()
 	rm -f "$MODEL"
 	initial=$backing_disk
 	viewcheck "$file_disk" - paint $RANDOM && viewcheck "$backing_disk" - paint $RANDOM &&
-		new_meta && make_restore_table "$1" && dm_create s "$table"
+		new_meta --granularity $((block * 512)) && make_restore_table "$1" && dm_create s "$table"
 }
 
 # The kernel streams from a backing that fails now and then, as does the volume.
@@ -106,7 +109,7 @@ restore_round()
 		stop_process $reader
 	done
 	mend file && mend backing && message stream_speed 0 &&
-		wait_until is_complete && swap_for_linear && holds_the_model
+		wait_until completes 2 stream && swap_for_linear && holds_the_model
 }
 
 start_server()
@@ -133,7 +136,7 @@ server_round()
 		guest_is_good || return
 	done
 	message stream_speed 0
-	wait_until is_complete && stop_process $server && swap_for_linear && holds_the_model
+	wait_until completes 2 stream && stop_process $server && swap_for_linear && holds_the_model
 }
 
 # make_session_table target|fleece - sets $table.

@@ -104,6 +104,7 @@ static void only_range_is(struct dm_live_bitmap *bitmap, u64 first, u64 end,
 		inside ? dm_live_bitmap_next_set : dm_live_bitmap_next_clear;
 	u64 (*find_outside)(const struct dm_live_bitmap *b, u64 from, u64 to) =
 		inside ? dm_live_bitmap_next_clear : dm_live_bitmap_next_set;
+	bool is_set = !inside;
 
 	assert_int_equal(dm_live_bitmap_weight(bitmap),
 			 inside ? end - first : size - (end - first));
@@ -118,6 +119,13 @@ static void only_range_is(struct dm_live_bitmap *bitmap, u64 first, u64 end,
 	assert_int_equal(find_inside(bitmap, 0, first), first);
 	assert_int_equal(find_outside(bitmap, first, end), end);
 	assert_int_equal(find_outside(bitmap, first, first), first);
+	assert_int_equal(dm_live_bitmap_run(bitmap, first, size, &is_set), end);
+	assert_int_equal(is_set, inside);
+	assert_int_equal(dm_live_bitmap_run(bitmap, end - 1, size, &is_set), end);
+	assert_int_equal(dm_live_bitmap_run(bitmap, first, end, &is_set), end);
+	if (first)
+		assert_int_equal(dm_live_bitmap_run(bitmap, 0, size, &is_set), first);
+	assert_int_equal(is_set, first ? !inside : inside);
 	assert_int_equal(dm_live_bitmap_test(bitmap, first), inside);
 	assert_int_equal(dm_live_bitmap_test(bitmap, end - 1), inside);
 	if (first)
