@@ -107,7 +107,7 @@ static int attach(const char *device, struct attach_request *request, bool json)
 	if (!status && request->name && !strcmp(request->name, volume.name))
 		request->name = NULL;
 	if (!status) {
-		lock_fd = volume_lock(&volume);
+		lock_fd = blockdev_lock(&volume.device);
 		status = lock_fd < 0 ? EXIT_REFUSED : EXIT_OK;
 	}
 	if (!status && volume.is_mapped)

@@ -56,7 +56,7 @@ static int detach(const char *device, bool force, bool json)
 
 	status = volume_find(device, &volume);
 	if (!status) {
-		lock_fd = volume_lock(&volume);
+		lock_fd = blockdev_lock(&volume.device);
 		status = lock_fd < 0 ? EXIT_REFUSED : EXIT_OK;
 	}
 	/*

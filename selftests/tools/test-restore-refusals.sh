@@ -68,6 +68,34 @@ run 3 "name is taken: refused" dmlive restore image.qcow2 "$disk" --name r
 says "name is taken: the reason" "mapped device r already"
 dm_remove r
 
+# Another restore onto the target has begun, and waits for its metadata device.
+meta=$(make_loop 4) || bail "disk"
+dm_create slow "0 8192 linear $meta 0"
+dmsetup suspend slow
+dmlive restore image.qcow2 "$disk" --name first --meta /dev/mapper/slow --background \
+	> first.log 2>&1 &
+first=$!
+on_exit end_restore first
+begun_and_waits()
+{
+	local server
+	server=$(cat /run/dmlive/first.lock 2>/dev/null) &&
+		grep -q '^State:.*D' "/proc/$server/status"
+}
+check "two at once: the first one has begun" wait_until begun_and_waits
+refused "two at once" 3 "$disk is being .* by another process" image.qcow2 "$disk"
+run 3 "attach meanwhile: refused" dmlive attach "$disk" --name a
+says "attach meanwhile: the reason" "$disk is being .* by another process"
+refused "two onto one metadata device" 3 "slow is being .* by another process" \
+	image.qcow2 "$(make_loop 8)" --meta /dev/mapper/slow
+dmsetup resume slow
+wait $first
+is "two at once: the first one succeeds" $? 0
+check "two at once: it ends" wait_until is_linear first
+end_restore first
+same "two at once: the content" "$disk" image.qcow2.raw
+dm_remove slow
+
 # The image is the target, or lies on it.
 qemu-img convert -O raw image.qcow2 "$disk" 2>/dev/null
 refused "image is the target" 3 "overwrite" "$disk" "$disk" --force

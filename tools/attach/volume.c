@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Finding the device that is meant, and keeping others off it. */
+/* Finding the device that is meant. */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include "attach/volume.h"
 #include "lib/device-name.h"
 #include "lib/exit.h"
 #include "lib/log.h"
-
-#define LOCK_PATH "/run/dmlive-attach.lock"
 
 /* A path, GROUP/VOLUME, or a name. */
 static void choose_path(const char *text, char *path, size_t path_bytes)
@@ -84,27 +80,4 @@ bool volume_is_cbw(const struct volume *volume, struct cbw_table *cbw)
 	return volume->table.nr_lines == 1 &&
 	       !strcmp(volume->table.lines[0].target, CBW_TARGET) &&
 	       !cbw_table_parse(volume->table.lines[0].params, cbw);
-}
-
-/* One byte of the file stands for each device. */
-int volume_lock(const struct volume *volume)
-{
-	struct flock lock = {
-		.l_type = F_WRLCK,
-		.l_whence = SEEK_SET,
-		.l_start = volume->device.devt,
-		.l_len = 1,
-	};
-	int fd = open(LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-	if (fd >= 0 && !fcntl(fd, F_OFD_SETLK, &lock))
-		return fd;
-	if (fd >= 0 && (errno == EAGAIN || errno == EACCES))
-		error("%s is being attached or detached by another process; try again when that is through",
-		      volume->device.path);
-	else
-		error_errno(errno, "%s", LOCK_PATH);
-	if (fd >= 0)
-		close(fd);
-	return -1;
 }

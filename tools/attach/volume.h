@@ -38,10 +38,4 @@ const char *volume_number(const struct volume *volume, char number[32]);
 /* Is the table the one line of a cbw device? */
 bool volume_is_cbw(const struct volume *volume, struct cbw_table *cbw);
 
-/*
- * Only one process at a time attaches or detaches a volume. -1 after a message, or
- * a file descriptor; the lock goes with it.
- */
-int volume_lock(const struct volume *volume);
-
 #endif /* DMLIVE_ATTACH_VOLUME_H */

@@ -49,6 +49,13 @@ int blockdev_check_empty(const struct blockdev *device, char *what,
 int blockdev_check_own_files(const struct blockdev *device);
 
 /*
+ * Only one process at a time attaches, detaches or restores to a device, or makes a
+ * mapped device over it. -1 after a message, or a file descriptor; the lock goes with
+ * it.
+ */
+int blockdev_lock(const struct blockdev *device);
+
+/*
  * A path of the device that it will have after a restart of the machine too, as
  * far as there is one: that of its logical volume, its mapped device's name, a
  * link in /dev/disk/by-id; else its canonical path. Returns @path.

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "lib/exit.h"
 #include "lib/log.h"
@@ -16,6 +17,22 @@
 #include "restore/tracking.h"
 
 #define SECTOR_BYTES 512u
+
+int device_lock(struct server *server, const struct blockdev *device)
+{
+	int fd = blockdev_lock(device);
+
+	if (fd < 0)
+		return EXIT_REFUSED;
+	server->device_locks[server->nr_device_locks++] = fd;
+	return EXIT_OK;
+}
+
+void device_unlock_all(struct server *server)
+{
+	while (server->nr_device_locks)
+		close(server->device_locks[--server->nr_device_locks]);
+}
 
 static int check_name(const char *name)
 {

@@ -191,6 +191,8 @@ static int make(struct server *server, const struct metadata *metadata,
 		status = tracking_find(server, &metadata->description);
 	if (!status)
 		status = metadata_check_distinct(device, &server->target);
+	if (!status)
+		status = device_lock(server, &server->target);
 	if (!status && !server->nothing_left)
 		status = open_image(server, &metadata->description);
 	if (!status)
@@ -230,11 +232,15 @@ int meta_device_prepare(struct server *server)
 	struct blockdev device;
 	int status;
 
+	if (blockdev_open(path, &device))
+		return EXIT_ERROR;
+	status = device_lock(server, &device);
 	/* Whatever it holds: that is looked at below. */
-	status = metadata_check(path, true);
+	if (!status)
+		status = metadata_check(path, true);
 	if (status)
 		return status;
-	if (blockdev_open(path, &device) || metadata_open(path, &metadata))
+	if (metadata_open(path, &metadata))
 		return EXIT_ERROR;
 	blockdev_stable_path(&device, server->meta, sizeof(server->meta));
 	status = prepare(server, &metadata, &device);

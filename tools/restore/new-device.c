@@ -101,6 +101,9 @@ static int check_target(struct server *server)
 		error("%s is read-only", target->path);
 		return EXIT_REFUSED;
 	}
+	status = device_lock(server, target);
+	if (status)
+		return status;
 	if (blockdev_check_own_files(target) || blockdev_check_unused(target))
 		return EXIT_REFUSED;
 	/* First: what an unfinished restore has left must not be taken for content. */

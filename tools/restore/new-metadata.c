@@ -151,6 +151,21 @@ static int needed_bytes(struct server *server, uint64_t *bytes)
 	return EXIT_OK;
 }
 
+/* What is no block device is refused after this. */
+static int lock_given(struct server *server, const char *path)
+{
+	struct blockdev meta;
+	int status;
+
+	if (!path_is_blockdev(path))
+		return EXIT_OK;
+	if (blockdev_open(path, &meta))
+		return EXIT_ERROR;
+	/* First: the target is locked already. */
+	status = metadata_check_distinct(&meta, &server->target);
+	return status ? status : device_lock(server, &meta);
+}
+
 static int check_given(struct server *server, uint64_t bytes)
 {
 	char needed[SIZE_TEXT_BYTES], present[SIZE_TEXT_BYTES];
@@ -158,14 +173,13 @@ static int check_given(struct server *server, uint64_t bytes)
 	struct blockdev meta;
 	int status;
 
-	status = metadata_check(path, server->request->force);
+	status = lock_given(server, path);
+	if (!status)
+		status = metadata_check(path, server->request->force);
 	if (status)
 		return status;
 	if (blockdev_open(path, &meta))
 		return EXIT_ERROR;
-	status = metadata_check_distinct(&meta, &server->target);
-	if (status)
-		return status;
 	if (meta.bytes < bytes) {
 		error("%s is too small for the metadata: it has %s, needed are %s (%" PRIu64 " bytes)",
 		      path, size_format(meta.bytes, present),

@@ -348,6 +348,8 @@ static int prepare(struct server *server)
 		status = old_device_prepare(server);
 	if (status)
 		take_back(server);
+	/* What is in use now is seen to be. */
+	device_unlock_all(server);
 	return status;
 }
 

@@ -27,6 +27,9 @@
 #include "restore/session.h"
 #include "restore/source.h"
 
+/* The target, and the metadata devices of the restore and of its tracking. */
+#define NR_DEVICE_LOCKS 3
+
 /*
  * The bitmap that records changes, see tracking.h. All is 0 without.
  *
@@ -55,6 +58,9 @@ struct tracking {
 /*
  * @name: the device that is restored: what the user says, or the inner device of that
  * @outer: what the user says; NULL: there is no inner device
+ * @lock_fd: the lock of @name; -1: none
+ * @device_locks: of what the mapped device is made of, until it is there, or all is
+ *	taken back
  */
 struct server {
 	const struct restore_request *request;
@@ -64,6 +70,8 @@ struct server {
 	char inner_uuid[INNER_UUID_BYTES];
 	struct tracking tracking;
 	int lock_fd;
+	int device_locks[NR_DEVICE_LOCKS];
+	unsigned int nr_device_locks;
 	struct restore_options options;
 	struct image *image;		/* NULL: the kernel streams */
 	struct image_source source;
@@ -108,6 +116,10 @@ int new_metadata_make(struct server *server);
 void new_metadata_undo(struct server *server);
 
 /* device.c */
+
+/* Keep other processes off a device, from before it is looked at. */
+int device_lock(struct server *server, const struct blockdev *device);
+void device_unlock_all(struct server *server);
 
 /* Refuse a name that is taken. */
 int device_check_name(struct server *server);

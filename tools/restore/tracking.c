@@ -182,14 +182,29 @@ static int check_distinct(const struct server *server,
 	return EXIT_REFUSED;
 }
 
+/* What is no block device is refused after this. */
+static int lock_given(struct server *server, const char *path)
+{
+	struct blockdev device;
+	int status;
+
+	if (!path_is_blockdev(path))
+		return EXIT_OK;
+	if (blockdev_open(path, &device))
+		return EXIT_ERROR;
+	/* First: the others are locked already. */
+	status = check_distinct(server, &device);
+	return status ? status : device_lock(server, &device);
+}
+
 static int check_given(struct server *server, const char *path, uint64_t bytes)
 {
 	char needed[SIZE_TEXT_BYTES], present[SIZE_TEXT_BYTES];
 	struct blockdev device;
-	int status = metadata_check_device(path, &device);
+	int status = lock_given(server, path);
 
 	if (!status)
-		status = check_distinct(server, &device);
+		status = metadata_check_device(path, &device);
 	if (!status)
 		status = check_content(server, &device);
 	if (status)

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Locks of devices, between processes of this program.
+ *
+ * An exclusive open tells a device that is in use, but does not claim it for a mapped
+ * device: the kernel knows one holder for all of them, so that a second one can be
+ * loaded over the same device. From the look until the table is loaded, the lock keeps
+ * others off.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "lib/blockdev.h"
+#include "lib/log.h"
+
+#define LOCK_PATH "/run/dmlive-devices.lock"
+
+/* One byte of the file stands for each device. */
+int blockdev_lock(const struct blockdev *device)
+{
+	struct flock lock = {
+		.l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = device->devt,
+		.l_len = 1,
+	};
+	int fd = open(LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd >= 0 && !fcntl(fd, F_OFD_SETLK, &lock))
+		return fd;
+	if (fd >= 0 && (errno == EAGAIN || errno == EACCES))
+		error("%s is being attached, detached or restored by another process; try again when that is through",
+		      device->path);
+	else
+		error_errno(errno, "%s", LOCK_PATH);
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
