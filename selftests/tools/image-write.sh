@@ -238,4 +238,19 @@ check_fails "which leaves no image behind" qemu-img info -f qcow2 kept.qcow2.par
 check "and what it leaves is in nobody's way" dmlive image convert --target-format qcow2 \
 	mixed.qcow2 kept.qcow2
 check_fails "nor does it stay" ls kept.qcow2.partial
+
+# A source that has the name under which the target would be worked on.
+cp mixed.qcow2 own.qcow2.partial
+for force in "" --force; do
+	# shellcheck disable=SC2086 # a word or none
+	refused "a source in the way${force:+, $force}" \
+		"own.qcow2.partial: is part of the image that is to be read" \
+		$force --target-format qcow2 own.qcow2.partial own.qcow2
+	check "it is as it was" cmp own.qcow2.partial mixed.qcow2
+	check_fails "and there is no target" ls own.qcow2
+done
+image_create -b own.qcow2.partial -F qcow2 above.qcow2 8M
+refused "its backing file in the way" "own.qcow2.partial: is part of the image" \
+	--force --target-format qcow2 above.qcow2 own.qcow2
+check "that is as it was" cmp own.qcow2.partial mixed.qcow2
 finish

@@ -126,20 +126,47 @@ static void two_do_not_write_one_image(void **state)
 	assert_true(exists("image"));
 }
 
-static void what_a_crash_left_is_taken_over(void **state)
+static bool is_in(const void *name, int fd)
+{
+	struct stat a, b;
+
+	return !fstat(fd, &a) && !stat(name, &b) && a.st_ino == b.st_ino;
+}
+
+/* It may be another user's, or have another name: its content and mode are not ours. */
+static void what_a_crash_left_makes_way(void **state)
 {
 	struct writer_options options = plain;
 	struct image_error err = { "" };
+	char content[SIZE];
 	struct writer *writer;
+	struct stat st;
+	int fd;
 
 	(void)state;
 	make_file("image.partial", data, SIZE);
+	assert_false(chmod("image.partial", 0777));
+	assert_false(link("image.partial", "other"));
 	assert_int_equal(writer_create("image", &options, &writer, &err), -EEXIST);
 	assert_non_null(strstr(err.message, "image.partial: exists"));
 	assert_true(exists("image.partial"));
 	options.replace = true;
+	options.is_source = is_in;
+	options.source = "other";
+	assert_int_equal(writer_create("image", &options, &writer, &err), -EINVAL);
+	assert_non_null(strstr(err.message, "image.partial: is part of the image"));
+	assert_true(exists("image.partial"));
+	options.is_source = NULL;
 	must_finish(must_create("image", &options));
 	assert_false(exists("image.partial"));
+	assert_false(stat("image", &st));
+	assert_int_equal(st.st_nlink, 1);
+	assert_int_equal(st.st_mode & 0111, 0);
+	fd = open("other", O_RDONLY);
+	assert_int_equal(read(fd, content, SIZE), SIZE);
+	assert_memory_equal(content, data, SIZE);
+	close(fd);
+	unlink("other");
 }
 
 static void names_that_cannot_be_written(void **state)
@@ -169,7 +196,7 @@ int main(void)
 		TEST(a_link_is_followed),
 		TEST(a_name_that_is_taken_meanwhile),
 		TEST(two_do_not_write_one_image),
-		TEST(what_a_crash_left_is_taken_over),
+		TEST(what_a_crash_left_makes_way),
 		TEST(names_that_cannot_be_written),
 	};
 

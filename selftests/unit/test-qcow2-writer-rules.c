@@ -315,6 +315,7 @@ static void a_full_disk_is_reported(void **state)
 /* Tables that are complete are not kept in memory. */
 static void tables_are_forgotten(void **state)
 {
+	const struct output_options options = { .replace = false };
 	struct image_error err = { "" };
 	struct qcow2_space space;
 	struct qcow2_map map;
@@ -322,7 +323,7 @@ static void tables_are_forgotten(void **state)
 	unsigned int i;
 
 	(void)state;
-	assert_int_equal(output_open("image", false, &output, &err), 0);
+	assert_int_equal(output_open("image", &options, &output, &err), 0);
 	space_init(&space, output, 12);
 	assert_int_equal(map_init(&map, &space, SIZE, false, &err), 0);
 	assert_int_equal(map.nr_l1, 2);

@@ -191,6 +191,11 @@ static void run_threads(struct converter *c)
 		pthread_join(threads[--started], NULL);
 }
 
+static bool is_source(const void *image, int fd)
+{
+	return image_uses_file(image, fd);
+}
+
 /* Before it is opened for writing, since that could empty it. */
 static int check_target(const struct convert *convert, struct image_error *err)
 {
@@ -199,7 +204,7 @@ static int check_target(const struct convert *convert, struct image_error *err)
 
 	if (fd < 0)
 		return 0;
-	used = image_uses_file(convert->image, fd);
+	used = is_source(convert->image, fd);
 	close(fd);
 	if (!used)
 		return 0;
@@ -309,6 +314,8 @@ int convert_run(struct convert *convert, struct image_error *err)
 	int ret;
 
 	options.size_bytes = image_size(convert->image);
+	options.is_source = is_source;
+	options.source = convert->image;
 	ret = check_target(convert, err);
 	if (!ret && convert->keep_backing)
 		ret = find_backing(convert, &backing, &options.backing_format,

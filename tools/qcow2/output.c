@@ -33,7 +33,7 @@ struct output {
 	uint64_t device_bytes;
 
 	/* of a regular file */
-	bool replace;
+	struct output_options options;
 	int folder_fd;
 	int old_fd;		/* the file that is to be replaced, or -1 */
 	char name[NAME_MAX + 1];	/* in the folder */
@@ -127,49 +127,96 @@ static int find_folder(struct output *output, struct image_error *err)
 	return ret;
 }
 
-/*
- * What an interrupted run has left is taken over if nobody works on it; it must
- * still have that name once it is locked.
- */
-static int take_over(struct output *output, struct image_error *err)
+/* Does the file that is open as @fd still have the name that it is worked on under? */
+static bool is_partial(const struct output *output, int fd)
 {
 	struct stat ours, named;
 
-	output->fd = openat(output->folder_fd, output->partial,
-			    O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (output->fd < 0)
-		return fail_errno(output, "open its file '" PARTIAL_SUFFIX "'",
+	return !fstat(fd, &ours) &&
+	       !fstatat(output->folder_fd, output->partial, &named,
+			AT_SYMLINK_NOFOLLOW) &&
+	       ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+}
+
+static int check_leftover(const struct output *output, int fd,
+			  struct image_error *err)
+{
+	const struct output_options *options = &output->options;
+	struct stat st;
+
+	if (options->is_source && options->is_source(options->source, fd))
+		return image_fail(err, -EINVAL,
+				  "%s" PARTIAL_SUFFIX ": is part of the image that is to be read, and in the way; rename it or choose another target",
+				  output->path);
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) &&
+	    !host_lock_for_writing(fd) && is_partial(output, fd))
+		return 0;
+	return image_fail(err, -EBUSY,
+			  "%s" PARTIAL_SUFFIX ": another process is writing it",
+			  output->path);
+}
+
+/*
+ * What an interrupted run has left goes, if nobody works on it. It is not written to:
+ * it may be somebody else's, or have other names. Who has the locks alone may remove
+ * it.
+ */
+static int remove_leftover(const struct output *output, struct image_error *err)
+{
+	int fd = openat(output->folder_fd, output->partial,
+			O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int ret;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 :
+		       fail_errno(output, "open its file '" PARTIAL_SUFFIX "'",
 				  err);
-	if (fstat(output->fd, &ours) || !S_ISREG(ours.st_mode) ||
-	    host_lock_for_writing(output->fd) ||
-	    fstatat(output->folder_fd, output->partial, &named,
-		    AT_SYMLINK_NOFOLLOW) ||
-	    ours.st_ino != named.st_ino || ours.st_dev != named.st_dev ||
-	    ftruncate(output->fd, 0)) {
-		/* Not ours, so not to be removed. */
+	ret = check_leftover(output, fd, err);
+	if (!ret && unlinkat(output->folder_fd, output->partial, 0))
+		ret = fail_errno(output, "remove its file '" PARTIAL_SUFFIX "'",
+				 err);
+	close(fd);
+	return ret;
+}
+
+/* Without a message -EEXIST, and -EAGAIN: it was there for a moment only. */
+static int create_partial(struct output *output, struct image_error *err)
+{
+	int ret;
+
+	output->fd = openat(output->folder_fd, output->partial,
+			    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+	if (output->fd < 0)
+		return errno == EEXIST ? -EEXIST :
+		       fail_errno(output, "make it", err);
+	ret = lock_output(output, output->fd, err);
+	/* Until it was locked it was like a leftover. */
+	if (!ret && !is_partial(output, output->fd))
+		ret = -EAGAIN;
+	if (ret) {
 		close(output->fd);
 		output->fd = -1;
-		return image_fail(err, -EBUSY,
-				  "%s" PARTIAL_SUFFIX ": another process is writing it",
-				  output->path);
 	}
-	return 0;
+	return ret;
 }
 
 static int make_partial(struct output *output, struct image_error *err)
 {
-	output->fd = openat(output->folder_fd, output->partial,
-			    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
-	if (output->fd < 0 && errno != EEXIST)
-		return fail_errno(output, "make it", err);
-	if (output->fd < 0 && !output->replace)
-		return image_fail(err, -EEXIST,
-				  "%s" PARTIAL_SUFFIX ": exists, it is being written or left by an interrupted run: remove it in the latter case",
-				  output->path);
-	if (output->fd < 0)
-		return take_over(output, err);
-	/* Should it be locked, somebody has taken it over, and it is his. */
-	return lock_output(output, output->fd, err);
+	int ret;
+
+	for (;;) {
+		ret = create_partial(output, err);
+		if (ret == -EEXIST && !output->options.replace)
+			return image_fail(err, -EEXIST,
+					  "%s" PARTIAL_SUFFIX ": exists, it is being written or left by an interrupted run: remove it in the latter case",
+					  output->path);
+		if (ret == -EEXIST)
+			ret = remove_leftover(output, err);
+		else if (ret != -EAGAIN)
+			return ret;
+		if (ret && ret != -EAGAIN)
+			return ret;
+	}
 }
 
 /* The file that is to be replaced hands on its owner and mode, if it may. */
@@ -198,7 +245,7 @@ static int open_file(struct output *output, const struct stat *old,
 		return image_fail(err, -EINVAL,
 				  "%s: neither a regular file nor a block device",
 				  output->path);
-	if (old && !output->replace)
+	if (old && !output->options.replace)
 		return image_fail(err, -EEXIST, "%s: exists already",
 				  output->path);
 	ret = find_folder(output, err);
@@ -207,8 +254,8 @@ static int open_file(struct output *output, const struct stat *old,
 	return old ? adopt_old(output, old, err) : make_partial(output, err);
 }
 
-int output_open(const char *path, bool replace, struct output **out,
-		struct image_error *err)
+int output_open(const char *path, const struct output_options *options,
+		struct output **out, struct image_error *err)
 {
 	struct output *output = calloc(1, sizeof(*output));
 	struct stat st;
@@ -220,7 +267,7 @@ int output_open(const char *path, bool replace, struct output **out,
 	output->fd = -1;
 	output->folder_fd = -1;
 	output->old_fd = -1;
-	output->replace = replace;
+	output->options = *options;
 	output->path = strdup(path);
 	if (!output->path) {
 		ret = image_fail_memory(err, path);
@@ -301,7 +348,12 @@ static int give_name(const struct output *output)
 	int folder = output->folder_fd;
 	struct stat st;
 
-	if (output->replace)
+	/* On a file system without locks two may have come together. */
+	if (!is_partial(output, output->fd)) {
+		errno = ESTALE;
+		return -1;
+	}
+	if (output->options.replace)
 		return renameat(folder, output->partial, folder, output->name);
 	if (!renameat2(folder, output->partial, folder, output->name,
 		       RENAME_NOREPLACE))
@@ -337,9 +389,9 @@ int output_publish(struct output *output, struct image_error *err)
 void output_discard(struct output *output)
 {
 	/* Should it not be removable, then it is at least empty. */
-	if (!output->is_device &&
+	if (!output->is_device && is_partial(output, output->fd) &&
 	    unlinkat(output->folder_fd, output->partial, 0) &&
-	    ftruncate(output->fd, 0))
+	    !ftruncate(output->fd, 0))
 		fsync(output->fd);
 	close_all(output);
 }

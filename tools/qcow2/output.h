@@ -17,11 +17,23 @@
 struct output;
 
 /*
- * Open @path. A regular file is made as PATH.partial; where @path exists already
- * it is -EEXIST unless @replace. A device is opened exclusively.
+ * @replace: a regular file that exists, and a PATH.partial that nobody works on
+ * @is_source: is the file that is open as @fd one that the data come from? Such a
+ *	PATH.partial stays. NULL: none is
  */
-int output_open(const char *path, bool replace, struct output **output,
-		struct image_error *err);
+struct output_options {
+	bool replace;
+	bool (*is_source)(const void *source, int fd);
+	const void *source;
+};
+
+/*
+ * Open @path. A regular file is made as PATH.partial, which is always a new file;
+ * where @path exists already it is -EEXIST unless @options->replace. A device is
+ * opened exclusively.
+ */
+int output_open(const char *path, const struct output_options *options,
+		struct output **output, struct image_error *err);
 
 /* The image's name, for messages. */
 const char *output_path(const struct output *output);

@@ -100,6 +100,11 @@ static int check_options(const char *path, const struct writer_options *options,
 int writer_create(const char *path, const struct writer_options *options,
 		  struct writer **out, struct image_error *err)
 {
+	const struct output_options output_options = {
+		.replace = options->replace,
+		.is_source = options->is_source,
+		.source = options->source,
+	};
 	struct output *output;
 	struct writer *writer;
 	int ret;
@@ -107,7 +112,7 @@ int writer_create(const char *path, const struct writer_options *options,
 	ret = check_options(path, options, err);
 	if (ret)
 		return ret;
-	ret = output_open(path, options->replace, &output, err);
+	ret = output_open(path, &output_options, &output, err);
 	if (ret)
 		return ret;
 	ret = options->format == WRITER_RAW ?

@@ -66,6 +66,12 @@ struct writer_options {
 	/* A power of two from 512 to 2 MiB; 0: the default, 64 KiB. */
 	uint32_t cluster_bytes;
 	bool replace;			/* a regular file that exists */
+	/*
+	 * Is the file that is open as @fd one that the data come from? A PATH.partial
+	 * that is one is not taken for a leftover. NULL: none is.
+	 */
+	bool (*is_source)(const void *source, int fd);
+	const void *source;
 
 	/* qcow2 only */
 	enum writer_compression compression;
