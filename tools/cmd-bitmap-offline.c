@@ -384,9 +384,51 @@ static int change_store(const struct bitmap_arguments *arguments)
 	return exit_status(r);
 }
 
-static int show_store(const struct bitmap_arguments *arguments)
+/*
+ * What a bitmap that was not closed has set is not all that was changed: whoever
+ * copies by it would miss the rest. Where a target has the store it is always open.
+ */
+static int check_dump(struct meta_store *store,
+		      const struct meta_store_bitmap *bitmap,
+		      const struct bitmap_arguments *arguments)
+{
+	char user[DM_NAME_BYTES];
+	int r = 0;
+
+	if (!is_open(bitmap) || arguments->online)
+		return 0;
+	if (path_is_blockdev(store->path))
+		r = bitmap_find_user(store->path, user, sizeof(user));
+	if (r < 0)
+		return r;
+	if (r) {
+		bitmap_warn_online(user);
+		return 0;
+	}
+	if (arguments->force) {
+		warning("%s: bitmap '%.*s' was not closed: changes may be missing in it",
+			store->path, bitmap->entry.name_bytes,
+			bitmap->entry.name);
+		return 0;
+	}
+	error("%s: bitmap '%.*s' was not closed, so changes may be missing in it: %s; --force shows it as it is",
+	      store->path, bitmap->entry.name_bytes, bitmap->entry.name,
+	      way_to_close(store, bitmap));
+	return -EBUSY;
+}
+
+static int dump(struct meta_store *store,
+		const struct bitmap_arguments *arguments)
 {
 	struct meta_store_bitmap *bitmap;
+
+	return find_bitmap(store, arguments->bitmap, &bitmap) ?:
+	       check_dump(store, bitmap, arguments) ?:
+	       meta_show_bits(store, bitmap, arguments->json);
+}
+
+static int show_store(const struct bitmap_arguments *arguments)
+{
 	struct meta_store store;
 	struct json_object *list;
 	int r;
@@ -399,8 +441,7 @@ static int show_store(const struct bitmap_arguments *arguments)
 		return EXIT_ERROR;
 	r = check_valid(&store);
 	if (!r && arguments->action == BITMAP_DUMP) {
-		r = find_bitmap(&store, arguments->bitmap, &bitmap) ?:
-		    meta_show_bits(&store, bitmap, arguments->json);
+		r = dump(&store, arguments);
 	} else if (!r && arguments->json) {
 		list = json_new_array();
 		r = meta_show_bitmaps_json(&store, list);

@@ -331,14 +331,20 @@ static int list(const char *name, const struct bitmap_arguments *arguments)
 	return r ? EXIT_ERROR : EXIT_OK;
 }
 
+void bitmap_warn_online(const char *name)
+{
+	warning("%s is in use: bits of the last seconds may be missing, for which %s stands",
+		name, QCOW2_DMLIVE_INTENT_NAME);
+}
+
 /* What is on the metadata device; newer bits may be in memory only. */
 static int dump(const char *path, const struct bitmap_arguments *arguments)
 {
 	struct bitmap_arguments offline = *arguments;
 
-	warning("%s is in use: bits of the last seconds may be missing, for which %s stands",
-		arguments->store, QCOW2_DMLIVE_INTENT_NAME);
+	bitmap_warn_online(arguments->store);
 	offline.store = path;
+	offline.online = true;
 	return bitmap_offline(&offline);
 }
 

@@ -44,7 +44,8 @@ static const char help[] =
 "                       size, from 4K to 64K\n"
 "  --disabled           the new bitmap records nothing until it is enabled\n"
 "  --source-file IMAGE  the image or metadata device that has SOURCE\n"
-"  --force              change also what is dmlive's own, or a restore's\n"
+"  --force              change also what is dmlive's own, or a restore's;\n"
+"                       dump also a bitmap that was not closed\n"
 "  --json               print JSON\n";
 
 static const struct {

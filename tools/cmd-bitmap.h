@@ -27,6 +27,7 @@ enum bitmap_action {
  * @source_file: merge: the image that has @source, NULL: @store
  * @granularity: add: bytes, 0: the default
  * @held: the target that has the store is suspended: nothing is reported
+ * @online: dump: a target has the store, and it was said that newer bits are missing
  */
 struct bitmap_arguments {
 	enum bitmap_action action;
@@ -38,6 +39,7 @@ struct bitmap_arguments {
 	uint64_t granularity;
 	bool disabled;
 	bool held;
+	bool online;
 	bool force;
 	bool json;
 };
@@ -51,6 +53,9 @@ int bitmap_offline(const struct bitmap_arguments *arguments);
 
 /* Through the target of the mapped device @name. */
 int bitmap_online(const char *name, const struct bitmap_arguments *arguments);
+
+/* Say that the bits on the store of the mapped device @name are not all. */
+void bitmap_warn_online(const char *name);
 
 /* Say that a change was made. @added_bytes: what a merge has set more, or NULL. */
 void bitmap_report(const struct bitmap_arguments *arguments,

@@ -358,6 +358,9 @@ static int dump_bits(struct meta_store *store,
 		      arguments->bits);
 		return -ENOENT;
 	}
+	if (bitmap->entry.flags & QCOW2_BITMAP_IN_USE)
+		warning("%s: bitmap '%s' is in use or was not closed: changes may be missing in it",
+			store->path, arguments->bits);
 	return meta_show_bits(store, bitmap, arguments->json);
 }
 

@@ -44,12 +44,21 @@ for verb in add remove enable disable clear; do
 done
 refused "merge on the metadata device in use" "in use by the mapped device t" merge "$meta" fine more
 
+dumped=$(dmlive bitmap dump --json t more 2> "$TMP/warning")
+is "dump of the mapped device" $? 0
+check "prints ranges" jq -e 'type == "array"' <<< "$dumped"
+like "with a warning" "$(< "$TMP/warning")" "t is in use: bits of the last seconds may be missing"
+check "dump of the metadata device in use" eval \
+	"dmlive bitmap dump --json '$meta' more > '$TMP/dumped' 2> '$TMP/warning'"
+like "with the same warning" "$(< "$TMP/warning")" "t is in use: bits of the last seconds"
+
 # What a crash leaves.
 read_meta "$meta" "$TMP/crash" || bail "copy"
 write_meta "$TMP/crash" "$crashed" || bail "copy"
 dm_remove t
 check "its bits are on the device" test "$(dmlive bitmap dump "$meta" more --json |
 	jq -r '.[] | "\(.start) \(.length)"')" = "1048576 65536"
+refused "dump of what a crash left" "'fine' was not closed.*activate its target" dump "$crashed" fine
 check "by hand" dmlive bitmap merge "$crashed" fine dmlive-intent
 check "by hand, another" dmlive bitmap merge "$crashed" coarse dmlive-intent
 check "by hand, the last" dmlive bitmap merge "$crashed" more dmlive-intent

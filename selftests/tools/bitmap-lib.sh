@@ -29,10 +29,10 @@ server.path=$socket,x-dirty-bitmap=qemu:dirty-bitmap:$2" > map.json ||
 	wait_until has_ended "$(< "$socket.pid")" || bail "qemu-nbd does not end"
 }
 
-# dumped IMAGE BITMAP: the same, as dmlive sees them.
+# dumped IMAGE BITMAP [OPTION...]: the same, as dmlive sees them.
 dumped()
 {
-	dmlive bitmap dump --json "$1" "$2" | jq -r '.[] | "\(.start) \(.length)"'
+	dmlive bitmap dump --json "$@" | jq -r '.[] | "\(.start) \(.length)"'
 }
 
 # bitmaps IMAGE: "NAME GRANULARITY FLAGS" of each bitmap, as QEMU sees them.

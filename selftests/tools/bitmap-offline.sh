@@ -197,7 +197,7 @@ crash()
 	poke store "$(peek store "$table")" 03
 }
 crash
-is "crash: the intent" "$(dumped store dmlive-intent | tr '\n' ' ')" \
+is "crash: the intent" "$(dumped store dmlive-intent --force | tr '\n' ' ')" \
 	"16777216 33554432 10720641024 16777216 "
 is "crash: QEMU does not trust it" "$(bitmaps store | cut -d, -f1)" "daily 65536 in-use auto"
 is "crash: merge" "$(dmlive bitmap merge --json store daily dmlive-intent | jq '."added-bytes"')" 50331648
@@ -256,6 +256,15 @@ for verb in enable disable clear; do
 	refused "$verb of an open bitmap" "'daily' is in use or was not closed: activate its target, which recovers it, or merge dmlive-intent" \
 		3 store $verb store daily
 done
+refused "dump of an open bitmap" "'daily' was not closed.*activate its target, which recovers it.*--force" \
+	3 store dump store daily
+is "and prints no range" "$(dmlive bitmap dump --json store daily 2> /dev/null)" ""
+is "dump of an open bitmap: --force" "$(dumped store daily --force 2> warning)" "0 131072"
+like "and warns" "$(< warning)" "warning.*'daily' was not closed"
+is "meta dump of an open bitmap" "$(dmlive meta dump --json --bits daily store 2> warning |
+	jq -c .)" '[{"start":0,"length":131072}]'
+like "warns" "$(< warning)" "warning.*'daily' is in use or was not closed"
+check "of a closed one it does not" [ -z "$(dmlive meta dump --bits dmlive-spare-1 store 2>&1)" ]
 refused "add to a store that was not closed" "'daily' is in use or was not closed" 3 store add store x
 refused "merge into an open bitmap" "'daily' is in use" 3 store merge store daily dmlive-spare-1
 refused "merge from an open bitmap" "'daily' is in use" 3 store merge store dmlive-spare-1 daily --force
@@ -271,6 +280,7 @@ refused "a restore's bitmap that is open" "activate its target and remove it" 3 
 cp qemu.qcow2 used.qcow2
 poke used.qcow2 "$(flags_at used.qcow2 0)" 00000003
 refused "a bitmap that QEMU left open" "cannot be trusted; remove it" 3 used.qcow2 clear used.qcow2 b1
+refused "dump of a bitmap that QEMU left open" "cannot be trusted; remove it" 3 used.qcow2 dump used.qcow2 b1
 cp qemu.qcow2 lost.qcow2
 poke lost.qcow2 88 "$(hex64 0)"
 for verb in add remove list; do
