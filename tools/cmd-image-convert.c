@@ -5,12 +5,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "cmd-image.h"
 #include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/loop.h"
 #include "lib/progress.h"
 #include "qcow2/check.h"
 #include "qcow2/convert.h"
@@ -200,6 +202,16 @@ static void catch_signals(struct convert *convert)
 	}
 }
 
+/* A file that is there and is to be replaced. */
+static int check_target(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) || !S_ISREG(st.st_mode))
+		return 0;
+	return loop_check_unused(path, &st);
+}
+
 int image_convert_command(const struct image_arguments *arguments)
 {
 	struct convert convert = {
@@ -211,6 +223,8 @@ int image_convert_command(const struct image_arguments *arguments)
 	struct image_error err;
 	int ret;
 
+	if (check_target(convert.target_path))
+		return EXIT_ERROR;
 	catch_signals(&convert);
 
 	ret = image_open(arguments->image, &arguments->options, &convert.image,

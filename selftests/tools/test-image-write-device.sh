@@ -86,6 +86,19 @@ for format in raw qcow2; do
 	rm full/image
 done
 
+# A file under a loop device: the device would keep the one that has no name any more.
+truncate -s 4M held
+loop=$(make_loop "$TMP/held") || bail "loop device"
+for format in raw qcow2; do
+	refused "a file under a loop device, $format" "held is in use by the loop device $loop" \
+		dmlive image convert --quiet --target-format $format --format raw source.raw held
+	check "nothing is left beside it, $format" [ ! -e held.partial ]
+done
+refused "meta format of such a file" "held is in use by the loop device $loop" \
+	dmlive meta format --force held --size 1G --granularity 64K
+check "it is as it was" cmp -n 4M held /dev/zero
+is "it has its size" "$(stat -c %s held)" 4194304
+
 # A source whose last cluster lies nowhere.
 qemu-img create -q -f qcow2 -o cluster_size=64k bad.qcow2 4M
 qemu-io -c "write -P 1 0 4M" bad.qcow2 > /dev/null || bail "qemu-io"

@@ -25,6 +25,7 @@
 #include "lib/exit.h"
 #include "lib/io.h"
 #include "lib/log.h"
+#include "lib/loop.h"
 #include "lib/size.h"
 #include "lib/stacking.h"
 
@@ -56,6 +57,9 @@ static int check_file(struct volume *volumes, unsigned int nr,
 		error("%s exists; to replace it use --force", volume->output);
 		return EXIT_REFUSED;
 	}
+	if (exists && !stat(volume->output, &st) &&
+	    loop_check_unused(volume->output, &st))
+		return EXIT_REFUSED;
 	snprintf(path, sizeof(path), "%s", volume->output);
 	folder = dirname(path);
 	if (stat(folder, &st)) {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Which file a loop device is on, by sysfs; see loop.h. */
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/log.h"
 #include "lib/loop.h"
 
 /* Is @file the backing file of the loop device @name? */
@@ -44,4 +46,15 @@ bool loop_find(const struct stat *stat, char *node, size_t node_bytes)
 	if (folder)
 		closedir(folder);
 	return found;
+}
+
+int loop_check_unused(const char *path, const struct stat *stat)
+{
+	char loop[64];
+
+	if (!loop_find(stat, loop, sizeof(loop)))
+		return 0;
+	error("%s is in use by the loop device %s: give that device, or detach it first (losetup -d %s)",
+	      path, loop, loop);
+	return -EBUSY;
 }

@@ -14,4 +14,12 @@
  */
 bool loop_find(const struct stat *stat, char *node, size_t node_bytes);
 
+/*
+ * May the regular file @path, that @stat tells of, be changed or replaced? Under a
+ * loop device it may not: what the device has cached differs from it then, and of a
+ * file that is replaced it goes on writing to the old one, which has no name any more.
+ * 0 or -EBUSY, with a message.
+ */
+int loop_check_unused(const char *path, const struct stat *stat);
+
 #endif /* DMLIVE_LOOP_H */

@@ -19,6 +19,7 @@
 #include "lib/blockdev.h"
 #include "lib/io.h"
 #include "lib/log.h"
+#include "lib/loop.h"
 #include "lib/size.h"
 #include "meta/format.h"
 #include "qcow2-format.h"
@@ -272,8 +273,17 @@ static int write_all(struct output *out, const struct meta_spec *spec,
 /* Cut it to nothing, but not under somebody who uses it. */
 static int empty_file(int fd, const char *path)
 {
-	int r = host_lock_for_writing(fd);
+	struct stat stat;
+	int r;
 
+	if (fstat(fd, &stat) || !S_ISREG(stat.st_mode)) {
+		error("%s: neither a regular file nor a block device", path);
+		return -EINVAL;
+	}
+	r = loop_check_unused(path, &stat);
+	if (r)
+		return r;
+	r = host_lock_for_writing(fd);
 	if (r) {
 		error("%s: another process uses this image (a running VM?)",
 		      path);

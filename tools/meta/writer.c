@@ -116,17 +116,12 @@ static int check_device(const char *path)
 static int check_file(int fd, const char *path)
 {
 	struct stat stat;
-	char loop[64];
 
 	if (fstat(fd, &stat) || !S_ISREG(stat.st_mode)) {
 		error("%s: neither a regular file nor a block device", path);
 		return -EINVAL;
 	}
-	if (!loop_find(&stat, loop, sizeof(loop)))
-		return 0;
-	error("%s is in use by the loop device %s: give that device, or detach it first (losetup -d %s)",
-	      path, loop, loop);
-	return -EBUSY;
+	return loop_check_unused(path, &stat);
 }
 
 static int open_locked(const char *path, bool held, struct meta_writer *writer)
