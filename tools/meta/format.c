@@ -29,6 +29,7 @@ struct output {
 	const char *path;
 	int fd;
 	uint8_t cluster[META_CLUSTER_BYTES] __attribute__((aligned(8)));
+	uint8_t header[META_CLUSTER_BYTES];
 };
 
 static int write_at(struct output *out, uint64_t offset, const void *data,
@@ -168,13 +169,13 @@ static void add_extension(struct output *out, size_t *at, uint32_t type,
 	};
 	size_t padded = (bytes + 7) & ~(size_t)7;
 
-	if (!*at || padded > META_CLUSTER_BYTES - sizeof(extension) - *at) {
+	if (!*at || *at + sizeof(extension) + padded > META_CLUSTER_BYTES) {
 		*at = 0;
 		return;
 	}
-	memcpy(out->cluster + *at, &extension, sizeof(extension));
+	memcpy(out->header + *at, &extension, sizeof(extension));
 	if (bytes)
-		memcpy(out->cluster + *at + sizeof(extension), payload, bytes);
+		memcpy(out->header + *at + sizeof(extension), payload, bytes);
 	*at += sizeof(extension) + padded;
 }
 
@@ -219,8 +220,9 @@ static size_t add_extensions(struct output *out, const struct meta_spec *spec,
 	return at;
 }
 
-static int write_header(struct output *out, const struct meta_spec *spec,
-			const struct meta_layout *layout)
+/* Before anything is written: what does not fit shall cost nothing. */
+static int make_header(struct output *out, const struct meta_spec *spec,
+		       const struct meta_layout *layout)
 {
 	struct qcow2_header header = {
 		.magic = htobe32(QCOW2_MAGIC),
@@ -238,9 +240,9 @@ static int write_header(struct output *out, const struct meta_spec *spec,
 	};
 	size_t at, name_bytes = spec->backing ? strlen(spec->backing) : 0;
 
-	memset(out->cluster, 0, META_CLUSTER_BYTES);
+	memset(out->header, 0, META_CLUSTER_BYTES);
 	at = add_extensions(out, spec, layout);
-	if (!at || name_bytes > META_CLUSTER_BYTES - at) {
+	if (!at || at + name_bytes > META_CLUSTER_BYTES) {
 		error("%s: the description of the restore is too long",
 		      out->path);
 		return -E2BIG;
@@ -248,10 +250,10 @@ static int write_header(struct output *out, const struct meta_spec *spec,
 	if (name_bytes) {
 		header.backing_file_offset = htobe64(at);
 		header.backing_file_size = htobe32(name_bytes);
-		memcpy(out->cluster + at, spec->backing, name_bytes);
+		memcpy(out->header + at, spec->backing, name_bytes);
 	}
-	memcpy(out->cluster, &header, sizeof(header));
-	return write_at(out, 0, out->cluster, META_CLUSTER_BYTES);
+	memcpy(out->header, &header, sizeof(header));
+	return 0;
 }
 
 static int write_all(struct output *out, const struct meta_spec *spec,
@@ -266,7 +268,7 @@ static int write_all(struct output *out, const struct meta_spec *spec,
 	       write_directory(out, spec, layout) ?:
 	       write_bitmaps(out, spec, layout) ?:
 	       sync_output(out) ?:
-	       write_header(out, spec, layout) ?:
+	       write_at(out, 0, out->header, META_CLUSTER_BYTES) ?:
 	       sync_output(out);
 }
 
@@ -387,6 +389,9 @@ int meta_format(const char *path, const struct meta_spec *spec, bool force)
 		goto free_layout;
 	}
 	out->path = path;
+	r = make_header(out, spec, &layout);
+	if (r)
+		goto free_output;
 	out->fd = path_is_blockdev(path) ? open_device(path, bytes, force) :
 					   open_file(path, force);
 	r = out->fd;
