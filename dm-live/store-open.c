@@ -19,15 +19,6 @@
 /* Buffers asked for ahead when all bits are read. */
 #define PREFETCH_BUFFERS	256
 
-/* More would take long to check, and nobody has them. */
-#define MAX_BITMAPS		1024u
-
-/*
- * The entries of all tables, which stand in memory. Tables may claim to be at one
- * place before they are compared, so the size of the device is no limit.
- */
-#define MAX_TABLE_ENTRIES	33554432u
-
 /* Copy @bytes at @offset of the device to memory. */
 static int read_bytes(struct dm_live_store *store, u64 offset, void *to,
 		      u64 bytes)
@@ -175,9 +166,9 @@ static int read_header(struct dm_live_store *store)
 		      store->params.name);
 		return -EINVAL;
 	}
-	if (store->header.nr_bitmaps > MAX_BITMAPS) {
+	if (store->header.nr_bitmaps > QCOW2_DMLIVE_MAX_BITMAPS) {
 		DMERR("%s: metadata device: more than %u bitmaps",
-		      store->params.name, MAX_BITMAPS);
+		      store->params.name, QCOW2_DMLIVE_MAX_BITMAPS);
 		return -EINVAL;
 	}
 	return 0;
@@ -318,9 +309,9 @@ static int read_tables(struct dm_live_store *store)
 
 	for (i = 0; i < store->header.nr_bitmaps; i++)
 		entries += store->bitmaps[i].entry.table_entries;
-	if (entries > MAX_TABLE_ENTRIES) {
+	if (entries > QCOW2_DMLIVE_MAX_TABLE_ENTRIES) {
 		DMERR("%s: metadata device: the tables of its bitmaps have %llu entries, more than %u",
-		      store->params.name, entries, MAX_TABLE_ENTRIES);
+		      store->params.name, entries, QCOW2_DMLIVE_MAX_TABLE_ENTRIES);
 		return -EINVAL;
 	}
 	for (i = 0; !r && i < store->header.nr_bitmaps; i++)

@@ -274,6 +274,15 @@ _Static_assert(sizeof(struct qcow2_dmlive_state) == 8, "state layout");
 /* Header extension of dmlive: nothing; the place of one that was removed. */
 #define QCOW2_EXT_DMLIVE_FREE		0x646d6c70U	/* "dmlp" */
 
+/* Of the bitmaps of a store. More would take long to check, and nobody has them. */
+#define QCOW2_DMLIVE_MAX_BITMAPS	1024U
+
+/*
+ * The entries of all tables, which stand in memory. Tables may claim to be at one
+ * place before they are compared, so the size of the device is no limit.
+ */
+#define QCOW2_DMLIVE_MAX_TABLE_ENTRIES	33554432U
+
 #define QCOW2_DMLIVE_STATE_VERSION	1
 /* The autoclear bit is clear because the directory is being rewritten. */
 #define QCOW2_DMLIVE_UPDATING		(1U << 0)

@@ -251,6 +251,66 @@ refused "a file that is not there" "nope" 1 store add nope b
 image_create huge.qcow2 10T
 refused "too small a granularity for the size" "larger than 512 MiB" 3 huge.qcow2 \
 	add huge.qcow2 x --granularity 512
+image_create nothing.qcow2 0
+refused "an image of size 0" "size of 0" 3 nothing.qcow2 add nothing.qcow2 x
+
+# entries IMAGE N: that many of its directory, whose tables are all the first one's.
+entries()
+{
+	local n fixed digits
+	fixed=$(od -An -v -tx1 -j "$(directory "$1")" -N 24 "$1" | tr -d ' \n')
+	for ((n = 0; n < $2; n++)); do
+		printf -v digits %04d $n
+		printf '%s' "${fixed:0:36}0004${fixed:40}3${digits:0:1}3${digits:1:1}" \
+			"3${digits:2:1}3${digits:3:1}00000000"
+	done
+}
+
+# many SIZE N: many.qcow2 has that many bitmaps, and the directory at its end.
+many()
+{
+	local at extension
+	set -- many.qcow2 "$2" "$1"
+	image_create -o cluster_size=512 "$1" "$3"
+	qemu-img bitmap --add -g 512 "$1" first || bail "qemu-img bitmap"
+	truncate -s %512 "$1"
+	at=$(stat -c %s "$1")
+	extension=$(grep -obUaP '\x23\x85\x28\x75' "$1" | head -n 1 | cut -d: -f1)
+	# shellcheck disable=SC2059 # the text is the format
+	printf "$(entries "$1" "$2" | sed 's/../\\x&/g')" >> "$1"
+	truncate -s %512 "$1"
+	poke "$1" $((extension + 8)) "$(printf '%08x' "$2")"
+	poke "$1" $((extension + 16)) "$(hex64 $((32 * $2)))$(hex64 "$at")"
+}
+many 1G 2
+refused "two bitmaps with one table" "overlap" 1 many.qcow2 list many.qcow2
+many 1G 1024
+output=$(ulimit -v 262144; dmlive bitmap list many.qcow2 2>&1)
+is "tables larger than the file: status" $? 1
+like "tables larger than the file: says why" "$output" "the tables of the bitmaps overlap"
+many 65G 1024
+truncate -s 1G many.qcow2
+output=$(ulimit -v 262144; dmlive bitmap list many.qcow2 2>&1)
+is "tables larger than what is supported: status" $? 1
+like "tables larger than what is supported: says why" "$output" "too large together"
+many 1G 1025
+refused "more bitmaps than a store has" "more than 1024 bitmaps" 1 many.qcow2 list many.qcow2
+# Up to the last byte of the first cluster, and over it.
+name=$(printf 'B%.0s' {1..1000}) text=$(printf 'A%.0s' {1..65360})
+for bytes in 64200 64400 65300 {65344..65360}; do
+	cp store kept
+	output=$(dmlive meta format --force --size 1G --granularity 64K \
+		--target "${text:0:bytes}" --backing "$name" kept 2>&1)
+	status=$?
+	if [ "$bytes" = 64200 ]; then
+		is "a description of $bytes bytes fits" $status 0
+		check "and can be read" dmlive meta check kept
+		continue
+	fi
+	is "one of $bytes bytes does not: status" $status 1
+	like "one of $bytes bytes does not: says why" "$output" "description of the restore is too long"
+	check "and changes nothing" cmp store kept
+done
 crash
 for verb in enable disable clear; do
 	refused "$verb of an open bitmap" "'daily' is in use or was not closed: activate its target, which recovers it, or merge dmlive-intent" \

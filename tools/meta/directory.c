@@ -23,9 +23,6 @@
 
 #define SECTOR_BYTES	512u
 
-/* What the kernel reads. */
-#define MAX_BITMAPS	1024u
-
 /*
  * @nr: of entries
  * @data: the entries as on disk
@@ -324,12 +321,17 @@ static int check_add(struct meta_writer *writer,
 
 	if (r)
 		return r;
+	if (!header->size_bytes) {
+		error("%s: the image has a size of 0: there is nothing that a bitmap could tell of",
+		      writer->store.path);
+		return -EINVAL;
+	}
 	if (meta_store_find(&writer->store, bitmap->name)) {
 		error("%s: there is a bitmap '%s' already",
 		      writer->store.path, bitmap->name);
 		return -EEXIST;
 	}
-	if (header->nr_bitmaps >= MAX_BITMAPS) {
+	if (header->nr_bitmaps >= QCOW2_DMLIVE_MAX_BITMAPS) {
 		error("%s: there are %u bitmaps, no more are possible: remove one",
 		      writer->store.path, header->nr_bitmaps);
 		return -ENOSPC;

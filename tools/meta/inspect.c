@@ -36,6 +36,12 @@ static int invalid(const struct meta_store *store, int code,
 	return code;
 }
 
+static int unsupported(const struct meta_store *store, const char *reason)
+{
+	error("%s: %s", store->path, reason);
+	return -EOPNOTSUPP;
+}
+
 /* A text of the first cluster; NULL with a message when memory is out. */
 static char *copy_text(const uint8_t *from, size_t bytes)
 {
@@ -110,6 +116,9 @@ static int read_header(struct meta_store *store)
 				     &store->header, &reason);
 	if (r)
 		return invalid(store, r, &reason);
+	if (store->header.nr_bitmaps > QCOW2_DMLIVE_MAX_BITMAPS)
+		return unsupported(store,
+				   "the image has more than 1024 bitmaps, which is not supported");
 	return read_texts(store);
 }
 
@@ -139,6 +148,28 @@ static int read_directory(struct meta_store *store)
 free_entries:
 	free(entries);
 	return r;
+}
+
+/*
+ * Whatever the entries say, memory for the tables stays within bounds: they cannot
+ * be larger together than the device unless they overlap.
+ */
+static int check_table_sizes(const struct meta_store *store)
+{
+	static const struct qcow2_store_error overlap = {
+		.message = "the tables of the bitmaps overlap",
+	};
+	uint64_t nr = 0;
+	uint32_t i;
+
+	for (i = 0; i < store->header.nr_bitmaps; i++)
+		nr += store->bitmaps[i].entry.table_entries;
+	if (nr > store->header.device_bytes / sizeof(__be64))
+		return invalid(store, -EINVAL, &overlap);
+	if (nr > QCOW2_DMLIVE_MAX_TABLE_ENTRIES)
+		return unsupported(store,
+				   "the tables of the bitmaps are too large together, which is not supported");
+	return 0;
 }
 
 static int read_table(struct meta_store *store,
@@ -235,6 +266,8 @@ int meta_store_open(const char *path, struct meta_store *store)
 	r = read_header(store);
 	if (!r && store->header.nr_bitmaps)
 		r = read_directory(store);
+	if (!r)
+		r = check_table_sizes(store);
 	for (i = 0; !r && i < store->header.nr_bitmaps; i++)
 		r = read_table(store, &store->bitmaps[i]);
 	if (!r)
