@@ -433,9 +433,6 @@ static int show_store(const struct bitmap_arguments *arguments)
 	struct json_object *list;
 	int r;
 
-	/* A target writes past the page cache. */
-	if (path_is_blockdev(arguments->store))
-		blockdev_drop_cache(arguments->store);
 	r = meta_store_open(arguments->store, &store);
 	if (r)
 		return EXIT_ERROR;

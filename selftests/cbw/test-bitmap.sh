@@ -33,6 +33,7 @@ check "a metadata device" dmlive meta format "$meta" --size $((SIZE * 512)) --tr
 check "add to it" dmlive bitmap add "$meta" more --granularity 64K
 create
 is "the target records in it" "$(tracking more)" "recording 0"
+is "meta dump of the metadata device in use" "$(bits_of more "$meta")" ""
 check "a write" dd_write $T $((1 << 20)) 65536
 is "list of the mapped device" "$(dmlive bitmap list t --json |
 	jq -r '.[] | "\(.name) \(.granularity) \(.auto) \(."set-bytes")"' | sort | tr '\n' ';')" \
@@ -55,6 +56,10 @@ like "with the same warning" "$(< "$TMP/warning")" "t is in use: bits of the las
 # What a crash leaves.
 read_meta "$meta" "$TMP/crash" || bail "copy"
 write_meta "$TMP/crash" "$crashed" || bail "copy"
+dmsetup suspend t
+is "meta dump shows what the target has written since" "$(bits_of more "$meta")" "1048576 65536"
+check "meta check too finds nothing" dmlive meta check "$meta"
+dmsetup resume t
 dm_remove t
 check "its bits are on the device" test "$(dmlive bitmap dump "$meta" more --json |
 	jq -r '.[] | "\(.start) \(.length)"')" = "1048576 65536"

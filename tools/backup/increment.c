@@ -118,7 +118,6 @@ static int find_store(struct volume *volumes, unsigned int nr,
 	}
 	if (volumes_hold(volumes, nr, increment->meta, increment->meta))
 		return EXIT_REFUSED;
-	blockdev_drop_cache(increment->meta);
 	if (meta_store_open(increment->meta, &store))
 		return EXIT_ERROR;
 	meta_uuid(&store, increment->store);
@@ -291,8 +290,6 @@ int increment_take_scope(struct volume *volume)
 	increment->time_s = time(NULL);
 	if (!increment->base)
 		return 0;
-	/* The target has written past the page cache. */
-	blockdev_drop_cache(increment->meta);
 	r = meta_store_open(increment->meta, &store);
 	if (r)
 		return r;

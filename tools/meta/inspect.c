@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/blockdev.h"
 #include "lib/io.h"
 #include "lib/log.h"
 #include "meta/inspect.h"
@@ -257,6 +258,9 @@ int meta_store_open(const char *path, struct meta_store *store)
 
 	memset(store, 0, sizeof(*store));
 	store->path = path;
+	/* A target that has it open, or had it, writes past the page cache. */
+	if (path_is_blockdev(path))
+		blockdev_drop_cache(path);
 	store->fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (store->fd < 0) {
 		r = -errno;

@@ -158,7 +158,7 @@ int meta_writer_open(const char *path, unsigned int flags,
 
 	memset(writer, 0, sizeof(*writer));
 	writer->fd = -1;
-	/* A target has written past the page cache. */
+	/* A target has written past the page cache; the refcounts are read first. */
 	if (path_is_blockdev(path))
 		blockdev_drop_cache(path);
 	/* Before the lock, which would be in its way. */

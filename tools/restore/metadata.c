@@ -61,8 +61,6 @@ int metadata_open(const char *path, struct metadata *metadata)
 	int r;
 
 	memset(metadata, 0, sizeof(*metadata));
-	/* A target that had it open has written past the page cache. */
-	blockdev_drop_cache(path);
 	r = meta_store_open(path, &metadata->store);
 	if (r)
 		return r;

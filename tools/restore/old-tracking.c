@@ -56,7 +56,6 @@ int tracking_find(struct server *server,
 	status = metadata_check_device(path, &device);
 	if (status)
 		return status;
-	blockdev_drop_cache(path);
 	if (meta_store_open(path, &store))
 		return EXIT_ERROR;
 	status = check_found(server, &store, recorded);
@@ -111,7 +110,6 @@ int tracking_check_image(struct server *server)
 
 	if (!server->options.track_meta || !server->image)
 		return EXIT_OK;
-	blockdev_drop_cache(server->options.track_meta);
 	if (meta_store_open(server->options.track_meta, &store))
 		return EXIT_ERROR;
 	if (goes_with_origin(&store, &origin))
