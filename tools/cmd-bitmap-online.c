@@ -6,13 +6,13 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "backup/leftovers.h"
 #include "cmd-bitmap.h"
 #include "lib/blockdev.h"
 #include "lib/cbw-status.h"
@@ -24,6 +24,7 @@
 #include "lib/kernel-log.h"
 #include "lib/log.h"
 #include "lib/process.h"
+#include "lib/runtime.h"
 #include "lib/size.h"
 #include "meta/show.h"
 #include "qcow2-format.h"
@@ -215,7 +216,7 @@ static void resume_abandoned(void *context)
 	struct dm_device device;
 
 	if (!dm_get_device(name, &device) && device.suspended)
-		dm_resume(name);
+		dm_resume_or_retry(name);
 }
 
 /*
@@ -228,8 +229,8 @@ static int change_suspended(const char *name, const char *meta,
 			    const struct bitmap_arguments *arguments)
 {
 	struct bitmap_arguments offline = *arguments;
+	struct process_state state;
 	struct guard guard;
-	sigset_t all, old;
 	int status, r;
 
 	status = check_no_session(name);
@@ -239,21 +240,30 @@ static int change_suspended(const char *name, const char *meta,
 		return status;
 	offline.store = meta;
 	offline.held = true;
-	process_lock_memory();
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, &old);
-	log_hold();
+	process_become_independent(&state, false);
 	r = dm_suspend(name);
 	status = r ? EXIT_ERROR : bitmap_offline(&offline);
 	if (!r)
-		r = dm_resume(name);
+		r = dm_resume_or_retry(name);
 	guard_end(&guard);
-	log_release();
-	sigprocmask(SIG_SETMASK, &old, NULL);
+	process_become_ordinary(&state);
 	if (r)
 		return EXIT_ERROR;
 	if (!status)
 		bitmap_report(arguments, NULL);
+	return status;
+}
+
+/* No backup begins meanwhile: its table would be resumed in the middle of the change. */
+static int change_locked(const char *name, const char *meta,
+			 const struct bitmap_arguments *arguments)
+{
+	int status, lock_fd = leftovers_lock_and_clear(name);
+
+	if (lock_fd < 0)
+		return lock_fd == -EBUSY ? EXIT_REFUSED : EXIT_ERROR;
+	status = change_suspended(name, meta, arguments);
+	runtime_unlock(name, lock_fd);
 	return status;
 }
 
@@ -369,9 +379,9 @@ int bitmap_online(const char *name, const struct bitmap_arguments *arguments)
 			    arguments);
 	case BITMAP_ADD:
 	case BITMAP_REMOVE:
-		return change_suspended(name, blockdev_path_of(meta, path,
-							       sizeof(path)),
-					arguments);
+		return change_locked(name, blockdev_path_of(meta, path,
+							    sizeof(path)),
+				     arguments);
 	default:
 		return send_message(name, arguments);
 	}

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The dmlive command: a table of subcommands. */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,10 +103,28 @@ static int run(int argc, char **argv)
 	return command ? command->run(argc - 1, argv + 1) : EXIT_USAGE;
 }
 
+/*
+ * What is opened must not become standard error, into which messages are written. Who
+ * has closed standard output is told that, as writing there fails.
+ */
+static void open_standard_files(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	int status;
 
+	open_standard_files();
+	/* Whoever has it ignored passes that on; then no child's status can be had. */
+	signal(SIGCHLD, SIG_DFL);
 	dm_init();
 	status = run(argc, argv);
 	/* A full disk must not look like success. */

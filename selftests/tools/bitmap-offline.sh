@@ -117,6 +117,13 @@ image_io other.qcow2 "write 1M 128k"
 is "merge --json" "$(dmlive bitmap merge --json --source-file other.qcow2 ours.qcow2 j b7 | jq -c .)" \
 	'{"store":"ours.qcow2","bitmap":"j","action":"merge","added-bytes":131072}'
 
+# No file that is opened becomes the one that messages are written into.
+cp ours.qcow2 before.qcow2
+dmlive bitmap add ours.qcow2 b40 2>&-
+is "standard error is closed: refused" $? 3
+check "standard error is closed: the image is as it was" cmp ours.qcow2 before.qcow2
+check_fails "standard output is closed: an error" eval "dmlive bitmap list ours.qcow2 >&-"
+
 # A store that is made for tracking.
 dmlive meta format store --size 10G --track --bitmap daily --bitmap hourly:4K ||
 	bail "dmlive meta format"

@@ -56,8 +56,25 @@ dm_create holder "0 2048 linear $disk 0"
 refused "held by another device" 3 "in use by the block device dm-" image.qcow2 "$disk" --force
 dm_remove holder
 
+# Neither of them has it open exclusively.
+mkfifo commands
+qemu-io -f raw "$disk" < commands > qemu-io.log 2>&1 &
+exec 8> commands
+echo length >&8
+wait_until grep -q MiB qemu-io.log || bail "qemu-io: $(cat qemu-io.log)"
+refused "used by QEMU" 3 "another process has it locked" image.qcow2 "$disk" --force
+exec 8>&-
+wait
+make_linear open "$disk" > /dev/null || bail "open"
+sleep 1000 9<> /dev/mapper/open &
+refused "open" 3 "another process has it open" image.qcow2 /dev/mapper/open --force
+stop_process $!
+dm_remove open
+
 small=$(make_disk 2 512) || bail "disk"
 refused "too small" 3 "too small" image.qcow2 "$small"
+run 3 "too small, with SIGCHLD ignored" env --ignore-signal=CHLD \
+	dmlive restore image.qcow2 "$small" --name r
 
 blockdev --setro "$disk"
 refused "read-only" 3 "read-only" image.qcow2 "$disk"

@@ -21,8 +21,9 @@
  *  2. the tables are swapped: an inner device that nobody uses
  *  3. the inner device is removed: done
  *
- * At no time does a suspended device depend on this process. What is left over is
- * removed by the next attach or detach.
+ * A swap that fails may leave the device suspended: a guard puts the old table back if
+ * this process is killed then. What is left over is removed by the next attach or
+ * detach.
  *
  * Functions return an exit status, after a message.
  */

@@ -12,6 +12,7 @@
 
 #include "attach/swap.h"
 #include "lib/exit.h"
+#include "lib/guard.h"
 #include "lib/log.h"
 #include "lib/process.h"
 
@@ -50,25 +51,69 @@ static int check_unchanged(const struct volume *volume)
 	return EXIT_REFUSED;
 }
 
-/* However far it went. */
+/* 1: it has not. 0: it has. */
+static int lacks_its_table(const struct volume *volume, bool *suspended)
+{
+	struct dm_table now = { 0 };
+	struct dm_device device;
+	int r = dm_get_table(volume->name, false, &now, &device);
+
+	if (r)
+		return r;
+	*suspended = device.suspended && !volume->dm.suspended;
+	r = !dm_table_equal(&volume->table, &now);
+	dm_table_free(&now);
+	return r;
+}
+
+/* However far it went. A new table that cannot be resumed leaves it suspended. */
 static void put_back(const struct volume *volume)
 {
-	struct dm_device device;
-	struct dm_table now = { 0 };
-	bool same;
+	bool suspended = true;
+	int r;
 
 	dm_clear(volume->name);
-	if (dm_get_table(volume->name, false, &now, &device))
+	r = lacks_its_table(volume, &suspended);
+	if (!r && !suspended)
 		return;
-	same = dm_table_equal(&volume->table, &now);
-	dm_table_free(&now);
-	/* The new table cannot be resumed, so it is suspended. */
-	if (!same && dm_load_table(volume->name, &volume->table,
-				   volume->dm.read_only))
-		error("%s is suspended now and must get its table by hand: dmsetup load %s; dmsetup resume %s",
+	if (r > 0)
+		r = dm_load_table(volume->name, &volume->table,
+				  volume->dm.read_only);
+	if (!r)
+		r = dm_resume_or_retry(volume->name);
+	if (r)
+		error("%s may be suspended now and must get its table by hand: dmsetup load %s; dmsetup resume %s",
 		      volume->name, volume->name, volume->name);
-	else if (!same || (device.suspended && !volume->dm.suspended))
-		dm_resume(volume->name);
+}
+
+/* In the guard: else it runs, with the one table or the other. */
+static void put_back_abandoned(void *context)
+{
+	const struct volume *volume = context;
+	struct dm_device device;
+
+	if (!dm_get_device(volume->name, &device) && device.suspended &&
+	    !volume->dm.suspended)
+		put_back(volume);
+}
+
+static int swap(struct volume *volume)
+{
+	struct process_state state;
+	struct guard guard;
+	int r;
+
+	if (guard_start(&guard, put_back_abandoned, volume)) {
+		dm_clear(volume->name);
+		return EXIT_ERROR;
+	}
+	process_become_independent(&state, true);
+	r = dm_swap(volume->name);
+	if (r)
+		put_back(volume);
+	guard_end(&guard);
+	process_become_ordinary(&state);
+	return r ? EXIT_ERROR : EXIT_OK;
 }
 
 int swap_table(struct volume *volume, const struct dm_table *table)
@@ -76,8 +121,6 @@ int swap_table(struct volume *volume, const struct dm_table *table)
 	int status;
 
 	catch_signals();
-	/* Paging in or out could need the very device. */
-	process_lock_memory();
 	if (dm_load_table(volume->name, table, volume->dm.read_only))
 		return EXIT_ERROR;
 	status = check_unchanged(volume);
@@ -89,8 +132,5 @@ int swap_table(struct volume *volume, const struct dm_table *table)
 		dm_clear(volume->name);
 		return status;
 	}
-	if (!dm_swap(volume->name))
-		return EXIT_OK;
-	put_back(volume);
-	return EXIT_ERROR;
+	return swap(volume);
 }

@@ -7,7 +7,7 @@
 /*
  * Give @volume another table, with I/O going on. When that fails, or a signal ends
  * the wait for I/O that hangs, it has its old table again; refused when @volume has
- * another table by now than when it was looked at. Locks the memory of this process.
+ * another table by now than when it was looked at.
  *
  * Return: an exit status, after a message.
  */

@@ -16,6 +16,7 @@
 #include "lib/cbw-table.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/process.h"
 #include "lib/runtime.h"
 
 /* Half a minute for a guard: udev may be slow. */
@@ -126,15 +127,6 @@ static bool is_ours(const struct traces *traces)
 	return traces->is_plain || traces->is_live || traces->is_loaded;
 }
 
-static int resume_if_suspended(const char *name, const struct traces *traces,
-			       const struct dm_device *device)
-{
-	/* The new table was never in use: it goes. */
-	if (traces->is_loaded)
-		dm_clear(name);
-	return device->suspended ? dm_resume(name) : 0;
-}
-
 static int end_session(const char *name, const char *before,
 		       const struct dm_device *device)
 {
@@ -146,6 +138,22 @@ static int end_session(const char *name, const char *before,
 	r = moment_restore(name, line.nr_sectors, before, device->read_only);
 	dm_line_free(&line);
 	return r;
+}
+
+static int resume_if_suspended(const char *name, struct traces *traces,
+			       const struct dm_device *device)
+{
+	int r;
+
+	/* The new table was never in use: it goes. */
+	if (traces->is_loaded)
+		dm_clear(name);
+	r = device->suspended ? dm_resume(name) : 0;
+	if (!r || !traces->is_live)
+		return r;
+	/* It may be what its session needs that is not there. */
+	traces->is_live = false;
+	return end_session(name, traces->before, device);
 }
 
 /*
@@ -209,6 +217,7 @@ static void report(const char *name, struct json_object *record)
 static int leftovers_clear(const char *name)
 {
 	struct json_object *record;
+	struct process_state state;
 	char path[PATH_MAX];
 	const char *output;
 	int r;
@@ -217,7 +226,9 @@ static int leftovers_clear(const char *name)
 	if (access(path, F_OK))
 		return 0;
 	record = json_object_from_file(path);
+	process_become_independent(&state, true);
 	r = undo(name, record);
+	process_become_ordinary(&state);
 	if (r) {
 		error("%s: what an interrupted backup has left cannot be cleaned up; when the reason above is gone, try again",
 		      name);
@@ -232,30 +243,51 @@ static int leftovers_clear(const char *name)
 	return r;
 }
 
+static bool find_suspended(const struct volume *volume, struct traces *traces,
+			   struct dm_device *device)
+{
+	*traces = (struct traces) {
+		.before = volume->before,
+		.store = volume->store_number,
+	};
+	if (find_traces(volume->name, traces, device) || !is_ours(traces))
+		return false;
+	if (traces->is_loaded)
+		dm_clear(volume->name);
+	return device->suspended;
+}
+
+/* Its session is live and could not be resumed, or there is none. */
+static void put_back(const struct volume *volume)
+{
+	struct dm_device device;
+	struct traces traces;
+
+	if (!find_suspended(volume, &traces, &device))
+		return;
+	if (traces.is_live)
+		end_session(volume->name, traces.before, &device);
+	else
+		error("%s may be suspended now: try dmsetup resume %s",
+		      volume->name, volume->name);
+}
+
 void leftovers_resume(struct volume *const *volumes, unsigned int nr)
 {
 	const char *names[BACKUP_MAX_VOLUMES];
-	unsigned int nr_names = 0, tries;
+	unsigned int nr_names = 0, tries, i;
 	struct dm_device device;
+	struct traces traces;
 
-	while (nr--) {
-		const struct volume *volume = volumes[nr];
-		struct traces traces = {
-			.before = volume->before,
-			.store = volume->store_number,
-		};
-
-		if (find_traces(volume->name, &traces, &device) ||
-		    !is_ours(&traces))
-			continue;
-		if (traces.is_loaded)
-			dm_clear(volume->name);
-		if (device.suspended)
-			names[nr_names++] = volume->name;
-	}
+	for (i = nr; i--;)
+		if (find_suspended(volumes[i], &traces, &device))
+			names[nr_names++] = volumes[i]->name;
+	/* Left suspended, all I/O would hang: so it is tried again. */
 	for (tries = 0; tries < RESUME_TRIES; tries++)
 		if (!dm_resume_group(names, nr_names, NULL))
-			break;
+			return;
+	for (i = nr; i--;)
+		put_back(volumes[i]);
 }
 
 /*

@@ -28,8 +28,9 @@ void leftovers_forget(const char *name);
 int leftovers_lock_and_clear(const char *name);
 
 /*
- * Resume those of @volumes that a backup has suspended in this order and not resumed
- * before it was killed; all else is left to leftovers_lock_and_clear(). Nobody is told.
+ * Resume those of @volumes that a backup has suspended in this order and not resumed:
+ * it was killed, or could not. One whose session cannot be resumed gets its table from
+ * before. All else is left to leftovers_lock_and_clear().
  */
 void leftovers_resume(struct volume *const *volumes, unsigned int nr);
 

@@ -3,18 +3,14 @@
  * The point in time: all tables are loaded, then all devices suspended, then all
  * resumed.
  *
- * While one is suspended, this process must not need any of them, whatever lies
- * there: the root file system, swap space, the file that messages go to. So its
- * memory is locked, nothing is printed, and it cannot be stopped. A signal to
- * terminate ends only a suspend that waits. If it is killed all the same, its guard
- * resumes what is suspended.
+ * While one is suspended, this process must not need any of them: it is independent,
+ * see process.h, and cannot be stopped. A signal to terminate ends only a suspend that
+ * waits. If it is killed all the same, its guard resumes what is suspended. A device
+ * whose new table cannot be resumed gets the old one back before anybody is told.
  */
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 
 #include "backup/leftovers.h"
 #include "backup/volume.h"
@@ -26,41 +22,7 @@
 #include "lib/process.h"
 #include "lib/stacking.h"
 
-#ifndef PR_SET_IO_FLUSHER
-#define PR_SET_IO_FLUSHER 57
-#endif
-
-#define SECTOR_BYTES	512u
-#define RESUME_TRIES	3
-
-static void block_signals(sigset_t *old)
-{
-	sigset_t set;
-
-	sigfillset(&set);
-	/* Their handlers only set a flag. */
-	sigdelset(&set, SIGINT);
-	sigdelset(&set, SIGTERM);
-	sigdelset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, old);
-}
-
-static void become_independent(sigset_t *old)
-{
-	block_signals(old);
-	process_lock_memory();
-	/* Memory is not to be freed by writing to what is suspended. */
-	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-	log_hold();
-}
-
-static void become_ordinary(const sigset_t *old)
-{
-	prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
-	munlockall();
-	sigprocmask(SIG_SETMASK, old, NULL);
-	log_release();
-}
+#define SECTOR_BYTES 512u
 
 static int load_all(struct volume *volumes, unsigned int nr)
 {
@@ -117,24 +79,6 @@ static struct volume *next_to_suspend(struct volume *volumes, unsigned int nr)
 	return best;
 }
 
-/*
- * Left suspended, all I/O would hang: so it is tried again. The first failure is
- * what counts, as a device may then run with its old table.
- */
-static int resume_all(const char *const *names, unsigned int nr,
-		      uint64_t *resumed_ns)
-{
-	int r = dm_resume_group(names, nr, resumed_ns), r2 = r, tries;
-	unsigned int i;
-
-	for (tries = 1; r2 && tries < RESUME_TRIES; tries++)
-		r2 = dm_resume_group(names, nr, resumed_ns);
-	for (i = 0; r2 && i < nr; i++)
-		error("%s may be suspended now: try dmsetup resume %s",
-		      names[i], names[i]);
-	return r;
-}
-
 static bool has_increment(struct volume *const *volumes, unsigned int nr)
 {
 	unsigned int i;
@@ -146,9 +90,8 @@ static bool has_increment(struct volume *const *volumes, unsigned int nr)
 }
 
 /*
- * The last one is suspended by its resume, in one step: so with one device nothing is
- * ever left suspended. But for an increment all must be suspended, as only then the
- * metadata devices say what it is about.
+ * The last one is suspended by its resume, in one step. But for an increment all must
+ * be suspended, as only then the metadata devices say what it is about.
  */
 static unsigned int count_to_suspend(struct volume *const *volumes,
 				     unsigned int nr)
@@ -175,10 +118,10 @@ static int switch_tables(struct volume *const *sorted, unsigned int nr,
 	for (i = 0; !r && i < nr; i++)
 		r = increment_take_scope(sorted[i]);
 	if (!r)
-		return resume_all(names, nr, resumed_ns);
+		return dm_resume_group(names, nr, resumed_ns);
 	/* Those that are suspended go on with their old tables. */
 	drop_all(sorted, nr);
-	resume_all(names + nr - nr_suspended, nr_suspended, NULL);
+	dm_resume_group(names + nr - nr_suspended, nr_suspended, NULL);
 	return r;
 }
 
@@ -194,14 +137,13 @@ static void resume_abandoned(void *context)
 	leftovers_resume(order->sorted, order->nr);
 }
 
-/* Load all tables, and start the guard if it may be needed. */
+/* Load all tables, and start the guard. */
 static int prepare(struct volume *volumes, struct order *order,
 		   struct guard *guard)
 {
 	int r = load_all(volumes, order->nr);
 
-	guard->pid = 0;
-	if (!r && count_to_suspend(order->sorted, order->nr))
+	if (!r)
 		r = guard_start(guard, resume_abandoned, order);
 	if (r)
 		drop_all(order->sorted, order->nr);
@@ -213,9 +155,9 @@ int moment_begin(struct volume *volumes, unsigned int nr,
 {
 	struct order order = { .nr = nr };
 	struct guard guard;
+	struct process_state state;
 	uint64_t start_ns, resumed_ns = 0;
 	unsigned int i;
-	sigset_t old;
 	int r;
 
 	assert(nr);
@@ -225,12 +167,15 @@ int moment_begin(struct volume *volumes, unsigned int nr,
 	}
 	if (prepare(volumes, &order, &guard))
 		return EXIT_ERROR;
-	become_independent(&old);
+	process_become_independent(&state, true);
 	start_ns = monotonic_ns();
 	r = switch_tables(order.sorted, nr, &resumed_ns);
 	*suspended_ns = resumed_ns - start_ns;
+	/* The first failure is what counts: a device may run with its old table now. */
+	if (r)
+		leftovers_resume(order.sorted, nr);
 	guard_end(&guard);
-	become_ordinary(&old);
+	process_become_ordinary(&state);
 	for (i = 0; i < nr; i++) {
 		/* After a failure it may be any of them. */
 		volumes[i].in_session = volumes[i].is_loaded;
@@ -293,14 +238,11 @@ static bool is_suspended(const char *name)
 	return !dm_get_device(name, &device) && device.suspended;
 }
 
-/* Left suspended, all I/O would hang. */
 static int swap(const char *name)
 {
-	int r = dm_swap(name), tries;
+	int r = dm_swap(name);
 
-	for (tries = 1; r && tries < RESUME_TRIES && is_suspended(name); tries++)
-		r = dm_resume(name);
-	return r;
+	return r && is_suspended(name) ? dm_resume_or_retry(name) : r;
 }
 
 /* The kernel resumes a device also without its metadata. */
@@ -322,9 +264,12 @@ int moment_restore(const char *name, uint64_t nr_sectors, const char *params,
 		   bool read_only)
 {
 	int r = dm_load(name, nr_sectors, CBW_TARGET, params, read_only);
+	struct process_state state;
 
+	process_become_independent(&state, true);
 	if (!r)
 		r = swap(name);
+	process_become_ordinary(&state);
 	if (!r) {
 		check_metadata(name);
 	} else if (is_suspended(name)) {

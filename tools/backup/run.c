@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "backup/leftovers.h"
 #include "backup/reader.h"
@@ -116,6 +117,36 @@ static int open_volumes(struct run *run)
 	return status;
 }
 
+static void number_of_store(const struct volume *volume, char number[32])
+{
+	if (volume->by_job)
+		snprintf(number, 32, "%u:%u", major(volume->output_device.devt),
+			 minor(volume->output_device.devt));
+	else
+		snprintf(number, 32, "%s", volume->store_number);
+}
+
+/* Device mapper lets several of its tables have one device. */
+static int check_stores(const struct run *run)
+{
+	const struct volume *end = run->volumes + run->nr, *volume, *other;
+	char number[32], number_of_other[32];
+
+	for (volume = run->volumes; volume < end; volume++) {
+		number_of_store(volume, number);
+		for (other = run->volumes; other < volume; other++) {
+			number_of_store(other, number_of_other);
+			if (strcmp(number, number_of_other))
+				continue;
+			error("%s: old data or the backup of %s would be written there too: each device needs an output and a fleece device of its own",
+			      volume->by_job ? volume->output : volume->store,
+			      other->name);
+			return EXIT_USAGE;
+		}
+	}
+	return EXIT_OK;
+}
+
 /* Everything that can be refused is refused before anything is written. */
 static int check_destinations(struct run *run, const char **fleeces)
 {
@@ -138,7 +169,7 @@ static int check_destinations(struct run *run, const char **fleeces)
 		if (!volume->by_job)
 			status = fleece_open(run->volumes, run->nr, volume,
 					     fleeces[i], run->request->force);
-	return status;
+	return status ? status : check_stores(run);
 }
 
 /* What kind of backup each one is to be. */
@@ -202,8 +233,10 @@ static int begin(struct run *run)
 	report_moment(&run->report, run->volumes, run->nr, suspended_ns);
 	if (run->nr_by_job == run->nr)
 		return EXIT_OK;
-	if (speed)
-		speed -= job_speed(run) * run->nr_by_job;
+	/* The reader has what the jobs leave. Each device has a byte/s at least. */
+	if (speed && speed < run->nr)
+		speed = run->nr;
+	speed -= speed ? job_speed(run) * run->nr_by_job : 0;
 	run->reader = reader_start(run->volumes, run->nr, speed,
 				   run->request->nr_threads);
 	return run->reader ? EXIT_OK : EXIT_ERROR;

@@ -32,7 +32,8 @@ bool blockdev_read_attribute(dev_t devt, const char *name, char *text,
 
 /*
  * Is the device, or a part of it, in use: mounted, swap space, held by another
- * block device, or opened exclusively by anybody? Prints by whom. -EBUSY.
+ * block device, opened exclusively by anybody, locked as QEMU does it, or, if it is a
+ * mapped device, open at all? Prints by whom. -EBUSY. May wait for seconds.
  */
 int blockdev_check_unused(const struct blockdev *device);
 

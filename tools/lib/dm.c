@@ -21,6 +21,8 @@
 #define LOG_ERROR_LEVEL 3
 #define LOG_LEVEL_MASK 7
 
+#define RESUME_TRIES 3
+
 static char last_message[256];
 
 static void catch_message(int level, const char *file, int line,
@@ -310,6 +312,18 @@ static int resume(const char *name, uint16_t flags)
 int dm_resume(const char *name)
 {
 	return resume(name, 0);
+}
+
+int dm_resume_or_retry(const char *name)
+{
+	int r, tries;
+
+	for (tries = 0; tries < RESUME_TRIES; tries++) {
+		r = dm_resume(name);
+		if (!r)
+			break;
+	}
+	return r;
 }
 
 int dm_resume_private(const char *name)

@@ -119,7 +119,10 @@ int dm_suspend(const char *name);
 
 int dm_resume(const char *name);
 
-/* The same for a device that others are not to look at: udev's rules do not probe it. */
+/* The same, and again when it fails: left suspended, all I/O would hang. */
+int dm_resume_or_retry(const char *name);
+
+/* Resume a device that others are not to look at: udev's rules do not probe it. */
 int dm_resume_private(const char *name);
 
 /*

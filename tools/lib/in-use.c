@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Who uses a block device: mounts, swap space, devices on top of it, exclusive
- * openers; of the device itself and of its partitions.
+ * openers, QEMU, openers of a mapped device; of the device itself and of its partitions.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -12,10 +12,17 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/blockdev.h"
+#include "lib/dm.h"
 #include "lib/log.h"
+#include "qcow2/host-lock.h"
+
+/* Two seconds for what only looks at it. */
+#define OPEN_POLL_NS 50000000
+#define OPEN_TRIES 40
 
 /* Is @devt the device or one of its partitions? */
 static bool is_part(dev_t devt, dev_t device)
@@ -159,17 +166,49 @@ static int check_holders(const struct blockdev *device)
 	return r;
 }
 
+static bool is_open(const char *name)
+{
+	struct dm_device device;
+
+	return !dm_get_device(name, &device) && device.open_count > 0;
+}
+
+/* Only of mapped devices the kernel tells. For udev they are open now and then. */
+static int check_open_count(const struct blockdev *device)
+{
+	const struct timespec pause = { .tv_nsec = OPEN_POLL_NS };
+	char name[DM_NAME_BYTES];
+	int tries = 0;
+
+	if (!blockdev_read_attribute(device->devt, "dm/name", name,
+				     sizeof(name)) ||
+	    !dm_name_of(major(device->devt), minor(device->devt), name))
+		return 0;
+	while (is_open(name)) {
+		if (++tries == OPEN_TRIES) {
+			error("%s is in use: another process has it open; fuser -v %s may tell which",
+			      device->path, device->path);
+			return -EBUSY;
+		}
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+/* QEMU does not open a disk exclusively: it has locks. */
 static int check_exclusive(const struct blockdev *device)
 {
 	int fd = open(device->path, O_RDWR | O_EXCL | O_CLOEXEC);
-	int r;
+	int r = fd < 0 ? -errno : host_lock_for_writing(fd);
 
-	if (fd >= 0) {
+	if (fd >= 0)
 		close(fd);
+	if (!r)
 		return 0;
-	}
-	r = -errno;
-	if (r == -EBUSY)
+	if (r == -EBUSY && fd >= 0)
+		error("%s is in use: another process has it locked (a running VM?); fuser -v %s may tell which",
+		      device->path, device->path);
+	else if (r == -EBUSY)
 		error("%s is in use: another process or a driver has it opened exclusively; fuser -v %s may tell which",
 		      device->path, device->path);
 	else
@@ -188,5 +227,7 @@ int blockdev_check_unused(const struct blockdev *device)
 		r = check_holders(device);
 	if (!r)
 		r = check_exclusive(device);
+	if (!r)
+		r = check_open_count(device);
 	return r;
 }

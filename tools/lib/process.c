@@ -16,6 +16,8 @@
 #define PR_SET_IO_FLUSHER 57
 #endif
 
+static bool is_independent;
+
 void process_lock_memory(void)
 {
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
@@ -42,6 +44,39 @@ void process_become_server(void)
 	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
 		warning("cannot become an I/O flusher (%m): under memory pressure the device may stall");
 	spare_from_oom_killer();
+	is_independent = true;
+}
+
+void process_become_independent(struct process_state *state, bool terminable)
+{
+	sigset_t set;
+
+	state->was_independent = is_independent;
+	if (is_independent)
+		return;
+	is_independent = true;
+	sigfillset(&set);
+	if (terminable) {
+		sigdelset(&set, SIGINT);
+		sigdelset(&set, SIGTERM);
+		sigdelset(&set, SIGHUP);
+	}
+	sigprocmask(SIG_BLOCK, &set, &state->signals);
+	process_lock_memory();
+	/* Memory is not to be freed by writing to what is suspended. */
+	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+	log_hold();
+}
+
+void process_become_ordinary(const struct process_state *state)
+{
+	if (state->was_independent)
+		return;
+	prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
+	munlockall();
+	sigprocmask(SIG_SETMASK, &state->signals, NULL);
+	log_release();
+	is_independent = false;
 }
 
 void process_leave_terminal(void)

@@ -4,6 +4,8 @@
 
 /* What a process does to itself because it serves a disk. */
 
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -17,6 +19,22 @@ void process_lock_memory(void);
  * reclaim through devices that this process serves, spared by the OOM killer.
  */
 void process_become_server(void);
+
+/* How a process was before process_become_independent(). */
+struct process_state {
+	bool was_independent;
+	sigset_t signals;
+};
+
+/*
+ * For the time that a device may be suspended: this process must not need it, whatever
+ * lies there: the root file system, swap space, the file that messages go to. Memory is
+ * locked and not freed through devices, messages are held (log_hold()), and signals
+ * blocked; @terminable: but for SIGINT, SIGTERM and SIGHUP. Within another one, and in a
+ * server, which is so always, nothing changes. For one thread.
+ */
+void process_become_independent(struct process_state *state, bool terminable);
+void process_become_ordinary(const struct process_state *state);
 
 /* Standard input, output and error to /dev/null; folder /. */
 void process_leave_terminal(void);

@@ -5,7 +5,7 @@
  * The new table is loaded before the device is suspended, so what can go wrong
  * goes wrong while I/O still runs. The kernel suspends, swaps and resumes in one
  * step, so that a process that is killed leaves no suspended device. When that fails
- * this process must not need the device, so its memory is locked first.
+ * this process must not need the device: it is independent, see process.h.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,8 +20,6 @@
 #include "lib/status-line.h"
 #include "restore/finish.h"
 #include "restore/metadata.h"
-
-#define RESUME_TRIES 3
 
 static void say_incomplete(const char *name,
 			   const struct alloctrack_status *status)
@@ -71,16 +69,18 @@ static int swap(const char *name, const struct dm_line *line,
 		const struct alloctrack_table *table, bool read_only)
 {
 	char params[STATUS_WORD_BYTES + 8];
-	int r, tries;
+	struct process_state state;
+	int r;
 
 	snprintf(params, sizeof(params), "%s 0", table->file);
 	r = dm_load(name, line->nr_sectors, "linear", params, read_only);
 	if (r)
 		return r;
+	process_become_independent(&state, true);
 	r = dm_swap(name);
-	/* Left suspended, all I/O would hang. */
-	for (tries = 0; r && tries < RESUME_TRIES; tries++)
-		r = dm_resume(name);
+	if (r)
+		r = dm_resume_or_retry(name);
+	process_become_ordinary(&state);
 	if (r)
 		error("%s may be suspended now: try dmsetup resume %s", name,
 		      name);
@@ -130,7 +130,6 @@ int finish_device(const char *name)
 		r = -EBUSY;
 		goto free;
 	}
-	process_lock_memory();
 	r = check_complete(name);
 	if (!r)
 		r = swap(name, &line, &table, device.read_only);

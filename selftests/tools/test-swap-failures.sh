@@ -1,0 +1,143 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# only on: uml
+#
+# A table that loads and cannot be resumed leaves the device suspended. The command puts
+# the old one back before it tells anybody, as what it writes to may lie on that device;
+# and its guard does if it is killed before that. What would lead there is refused where
+# it can be seen.
+
+. "$(dirname "$0")/increment-lib.sh"
+require_command strace
+require_target flakey
+
+is_active()
+{
+	[ "$(dmsetup info -c --noheadings -o suspended "$1")" = Active ]
+}
+
+# put_back DEVICE TABLE DESCRIPTION
+put_back()
+{
+	wait_until -t 60 is_active "$1"
+	result $? "$3: it is not suspended"
+	is "$3: the table from before" "$(dmsetup table "$1")" "$2"
+	check "$3: it can be written" timeout 30 dd if=/dev/urandom of="/dev/mapper/$1" bs=4096 \
+		seek=2000 count=1 oflag=direct conv=notrunc status=none
+}
+
+# stopped_at CALL COMMAND...: it is stopped at that system call. Before "rename" of its
+# record all is checked, and no table is loaded; the "socketpair" with its guard is made
+# when all are. $pid is its number, $tracer that of strace.
+stopped_at()
+{
+	strace -qq -o "$TMP/strace" -e "trace=$1" -e "inject=$1:signal=STOP:when=1" \
+		"${@:2}" < /dev/null &
+	tracer=$!
+	on_exit stop_process $tracer
+	wait_until is_child_stopped "$1" || bail "not stopped at $1"
+}
+
+is_child_stopped()
+{
+	pid=$(pgrep -x -P $tracer dmlive) && grep -q '^State:.*[tT]' "/proc/$pid/status" &&
+		grep -q "$1" "$TMP/strace"
+}
+
+go_on()
+{
+	kill -CONT "$pid"
+	wait_until -t 60 has_ended $tracer
+	result $? "$1: the command ends" || kill -KILL "$pid"
+	wait $tracer
+}
+
+# The metadata device fails when the new table is to be resumed. Messages go to a file on
+# the very device, and are written through.
+failing_attach()
+{
+	local plain step metadata
+	disk=$(make_disk 16) && metadata=$(make_disk 4) && make_linear l "$disk" > /dev/null ||
+		bail "disks"
+	plain=$(dmsetup table l)
+	dmlive meta format "$metadata" --size 16M --track --bitmap B:64K > /dev/null ||
+		bail "meta"
+	dm_create m "0 $(sectors "$metadata") flakey $metadata 0 0 1000 1 error_writes" || bail "m"
+	mkfs.ext4 -q /dev/mapper/l 7M || bail "mkfs"
+	mount /dev/mapper/l "$TMP/mnt" || bail "mount"
+	touch "$TMP/mnt/log" && chattr +S "$TMP/mnt/log" || bail "log"
+	timeout -s KILL 60 dmlive attach l --meta /dev/mapper/m >> "$TMP/mnt/log" 2>&1 < /dev/null
+	is "attach: it fails" $? 1
+	put_back l "$plain" "attach"
+	check "attach: it says why" grep -q "cannot swap its table" "$TMP/mnt/log"
+	for ((step = 1; step < 80; step++)); do
+		(strace -qq -o "$TMP/strace" -e trace=ioctl,write \
+			-e inject=ioctl,write:signal=KILL:when=$step \
+			dmlive attach l --meta /dev/mapper/m > "$out" 2> "$err" < /dev/null
+		exit $?) 2> /dev/null
+		[ $? -gt 128 ] || break
+		put_back l "$plain" "attach, killed before call $step"
+		# Some way behind the swap.
+		! grep -q "cannot swap" "$err" || break
+	done
+	check "attach: it was killed in its midst" [ $step -gt 15 ]
+	umount "$TMP/mnt"
+	dmlive detach l > /dev/null 2>&1
+	dm_remove l
+	dm_remove m
+}
+
+# Another session takes the fleece device when both tables are loaded.
+failing_session()
+{
+	local session
+	fleece=$(make_disk 32) || bail "fleece"
+	make_guest b 8
+	session="0 $(sectors "$disk") cbw $disk - 128 2 fleece $fleece"
+	make_guest a 16
+	mkfs.ext4 -q /dev/mapper/a 7M || bail "mkfs"
+	mount /dev/mapper/a "$TMP/mnt" || bail "mount"
+	: > "$TMP/mnt/log"
+	stopped_at socketpair dmlive backup a a.qcow2 --fleece "$fleece" > "$TMP/mnt/log" 2>&1
+	dm_reload b "$session" || bail "session"
+	go_on "session"
+	put_back a "${before[a]}" "session"
+	like "session: it says why" "$(cat "$TMP/mnt/log")" "cannot resume"
+	dm_reload b "${before[b]}" || bail "b"
+	umount "$TMP/mnt"
+	is_idle a "session"
+}
+
+one_store_for_two()
+{
+	run 2 "one fleece device for two" dmlive backup a a.qcow2 b b.qcow2 --fleece "$fleece" \
+		--fleece "$fleece"
+	says "one fleece device for two: the reason" "a fleece device of its own"
+	run 2 "an output that is a fleece device" dmlive backup a "$fleece" b b.qcow2 \
+		--fleece none --fleece "$fleece" --force
+	is "no table was loaded" "$(dmsetup table a; dmsetup table b)" \
+		"${before[a]}
+${before[b]}"
+}
+
+# A backup has looked at the device, and is about to load its table.
+bitmap_meanwhile()
+{
+	make_tracked k 8 128 --bitmap B:64K --spare 12
+	stopped_at rename dmlive backup k k.qcow2 > "$TMP/log" 2>&1
+	run 3 "a bitmap while a backup begins" dmlive bitmap add k C
+	says "a bitmap while a backup begins: the reason" "being backed up"
+	go_on "a bitmap while a backup begins"
+	check "the backup is good" qemu-img check -q k.qcow2
+	run 0 "a bitmap after that" dmlive bitmap add k C
+	dm_remove k
+	check "the metadata are good" dmlive meta check "${meta[k]}"
+}
+
+mkdir "$TMP/mnt"
+on_exit sh -c "! mountpoint -q $TMP/mnt || umount $TMP/mnt"
+failing_attach
+failing_session
+one_store_for_two
+bitmap_meanwhile
+finish
