@@ -168,10 +168,6 @@ loaded()
 	like "$label: is for the active table" "$(dmsetup table t)" 'stream_speed 1$'
 	dmsetup clear t
 	at_remove t
-	dmsetup create t --notable
-	on_exit dm_remove t
-	check_fails "no table: is refused" message t stream start
-	at_remove t
 }
 
 # talk WORDS...: says that over and over until told to end. Refusals are right.
