@@ -234,6 +234,8 @@ static void end_pass(struct engine *engine)
 	if (engine_refresh(engine) || next_extent(engine, 0, &start, &end))
 		return;
 
+	/* That the last try is on, and the policy of it, are one step. */
+	pthread_mutex_lock(&engine->control_lock);
 	pthread_mutex_lock(&engine->lock);
 	had_errors = streamer->nr_errors;
 	if (start == end) {
@@ -254,6 +256,7 @@ static void end_pass(struct engine *engine)
 		channel->ops->set_on_error(channel,
 					   DM_ALLOCTRACK_ON_ERROR_REPORT);
 	}
+	pthread_mutex_unlock(&engine->control_lock);
 }
 
 void streamer_run(struct worker *worker)
