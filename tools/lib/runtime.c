@@ -52,9 +52,28 @@ static int write_pid(int fd)
 	return 0;
 }
 
-int runtime_lock(const char *name)
+/* A locked file of this name, or a negative errno, -EBUSY: it is locked. No message. */
+static int lock_file(const char *path)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd;
+
+	for (;;) {
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+		if (fd < 0)
+			return -errno;
+		if (fcntl(fd, F_OFD_SETLK, &lock)) {
+			close(fd);
+			return -EBUSY;
+		}
+		if (!is_stale(fd, path))
+			return fd;
+		close(fd);
+	}
+}
+
+int runtime_lock(const char *name)
+{
 	char path[PATH_MAX];
 	int fd, r;
 
@@ -62,28 +81,18 @@ int runtime_lock(const char *name)
 	if (r)
 		return r;
 	path_of(path, name, "lock");
-	for (;;) {
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-		if (fd < 0) {
-			r = -errno;
-			error_errno(r, "%s", path);
-			return r;
-		}
-		if (fcntl(fd, F_OFD_SETLK, &lock)) {
-			r = -EBUSY;
-			error("%s is being served by process %d; nothing to do",
-			      name, runtime_server(name));
-			break;
-		}
-		if (!is_stale(fd, path)) {
-			r = write_pid(fd);
-			if (!r)
-				return fd;
-			error_errno(r, "%s", path);
-			break;
-		}
-		close(fd);
-	}
+	fd = lock_file(path);
+	if (fd == -EBUSY)
+		error("%s is being served by process %d; nothing to do", name,
+		      runtime_server(name));
+	else if (fd < 0)
+		error_errno(fd, "%s", path);
+	if (fd < 0)
+		return fd;
+	r = write_pid(fd);
+	if (!r)
+		return fd;
+	error_errno(r, "%s", path);
 	close(fd);
 	return r;
 }
@@ -244,13 +253,21 @@ void runtime_remove(const char *name, int lock_fd)
 	static const char *const suffixes[] = { "json", "log", "lock" };
 	char path[PATH_MAX];
 	unsigned int i;
+	int own_fd = -1;
 
-	if (lock_fd < 0 && runtime_server(name))
-		return;
+	/* Held until all is gone: a server that begins now is not to lose its files. */
+	if (lock_fd < 0) {
+		path_of(path, name, "lock");
+		own_fd = lock_file(path);
+		if (own_fd < 0)
+			return;
+	}
 	for (i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
 		path_of(path, name, suffixes[i]);
 		unlink(path);
 	}
+	if (own_fd >= 0)
+		close(own_fd);
 }
 
 int runtime_open_log(const char *name)
