@@ -47,6 +47,33 @@ for signal in INT TERM HUP; do
 	ends_well SIG$signal
 done
 
+# The device becomes usable before the server hears that nobody wants it any more.
+slow=$(make_loop 4) || bail "disk"
+dm_create slow "0 8192 linear $slow 0"
+dmsetup suspend slow
+on_exit end_restore r
+waits()
+{
+	grep -q '^State:.*D' "/proc/$(cat /run/dmlive/r.lock)/status" 2>/dev/null
+}
+set -m
+dmlive restore image.qcow2 "$disk" --name r --force --speed 1M --meta /dev/mapper/slow \
+	> "$out" 2> "$err" < /dev/null &
+front=$!
+set +m
+check "SIGINT too late: the server waits" wait_until waits
+kill -STOP $front
+dmsetup resume slow
+check "SIGINT too late: it is usable" wait_until test -s /run/dmlive/r.log
+server=$(server_of r)
+kill -INT $front
+kill -CONT $front
+wait $front
+is "SIGINT too late: exit status" $? 5
+like "SIGINT too late: says how to go on" "$(cat "$out")" "goes on in the background"
+ends_well "SIGINT too late"
+dm_remove slow
+
 begin
 kill -KILL $front
 wait $front 2>/dev/null
@@ -70,10 +97,51 @@ run 0 "resume in the foreground" sh -c 'dmlive stream r speed 0 && dmlive resume
 check "linear" is_linear r
 dm_remove r
 
+# What the caller has open does not stay open: neither its lock, nor a pipe.
+exec 9> caller.lock
+flock 9 || bail "flock"
+on_exit end_restore r
+# The pipe would be read until the restore ends.
+text=$(exec 8>&1; dmlive restore image.qcow2 "$disk" --name r --force --speed 1M \
+	--background 2>&1)
+like "descriptors: it goes on in the background" "$text" "goes on in the background"
+exec 9>&-
+check "descriptors: the caller's lock is free" flock --nonblock caller.lock true
+check "descriptors: the restore goes on" has_state r running
+dmlive stream r speed 0
+check "descriptors: it ends" wait_until is_linear r
+end_restore r
+
+# What the caller has open of the target is not the image, what it names is.
+exec 8< "$disk" 9< image.qcow2
+run 0 "image by descriptor" dmlive restore /dev/fd/9 "$disk" --name r --force
+same "image by descriptor: content" /dev/mapper/r image.qcow2.raw
+exec 8<&- 9<&-
+dm_remove r
+run 3 "image by descriptor of a pipe" sh -c \
+	"cat image.qcow2 | dmlive restore /dev/fd/0 $disk --name r --force"
+says "image by descriptor of a pipe: the reason" "/dev/fd/0: is no file or device"
+
 begin
 dmsetup remove --force r > /dev/null 2>&1
 wait $front
 is "device removed: exit status" $? 4
+dm_remove r
+
+# The last word of the server finds no room.
+begin
+kill -STOP $front
+pipe=$(find "/proc/$server/fd" -lname 'pipe:*' -printf '%p\n' | sort -V | tail -n 1)
+for size in 4096 1; do
+	yes '' 2>/dev/null | dd of="$pipe" bs=$size iflag=fullblock oflag=nonblock \
+		status=none 2>/dev/null
+done
+dmlive stream r speed 0
+check "full pipe: the server ends" wait_until grep -q '^State:.*Z' "/proc/$server/status"
+kill -CONT $front
+wait $front
+is "full pipe: exit status" $? 0
+like "full pipe: says that it is restored" "$(tail -n 1 "$out")" "r: restored"
 dm_remove r
 
 begin --json

@@ -49,6 +49,11 @@ void dm_init(void)
 	}
 }
 
+void dm_release(void)
+{
+	dm_lib_release();
+}
+
 bool dm_name_is_valid(const char *name)
 {
 	if (!*name || strlen(name) >= DM_NAME_BYTES || strchr(name, '/') ||

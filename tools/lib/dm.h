@@ -61,6 +61,9 @@ enum dm_line_kind {
 
 void dm_init(void);
 
+/* Close what libdevmapper keeps open; it is opened again when it is needed. */
+void dm_release(void);
+
 /* Prints why not, unless it can be the name of a mapped device. */
 bool dm_name_is_valid(const char *name);
 

@@ -161,6 +161,23 @@ static void say_how_to_go_on(struct front *front)
 	    front->name, front->name, front->name, front->name);
 }
 
+/* The user wants no more. The device must stay usable. */
+static int take_interrupt(struct front *front)
+{
+	if (!front->usable) {
+		/* It takes back what it has done so far. */
+		front->interrupted = true;
+		kill(front->server, SIGTERM);
+		return NOT_YET;
+	}
+	say(front, "%s: %s stays usable; the restore goes on in the background (process %d).",
+	    front->name, dm_node_path(front->name), front->server);
+	say_how_to_go_on(front);
+	if (front->request->json)
+		print_event(front, "detached", NULL, NULL);
+	return EXIT_DETACHED;
+}
+
 static int take_usable(struct front *front)
 {
 	const char *node = dm_node_path(front->name);
@@ -180,6 +197,9 @@ static int take_usable(struct front *front)
 	}
 	say(front, "%s: %s (%s) is usable after %.2f s", front->name, node,
 	    size_format(front->total_bytes, size), seconds_since_start(front));
+	/* The server was usable before it was told that it is not wanted. */
+	if (front->interrupted)
+		return take_interrupt(front);
 	if (!front->request->background) {
 		show_progress(front, true);
 		return NOT_YET;
@@ -223,16 +243,11 @@ static bool is_linear(struct front *front)
 	return linear;
 }
 
-static int take_done(struct front *front, int status)
+static int end_done(struct front *front)
 {
 	char total[SIZE_TEXT_BYTES];
 	bool linear = is_linear(front);
 
-	/* It has only to release what it holds. */
-	waitpid(front->server, NULL, 0);
-	progress_clear(&front->progress);
-	if (status != EXIT_OK)
-		return status;
 	if (front->request->json) {
 		struct json_object *object = new_event(front, "finished");
 
@@ -245,6 +260,27 @@ static int take_done(struct front *front, int status)
 	    "; the device is a plain linear mapping now" :
 	    "; its changes are tracked, as after dmlive attach");
 	return EXIT_OK;
+}
+
+/* Wait for the server's end. False: how it ended is not known. */
+static bool reap(struct front *front, int *status)
+{
+	pid_t pid;
+
+	do {
+		pid = waitpid(front->server, status, 0);
+	} while (pid < 0 && errno == EINTR);
+	return pid == front->server && WIFEXITED(*status);
+}
+
+static int take_done(struct front *front, int status)
+{
+	int unused;
+
+	/* It has only to release what it holds. */
+	reap(front, &unused);
+	progress_clear(&front->progress);
+	return status == EXIT_OK ? end_done(front) : status;
 }
 
 static int take_line(struct front *front, const char *line)
@@ -278,18 +314,20 @@ static int take_line(struct front *front, const char *line)
 /* The server has ended without a last word. */
 static int take_end(struct front *front)
 {
-	int status = 0;
+	int status;
+	bool known = reap(front, &status);
 
-	while (waitpid(front->server, &status, 0) < 0 && errno == EINTR)
-		;
 	progress_clear(&front->progress);
 	if (front->interrupted && !front->usable) {
 		error("interrupted before %s was usable; it was removed again",
 		      front->name);
 		return EXIT_ERROR;
 	}
-	if (!front->usable && WIFEXITED(status) && WEXITSTATUS(status))
+	if (!front->usable && known && WEXITSTATUS(status))
 		return WEXITSTATUS(status);
+	/* Its last word found no room in the pipe. */
+	if (front->usable && known && WEXITSTATUS(status) == EXIT_OK)
+		return end_done(front);
 	error("%s: the server process %d has ended; what reads of the device it did not answer wait for the next one: dmlive resume %s",
 	      front->name, front->server, front->name);
 	return EXIT_ERROR;
@@ -316,23 +354,6 @@ static int take_reports(struct front *front)
 		memmove(front->line, newline + 1, front->line_length + 1);
 	}
 	return status;
-}
-
-/* The user wants no more. The device must stay usable. */
-static int take_interrupt(struct front *front)
-{
-	if (!front->usable) {
-		/* It takes back what it has done so far. */
-		front->interrupted = true;
-		kill(front->server, SIGTERM);
-		return NOT_YET;
-	}
-	say(front, "%s: %s stays usable; the restore goes on in the background (process %d).",
-	    front->name, dm_node_path(front->name), front->server);
-	say_how_to_go_on(front);
-	if (front->request->json)
-		print_event(front, "detached", NULL, NULL);
-	return EXIT_DETACHED;
 }
 
 static void catch_signals(sigset_t *unblocked)

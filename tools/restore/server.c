@@ -157,6 +157,8 @@ int server_attach(struct server *server)
 static void announce(struct server *server)
 {
 	is_usable = 1;
+	/* What came too late to be heeded means nothing from now on. */
+	is_interrupted = 0;
 	/* First: a front that reads on wants to see all messages. */
 	report_usable();
 	report_take_messages(server->name);

@@ -1,21 +1,94 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The two processes of a restore, and the pipe between them. */
+/*
+ * The two processes of a restore, and the pipe between them.
+ *
+ * The server lives on when all who started it are gone: it keeps nothing of theirs
+ * open, neither a lock nor the end of a pipe that somebody reads to its end.
+ */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "lib/dm.h"
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "restore/session.h"
 
-int session_run(const struct restore_request *request)
+#define FIRST_UNKNOWN_FD (STDERR_FILENO + 1)
+
+static bool is_of_descriptor(const char *path)
 {
+	static const char *const folders[] = { "/dev/fd/", "/proc/self/fd/" };
+	size_t i;
+
+	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		if (!strncmp(path, folders[i], strlen(folders[i])))
+			return true;
+	return false;
+}
+
+/* The file behind a descriptor, which the server will not have. */
+static int resolve(const char **path)
+{
+	char *real;
+
+	if (!*path || !is_of_descriptor(*path))
+		return EXIT_OK;
+	real = realpath(*path, NULL);
+	if (!real) {
+		error("%s: is no file or device that could be opened by name, as a restore has to after a crash; give its path",
+		      *path);
+		return EXIT_REFUSED;
+	}
+	/* To the end of the process. */
+	*path = real;
+	return EXIT_OK;
+}
+
+static int resolve_all(struct restore_request *request)
+{
+	const char **paths[] = {
+		&request->image, &request->target, &request->moved_target,
+		&request->meta, &request->track_meta,
+	};
+	int status = EXIT_OK;
+	size_t i;
+
+	for (i = 0; !status && i < sizeof(paths) / sizeof(paths[0]); i++)
+		status = resolve(paths[i]);
+	return status;
+}
+
+static void close_unknown(int report_fd)
+{
+	dm_release();
+	if (report_fd > FIRST_UNKNOWN_FD)
+		close_range(FIRST_UNKNOWN_FD, report_fd - 1, 0);
+	close_range(report_fd < FIRST_UNKNOWN_FD ? FIRST_UNKNOWN_FD :
+		    report_fd + 1, UINT_MAX, 0);
+}
+
+static int serve(const struct restore_request *request, int report_fd)
+{
+	/* Out of reach of the terminal's signals. */
+	setsid();
+	close_unknown(report_fd);
+	return server_main(request, report_fd);
+}
+
+int session_run(struct restore_request *request)
+{
+	int status = resolve_all(request);
 	int fds[2];
 	pid_t pid;
 
+	if (status)
+		return status;
 	if (pipe2(fds, O_CLOEXEC)) {
 		error_errno(errno, "cannot make a pipe");
 		return EXIT_ERROR;
@@ -28,9 +101,7 @@ int session_run(const struct restore_request *request)
 	}
 	if (!pid) {
 		close(fds[0]);
-		/* Out of reach of the terminal's signals. */
-		setsid();
-		exit(server_main(request, fds[1]));
+		exit(serve(request, fds[1]));
 	}
 	close(fds[1]);
 	return front_main(request, pid, fds[0]);

@@ -38,8 +38,8 @@ struct restore_request {
 	bool json;
 };
 
-/* Returns the exit status. */
-int session_run(const struct restore_request *request);
+/* Returns the exit status. Paths of descriptors become those of their files. */
+int session_run(struct restore_request *request);
 
 /* server.c: the server process; returns its exit status. */
 int server_main(const struct restore_request *request, int report_fd);
