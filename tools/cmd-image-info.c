@@ -292,11 +292,7 @@ static void print_extent_json(const struct image *image,
 		json_add_string(object, "filename",
 				image_data_path(image, extent->depth));
 	}
-	printf("%s%s", extent->offset ? ",\n" : "",
-	       json_object_to_json_string_ext(object,
-					      JSON_C_TO_STRING_SPACED |
-					      JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(object);
+	json_print_element(object, !extent->offset);
 }
 
 static void print_extent(const struct image *image,

@@ -124,6 +124,35 @@ is "standard error is closed: refused" $? 3
 check "standard error is closed: the image is as it was" cmp ours.qcow2 before.qcow2
 check_fails "standard output is closed: an error" eval "dmlive bitmap list ours.qcow2 >&-"
 
+# Names are any bytes; JSON is UTF-8.
+bad=$'bad\xff\xc3(\xed\xa0\x80'
+cp ours.qcow2 "$bad"
+check "a name that is no UTF-8" dmlive bitmap add "$bad" "$bad"
+is "list --json: what is no UTF-8 is replaced" \
+	"$(dmlive bitmap list --json "$bad" | grep -o 'bad[^"]*')" $'bad\xef\xbf\xbd\xef\xbf\xbd(\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd'
+image_io other.qcow2 "write 4M 64k"
+cp other.qcow2 "map-$bad"
+for args in "bitmap list" "image info" "image check" "image map"; do
+	image=$bad
+	[ "$args" != "image map" ] || image=map-$bad
+	read -ra words <<< "$args"
+	dmlive "${words[@]}" --json "$image" > out.json || not_ok "$args --json"
+	check "$args --json is UTF-8" eval 'iconv -f UTF-8 -t UTF-16 < out.json > /dev/null'
+	check "$args --json is JSON" jq empty out.json
+done
+
+# More ranges than fit into little memory.
+image_create -o cluster_size=64k ranges.qcow2 4G
+dmlive bitmap add ranges.qcow2 b --granularity 512 || not_ok "add"
+table=$(peek ranges.qcow2 "$(directory ranges.qcow2)")
+yes U 2> /dev/null | tr -d '\n' | head -c 1048576 |
+	dd of=ranges.qcow2 bs=64K conv=notrunc seek="$(peek ranges.qcow2 "$table")" \
+		oflag=seek_bytes iflag=fullblock status=none
+check "bits are in one piece" [ "$(dmlive bitmap list --json ranges.qcow2 | jq '.[0]."set-bytes"')" = $((4194304 * 512)) ]
+is "four million ranges in little memory" "$(ulimit -v 262144
+	dmlive bitmap dump --json ranges.qcow2 b | grep -c '"start"')" 4194304
+is "no range" "$(dmlive bitmap dump --json ours.qcow2 b40 | jq -c .)" "[]"
+
 # A store that is made for tracking.
 dmlive meta format store --size 10G --track --bitmap daily --bitmap hourly:4K ||
 	bail "dmlive meta format"

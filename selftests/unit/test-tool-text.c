@@ -9,9 +9,37 @@
 #include "lib/size.h"
 #include "lib/status-line.h"
 #include "lib/rate.h"
+#include "lib/utf8.h"
 #include "unit.h"
 
 #define SECOND 1000000000ull
+
+static void test_utf8(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t bytes;
+	} cases[] = {
+		{ "a", 1 }, { "\x7f", 1 }, { "\x01", 1 },
+		{ "\xc2\x80", 2 }, { "\xdf\xbf", 2 }, { "\xe0\xa0\x80", 3 },
+		{ "\xed\x9f\xbf", 3 }, { "\xee\x80\x80", 3 },
+		{ "\xef\xbf\xbd", 3 }, { "\xf0\x90\x80\x80", 4 },
+		{ "\xf4\x8f\xbf\xbf", 4 },
+		{ "\x80", 0 }, { "\xbf\x80", 0 }, { "\xff", 0 }, { "\xf8\x80", 0 },
+		{ "\xc3", 0 }, { "\xc3(", 0 }, { "\xe2\x82", 0 },
+		{ "\xf0\x9f\x98", 0 }, { "\xe2(\xa1", 0 },
+		/* overlong, surrogates, too large */
+		{ "\xc0\x80", 0 }, { "\xc1\xbf", 0 }, { "\xe0\x9f\xbf", 0 },
+		{ "\xf0\x8f\xbf\xbf", 0 }, { "\xed\xa0\x80", 0 },
+		{ "\xed\xbf\xbf", 0 }, { "\xf4\x90\x80\x80", 0 },
+	};
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < NR_OF(cases); i++)
+		assert_int_equal(utf8_character_bytes(cases[i].text),
+				 cases[i].bytes);
+}
 
 static void test_size_parse(void **state)
 {
@@ -186,6 +214,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_size_parse),
+		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_number_parse),
 		cmocka_unit_test(test_formats),
 		cmocka_unit_test(test_status_line),

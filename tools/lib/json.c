@@ -6,6 +6,7 @@
 #include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/utf8.h"
 
 static struct json_object *check(struct json_object *object)
 {
@@ -65,12 +66,49 @@ void json_add_bool(struct json_object *object, const char *key, bool value)
 	json_add(object, key, check(json_object_new_boolean(value)));
 }
 
+/*
+ * Names of files, bitmaps and snapshots are any bytes, JSON is UTF-8: what is not
+ * becomes U+FFFD. Only when it is printed: what is kept for later has the bytes.
+ */
+static void put_text(const char *text)
+{
+	static const char replacement[] = "\xef\xbf\xbd";
+	size_t valid, bytes;
+
+	while (*text) {
+		for (valid = 0; text[valid]; valid += bytes) {
+			bytes = utf8_character_bytes(text + valid);
+			if (!bytes)
+				break;
+		}
+		fwrite(text, 1, valid, stdout);
+		text += valid;
+		if (*text) {
+			fputs(replacement, stdout);
+			text++;
+		}
+	}
+}
+
+static void put_object(struct json_object *object, int flags)
+{
+	put_text(json_object_to_json_string_ext(object, flags |
+						JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
+}
+
 static void print(struct json_object *object, int flags)
 {
-	puts(json_object_to_json_string_ext(object, flags |
-					    JSON_C_TO_STRING_NOSLASHESCAPE));
+	put_object(object, flags);
+	putchar('\n');
 	fflush(stdout);
-	json_object_put(object);
+}
+
+void json_print_element(struct json_object *element, bool is_first)
+{
+	if (!is_first)
+		fputs(",\n", stdout);
+	put_object(element, JSON_C_TO_STRING_SPACED);
 }
 
 void json_print_line(struct json_object *object)

@@ -29,6 +29,12 @@ void json_print_line(struct json_object *object);
 /* Print for people to read, and drop the reference. */
 void json_print_pretty(struct json_object *object);
 
+/*
+ * Print an element of an array that is too long to be made whole, and drop the
+ * reference. The brackets around it are the caller's.
+ */
+void json_print_element(struct json_object *element, bool is_first);
+
 /* Members of an object; NULL, 0 or false when missing. */
 const char *json_get_string(struct json_object *object, const char *key);
 uint64_t json_get_number(struct json_object *object, const char *key);

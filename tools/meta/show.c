@@ -16,13 +16,15 @@ static int sum_range(void *context, uint64_t offset, uint64_t length)
 	return 0;
 }
 
-static int add_range(void *context, uint64_t offset, uint64_t length)
+static int print_range_json(void *context, uint64_t offset, uint64_t length)
 {
 	struct json_object *range = json_new_object();
+	bool *is_first = context;
 
 	json_add_number(range, "start", offset);
 	json_add_number(range, "length", length);
-	json_append(context, range);
+	json_print_element(range, *is_first);
+	*is_first = false;
 	return 0;
 }
 
@@ -110,13 +112,15 @@ int meta_show_bitmaps(struct meta_store *store)
 int meta_show_bits(struct meta_store *store,
 		   const struct meta_store_bitmap *bitmap, bool json)
 {
-	struct json_object *list;
+	bool is_first = true;
 	int r;
 
 	if (!json)
 		return meta_store_walk(store, bitmap, print_range, NULL);
-	list = json_new_array();
-	r = meta_store_walk(store, bitmap, add_range, list);
-	json_print_pretty(list);
+	/* Half a list is not to be taken for a whole one: then it is not closed. */
+	putchar('[');
+	r = meta_store_walk(store, bitmap, print_range_json, &is_first);
+	if (!r)
+		puts("]");
 	return r;
 }
