@@ -207,7 +207,11 @@ bool qcow2_store_name_is(const struct qcow2_store_bitmap *bitmap,
 u64 qcow2_store_bitmap_bytes(const struct qcow2_store_header *header,
 			     const struct qcow2_store_bitmap *bitmap);
 
-/** qcow2_store_set_autoclear - set or clear autoclear bit 0 in the header */
+/**
+ * qcow2_store_set_autoclear - set or clear autoclear bit 0 in the header
+ *
+ * Bits that are not known are cleared in any case.
+ */
 void qcow2_store_set_autoclear(void *header_data, bool valid);
 
 /** qcow2_store_set_flags - replace the flags of a bitmap, or of the state */

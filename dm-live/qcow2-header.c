@@ -367,7 +367,7 @@ void qcow2_store_set_autoclear(void *header_data, bool valid)
 {
 	u8 *at = (u8 *)header_data +
 		 offsetof(struct qcow2_header, autoclear_features);
-	u64 features = be64_at(at);
+	u64 features = be64_at(at) & QCOW2_AUTOCLEAR_KNOWN;
 
 	if (valid)
 		features |= QCOW2_AUTOCLEAR_BITMAPS;

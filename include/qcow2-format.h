@@ -96,6 +96,8 @@ enum qcow2_compression_type {
 /* autoclear_features */
 #define QCOW2_AUTOCLEAR_BITMAPS		(1ULL << 0)
 #define QCOW2_AUTOCLEAR_DATA_FILE_RAW	(1ULL << 1)
+/* Whoever changes the image clears those that he does not know. */
+#define QCOW2_AUTOCLEAR_KNOWN		0x3ULL
 
 /* Header extension: this, then @length bytes, padded to a multiple of 8. */
 struct qcow2_extension {

@@ -90,6 +90,24 @@ killed "disable" store.qcow2 disable one
 killed "merge" store.qcow2 merge two one
 killed "clear" store.qcow2 clear one
 
+# What autoclear bits that are not known tell of may be untrue after any change.
+cp image.qcow2 unknown.qcow2
+poke unknown.qcow2 88 8000000000000001
+for args in "add four" "disable one" "clear one" "remove two"; do
+	read -ra words <<< "$args"
+	cp unknown.qcow2 killed.qcow2
+	{ strace -f -o strace.log -e trace=pwrite64,fsync,fdatasync \
+		-e "inject=pwrite64:signal=KILL:when=2" \
+		dmlive bitmap "${words[0]}" killed.qcow2 "${words[1]}"; } > strace.out 2>&1 &&
+		not_ok "$args: not killed"
+	is "$args: unknown autoclear bits are cleared first" "$(peek killed.qcow2 88)" 1
+	is "$args: durably" "$(grep -oE 'pwrite64|fsync|fdatasync' strace.log | sed 's/fdata/f/' |
+		head -n 3 | tr '\n' ' ')" "pwrite64 fsync pwrite64 "
+done
+cp unknown.qcow2 killed.qcow2
+dmlive bitmap add killed.qcow2 one 2> /dev/null && not_ok "a name that is there"
+check "what is refused clears none" cmp killed.qcow2 unknown.qcow2
+
 # The only bitmap comes and goes: then there is a moment at which it does not count.
 losses=0 may_lose=1
 before='' after=''

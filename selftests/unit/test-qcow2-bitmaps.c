@@ -485,7 +485,14 @@ static void cut_off_anywhere(void **state)
 
 static void writes_what_it_reads(void **state)
 {
+	unsigned int i;
+
 	(void)state;
+	put(HEADER(autoclear_features), 8, UINT64_MAX);
+	qcow2_store_set_autoclear(image, true);
+	for (i = 0; i < 8; i++)
+		assert_int_equal(image[HEADER(autoclear_features) + i],
+				 i == 7 ? QCOW2_AUTOCLEAR_KNOWN : 0);
 	qcow2_store_set_autoclear(image, false);
 	assert_int_equal(check_header(CLUSTER), 0);
 	assert_false(header.bitmaps_valid);

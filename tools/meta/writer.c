@@ -21,9 +21,32 @@
 #include "qcow2/check.h"
 #include "qcow2/host-lock.h"
 
+/*
+ * Autoclear bits that are not known here tell of something that a change of the image
+ * may make untrue: they are gone, durably, before the first one.
+ */
+static int begin_changes(struct meta_writer *writer)
+{
+	const size_t at = offsetof(struct qcow2_header, autoclear_features);
+	uint8_t *header = writer->store.first_cluster;
+	struct qcow2_header known;
+
+	writer->is_changed = true;
+	memcpy(&known, header, sizeof(known));
+	if (!(be64toh(known.autoclear_features) & ~QCOW2_AUTOCLEAR_KNOWN))
+		return 0;
+	known.autoclear_features &= htobe64(QCOW2_AUTOCLEAR_KNOWN);
+	memcpy(header + at, &known.autoclear_features, sizeof(__be64));
+	return meta_write_sync(writer, at, header + at, sizeof(__be64));
+}
+
 int meta_write(struct meta_writer *writer, uint64_t offset, const void *data,
 	       size_t bytes)
 {
+	int r = writer->is_changed ? 0 : begin_changes(writer);
+
+	if (r)
+		return r;
 	return io_write(writer->fd, writer->store.path, offset, data, bytes);
 }
 

@@ -17,6 +17,7 @@
  * @store: as it was when it was opened; those who change it keep up to date what
  *	they need themselves
  * @fd: for writing; store.fd is for reading
+ * @is_changed: something was written
  * @cluster: memory for one cluster, for whoever needs it
  * @allocator: loaded by the first that needs it; see meta/allocate.c
  */
@@ -24,6 +25,7 @@ struct meta_writer {
 	struct meta_store store;
 	int fd;
 	bool is_file;
+	bool is_changed;
 	uint64_t cluster_bytes;
 	uint8_t *cluster;
 	struct meta_allocator *allocator;
