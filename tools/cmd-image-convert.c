@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "cmd-image.h"
+#include "lib/blockdev.h"
 #include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -203,13 +204,35 @@ static void catch_signals(struct convert *convert)
 }
 
 /* A file that is there and is to be replaced. */
-static int check_target(const char *path)
+static int check_file(const char *path)
 {
 	struct stat st;
 
 	if (stat(path, &st) || !S_ISREG(st.st_mode))
 		return 0;
 	return loop_check_unused(path, &st);
+}
+
+/* A device may lie on the source's files, or they on it. */
+static int check_device(const char *path)
+{
+	struct blockdev target;
+
+	if (!path_is_blockdev(path))
+		return 0;
+	return blockdev_open(path, &target) ?:
+	       blockdev_check_own_files(&target);
+}
+
+static int convert_to_target(struct convert *convert, bool quiet,
+			     struct image_error *err)
+{
+	if (check_device(convert->target_path)) {
+		err->message[0] = '\0';
+		return -EBUSY;
+	}
+	return quiet ? convert_run(convert, err) :
+		       convert_watched(convert, err);
 }
 
 int image_convert_command(const struct image_arguments *arguments)
@@ -223,20 +246,21 @@ int image_convert_command(const struct image_arguments *arguments)
 	struct image_error err;
 	int ret;
 
-	if (check_target(convert.target_path))
+	if (check_file(convert.target_path))
 		return EXIT_ERROR;
 	catch_signals(&convert);
 
 	ret = image_open(arguments->image, &arguments->options, &convert.image,
 			 &err);
 	if (!ret) {
-		ret = arguments->quiet ? convert_run(&convert, &err) :
-					 convert_watched(&convert, &err);
+		ret = convert_to_target(&convert, arguments->quiet, &err);
 		image_close(convert.image);
 	}
 	if (!ret)
 		return EXIT_OK;
-	error("%s", err.message);
+	/* None: it was printed. */
+	if (err.message[0])
+		error("%s", err.message);
 	/* All is cleaned up; who waits for us is to see what ended us. */
 	if (interrupted)
 		raise(interrupted);

@@ -110,6 +110,22 @@ for format in raw qcow2; do
 	beginning_is_zero "the device holds no image any more, $format" "$disk"
 done
 
+# A device that lies on the source, or on what the source is based on.
+cp source.raw under.raw
+truncate -s 4M under.raw
+over=$(make_loop "$TMP/under.raw") || bail "loop device"
+cp under.raw under.before
+qemu-img create -q -f qcow2 -b under.raw -F raw above.qcow2 || bail "qemu-img"
+for source in under.raw above.qcow2 "$over"; do
+	for quiet in "" --quiet; do
+		# shellcheck disable=SC2086 # a word or none
+		refused "$source onto $over${quiet:+, $quiet}" \
+			"would be overwritten|is part of the image" \
+			dmlive image convert $quiet --target-format qcow2 "$source" "$over"
+	done
+done
+check "the source is as it was" cmp under.raw under.before
+
 # Killed: what matters is what is there without any cleaning up.
 qemu-img create -q -f qcow2 -o cluster_size=2M endless.qcow2 32P 2> /dev/null || bail "qemu-img"
 qemu-io -c "write -P 1 0 2M" endless.qcow2 > /dev/null || bail "qemu-io"

@@ -115,18 +115,28 @@ dm_remove slow
 
 # The image is the target, or lies on it.
 qemu-img convert -O raw image.qcow2 "$disk" 2>/dev/null
-refused "image is the target" 3 "overwrite" "$disk" "$disk" --force
+refused "image is the target" 3 "overwritten" "$disk" "$disk" --force
 mkfs.ext4 -q -F "$disk" || bail "mkfs"
 mount "$disk" mnt || bail "mount"
 cp image.qcow2 mnt/
 run 3 "image on the target: refused" dmlive restore mnt/image.qcow2 "$disk" --name r --force
-says "image on the target: the reason" "would overwrite"
+says "image on the target: the reason" "image.qcow2 would be overwritten"
 umount mnt
 
 # A backing image on the target is found too.
 qemu-img convert -O raw image.qcow2 "$disk"
 qemu-img create -q -f qcow2 -b "$disk" -F raw backed.qcow2
-refused "backing image is the target" 3 "overwrite" backed.qcow2 "$disk" --force
+refused "backing image is the target" 3 "overwritten" backed.qcow2 "$disk" --force
+
+# And a target that lies on the image.
+cp image.qcow2.raw on.raw
+over=$(make_loop "$TMP/on.raw") || bail "loop device"
+refused "target on the image" 3 "on.raw would be overwritten" on.raw "$over" --force
+dm_create above "0 8192 linear $over 0"
+refused "target above the image" 3 "would be overwritten" "$over" /dev/mapper/above --force
+refused "target above the image's file" 3 "on.raw would be overwritten" on.raw \
+	/dev/mapper/above --force
+dm_remove above
 
 refused "no such image" 1 "absent" absent.qcow2 "$disk"
 refused "no such target" 1 "No such file" image.qcow2 /dev/absent

@@ -223,6 +223,16 @@ int blockdev_check_empty(const struct blockdev *device, char *what,
 	return r;
 }
 
+/* What is written to the device goes to the file. */
+static bool writes_to(const struct blockdev *device, const char *link,
+		      const struct stat *file)
+{
+	return file_is_above(link, device->devt) ||
+	       (S_ISBLK(file->st_mode) ?
+		blockdev_is_above(device->devt, file->st_rdev) :
+		blockdev_is_above_file(device->devt, file));
+}
+
 static int check_own_file(const struct blockdev *device, const char *link)
 {
 	char target[PATH_MAX];
@@ -231,11 +241,11 @@ static int check_own_file(const struct blockdev *device, const char *link)
 
 	if (stat(link, &st) || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
 		return 0;
-	if (!file_is_above(link, device->devt))
+	if (!writes_to(device, link, &st))
 		return 0;
 	length = readlink(link, target, sizeof(target) - 1);
 	target[length < 0 ? 0 : length] = '\0';
-	error("%s is, or lies on, %s, which the restore would overwrite; take another device",
+	error("%s would be overwritten: it is, or lies on or under, %s; take another device",
 	      target, device->path);
 	return -EBUSY;
 }

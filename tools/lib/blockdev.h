@@ -45,7 +45,8 @@ int blockdev_check_empty(const struct blockdev *device, char *what,
 			 size_t what_bytes);
 
 /*
- * Do files that this process has open lie on @device? Prints which. -EBUSY.
+ * Would writes to @device change files or devices that this process has open, since
+ * they lie on it, or it on them? Prints which. -EBUSY.
  */
 int blockdev_check_own_files(const struct blockdev *device);
 

@@ -18,8 +18,15 @@
 
 #define BTRFS_FOLDER "/sys/fs/btrfs"
 
-static bool is_above(dev_t devt, dev_t lower, unsigned int depth);
-static bool path_is_above(const char *path, dev_t lower, unsigned int depth);
+/* What is looked for below: a device, or a file. */
+struct lower {
+	dev_t devt;			/* 0: a file */
+	const struct stat *file;
+};
+
+static bool is_above(dev_t devt, const struct lower *lower, unsigned int depth);
+static bool path_is_above(const char *path, const struct lower *lower,
+			  unsigned int depth);
 
 /* "MAJOR:MINOR" in the file at @path. */
 static bool read_devt(const char *path, dev_t *devt)
@@ -58,7 +65,8 @@ static bool next_device(DIR *folder, const char *name, dev_t *devt)
 }
 
 /* Is one of the devices that @devt is made of the device @lower, or above it? */
-static bool slaves_are_above(dev_t devt, dev_t lower, unsigned int depth)
+static bool slaves_are_above(dev_t devt, const struct lower *lower,
+			     unsigned int depth)
 {
 	char path[PATH_MAX];
 	bool above = false;
@@ -76,7 +84,8 @@ static bool slaves_are_above(dev_t devt, dev_t lower, unsigned int depth)
 }
 
 /* A loop device is made of the file system that its file lies on. */
-static bool loop_file_is_above(dev_t devt, dev_t lower, unsigned int depth)
+static bool loop_file_is_above(dev_t devt, const struct lower *lower,
+			       unsigned int depth)
 {
 	char path[PATH_MAX], file_path[PATH_MAX];
 	bool above = false;
@@ -95,12 +104,12 @@ static bool loop_file_is_above(dev_t devt, dev_t lower, unsigned int depth)
 	return above;
 }
 
-static bool is_above(dev_t devt, dev_t lower, unsigned int depth)
+static bool is_above(dev_t devt, const struct lower *lower, unsigned int depth)
 {
 	char path[PATH_MAX];
 	dev_t disk;
 
-	if (devt == lower)
+	if (lower->devt && devt == lower->devt)
 		return true;
 	if (depth > MAX_DEPTH)
 		return false;
@@ -117,14 +126,23 @@ static bool is_above(dev_t devt, dev_t lower, unsigned int depth)
 	       loop_file_is_above(devt, lower, depth);
 }
 
-bool blockdev_is_above(dev_t devt, dev_t lower)
+bool blockdev_is_above(dev_t devt, dev_t lower_devt)
 {
-	return is_above(devt, lower, 0);
+	const struct lower lower = { .devt = lower_devt };
+
+	return is_above(devt, &lower, 0);
+}
+
+bool blockdev_is_above_file(dev_t devt, const struct stat *file)
+{
+	const struct lower lower = { .file = file };
+
+	return is_above(devt, &lower, 0);
 }
 
 /* Does one btrfs have both devices, or one that is above @lower? */
-static bool btrfs_is_above(const char *devices, dev_t member, dev_t lower,
-			   unsigned int depth)
+static bool btrfs_is_above(const char *devices, dev_t member,
+			   const struct lower *lower, unsigned int depth)
 {
 	bool is_ours = false, above = false;
 	DIR *folder = opendir(devices);
@@ -140,7 +158,7 @@ static bool btrfs_is_above(const char *devices, dev_t member, dev_t lower,
 }
 
 /* The other devices of the btrfs that @member belongs to. */
-static bool other_members_are_above(dev_t member, dev_t lower,
+static bool other_members_are_above(dev_t member, const struct lower *lower,
 				    unsigned int depth)
 {
 	char path[PATH_MAX];
@@ -162,7 +180,7 @@ static bool other_members_are_above(dev_t member, dev_t lower,
 	return above;
 }
 
-static bool upper_folder_is_above(struct libmnt_fs *fs, dev_t lower,
+static bool upper_folder_is_above(struct libmnt_fs *fs, const struct lower *lower,
 				  unsigned int depth)
 {
 	const char *options = mnt_fs_get_fs_options(fs);
@@ -179,7 +197,7 @@ static bool upper_folder_is_above(struct libmnt_fs *fs, dev_t lower,
 	return above;
 }
 
-static bool mount_is_above(struct libmnt_fs *fs, dev_t lower,
+static bool mount_is_above(struct libmnt_fs *fs, const struct lower *lower,
 			   unsigned int depth)
 {
 	const char *type = mnt_fs_get_fstype(fs);
@@ -195,7 +213,7 @@ static bool mount_is_above(struct libmnt_fs *fs, dev_t lower,
 }
 
 /* A file system whose device number is none of a block device: ask its mount. */
-static bool mount_of_file_is_above(const char *path, dev_t lower,
+static bool mount_of_file_is_above(const char *path, const struct lower *lower,
 				   unsigned int depth)
 {
 	struct libmnt_table *table;
@@ -220,12 +238,16 @@ static bool mount_of_file_is_above(const char *path, dev_t lower,
 	return above;
 }
 
-static bool path_is_above(const char *path, dev_t lower, unsigned int depth)
+static bool path_is_above(const char *path, const struct lower *lower,
+			  unsigned int depth)
 {
 	struct stat st;
 
 	if (depth > MAX_DEPTH || stat(path, &st))
 		return false;
+	if (lower->file && st.st_ino == lower->file->st_ino &&
+	    st.st_dev == lower->file->st_dev)
+		return true;
 	if (S_ISBLK(st.st_mode))
 		return is_above(st.st_rdev, lower, depth);
 	if (major(st.st_dev))
@@ -233,7 +255,9 @@ static bool path_is_above(const char *path, dev_t lower, unsigned int depth)
 	return mount_of_file_is_above(path, lower, depth);
 }
 
-bool file_is_above(const char *path, dev_t lower)
+bool file_is_above(const char *path, dev_t lower_devt)
 {
-	return path_is_above(path, lower, 0);
+	const struct lower lower = { .devt = lower_devt };
+
+	return path_is_above(path, &lower, 0);
 }

@@ -8,10 +8,14 @@
  */
 
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* Is @devt the device @lower, a part of it, or stacked on it at any depth? */
 bool blockdev_is_above(dev_t devt, dev_t lower);
+
+/* Is @devt a loop device on this file, or stacked on one? */
+bool blockdev_is_above_file(dev_t devt, const struct stat *file);
 
 /*
  * The same for the file or folder @path: does its file system lie there? A device
