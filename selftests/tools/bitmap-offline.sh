@@ -287,6 +287,23 @@ refused "a file that is not there" "nope" 1 store add nope b
 image_create huge.qcow2 10T
 refused "too small a granularity for the size" "larger than 512 MiB" 3 huge.qcow2 \
 	add huge.qcow2 x --granularity 512
+# The file can grow by no cluster, by one, and so on up to one too few: none is leaked.
+image_create -o cluster_size=4k full.qcow2 1G
+dmlive bitmap add full.qcow2 one || not_ok "add"
+before=$(stat -c %s full.qcow2)
+cp full.qcow2 roomy.qcow2
+dmlive bitmap add roomy.qcow2 two --granularity 8K || not_ok "add"
+for ((kib = before / 1024; kib < $(stat -c %s roomy.qcow2) / 1024; kib += 4)); do
+	cp full.qcow2 limited.qcow2
+	(
+		trap '' XFSZ
+		ulimit -f $kib
+		exec dmlive bitmap add limited.qcow2 two --granularity 8K
+	) > limited.log 2>&1
+	is "no room after $kib KiB: status" $? 3
+	check "no room after $kib KiB: nothing is leaked" qemu-img check -q limited.qcow2
+	is "no room after $kib KiB: the bitmaps are as before" "$(bitmaps limited.qcow2)" "$(bitmaps full.qcow2)"
+done
 image_create nothing.qcow2 0
 refused "an image of size 0" "size of 0" 3 nothing.qcow2 add nothing.qcow2 x
 

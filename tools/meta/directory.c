@@ -28,6 +28,7 @@
  * @data: the entries as on disk
  * @appended: of these bytes at its end it is longer than the present directory, and
  *	the same otherwise; 0: it is not
+ * @may_lead: the bitmaps extension may lead to it
  */
 struct directory {
 	uint32_t nr;
@@ -35,6 +36,7 @@ struct directory {
 	uint64_t bytes;
 	uint64_t appended;
 	uint64_t offset;
+	bool may_lead;
 };
 
 static int no_memory(void)
@@ -135,13 +137,16 @@ static int place_directory(struct meta_writer *writer,
 	}
 	r = meta_allocate(writer, clusters(writer, directory->bytes),
 			  &directory->offset);
-	if (!r)
-		r = write_zeros(writer, directory->offset,
-				clusters(writer, directory->bytes));
 	if (r)
 		return r;
-	return meta_write_sync(writer, directory->offset, directory->data,
-			       directory->bytes);
+	r = write_zeros(writer, directory->offset,
+			clusters(writer, directory->bytes)) ?:
+	    meta_write_sync(writer, directory->offset, directory->data,
+			    directory->bytes);
+	if (r)
+		meta_free(writer, directory->offset,
+			  clusters(writer, directory->bytes));
+	return r;
 }
 
 /* The first extension of the image, or one that takes the place of none. */
@@ -213,8 +218,10 @@ static int replace_directory(struct meta_writer *writer,
 
 	if (directory->nr)
 		r = place_directory(writer, directory);
-	if (!r)
-		r = switch_directory(writer, directory);
+	if (r)
+		return r;
+	directory->may_lead = true;
+	r = switch_directory(writer, directory);
 	if (r || !header->nr_bitmaps ||
 	    (directory->nr && directory->offset == header->directory_offset))
 		return r;
@@ -261,9 +268,6 @@ static int allocate_table(struct meta_writer *writer,
 		if (!r)
 			bitmap->table[i] = offset;
 	}
-	/* What is there of it shall not be lost. */
-	if (r)
-		free_bitmap(writer, bitmap);
 	return r;
 }
 
@@ -373,6 +377,9 @@ int meta_add_bitmap(struct meta_writer *writer,
 		directory.appended = spare ? 0 : entry_bytes;
 		r = replace_directory(writer, &directory);
 	}
+	/* Nothing leads to its clusters: what is there of them shall not be lost. */
+	if (r && !spare && !directory.may_lead)
+		free_bitmap(writer, &new);
 	free(directory.data);
 	free(new.table);
 	return r ? r : meta_sync(writer);
