@@ -14,12 +14,15 @@
 #include "lib/log.h"
 #include "meta/extension.h"
 
+/* Texts take the place of earlier ones, which are about as long. */
+#define TEXT_UNIT_BYTES	64u
+
 /*
- * Look for an extension; for QCOW2_EXT_END: for the mark of the end. The header
- * was checked. Returns where it starts, 0: there is none.
+ * Look for an extension of at least @least bytes; for QCOW2_EXT_END: for the mark of
+ * the end. The header was checked. Returns where it starts, 0: there is none.
  */
 static size_t find(const struct meta_store *store, uint32_t type,
-		   uint32_t *bytes)
+		   uint32_t least, uint32_t *bytes)
 {
 	const uint8_t *data = store->first_cluster;
 	size_t at, end = 1UL << store->header.cluster_bits;
@@ -33,7 +36,7 @@ static size_t find(const struct meta_store *store, uint32_t type,
 	while (at + sizeof(extension) <= end) {
 		memcpy(&extension, data + at, sizeof(extension));
 		*bytes = be32toh(extension.length);
-		if (be32toh(extension.type) == type)
+		if (be32toh(extension.type) == type && *bytes >= least)
 			return at;
 		if (be32toh(extension.type) == QCOW2_EXT_END)
 			return 0;
@@ -45,7 +48,7 @@ static size_t find(const struct meta_store *store, uint32_t type,
 size_t meta_find_extension(const struct meta_store *store, uint32_t type,
 			   uint32_t *bytes)
 {
-	size_t at = find(store, type, bytes);
+	size_t at = find(store, type, 0, bytes);
 
 	return at ? at + sizeof(struct qcow2_extension) : 0;
 }
@@ -105,7 +108,7 @@ int meta_add_extension(struct meta_writer *writer, uint32_t type,
 	size_t at, end;
 	int r;
 
-	at = find(&writer->store, QCOW2_EXT_END, &ignored);
+	at = find(&writer->store, QCOW2_EXT_END, 0, &ignored);
 	end = at + 2 * sizeof(extension) + padded;
 	if (!at || end > writer->cluster_bytes)
 		return no_room(writer);
@@ -130,4 +133,35 @@ int meta_retype_extension(struct meta_writer *writer, size_t at, uint32_t type)
 	at -= sizeof(struct qcow2_extension);
 	memcpy(writer->store.first_cluster + at, &value, sizeof(value));
 	return write_part(writer, at, sizeof(value));
+}
+
+int meta_add_text_extension(struct meta_writer *writer, uint32_t type,
+			    const char *text)
+{
+	uint32_t length = strlen(text), bytes;
+	size_t at;
+	char *padded;
+	int r;
+
+	at = find(&writer->store, QCOW2_EXT_DMLIVE_FREE, length, &bytes);
+	if (!at)
+		bytes = (length + TEXT_UNIT_BYTES - 1) & ~(TEXT_UNIT_BYTES - 1);
+	padded = malloc(bytes + 1);
+	if (!padded) {
+		error("out of memory");
+		return -ENOMEM;
+	}
+	memset(padded, ' ', bytes);
+	memcpy(padded, text, length);
+	if (!at) {
+		r = meta_add_extension(writer, type, padded, bytes);
+	} else {
+		at += sizeof(struct qcow2_extension);
+		memcpy(writer->store.first_cluster + at, padded, bytes);
+		/* Crash before the last write: nobody looks at what is free. */
+		r = write_part(writer, at, bytes) ?:
+		    meta_retype_extension(writer, at, type);
+	}
+	free(padded);
+	return r;
 }

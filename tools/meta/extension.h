@@ -20,6 +20,13 @@ size_t meta_find_extension(const struct meta_store *store, uint32_t type,
 int meta_add_extension(struct meta_writer *writer, uint32_t type,
 		       const void *payload, uint32_t bytes);
 
+/*
+ * The same for a text, which blanks at its end do not change: it takes the place of an
+ * extension that is QCOW2_EXT_DMLIVE_FREE and large enough, if there is one.
+ */
+int meta_add_text_extension(struct meta_writer *writer, uint32_t type,
+			    const char *text);
+
 /* Change the type of an extension whose payload stands at @at. */
 int meta_retype_extension(struct meta_writer *writer, size_t at,
 			  uint32_t type);

@@ -96,8 +96,8 @@ int meta_origin_write(struct meta_writer *writer,
 		r = meta_retype_extension(writer, at, QCOW2_EXT_DMLIVE_FREE);
 	/* Crash up to the last step: the bitmap goes with no backup. */
 	if (!r)
-		r = meta_add_extension(writer, QCOW2_EXT_DMLIVE_ORIGIN, text,
-				       strlen(text));
+		r = meta_add_text_extension(writer, QCOW2_EXT_DMLIVE_ORIGIN,
+					    text);
 	if (!r)
 		r = meta_set_generation(writer, bitmap, origin->generation);
 	free(text);
