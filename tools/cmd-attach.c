@@ -95,11 +95,26 @@ static void print_result(const struct volume *volume, const char *name,
 	}
 }
 
+/* What is no block device, or the volume itself, is refused after this. */
+static int lock_meta(const struct volume *volume, const char *path, int *fd)
+{
+	struct blockdev meta;
+
+	if (!path || !path_is_blockdev(path))
+		return EXIT_OK;
+	if (blockdev_open(path, &meta))
+		return EXIT_ERROR;
+	if (meta.devt == volume->device.devt)
+		return EXIT_OK;
+	*fd = blockdev_lock(&meta);
+	return *fd < 0 ? EXIT_REFUSED : EXIT_OK;
+}
+
 static int attach(const char *device, struct attach_request *request, bool json)
 {
 	struct volume volume;
 	struct inner inner;
-	int lock_fd = -1;
+	int lock_fd = -1, meta_lock_fd = -1;
 	int status;
 
 	status = volume_find(device, &volume);
@@ -110,6 +125,8 @@ static int attach(const char *device, struct attach_request *request, bool json)
 		lock_fd = blockdev_lock(&volume.device);
 		status = lock_fd < 0 ? EXIT_REFUSED : EXIT_OK;
 	}
+	if (!status)
+		status = lock_meta(&volume, request->meta, &meta_lock_fd);
 	if (!status && volume.is_mapped)
 		status = volume_refresh(&volume);
 	if (!status)
@@ -118,6 +135,8 @@ static int attach(const char *device, struct attach_request *request, bool json)
 	if (!status)
 		print_result(&volume, request->name ? request->name :
 			     volume.name, request->name ? NULL : &inner, json);
+	if (meta_lock_fd >= 0)
+		close(meta_lock_fd);
 	if (lock_fd >= 0)
 		close(lock_fd);
 	volume_free(&volume);

@@ -232,6 +232,7 @@ static int add_bitmap(const char *name, const char *bitmap)
 		.verb = "add",
 		.store = name,
 		.bitmap = bitmap,
+		.locked = true,
 	};
 
 	return bitmap_online(name, &arguments);

@@ -392,19 +392,16 @@ static int check_dump(struct meta_store *store,
 		      const struct meta_store_bitmap *bitmap,
 		      const struct bitmap_arguments *arguments)
 {
-	char user[DM_NAME_BYTES];
 	int r = 0;
 
 	if (!is_open(bitmap) || arguments->online)
 		return 0;
 	if (path_is_blockdev(store->path))
-		r = bitmap_find_user(store->path, user, sizeof(user));
+		r = bitmap_warn_if_online(store->path);
 	if (r < 0)
 		return r;
-	if (r) {
-		bitmap_warn_online(user);
+	if (r)
 		return 0;
-	}
 	if (arguments->force) {
 		warning("%s: bitmap '%.*s' was not closed: changes may be missing in it",
 			store->path, bitmap->entry.name_bytes,

@@ -28,6 +28,7 @@
 #include "lib/size.h"
 #include "meta/show.h"
 #include "qcow2-format.h"
+#include "restore/metadata.h"
 
 /* 1: @name has the target; its metadata device's number is set. */
 static int read_table(const char *name, char meta[STATUS_WORD_BYTES])
@@ -258,8 +259,11 @@ static int change_suspended(const char *name, const char *meta,
 static int change_locked(const char *name, const char *meta,
 			 const struct bitmap_arguments *arguments)
 {
-	int status, lock_fd = leftovers_lock_and_clear(name);
+	int status, lock_fd;
 
+	if (arguments->locked)
+		return change_suspended(name, meta, arguments);
+	lock_fd = leftovers_lock_and_clear(name);
 	if (lock_fd < 0)
 		return lock_fd == -EBUSY ? EXIT_REFUSED : EXIT_ERROR;
 	status = change_suspended(name, meta, arguments);
@@ -341,10 +345,27 @@ static int list(const char *name, const struct bitmap_arguments *arguments)
 	return r ? EXIT_ERROR : EXIT_OK;
 }
 
-void bitmap_warn_online(const char *name)
+static void warn_online(const char *name)
 {
 	warning("%s is in use: bits of the last seconds may be missing, for which %s stands",
 		name, QCOW2_DMLIVE_INTENT_NAME);
+}
+
+int bitmap_warn_if_online(const char *path)
+{
+	char name[DM_NAME_BYTES] = "";
+	int r = bitmap_find_user(path, name, sizeof(name));
+
+	if (r > 0)
+		warn_online(name);
+	if (r || !has_device_mapper())
+		return r;
+	/* That of a restore has no bitmap of intents. */
+	r = metadata_find_user(path, name);
+	if (r || !name[0])
+		return r;
+	warning("%s is in use: bits of the last seconds may be missing", name);
+	return 1;
 }
 
 /* What is on the metadata device; newer bits may be in memory only. */
@@ -352,7 +373,7 @@ static int dump(const char *path, const struct bitmap_arguments *arguments)
 {
 	struct bitmap_arguments offline = *arguments;
 
-	bitmap_warn_online(arguments->store);
+	warn_online(arguments->store);
 	offline.store = path;
 	offline.online = true;
 	return bitmap_offline(&offline);

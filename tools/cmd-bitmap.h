@@ -26,6 +26,7 @@ enum bitmap_action {
  * @source: merge: the bitmap that is merged into it
  * @source_file: merge: the image that has @source, NULL: @store
  * @granularity: add: bytes, 0: the default
+ * @locked: the caller has leftovers_lock_and_clear() of the device
  * @held: the target that has the store is suspended: nothing is reported
  * @online: dump: a target has the store, and it was said that newer bits are missing
  */
@@ -39,6 +40,7 @@ struct bitmap_arguments {
 	uint64_t granularity;
 	bool disabled;
 	bool held;
+	bool locked;
 	bool online;
 	bool force;
 	bool json;
@@ -54,8 +56,11 @@ int bitmap_offline(const struct bitmap_arguments *arguments);
 /* Through the target of the mapped device @name. */
 int bitmap_online(const char *name, const struct bitmap_arguments *arguments);
 
-/* Say that the bits on the store of the mapped device @name are not all. */
-void bitmap_warn_online(const char *name);
+/*
+ * Does a target use the store on the block device @path? Then the bits there are not
+ * all, and it says so. 0, 1 or a negative errno after a message.
+ */
+int bitmap_warn_if_online(const char *path);
 
 /* Say that a change was made. @added_bytes: what a merge has set more, or NULL. */
 void bitmap_report(const struct bitmap_arguments *arguments,

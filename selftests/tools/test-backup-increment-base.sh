@@ -52,6 +52,11 @@ check "is added" sh -c "dmlive bitmap list g | grep -q '^bitmap D.*recording'"
 run 3 "the output is in the chain" dmlive backup g 0.qcow2 --bitmap B --base 1.qcow2 --force
 says "the reason" "belongs to the chain"
 run 3 "the output is the base" dmlive backup g 1.qcow2 --bitmap B --base 1.qcow2 --force
+cp 1.qcow2 x.qcow2.partial
+run 1 "the base looks like a leftover" dmlive backup g x.qcow2 --bitmap B \
+	--base x.qcow2.partial --force --no-full
+check "the base looks like a leftover: it stays" cmp 1.qcow2 x.qcow2.partial
+rm x.qcow2.partial
 same_image d.qcow2 ref
 
 # Not told to fail, it makes a full one.

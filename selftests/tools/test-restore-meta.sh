@@ -15,6 +15,8 @@ run 0 "restore" start_restore image.qcow2 "$disk" r --meta "$meta" --speed 16K \
 	--on-error stop --user-timeout 1000 --threads 3
 like "status shows the metadata device" "$(dmlive status r)" "bitmap is on $meta, committed"
 is "and in JSON" "$(dmlive status r --json | jq -r '.meta + " " + .meta_device')" "rw $meta"
+run 0 "its bitmap while it is in use" dmlive bitmap dump "$meta" alloctrack
+says "that bits may be missing" "r is in use"
 table=$(dmsetup table r)
 uuid=$(dmsetup info -c --noheadings -o uuid r)
 check "the guest writes ahead of the stream" guest_write r 13 101

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# only on: uml
+# only on: uml uml-udev
 #
 # A table that loads and cannot be resumed leaves the device suspended. The command puts
 # the old one back before it tells anybody, as what it writes to may lie on that device;
@@ -90,7 +90,6 @@ failing_attach()
 # Another session takes the fleece device when both tables are loaded.
 failing_session()
 {
-	local session
 	fleece=$(make_disk 32) || bail "fleece"
 	make_guest b 8
 	session="0 $(sectors "$disk") cbw $disk - 128 2 fleece $fleece"
@@ -108,6 +107,26 @@ failing_session()
 	is_idle a "session"
 }
 
+# The same where another device lies on the one that cannot be resumed: what looks at
+# that, as udev does, waits for the lower one.
+failing_below()
+{
+	local other
+	other=$(make_disk 32) && make_linear low /dev/mapper/a > /dev/null || bail "low"
+	dm_create top "0 $(sectors /dev/mapper/low) cbw /dev/mapper/low - 128" || bail "top"
+	before[top]=$(dmsetup table top)
+	stopped_at socketpair dmlive backup a a.qcow2 top top.qcow2 --fleece "$fleece" \
+		--fleece "$other" > log 2>&1
+	dm_reload b "$session" || bail "session"
+	go_on "below another"
+	put_back a "${before[a]}" "below another"
+	put_back top "${before[top]}" "on top of it"
+	dm_reload b "${before[b]}" || bail "b"
+	is_idle top "on top of it"
+	dm_remove top
+	dm_remove low
+}
+
 one_store_for_two()
 {
 	run 2 "one fleece device for two" dmlive backup a a.qcow2 b b.qcow2 --fleece "$fleece" \
@@ -118,6 +137,29 @@ one_store_for_two()
 	is "no table was loaded" "$(dmsetup table a; dmsetup table b)" \
 		"${before[a]}
 ${before[b]}"
+}
+
+# To device mapper all tables are one holder: so two commands must not come that far.
+two_commands()
+{
+	local metadata
+	stopped_at rename dmlive backup a a.qcow2 --fleece "$fleece" > log 2>&1
+	run 3 "a fleece device of another command" dmlive backup b b.qcow2 --fleece "$fleece"
+	says "a fleece device of another command: the reason" "by another process"
+	go_on "a fleece device of another command"
+	check "its backup is good" qemu-img check -q a.qcow2
+	metadata=$(make_disk 4) && make_linear l "$(make_disk 8)" > /dev/null &&
+		make_linear k "$(make_disk 8)" > /dev/null || bail "disks"
+	dmlive meta format "$metadata" --size 8M --track --bitmap B:64K > /dev/null ||
+		bail "meta"
+	stopped_at socketpair dmlive attach l --meta "$metadata" > log 2>&1
+	run 3 "a metadata device of another command" dmlive attach k --meta "$metadata"
+	says "a metadata device of another command: the reason" "by another process"
+	go_on "a metadata device of another command"
+	is "that one has it" "$(dm_target l)" cbw
+	run 0 "detach" dmlive detach l
+	dm_remove l
+	dm_remove k
 }
 
 # A backup has looked at the device, and is about to load its table.
@@ -138,6 +180,8 @@ mkdir "$TMP/mnt"
 on_exit sh -c "! mountpoint -q $TMP/mnt || umount $TMP/mnt"
 failing_attach
 failing_session
+failing_below
 one_store_for_two
+two_commands
 bitmap_meanwhile
 finish

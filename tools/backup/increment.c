@@ -206,6 +206,11 @@ int increment_plan(struct volume *volumes, unsigned int nr,
 	return status;
 }
 
+static bool is_in_chain(const void *base, int fd)
+{
+	return image_uses_file(base, fd);
+}
+
 void increment_set_options(const struct volume *volume,
 			   struct writer_options *options)
 {
@@ -216,6 +221,8 @@ void increment_set_options(const struct volume *volume,
 		return;
 	options->backing_file = increment->base_name;
 	options->backing_format = image_format(increment->base);
+	options->is_source = is_in_chain;
+	options->source = increment->base;
 	/* Ends of the scope are multiples of the larger of these. */
 	if (limit < volume->block_bytes)
 		limit = volume->block_bytes;

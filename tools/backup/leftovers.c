@@ -127,17 +127,26 @@ static bool is_ours(const struct traces *traces)
 	return traces->is_plain || traces->is_live || traces->is_loaded;
 }
 
+/* The sectors of the live table, 0 if there is none. */
+static uint64_t nr_sectors_of(const char *name)
+{
+	uint64_t nr_sectors = 0;
+	struct dm_line line;
+
+	if (!dm_get_line(name, DM_LINE_TABLE, &line, NULL)) {
+		nr_sectors = line.nr_sectors;
+		dm_line_free(&line);
+	}
+	return nr_sectors;
+}
+
 static int end_session(const char *name, const char *before,
 		       const struct dm_device *device)
 {
-	struct dm_line line;
-	int r;
+	uint64_t nr_sectors = nr_sectors_of(name);
 
-	if (dm_get_line(name, DM_LINE_TABLE, &line, NULL))
-		return 0;
-	r = moment_restore(name, line.nr_sectors, before, device->read_only);
-	dm_line_free(&line);
-	return r;
+	return nr_sectors ? moment_restore(name, nr_sectors, before,
+					   device->read_only) : 0;
 }
 
 static int resume_if_suspended(const char *name, struct traces *traces,
@@ -257,37 +266,49 @@ static bool find_suspended(const struct volume *volume, struct traces *traces,
 	return device->suspended;
 }
 
-/* Its session is live and could not be resumed, or there is none. */
-static void put_back(const struct volume *volume)
+/* Left suspended, all I/O would hang: so it is tried again. */
+static int resume_group(const char *const *names, unsigned int nr,
+			uint32_t *cookie)
 {
-	struct dm_device device;
-	struct traces traces;
+	int r = 0, tries;
 
-	if (!find_suspended(volume, &traces, &device))
-		return;
-	if (traces.is_live)
-		end_session(volume->name, traces.before, &device);
-	else
-		error("%s may be suspended now: try dmsetup resume %s",
-		      volume->name, volume->name);
+	for (tries = 0; nr && tries < RESUME_TRIES; tries++) {
+		r = dm_resume_group(names, nr, cookie);
+		if (!r)
+			break;
+	}
+	return r;
 }
 
-void leftovers_resume(struct volume *const *volumes, unsigned int nr)
+void leftovers_resume(struct volume *const *volumes, unsigned int nr,
+		      uint32_t *cookie)
 {
 	const char *names[BACKUP_MAX_VOLUMES];
-	unsigned int nr_names = 0, tries, i;
+	unsigned int nr_names = 0, i;
 	struct dm_device device;
 	struct traces traces;
 
 	for (i = nr; i--;)
 		if (find_suspended(volumes[i], &traces, &device))
 			names[nr_names++] = volumes[i]->name;
-	/* Left suspended, all I/O would hang: so it is tried again. */
-	for (tries = 0; tries < RESUME_TRIES; tries++)
-		if (!dm_resume_group(names, nr_names, NULL))
-			return;
-	for (i = nr; i--;)
-		put_back(volumes[i]);
+	if (!resume_group(names, nr_names, cookie))
+		return;
+	for (nr_names = 0, i = nr; i--;) {
+		if (!find_suspended(volumes[i], &traces, &device))
+			continue;
+		names[nr_names++] = volumes[i]->name;
+		/* It may be what its session needs that is not there. */
+		if (traces.is_live)
+			dm_load(volumes[i]->name,
+				nr_sectors_of(volumes[i]->name), CBW_TARGET,
+				traces.before, device.read_only);
+	}
+	if (!resume_group(names, nr_names, cookie))
+		return;
+	for (i = 0; i < nr_names; i++)
+		if (!dm_get_device(names[i], &device) && device.suspended)
+			error("%s is suspended, and the kernel does not resume it; its log says why; when that is mended: dmsetup resume %s",
+			      names[i], names[i]);
 }
 
 /*
@@ -314,7 +335,7 @@ int leftovers_lock_and_clear(const char *name)
 	int fd;
 
 	if (holder) {
-		error("%s is being backed up or restored by process %d; wait for that, or end it",
+		error("%s is being backed up, restored or changed by process %d; wait for that, or end it",
 		      name, holder);
 		return -EBUSY;
 	}

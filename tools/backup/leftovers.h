@@ -9,6 +9,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct volume;
 
@@ -30,8 +31,9 @@ int leftovers_lock_and_clear(const char *name);
 /*
  * Resume those of @volumes that a backup has suspended in this order and not resumed:
  * it was killed, or could not. One whose session cannot be resumed gets its table from
- * before. All else is left to leftovers_lock_and_clear().
+ * before. All else is left to leftovers_lock_and_clear(). @cookie: as dm_resume_group().
  */
-void leftovers_resume(struct volume *const *volumes, unsigned int nr);
+void leftovers_resume(struct volume *const *volumes, unsigned int nr,
+		      uint32_t *cookie);
 
 #endif /* DMLIVE_BACKUP_LEFTOVERS_H */

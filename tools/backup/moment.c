@@ -101,7 +101,7 @@ static unsigned int count_to_suspend(struct volume *const *volumes,
 
 /* Suspend the devices in this order, and resume them in the opposite one. */
 static int switch_tables(struct volume *const *sorted, unsigned int nr,
-			 uint64_t *resumed_ns)
+			 uint32_t *cookie)
 {
 	unsigned int nr_to_suspend = count_to_suspend(sorted, nr);
 	const char *names[BACKUP_MAX_VOLUMES];
@@ -118,10 +118,10 @@ static int switch_tables(struct volume *const *sorted, unsigned int nr,
 	for (i = 0; !r && i < nr; i++)
 		r = increment_take_scope(sorted[i]);
 	if (!r)
-		return dm_resume_group(names, nr, resumed_ns);
+		return dm_resume_group(names, nr, cookie);
 	/* Those that are suspended go on with their old tables. */
 	drop_all(sorted, nr);
-	dm_resume_group(names + nr - nr_suspended, nr_suspended, NULL);
+	dm_resume_group(names + nr - nr_suspended, nr_suspended, cookie);
 	return r;
 }
 
@@ -134,7 +134,10 @@ static void resume_abandoned(void *context)
 {
 	const struct order *order = context;
 
-	leftovers_resume(order->sorted, order->nr);
+	uint32_t cookie = 0;
+
+	leftovers_resume(order->sorted, order->nr, &cookie);
+	dm_wait_for_udev(cookie);
 }
 
 /* Load all tables, and start the guard. */
@@ -156,7 +159,8 @@ int moment_begin(struct volume *volumes, unsigned int nr,
 	struct order order = { .nr = nr };
 	struct guard guard;
 	struct process_state state;
-	uint64_t start_ns, resumed_ns = 0;
+	uint32_t cookie = 0;
+	uint64_t start_ns;
 	unsigned int i;
 	int r;
 
@@ -169,11 +173,12 @@ int moment_begin(struct volume *volumes, unsigned int nr,
 		return EXIT_ERROR;
 	process_become_independent(&state, true);
 	start_ns = monotonic_ns();
-	r = switch_tables(order.sorted, nr, &resumed_ns);
-	*suspended_ns = resumed_ns - start_ns;
+	r = switch_tables(order.sorted, nr, &cookie);
+	*suspended_ns = monotonic_ns() - start_ns;
 	/* The first failure is what counts: a device may run with its old table now. */
 	if (r)
-		leftovers_resume(order.sorted, nr);
+		leftovers_resume(order.sorted, nr, &cookie);
+	dm_wait_for_udev(cookie);
 	guard_end(&guard);
 	process_become_ordinary(&state);
 	for (i = 0; i < nr; i++) {

@@ -147,6 +147,27 @@ static int check_stores(const struct run *run)
 	return EXIT_OK;
 }
 
+/* Till they are in use, and are looked at again for that. */
+static int lock_stores(struct run *run)
+{
+	struct volume *volume;
+	struct blockdev device;
+
+	for (volume = run->volumes; volume < run->volumes + run->nr; volume++) {
+		/* A temporary file is nobody else's. */
+		if (volume->store_fd >= 0)
+			continue;
+		if (volume->by_job)
+			device = volume->output_device;
+		else if (blockdev_open(volume->store, &device))
+			return EXIT_ERROR;
+		volume->store_lock_fd = blockdev_lock(&device);
+		if (volume->store_lock_fd < 0 || blockdev_check_unused(&device))
+			return EXIT_REFUSED;
+	}
+	return EXIT_OK;
+}
+
 /* Everything that can be refused is refused before anything is written. */
 static int check_destinations(struct run *run, const char **fleeces)
 {
@@ -169,7 +190,9 @@ static int check_destinations(struct run *run, const char **fleeces)
 		if (!volume->by_job)
 			status = fleece_open(run->volumes, run->nr, volume,
 					     fleeces[i], run->request->force);
-	return status ? status : check_stores(run);
+	if (!status)
+		status = check_stores(run);
+	return status ? status : lock_stores(run);
 }
 
 /* What kind of backup each one is to be. */

@@ -101,6 +101,7 @@ int volume_open(struct volume *volume, const struct backup_pair *pair)
 	volume->lock_fd = -1;
 	volume->view_fd = -1;
 	volume->store_fd = -1;
+	volume->store_lock_fd = -1;
 	volume->output_fd = -1;
 	status = device_name_find(pair->name, volume->name);
 	if (status == EXIT_REFUSED)
@@ -119,6 +120,8 @@ void volume_close(struct volume *volume)
 {
 	if (volume->store_fd >= 0)
 		close(volume->store_fd);
+	if (volume->store_lock_fd >= 0)
+		close(volume->store_lock_fd);
 	if (volume->output_fd >= 0)
 		close(volume->output_fd);
 	extents_free(&volume->scope);

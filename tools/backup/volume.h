@@ -23,6 +23,7 @@
 /*
  * @store: the path of the fleece device, or what it is in words
  * @store_fd: keeps the loop device of a temporary file, till a table holds it
+ * @store_lock_fd: nobody else takes the device that a session writes to
  * @before: parameters of the table without a session
  * @during: with it
  * @scope: what is copied
@@ -48,6 +49,7 @@ struct volume {
 	char store[4096];
 	char store_number[32];
 	int store_fd;
+	int store_lock_fd;
 	char *before;
 	char *during;
 	struct extents scope;

@@ -30,7 +30,7 @@ int blockdev_lock(const struct blockdev *device)
 	if (fd >= 0 && !fcntl(fd, F_OFD_SETLK, &lock))
 		return fd;
 	if (fd >= 0 && (errno == EAGAIN || errno == EACCES))
-		error("%s is being attached, detached or restored by another process; try again when that is through",
+		error("%s is being attached, detached, restored or backed up to by another process; try again when that is through",
 		      device->path);
 	else
 		error_errno(errno, "%s", LOCK_PATH);

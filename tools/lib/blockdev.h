@@ -51,8 +51,8 @@ int blockdev_check_empty(const struct blockdev *device, char *what,
 int blockdev_check_own_files(const struct blockdev *device);
 
 /*
- * Only one process at a time attaches, detaches or restores to a device, or makes a
- * mapped device over it. -1 after a message, or a file descriptor; the lock goes with
+ * Only one process at a time attaches, detaches, restores or backs up to a device, or
+ * makes a mapped device over it. -1 after a message, or a file descriptor; the lock goes with
  * it.
  */
 int blockdev_lock(const struct blockdev *device);

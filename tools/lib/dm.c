@@ -15,7 +15,6 @@
 #include "lib/dm.h"
 #include "lib/dm-task.h"
 #include "lib/log.h"
-#include "lib/process.h"
 
 /* Of the levels of libdevmapper's log: errors and worse. */
 #define LOG_ERROR_LEVEL 3
@@ -348,22 +347,23 @@ static int resume_in_group(const char *name, uint32_t *cookie)
 }
 
 int dm_resume_group(const char *const *names, unsigned int nr_names,
-		    uint64_t *resumed_ns)
+		    uint32_t *cookie)
 {
-	uint32_t cookie = 0;
 	unsigned int i;
 	int r = 0, r2;
 
 	for (i = 0; i < nr_names; i++) {
-		r2 = resume_in_group(names[i], &cookie);
+		r2 = resume_in_group(names[i], cookie);
 		if (!r)
 			r = r2;
 	}
-	if (resumed_ns)
-		*resumed_ns = monotonic_ns();
+	return r;
+}
+
+void dm_wait_for_udev(uint32_t cookie)
+{
 	if (cookie)
 		dm_udev_wait(cookie);
-	return r;
 }
 
 /* The resume of a device that is not suspended suspends it to swap its tables. */

@@ -130,11 +130,14 @@ int dm_resume_private(const char *name);
 
 /*
  * Resume all, whatever fails; return the first failure. Udev, which may need any of
- * them, is waited for when the last one is resumed: at @resumed_ns, which may be NULL, by
- * monotonic_ns().
+ * them, is to be waited for when none is suspended any more: @cookie, at first 0, is for
+ * dm_wait_for_udev(), and may be that of several calls.
  */
 int dm_resume_group(const char *const *names, unsigned int nr_names,
-		    uint64_t *resumed_ns);
+		    uint32_t *cookie);
+
+/* Wait until udev has seen to all that has this cookie; 0: there is nothing. */
+void dm_wait_for_udev(uint32_t cookie);
 
 /*
  * Make the inactive table the live one, with I/O going on: in one step for the

@@ -20,9 +20,9 @@
 #include "lib/log.h"
 #include "qcow2/host-lock.h"
 
-/* Two seconds for what only looks at it. */
+/* Ten seconds for what only looks at it. */
 #define OPEN_POLL_NS 50000000
-#define OPEN_TRIES 40
+#define OPEN_TRIES 200
 
 /* Is @devt the device or one of its partitions? */
 static bool is_part(dev_t devt, dev_t device)
@@ -199,7 +199,7 @@ static int check_open_count(const struct blockdev *device)
 static int check_exclusive(const struct blockdev *device)
 {
 	int fd = open(device->path, O_RDWR | O_EXCL | O_CLOEXEC);
-	int r = fd < 0 ? -errno : host_lock_for_writing(fd);
+	int r = fd < 0 ? -errno : host_is_locked(fd) ? -EBUSY : 0;
 
 	if (fd >= 0)
 		close(fd);

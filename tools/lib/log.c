@@ -17,7 +17,8 @@
 #define LIMIT_WINDOW_NS (10 * NS_PER_SECOND)
 #define LIMIT_COUNT 5
 
-#define MAX_HELD 16
+/* A device that cannot be resumed has half a dozen. */
+#define MAX_HELD 64
 
 static log_sink_fn current_sink;
 
@@ -56,6 +57,12 @@ static void put(enum log_level level, const char *line)
 
 static void keep(enum log_level level, const char *line)
 {
+	unsigned int i;
+
+	/* What is tried again fails for the same reason. */
+	for (i = 0; i < held.nr; i++)
+		if (!strncmp(held.lines[i], line, LINE_BYTES - 1))
+			return;
 	if (held.nr == MAX_HELD)
 		return;
 	held.levels[held.nr] = level;

@@ -47,21 +47,52 @@ void process_become_server(void)
 	is_independent = true;
 }
 
-void process_become_independent(struct process_state *state, bool terminable)
+static const int terminating[] = { SIGINT, SIGTERM, SIGHUP };
+
+#define NR_TERMINATING (sizeof(terminating) / sizeof(terminating[0]))
+
+static volatile sig_atomic_t late_signal;
+
+static void keep_signal(int number)
+{
+	late_signal = number;
+}
+
+/* Those that would end the process are kept; without SA_RESTART. */
+static void defer_signals(struct process_state *state)
+{
+	struct sigaction keep = { .sa_handler = keep_signal };
+	size_t i;
+
+	late_signal = 0;
+	for (i = 0; i < NR_TERMINATING; i++) {
+		sigaction(terminating[i], NULL, &state->actions[i]);
+		if (state->actions[i].sa_handler == SIG_DFL)
+			sigaction(terminating[i], &keep, NULL);
+	}
+}
+
+static void block_signals(struct process_state *state)
 {
 	sigset_t set;
+	size_t i;
 
+	sigfillset(&set);
+	for (i = 0; state->terminable && i < NR_TERMINATING; i++)
+		sigdelset(&set, terminating[i]);
+	sigprocmask(SIG_BLOCK, &set, &state->signals);
+}
+
+void process_become_independent(struct process_state *state, bool terminable)
+{
 	state->was_independent = is_independent;
 	if (is_independent)
 		return;
 	is_independent = true;
-	sigfillset(&set);
-	if (terminable) {
-		sigdelset(&set, SIGINT);
-		sigdelset(&set, SIGTERM);
-		sigdelset(&set, SIGHUP);
-	}
-	sigprocmask(SIG_BLOCK, &set, &state->signals);
+	state->terminable = terminable;
+	if (terminable)
+		defer_signals(state);
+	block_signals(state);
 	process_lock_memory();
 	/* Memory is not to be freed by writing to what is suspended. */
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
@@ -70,13 +101,20 @@ void process_become_independent(struct process_state *state, bool terminable)
 
 void process_become_ordinary(const struct process_state *state)
 {
+	size_t i;
+
 	if (state->was_independent)
 		return;
+	is_independent = false;
 	prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
 	munlockall();
-	sigprocmask(SIG_SETMASK, &state->signals, NULL);
+	/* Before a signal that is pending ends this process. */
 	log_release();
-	is_independent = false;
+	for (i = 0; state->terminable && i < NR_TERMINATING; i++)
+		sigaction(terminating[i], &state->actions[i], NULL);
+	sigprocmask(SIG_SETMASK, &state->signals, NULL);
+	if (state->terminable && late_signal)
+		raise(late_signal);
 }
 
 void process_leave_terminal(void)

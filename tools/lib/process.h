@@ -23,15 +23,18 @@ void process_become_server(void);
 /* How a process was before process_become_independent(). */
 struct process_state {
 	bool was_independent;
+	bool terminable;
 	sigset_t signals;
+	struct sigaction actions[3];
 };
 
 /*
  * For the time that a device may be suspended: this process must not need it, whatever
  * lies there: the root file system, swap space, the file that messages go to. Memory is
  * locked and not freed through devices, messages are held (log_hold()), and signals
- * blocked; @terminable: but for SIGINT, SIGTERM and SIGHUP. Within another one, and in a
- * server, which is so always, nothing changes. For one thread.
+ * blocked. @terminable: SIGINT, SIGTERM and SIGHUP are not: they end system calls that
+ * wait, and the process, if they would, when it is ordinary again. Within another one,
+ * and in a server, which is so always, nothing changes. For one thread.
  */
 void process_become_independent(struct process_state *state, bool terminable);
 void process_become_ordinary(const struct process_state *state);

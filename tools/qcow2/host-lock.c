@@ -66,19 +66,28 @@ int host_file_lock(const struct host_file *file, struct image_error *err)
 	return 0;
 }
 
-int host_lock_for_writing(int fd)
+static const enum permission all[] = { CONSISTENT_READ, WRITE, RESIZE };
+
+#define NR_PERMISSIONS (sizeof(all) / sizeof(all[0]))
+
+bool host_is_locked(int fd)
 {
-	static const enum permission all[] = { CONSISTENT_READ, WRITE, RESIZE };
-	const size_t nr = sizeof(all) / sizeof(all[0]);
 	size_t i;
 
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < NR_PERMISSIONS; i++)
+		if (locked_by_other(fd, USED_BASE + all[i]) ||
+		    locked_by_other(fd, NOT_SHARED_BASE + all[i]))
+			return true;
+	return false;
+}
+
+int host_lock_for_writing(int fd)
+{
+	size_t i;
+
+	for (i = 0; i < NR_PERMISSIONS; i++) {
 		lock_byte(fd, USED_BASE + all[i]);
 		lock_byte(fd, NOT_SHARED_BASE + all[i]);
 	}
-	for (i = 0; i < nr; i++)
-		if (locked_by_other(fd, USED_BASE + all[i]) ||
-		    locked_by_other(fd, NOT_SHARED_BASE + all[i]))
-			return -EBUSY;
-	return 0;
+	return host_is_locked(fd) ? -EBUSY : 0;
 }

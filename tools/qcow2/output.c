@@ -167,6 +167,9 @@ static int remove_leftover(const struct output *output, struct image_error *err)
 			O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	int ret;
 
+	/* Somebody has a lease on it. */
+	if (fd < 0 && errno == EAGAIN)
+		errno = EBUSY;
 	if (fd < 0)
 		return errno == ENOENT ? 0 :
 		       fail_errno(output, "open its file '" PARTIAL_SUFFIX "'",
@@ -194,6 +197,9 @@ static int create_partial(struct output *output, struct image_error *err)
 	if (!ret && !is_partial(output, output->fd))
 		ret = -EAGAIN;
 	if (ret) {
+		/* Nobody's, who would take it for a leftover. */
+		if (is_partial(output, output->fd))
+			unlinkat(output->folder_fd, output->partial, 0);
 		close(output->fd);
 		output->fd = -1;
 	}

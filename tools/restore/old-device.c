@@ -12,6 +12,7 @@
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "lib/status-line.h"
+#include "restore/metadata.h"
 #include "restore/server.h"
 #include "restore/stack.h"
 #include "restore/tracking.h"
@@ -199,6 +200,23 @@ static int start_job(struct server *server)
 	return r ? EXIT_ERROR : EXIT_OK;
 }
 
+/* The one over the device that is restored is gone, and what it tracked with is free. */
+static int make_upper(struct server *server)
+{
+	const char *path = server->options.track_meta;
+	struct blockdev device;
+	int status = EXIT_OK;
+
+	if (path) {
+		if (blockdev_open(path, &device))
+			return EXIT_ERROR;
+		status = device_lock(server, &device);
+		if (!status)
+			status = metadata_check_device(path, &device);
+	}
+	return status ? status : outer_make(server);
+}
+
 int old_device_prepare(struct server *server)
 {
 	struct restore_options *options = &server->options;
@@ -234,6 +252,6 @@ int old_device_prepare(struct server *server)
 	if (!status)
 		status = start_job(server);
 	if (!status && server->outer && !server->tracking.online)
-		status = outer_make(server);
+		status = make_upper(server);
 	return status;
 }
