@@ -214,9 +214,8 @@ static int check_no_session(const char *name)
 static void resume_abandoned(void *context)
 {
 	const char *name = context;
-	struct dm_device device;
 
-	if (!dm_get_device(name, &device) && device.suspended)
+	if (dm_is_suspended(name))
 		dm_resume_or_retry(name);
 }
 

@@ -90,10 +90,8 @@ static void put_back(const struct volume *volume)
 static void put_back_abandoned(void *context)
 {
 	const struct volume *volume = context;
-	struct dm_device device;
 
-	if (!dm_get_device(volume->name, &device) && device.suspended &&
-	    !volume->dm.suspended)
+	if (!volume->dm.suspended && dm_is_suspended(volume->name))
 		put_back(volume);
 }
 

@@ -280,19 +280,20 @@ static int resume_group(const char *const *names, unsigned int nr,
 	return r;
 }
 
-void leftovers_resume(struct volume *const *volumes, unsigned int nr,
+bool leftovers_resume(struct volume *const *volumes, unsigned int nr,
 		      uint32_t *cookie)
 {
 	const char *names[BACKUP_MAX_VOLUMES];
 	unsigned int nr_names = 0, i;
 	struct dm_device device;
 	struct traces traces;
+	bool all = true;
 
 	for (i = nr; i--;)
 		if (find_suspended(volumes[i], &traces, &device))
 			names[nr_names++] = volumes[i]->name;
 	if (!resume_group(names, nr_names, cookie))
-		return;
+		return true;
 	for (nr_names = 0, i = nr; i--;) {
 		if (!find_suspended(volumes[i], &traces, &device))
 			continue;
@@ -304,11 +305,15 @@ void leftovers_resume(struct volume *const *volumes, unsigned int nr,
 				traces.before, device.read_only);
 	}
 	if (!resume_group(names, nr_names, cookie))
-		return;
-	for (i = 0; i < nr_names; i++)
-		if (!dm_get_device(names[i], &device) && device.suspended)
-			error("%s is suspended, and the kernel does not resume it; its log says why; when that is mended: dmsetup resume %s",
-			      names[i], names[i]);
+		return true;
+	for (i = 0; i < nr_names; i++) {
+		if (dm_get_device(names[i], &device) || !device.suspended)
+			continue;
+		error("%s is suspended, and the kernel does not resume it; its log says why; when that is mended: dmsetup resume %s",
+		      names[i], names[i]);
+		all = false;
+	}
+	return all;
 }
 
 /*

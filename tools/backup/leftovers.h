@@ -32,8 +32,9 @@ int leftovers_lock_and_clear(const char *name);
  * Resume those of @volumes that a backup has suspended in this order and not resumed:
  * it was killed, or could not. One whose session cannot be resumed gets its table from
  * before. All else is left to leftovers_lock_and_clear(). @cookie: as dm_resume_group().
+ * False: one stays suspended, and udev may wait for it.
  */
-void leftovers_resume(struct volume *const *volumes, unsigned int nr,
+bool leftovers_resume(struct volume *const *volumes, unsigned int nr,
 		      uint32_t *cookie);
 
 #endif /* DMLIVE_BACKUP_LEFTOVERS_H */

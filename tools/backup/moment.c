@@ -136,8 +136,8 @@ static void resume_abandoned(void *context)
 
 	uint32_t cookie = 0;
 
-	leftovers_resume(order->sorted, order->nr, &cookie);
-	dm_wait_for_udev(cookie);
+	if (leftovers_resume(order->sorted, order->nr, &cookie))
+		dm_wait_for_udev(cookie);
 }
 
 /* Load all tables, and start the guard. */
@@ -176,9 +176,8 @@ int moment_begin(struct volume *volumes, unsigned int nr,
 	r = switch_tables(order.sorted, nr, &cookie);
 	*suspended_ns = monotonic_ns() - start_ns;
 	/* The first failure is what counts: a device may run with its old table now. */
-	if (r)
-		leftovers_resume(order.sorted, nr, &cookie);
-	dm_wait_for_udev(cookie);
+	if (!r || leftovers_resume(order.sorted, nr, &cookie))
+		dm_wait_for_udev(cookie);
 	guard_end(&guard);
 	process_become_ordinary(&state);
 	for (i = 0; i < nr; i++) {
@@ -236,18 +235,11 @@ int moment_end(struct volume *volume)
 	return r ? EXIT_ERROR : EXIT_OK;
 }
 
-static bool is_suspended(const char *name)
-{
-	struct dm_device device;
-
-	return !dm_get_device(name, &device) && device.suspended;
-}
-
 static int swap(const char *name)
 {
 	int r = dm_swap(name);
 
-	return r && is_suspended(name) ? dm_resume_or_retry(name) : r;
+	return r && dm_is_suspended(name) ? dm_resume_or_retry(name) : r;
 }
 
 /* The kernel resumes a device also without its metadata. */
@@ -274,10 +266,9 @@ int moment_restore(const char *name, uint64_t nr_sectors, const char *params,
 	process_become_independent(&state, true);
 	if (!r)
 		r = swap(name);
-	process_become_ordinary(&state);
 	if (!r) {
 		check_metadata(name);
-	} else if (is_suspended(name)) {
+	} else if (dm_is_suspended(name)) {
 		error("%s is suspended, and the kernel does not resume it; its log says why; when that is mended: dmsetup resume %s",
 		      name, name);
 	} else {
@@ -285,5 +276,6 @@ int moment_restore(const char *name, uint64_t nr_sectors, const char *params,
 		error("%s keeps its session; to end it load the table '0 %llu %s %s' with dmsetup, suspend and resume",
 		      name, (unsigned long long)nr_sectors, CBW_TARGET, params);
 	}
+	process_become_ordinary(&state);
 	return r;
 }

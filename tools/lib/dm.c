@@ -11,16 +11,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/dm.h"
 #include "lib/dm-task.h"
 #include "lib/log.h"
+#include "lib/process.h"
 
 /* Of the levels of libdevmapper's log: errors and worse. */
 #define LOG_ERROR_LEVEL 3
 #define LOG_LEVEL_MASK 7
 
 #define RESUME_TRIES 3
+
+/* udev itself ends what takes longer than three minutes. */
+#define UDEV_TIMEOUT_NS (200 * NS_PER_SECOND)
+#define UDEV_POLL_NS 2000000
 
 static char last_message[256];
 
@@ -117,6 +123,32 @@ int task_run(struct dm_task *task)
 		       DM_UDEV_DISABLE_DISK_RULES_FLAG |	\
 		       DM_UDEV_DISABLE_OTHER_RULES_FLAG)
 
+void dm_wait_for_udev(uint32_t cookie)
+{
+	const struct timespec pause = { .tv_nsec = UDEV_POLL_NS };
+	uint64_t end_ns = monotonic_ns() + UDEV_TIMEOUT_NS;
+	int ready = 0;
+
+	/* What udev looks at may wait for a device that nobody can resume. */
+	while (cookie && dm_udev_wait_immediate(cookie, &ready) && !ready) {
+		if (process_is_interrupted() || monotonic_ns() > end_ns) {
+			warning("udev has not come to an end with what was changed; its rules may be waiting for a device that is suspended");
+			return;
+		}
+		nanosleep(&pause, NULL);
+	}
+	/* Without udev, nodes are made now. */
+	dm_udev_wait(0);
+}
+
+/* To be waited for together; what is suspended is resumed without that too. */
+static int run_with_cookie(struct dm_task *task, uint32_t *cookie)
+{
+	if (!dm_task_set_cookie(task, cookie, 0))
+		*cookie = 0;
+	return task_run(task);
+}
+
 /*
  * Run a task that changes nodes, and wait until udev has seen to them. @flags tell
  * its rules what not to do.
@@ -129,7 +161,7 @@ static int task_run_with_udev(struct dm_task *task, uint16_t flags)
 	if (!dm_task_set_cookie(task, &cookie, flags))
 		return -EIO;
 	r = task_run(task);
-	dm_udev_wait(cookie);
+	dm_wait_for_udev(cookie);
 	return r;
 }
 
@@ -211,6 +243,13 @@ int dm_get_device(const char *name, struct dm_device *device)
 		r = task_get_info(task, device);
 	dm_task_destroy(task);
 	return r;
+}
+
+bool dm_is_suspended(const char *name)
+{
+	struct dm_device device;
+
+	return !dm_get_device(name, &device) && device.suspended;
 }
 
 int dm_create_empty(const char *name, const char *uuid)
@@ -341,9 +380,7 @@ static int resume_in_group(const char *name, uint32_t *cookie)
 
 	if (!task)
 		return -ENOMEM;
-	return task_end(task, name, "resume",
-			dm_task_set_cookie(task, cookie, 0) ?
-			task_run(task) : -EIO);
+	return task_end(task, name, "resume", run_with_cookie(task, cookie));
 }
 
 int dm_resume_group(const char *const *names, unsigned int nr_names,
@@ -358,12 +395,6 @@ int dm_resume_group(const char *const *names, unsigned int nr_names,
 			r = r2;
 	}
 	return r;
-}
-
-void dm_wait_for_udev(uint32_t cookie)
-{
-	if (cookie)
-		dm_udev_wait(cookie);
 }
 
 /* The resume of a device that is not suspended suspends it to swap its tables. */

@@ -79,6 +79,9 @@ const char *dm_node_path(const char *name);
 
 int dm_get_device(const char *name, struct dm_device *device);
 
+/* False also when that is not known. */
+bool dm_is_suspended(const char *name);
+
 /* @device may be NULL. -ENODATA: it has no live table. */
 int dm_get_line(const char *name, enum dm_line_kind kind, struct dm_line *line,
 		struct dm_device *device);
@@ -136,7 +139,10 @@ int dm_resume_private(const char *name);
 int dm_resume_group(const char *const *names, unsigned int nr_names,
 		    uint32_t *cookie);
 
-/* Wait until udev has seen to all that has this cookie; 0: there is nothing. */
+/*
+ * Wait until udev has seen to all that has this cookie; 0: there is nothing. After some
+ * minutes, or when this process is to end (process.h), no longer, with a warning.
+ */
 void dm_wait_for_udev(uint32_t cookie);
 
 /*

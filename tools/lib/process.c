@@ -58,13 +58,17 @@ static void keep_signal(int number)
 	late_signal = number;
 }
 
+bool process_is_interrupted(void)
+{
+	return late_signal;
+}
+
 /* Those that would end the process are kept; without SA_RESTART. */
 static void defer_signals(struct process_state *state)
 {
 	struct sigaction keep = { .sa_handler = keep_signal };
 	size_t i;
 
-	late_signal = 0;
 	for (i = 0; i < NR_TERMINATING; i++) {
 		sigaction(terminating[i], NULL, &state->actions[i]);
 		if (state->actions[i].sa_handler == SIG_DFL)
@@ -115,6 +119,7 @@ void process_become_ordinary(const struct process_state *state)
 	sigprocmask(SIG_SETMASK, &state->signals, NULL);
 	if (state->terminable && late_signal)
 		raise(late_signal);
+	late_signal = 0;
 }
 
 void process_leave_terminal(void)

@@ -39,6 +39,9 @@ struct process_state {
 void process_become_independent(struct process_state *state, bool terminable);
 void process_become_ordinary(const struct process_state *state);
 
+/* Is a signal kept that would have ended this process? */
+bool process_is_interrupted(void);
+
 /* Standard input, output and error to /dev/null; folder /. */
 void process_leave_terminal(void);
 

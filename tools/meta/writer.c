@@ -29,15 +29,22 @@ static int begin_changes(struct meta_writer *writer)
 {
 	const size_t at = offsetof(struct qcow2_header, autoclear_features);
 	uint8_t *header = writer->store.first_cluster;
+	const char *path = writer->store.path;
 	struct qcow2_header known;
+	__be64 *bits = &known.autoclear_features;
+	int r = 0;
 
-	writer->is_changed = true;
 	memcpy(&known, header, sizeof(known));
-	if (!(be64toh(known.autoclear_features) & ~QCOW2_AUTOCLEAR_KNOWN))
-		return 0;
-	known.autoclear_features &= htobe64(QCOW2_AUTOCLEAR_KNOWN);
-	memcpy(header + at, &known.autoclear_features, sizeof(__be64));
-	return meta_write_sync(writer, at, header + at, sizeof(__be64));
+	if (be64toh(*bits) & ~QCOW2_AUTOCLEAR_KNOWN) {
+		*bits &= htobe64(QCOW2_AUTOCLEAR_KNOWN);
+		r = io_write(writer->fd, path, at, bits, sizeof(*bits)) ?:
+		    io_sync(writer->fd, path);
+	}
+	if (r)
+		return r;
+	memcpy(header + at, bits, sizeof(*bits));
+	writer->is_changed = true;
+	return 0;
 }
 
 int meta_write(struct meta_writer *writer, uint64_t offset, const void *data,

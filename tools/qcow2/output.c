@@ -24,6 +24,8 @@
 #include "output.h"
 
 #define PARTIAL_SUFFIX ".partial"
+
+#define PARTIAL_TRIES 100
 #define FILE_MODE 0666		/* less the umask */
 
 struct output {
@@ -192,14 +194,11 @@ static int create_partial(struct output *output, struct image_error *err)
 	if (output->fd < 0)
 		return errno == EEXIST ? -EEXIST :
 		       fail_errno(output, "make it", err);
+	/* Until it is locked it is like a leftover, which another one may remove. */
 	ret = lock_output(output, output->fd, err);
-	/* Until it was locked it was like a leftover. */
-	if (!ret && !is_partial(output, output->fd))
+	if (ret == -EBUSY || (!ret && !is_partial(output, output->fd)))
 		ret = -EAGAIN;
 	if (ret) {
-		/* Nobody's, who would take it for a leftover. */
-		if (is_partial(output, output->fd))
-			unlinkat(output->folder_fd, output->partial, 0);
 		close(output->fd);
 		output->fd = -1;
 	}
@@ -208,9 +207,9 @@ static int create_partial(struct output *output, struct image_error *err)
 
 static int make_partial(struct output *output, struct image_error *err)
 {
-	int ret;
+	int ret = -EAGAIN, tries;
 
-	for (;;) {
+	for (tries = 0; tries < PARTIAL_TRIES; tries++) {
 		ret = create_partial(output, err);
 		if (ret == -EEXIST && !output->options.replace)
 			return image_fail(err, -EEXIST,
@@ -223,6 +222,9 @@ static int make_partial(struct output *output, struct image_error *err)
 		if (ret && ret != -EAGAIN)
 			return ret;
 	}
+	return image_fail(err, -EBUSY,
+			  "%s" PARTIAL_SUFFIX ": other processes make and remove it",
+			  output->path);
 }
 
 /* The file that is to be replaced hands on its owner and mode, if it may. */

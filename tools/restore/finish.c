@@ -78,12 +78,14 @@ static int swap(const char *name, const struct dm_line *line,
 		return r;
 	process_become_independent(&state, true);
 	r = dm_swap(name);
-	if (r)
+	if (r && !dm_is_suspended(name))
+		dm_clear(name);
+	else if (r)
 		r = dm_resume_or_retry(name);
-	process_become_ordinary(&state);
-	if (r)
+	if (r && dm_is_suspended(name))
 		error("%s may be suspended now: try dmsetup resume %s", name,
 		      name);
+	process_become_ordinary(&state);
 	return r;
 }
 

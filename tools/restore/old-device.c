@@ -205,9 +205,9 @@ static int make_upper(struct server *server)
 {
 	const char *path = server->options.track_meta;
 	struct blockdev device;
-	int status = EXIT_OK;
+	int status = outer_clear_name(server);
 
-	if (path) {
+	if (!status && path) {
 		if (blockdev_open(path, &device))
 			return EXIT_ERROR;
 		status = device_lock(server, &device);

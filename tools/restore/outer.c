@@ -34,7 +34,7 @@ static int make_params(const struct server *server, char *params)
 }
 
 /* An empty one is what a process has left that was killed. */
-static int clear_name(struct server *server)
+int outer_clear_name(struct server *server)
 {
 	struct dm_device device;
 	int r = dm_get_device(server->outer, &device);
@@ -56,7 +56,7 @@ static int clear_name(struct server *server)
 int outer_make(struct server *server)
 {
 	char params[CBW_PARAMS_BYTES];
-	int status = clear_name(server);
+	int status = outer_clear_name(server);
 
 	if (!status)
 		status = make_params(server, params);

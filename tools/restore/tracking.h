@@ -32,6 +32,9 @@ int tracking_check_image(struct server *server);
 
 /* outer.c: the cbw device over the inner device, which is live. */
 
+/* Refuse a name that is taken; remove what a process has left that was killed. */
+int outer_clear_name(struct server *server);
+
 /* Make it. */
 int outer_make(struct server *server);
 
