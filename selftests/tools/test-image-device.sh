@@ -64,7 +64,7 @@ qemu-img rebase -u -b "$TMP/over.qcow2" -F qcow2 "$holder" || bail "rebase"
 refused "a loop over a device is found" "has a loop" dmlive image map over.qcow2
 qemu-img rebase -u -b "" "$holder" || bail "rebase"
 
-refused "the image's own device is no target" "part of the image" dmlive image convert over.qcow2 node
+refused "the image's own device is no target" "would be overwritten" dmlive image convert over.qcow2 node
 small=$(make_loop 1) || bail "loop device"
 garbage | head -c 1M > "$small"
 refused "a small device is no target" "too small" dmlive image convert image.qcow2 "$small"
