@@ -131,7 +131,8 @@ static int describe_files(struct image *image, unsigned int depth, char **text,
 	if (asprintf(text, "files %016" PRIx64, hash) >= 0)
 		return 0;
 	*text = NULL;
-	return image_fail_memory(err, "the identity of an image");
+	image_fail_memory(err, "the identity of an image");
+	return -ENOMEM;
 }
 
 static int read_record(struct image *image, unsigned int depth,
@@ -204,7 +205,8 @@ int image_identity_text(struct image *image, unsigned int depth, char **text,
 	if (!r && asprintf(text, "backup %s %" PRIu64 " %s", record.store,
 			   record.generation, record.bitmap) < 0) {
 		*text = NULL;
-		r = image_fail_memory(err, "the identity of an image");
+		image_fail_memory(err, "the identity of an image");
+		r = -ENOMEM;
 	}
 	backup_record_free(&record);
 	return r;
