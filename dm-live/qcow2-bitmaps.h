@@ -47,6 +47,7 @@ struct qcow2_store_error {
  * @state_flags: QCOW2_DMLIVE_*
  * @generations_offset: of the sector of generations, in bytes; 0: there is none
  *	that counts
+ * @seal_offset: of the sector of the seal, in bytes; 0: there is none that counts
  * @nr_bitmaps: number of directory entries, 0 without the extension
  * @directory_offset: in bytes
  * @directory_bytes: size of it
@@ -65,6 +66,7 @@ struct qcow2_store_header {
 	u64 state_offset;
 	u32 state_flags;
 	u64 generations_offset;
+	u64 seal_offset;
 	u32 nr_bitmaps;
 	u64 directory_offset;
 	u64 directory_bytes;

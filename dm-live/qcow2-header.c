@@ -144,18 +144,19 @@ static int check_state_extension(const void *payload, u32 bytes, size_t at,
 }
 
 /*
- * The generations are the last sector of the payload. Where the state is not first,
- * QEMU has written a new header: then they say nothing any more.
+ * Generations and seal are the last sector of the payload. Where the state is not
+ * first, QEMU has written a new header: then they say nothing any more.
  */
-static int check_generations_extension(u32 bytes, size_t at, bool valid,
-				       struct qcow2_store_header *header,
-				       struct qcow2_store_error *error)
+static int check_sector_extension(const char *name, u32 bytes, size_t at,
+				  bool valid, u64 *sector_offset,
+				  struct qcow2_store_error *error)
 {
 	if (!valid)
 		return 0;
 	if (bytes < SECTOR_BYTES || (at + bytes) % SECTOR_BYTES)
-		return refuse(error, "the generations extension does not end with a sector");
-	header->generations_offset = at + bytes - SECTOR_BYTES;
+		return refuse(error, "the %s extension does not end with a sector",
+			      name);
+	*sector_offset = at + bytes - SECTOR_BYTES;
 	return 0;
 }
 
@@ -176,6 +177,7 @@ static int check_extension(const void *data, size_t at, u32 type, u32 bytes,
 		{ QCOW2_EXT_DMLIVE_STATE, "state" },
 		{ QCOW2_EXT_DMLIVE_GENERATIONS, "generations" },
 		{ QCOW2_EXT_DMLIVE_RESTORE, "restore" },
+		{ QCOW2_EXT_DMLIVE_SEAL, "seal" },
 	};
 	const u8 *payload = (const u8 *)data + at;
 	size_t i;
@@ -194,8 +196,13 @@ static int check_extension(const void *data, size_t at, u32 type, u32 bytes,
 	case QCOW2_EXT_DMLIVE_STATE:
 		return check_state_extension(payload, bytes, at, header, error);
 	case QCOW2_EXT_DMLIVE_GENERATIONS:
-		return check_generations_extension(bytes, at, state_is_first,
-						   header, error);
+		return check_sector_extension("generations", bytes, at,
+					      state_is_first,
+					      &header->generations_offset,
+					      error);
+	case QCOW2_EXT_DMLIVE_SEAL:
+		return check_sector_extension("seal", bytes, at, state_is_first,
+					      &header->seal_offset, error);
 	case QCOW2_EXT_CRYPTO_HEADER:
 		return refuse_unsupported(error, "the image is encrypted");
 	}

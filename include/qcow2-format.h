@@ -338,4 +338,73 @@ struct qcow2_dmlive_generations {
 _Static_assert(sizeof(struct qcow2_dmlive_generations) ==
 	       QCOW2_DMLIVE_GENERATIONS_BYTES, "generations layout");
 
+/*
+ * Header extension of dmlive: what the tracked device looked like when the store was
+ * closed. Placed as the generations are, with the same condition. Nothing in it is
+ * an error: where it is missing, damaged or not SEALED, changes may not have been
+ * tracked.
+ */
+#define QCOW2_EXT_DMLIVE_SEAL		0x646d6c73U	/* "dmls" */
+#define QCOW2_DMLIVE_SEAL_VERSION	1
+#define QCOW2_DMLIVE_SEAL_BYTES		512
+#define QCOW2_DMLIVE_DIGEST_BYTES	32
+#define QCOW2_DMLIVE_IDENTITY_BYTES	240
+
+/* The store was closed cleanly, and what the seal says was true then. */
+#define QCOW2_DMLIVE_SEAL_SEALED	(1U << 0)
+/* The digest was made of the volume as it was when the store was closed. */
+#define QCOW2_DMLIVE_SEAL_DIGEST	(1U << 1)
+/* For information: somebody said that the store was to be trusted (--trust-store). */
+#define QCOW2_DMLIVE_SEAL_TRUSTED	(1U << 2)
+#define QCOW2_DMLIVE_SEAL_RESERVED_FLAGS (~7U)
+
+/* Why changes may not have been tracked; qcow2_seal_reason() has the words. */
+enum qcow2_dmlive_gap {
+	QCOW2_DMLIVE_GAP_NONE = 0,
+	QCOW2_DMLIVE_GAP_UNSEALED = 1,	/* no seal, although it was closed */
+	QCOW2_DMLIVE_GAP_DAMAGED = 2,	/* the sector is damaged */
+	QCOW2_DMLIVE_GAP_RESTARTED = 3,	/* sealed by another load of the module */
+	QCOW2_DMLIVE_GAP_OTHER_DEVICE = 4,	/* the origin is another device */
+	QCOW2_DMLIVE_GAP_WRITTEN = 5,	/* written to after the close */
+	QCOW2_DMLIVE_GAP_BYPASS = 6,	/* written to past the target, in use */
+	QCOW2_DMLIVE_GAP_UNCOUNTED = 7,	/* no device counts what is written */
+	QCOW2_DMLIVE_GAP_OTHER_VOLUME = 8,	/* bound to another one by force */
+	QCOW2_DMLIVE_GAP_VOIDED = 9,	/* dmlive has overwritten the volume */
+	QCOW2_DMLIVE_GAP_CRASH = 10,	/* not closed, and written to since */
+	QCOW2_DMLIVE_NR_GAPS
+};
+
+/*
+ * A block device: the number of its disk (diskseq), which no other has until the
+ * next boot, that of the partition (0: the whole disk), and the sectors of 512 bytes
+ * that were written and discarded since the device is there.
+ */
+struct qcow2_dmlive_seal_device {
+	__be64 seq;
+	__be64 written;
+	__be64 discarded;
+	__be32 partition;
+	__be32 reserved;
+};
+
+struct qcow2_dmlive_seal {
+	__be32 magic;			/* QCOW2_EXT_DMLIVE_SEAL */
+	__be32 version;
+	__be32 flags;			/* QCOW2_DMLIVE_SEAL_* */
+	__be32 gap_reason;		/* enum qcow2_dmlive_gap, of the last gap */
+	__u8 instance[QCOW2_DMLIVE_UUID_BYTES];	/* of the module's load */
+	struct qcow2_dmlive_seal_device origin;
+	struct qcow2_dmlive_seal_device device;	/* the mapped one */
+	__be64 time;			/* of the close; all in seconds since 1970 */
+	__be64 gap_from;
+	__be64 gap_to;
+	__u8 digest[QCOW2_DMLIVE_DIGEST_BYTES];
+	char identity[QCOW2_DMLIVE_IDENTITY_BYTES];	/* padded with zeros */
+	__u8 padding[116];
+	__be32 crc32c;			/* of all before */
+};
+
+_Static_assert(sizeof(struct qcow2_dmlive_seal) == QCOW2_DMLIVE_SEAL_BYTES,
+	       "seal layout");
+
 #endif /* QCOW2_FORMAT_H */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "../dm-live/qcow2-generations.h"
+#include "../dm-live/qcow2-seal.h"
 #include "lib/blockdev.h"
 #include "lib/io.h"
 #include "lib/log.h"
@@ -180,15 +181,33 @@ static void add_extension(struct output *out, size_t *at, uint32_t type,
 }
 
 /* Padding, and the last 512 bytes in a sector of their own. */
+static void add_sector(struct output *out, size_t *at, uint32_t type,
+		       const uint8_t sector[512])
+{
+	uint8_t payload[1024] = { 0 };
+	size_t start = *at + sizeof(struct qcow2_extension);
+	size_t padding = -start % 512;
+
+	memcpy(payload + padding, sector, 512);
+	add_extension(out, at, type, payload, padding + 512);
+}
+
 static void add_generations(struct output *out, size_t *at, const uint8_t *uuid)
 {
-	uint8_t payload[3 * QCOW2_DMLIVE_GENERATIONS_BYTES] = { 0 };
-	size_t start = *at + sizeof(struct qcow2_extension);
-	size_t sector = -start % QCOW2_DMLIVE_GENERATIONS_BYTES;
+	uint8_t sector[QCOW2_DMLIVE_GENERATIONS_BYTES];
 
-	qcow2_generations_init(payload + sector, uuid);
-	add_extension(out, at, QCOW2_EXT_DMLIVE_GENERATIONS, payload,
-		      sector + QCOW2_DMLIVE_GENERATIONS_BYTES);
+	qcow2_generations_init(sector, uuid);
+	add_sector(out, at, QCOW2_EXT_DMLIVE_GENERATIONS, sector);
+}
+
+/* Of a store that was never used. */
+static void add_seal(struct output *out, size_t *at)
+{
+	const struct qcow2_seal none = { 0 };
+	uint8_t sector[QCOW2_DMLIVE_SEAL_BYTES];
+
+	qcow2_seal_encode(sector, &none);
+	add_sector(out, at, QCOW2_EXT_DMLIVE_SEAL, sector);
 }
 
 /* The state extension comes first: it is in the same sector as the header. */
@@ -211,8 +230,10 @@ static size_t add_extensions(struct output *out, const struct meta_spec *spec,
 			      spec->backing_format,
 			      strlen(spec->backing_format));
 	add_extension(out, &at, QCOW2_EXT_BITMAPS, &bitmaps, sizeof(bitmaps));
-	if (spec->store_uuid)
+	if (spec->store_uuid) {
 		add_generations(out, &at, spec->store_uuid);
+		add_seal(out, &at);
+	}
 	if (spec->description)
 		add_extension(out, &at, QCOW2_EXT_DMLIVE_RESTORE,
 			      spec->description, strlen(spec->description));
