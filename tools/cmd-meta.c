@@ -20,6 +20,7 @@
 #include "meta/generation.h"
 #include "meta/inspect.h"
 #include "meta/prepare.h"
+#include "meta/seal.h"
 #include "meta/show.h"
 #include "meta/track.h"
 #include "qcow2/check.h"
@@ -323,6 +324,7 @@ static int dump_human(struct meta_store *store)
 		printf("restore: %s\n", store->description);
 	if (*meta_uuid(store, uuid))
 		printf("uuid: %s\n", uuid);
+	meta_seal_print(store);
 	return meta_show_bitmaps(store);
 }
 
@@ -341,6 +343,7 @@ static int dump_json(struct meta_store *store)
 	json_add_string(object, "restore", store->description);
 	meta_uuid(store, uuid);
 	json_add_string(object, "uuid", *uuid ? uuid : NULL);
+	meta_seal_add_json(store, object);
 	r = meta_show_bitmaps_json(store, list);
 	json_add(object, "bitmaps", list);
 	json_print_pretty(object);

@@ -3,7 +3,8 @@
  * Making a bitmap store of an image that has bitmaps, see prepare.h.
  *
  * Order, with a sync after each step: for each bitmap the refcounts and content of
- * its new clusters, then its table; at last the state extension.
+ * its new clusters, then its table; at last the state extension, or the place for the
+ * seal that a store for tracking has from a time before there was one.
  */
 #include <endian.h>
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include "meta/extension.h"
 #include "meta/fill.h"
 #include "meta/prepare.h"
+#include "meta/seal.h"
 #include "meta/writer.h"
 
 static int add_state(struct meta_writer *writer)
@@ -70,6 +72,8 @@ int meta_prepare(const char *path, uint64_t *nr_allocated)
 		r = meta_fill(&writer, &writer.store.bitmaps[i]);
 	if (!r && !writer.store.header.state_offset)
 		r = add_state(&writer);
+	if (!r && meta_seal_can_be_added(&writer.store))
+		r = meta_seal_add(&writer);
 	*nr_allocated = writer.nr_allocated;
 	meta_writer_close(&writer);
 	return r;

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Counts of the sectors that were written to a block device, see counters.h. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/blockdev.h"
+#include "lib/counters.h"
+
+/* What belongs to the disk stands in the folder above that of a partition. */
+static bool read_of_disk(dev_t devt, bool is_part, const char *name,
+			 unsigned long long *number)
+{
+	char path[64], text[64];
+
+	snprintf(path, sizeof(path), "%s%s", is_part ? "../" : "", name);
+	return blockdev_read_attribute(devt, path, text, sizeof(text)) &&
+	       sscanf(text, "%llu", number) == 1;
+}
+
+static bool read_sectors(dev_t devt, struct qcow2_seal_device *counters)
+{
+	unsigned long long written, discarded;
+	char text[512];
+
+	/* reads, merges, sectors, ms; the same of writes; 3 of all; of discards */
+	if (!blockdev_read_attribute(devt, "stat", text, sizeof(text)) ||
+	    sscanf(text,
+		   "%*u %*u %*u %*u %*u %*u %llu %*u %*u %*u %*u %*u %*u %llu",
+		   &written, &discarded) != 2)
+		return false;
+	counters->written = written;
+	counters->discarded = discarded;
+	return true;
+}
+
+bool blockdev_count(dev_t devt, struct qcow2_seal_device *counters)
+{
+	unsigned long long seq, counts;
+	char text[64];
+	bool is_part;
+
+	memset(counters, 0, sizeof(*counters));
+	is_part = blockdev_read_attribute(devt, "partition", text,
+					  sizeof(text)) &&
+		  sscanf(text, "%u", &counters->partition) == 1;
+	if (read_of_disk(devt, is_part, "queue/iostats", &counts) && counts &&
+	    read_of_disk(devt, is_part, "diskseq", &seq) &&
+	    read_sectors(devt, counters)) {
+		counters->seq = seq;
+		return true;
+	}
+	memset(counters, 0, sizeof(*counters));
+	return false;
+}

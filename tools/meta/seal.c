@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The seal of a store, see seal.h. */
+#include <endian.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "../dm-live/qcow2-generations.h"
+#include "lib/log.h"
+#include "meta/extension.h"
+#include "meta/seal.h"
+
+#define TIME_BYTES 32
+
+static uint8_t *sector_of(const struct meta_store *store)
+{
+	return store->first_cluster + store->header.seal_offset;
+}
+
+bool meta_seal_read(const struct meta_store *store, struct qcow2_seal *seal)
+{
+	struct qcow2_store_error ignored;
+
+	memset(seal, 0, sizeof(*seal));
+	if (!store->header.seal_offset)
+		return false;
+	qcow2_seal_decode(sector_of(store), seal, &ignored);
+	return true;
+}
+
+int meta_seal_write(struct meta_writer *writer, const struct qcow2_seal *seal)
+{
+	uint8_t *sector = sector_of(&writer->store);
+
+	qcow2_seal_encode(sector, seal);
+	return meta_write_sync(writer, writer->store.header.seal_offset, sector,
+			       QCOW2_DMLIVE_SEAL_BYTES);
+}
+
+/* Bytes of the extension, of which the last ones are a sector of the image. */
+static uint32_t extension_bytes(size_t at)
+{
+	return -at % QCOW2_DMLIVE_SEAL_BYTES + QCOW2_DMLIVE_SEAL_BYTES;
+}
+
+/* Where its payload would be; 0: there is no room. */
+static size_t find_room(const struct meta_store *store)
+{
+	const size_t cluster_bytes = 1UL << store->header.cluster_bits;
+	uint32_t ignored;
+	size_t at, end;
+
+	at = meta_find_extension(store, QCOW2_EXT_END, &ignored);
+	end = at + extension_bytes(at) + sizeof(struct qcow2_extension) +
+	      (store->backing ? strlen(store->backing) : 0);
+	return at && end <= cluster_bytes ? at : 0;
+}
+
+bool meta_seal_can_be_added(const struct meta_store *store)
+{
+	return store->header.generations_offset && !store->header.seal_offset &&
+	       find_room(store);
+}
+
+int meta_seal_add(struct meta_writer *writer)
+{
+	uint8_t payload[2 * QCOW2_DMLIVE_SEAL_BYTES] = { 0 };
+	const struct qcow2_seal none = { 0 };
+	size_t at = find_room(&writer->store);
+	uint32_t bytes = extension_bytes(at);
+	int r;
+
+	qcow2_seal_encode(payload + bytes - QCOW2_DMLIVE_SEAL_BYTES, &none);
+	r = meta_add_extension(writer, QCOW2_EXT_DMLIVE_SEAL, payload, bytes);
+	if (!r)
+		writer->store.header.seal_offset =
+			at + bytes - QCOW2_DMLIVE_SEAL_BYTES;
+	return r;
+}
+
+/* After a crash the target adds what may be missing; it is to add all. */
+static int forget_intent(struct meta_writer *writer)
+{
+	struct qcow2_store_header *header = &writer->store.header;
+	__be32 flags;
+
+	if (!(header->state_flags & QCOW2_DMLIVE_TRACKING))
+		return 0;
+	header->state_flags &= ~QCOW2_DMLIVE_TRACKING;
+	flags = htobe32(header->state_flags);
+	return meta_write_sync(writer, header->state_offset, &flags,
+			       sizeof(flags));
+}
+
+static int drop_generations(struct meta_writer *writer)
+{
+	const struct meta_store *store = &writer->store;
+	uint8_t *sector = store->first_cluster +
+			  store->header.generations_offset;
+	uint8_t uuid[QCOW2_DMLIVE_UUID_BYTES];
+	struct qcow2_store_error ignored;
+
+	/* Where they are damaged there are none. */
+	if (!store->header.generations_offset ||
+	    qcow2_generations_check(sector, &ignored))
+		return 0;
+	qcow2_generations_uuid(sector, uuid);
+	qcow2_generations_init(sector, uuid);
+	return meta_write_sync(writer, store->header.generations_offset, sector,
+			       QCOW2_DMLIVE_GENERATIONS_BYTES);
+}
+
+int meta_distrust(struct meta_writer *writer, struct qcow2_seal *seal,
+		  enum qcow2_dmlive_gap reason)
+{
+	const uint64_t now = time(NULL);
+	int r;
+
+	/* Crash between: all counts as changed, only the reason is another one. */
+	r = drop_generations(writer) ?: forget_intent(writer);
+	if (r || !writer->store.header.seal_offset)
+		return r;
+	seal->gap_from_s = seal->time_s;
+	seal->gap_to_s = now;
+	seal->gap_reason = reason;
+	qcow2_seal_break(seal, now);
+	return meta_seal_write(writer, seal);
+}
+
+bool meta_was_closed(const struct meta_store *store)
+{
+	uint32_t i;
+
+	for (i = 0; i < store->header.nr_bitmaps; i++)
+		if (store->bitmaps[i].entry.flags & QCOW2_BITMAP_IN_USE)
+			return false;
+	return true;
+}
+
+static const char *format_time(uint64_t seconds, char text[TIME_BYTES])
+{
+	const time_t time = seconds;
+	struct tm tm;
+
+	if (!seconds || !localtime_r(&time, &tm) ||
+	    !strftime(text, TIME_BYTES, "%F %T", &tm))
+		snprintf(text, TIME_BYTES, "an unknown time");
+	return text;
+}
+
+const char *meta_gap_text(const struct qcow2_seal *seal,
+			  char text[META_GAP_BYTES])
+{
+	char from[TIME_BYTES], to[TIME_BYTES];
+
+	snprintf(text, META_GAP_BYTES,
+		 "changes were not tracked from %s to %s (%s)",
+		 format_time(seal->gap_from_s, from),
+		 format_time(seal->gap_to_s, to),
+		 qcow2_seal_reason(seal->gap_reason));
+	return text;
+}
+
+struct json_object *meta_gap_json(const struct qcow2_seal *seal)
+{
+	struct json_object *object;
+
+	if (!seal->gap_reason)
+		return NULL;
+	object = json_new_object();
+	json_add_number(object, "from", seal->gap_from_s);
+	json_add_number(object, "to", seal->gap_to_s);
+	json_add_string(object, "reason", qcow2_seal_reason(seal->gap_reason));
+	return object;
+}
+
+void meta_seal_print(const struct meta_store *store)
+{
+	char time[TIME_BYTES], gap[META_GAP_BYTES];
+	struct qcow2_seal seal;
+
+	if (!store->header.generations_offset)
+		return;
+	if (!meta_seal_read(store, &seal)) {
+		printf("sealed: no, there is no place for a seal (dmlive meta prepare)\n");
+		return;
+	}
+	if (seal.flags & QCOW2_DMLIVE_SEAL_SEALED)
+		printf("sealed: %s%s\n", format_time(seal.time_s, time),
+		       seal.flags & QCOW2_DMLIVE_SEAL_DIGEST ?
+		       ", with a digest" : "");
+	else
+		printf("sealed: no\n");
+	printf("volume: %s\n", *seal.identity ? seal.identity : "not bound");
+	if (seal.flags & QCOW2_DMLIVE_SEAL_TRUSTED)
+		printf("trusted: by --trust-store\n");
+	if (seal.gap_reason)
+		printf("last gap: %s\n", meta_gap_text(&seal, gap));
+}
+
+void meta_seal_add_json(const struct meta_store *store,
+			struct json_object *object)
+{
+	struct qcow2_seal seal;
+	bool sealed;
+
+	meta_seal_read(store, &seal);
+	sealed = seal.flags & QCOW2_DMLIVE_SEAL_SEALED;
+	json_add_bool(object, "has-seal", store->header.seal_offset);
+	json_add_bool(object, "sealed", sealed);
+	json_add(object, "seal-time", sealed ?
+		 json_object_new_int64(seal.time_s) : NULL);
+	json_add_bool(object, "digest",
+		      seal.flags & QCOW2_DMLIVE_SEAL_DIGEST);
+	json_add_bool(object, "trusted",
+		      seal.flags & QCOW2_DMLIVE_SEAL_TRUSTED);
+	json_add_string(object, "volume",
+			*seal.identity ? seal.identity : NULL);
+	json_add(object, "gap", meta_gap_json(&seal));
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_META_SEAL_H
+#define DMLIVE_META_SEAL_H
+
+/*
+ * The seal of a store, see ../dm-live/qcow2-seal.h: by it the next to use the store
+ * finds out whether its device was written to meanwhile. Functions that write return 0
+ * or a negative errno, with a message printed.
+ */
+
+#include "../dm-live/qcow2-seal.h"
+#include "lib/json.h"
+#include "meta/writer.h"
+
+/* False: the store has no place for one. One that is damaged is zeroed. */
+bool meta_seal_read(const struct meta_store *store, struct qcow2_seal *seal);
+
+/* The store must have a place for it. */
+int meta_seal_write(struct meta_writer *writer, const struct qcow2_seal *seal);
+
+/*
+ * Does a store for the tracking of changes lack a place for the seal, and is there room
+ * for one?
+ */
+bool meta_seal_can_be_added(const struct meta_store *store);
+
+/* Add the place, without a seal. An interrupted one is not there. */
+int meta_seal_add(struct meta_writer *writer);
+
+/*
+ * From now on the bits say nothing of what changed since any backup: no bitmap belongs
+ * to one, the target sets all bits, and says @reason when it does. @seal: of the store;
+ * changed.
+ */
+int meta_distrust(struct meta_writer *writer, struct qcow2_seal *seal,
+		  enum qcow2_dmlive_gap reason);
+
+/* Of no bitmap of the store was a change lost, as far as its flags say. */
+bool meta_was_closed(const struct meta_store *store);
+
+/* "changes were not tracked from ... to ... (...)": of the last gap. */
+#define META_GAP_BYTES 256
+const char *meta_gap_text(const struct qcow2_seal *seal,
+			  char text[META_GAP_BYTES]);
+
+/* The last gap; null: there was none. */
+struct json_object *meta_gap_json(const struct qcow2_seal *seal);
+
+/* For `dmlive meta dump`. */
+void meta_seal_print(const struct meta_store *store);
+void meta_seal_add_json(const struct meta_store *store,
+			struct json_object *object);
+
+#endif /* DMLIVE_META_SEAL_H */
