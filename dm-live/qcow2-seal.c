@@ -99,21 +99,69 @@ bool qcow2_seal_is_same_device(const struct qcow2_seal_device *a,
 }
 EXPORT_SYMBOL_GPL(qcow2_seal_is_same_device);
 
+bool qcow2_seal_is_counted(const struct qcow2_seal_device *device)
+{
+	return device->written != QCOW2_DMLIVE_SEAL_UNCOUNTED;
+}
+EXPORT_SYMBOL_GPL(qcow2_seal_is_counted);
+
 bool qcow2_seal_is_unchanged(const struct qcow2_seal_device *a,
 			     const struct qcow2_seal_device *b)
 {
-	return qcow2_seal_is_same_device(a, b) && a->written == b->written &&
-	       a->discarded == b->discarded;
+	return qcow2_seal_is_same_device(a, b) && qcow2_seal_is_counted(a) &&
+	       a->written == b->written && a->discarded == b->discarded;
 }
 EXPORT_SYMBOL_GPL(qcow2_seal_is_unchanged);
 
+/*
+ * The origin's counts see all who write to it. Where it has none, those of the mapped
+ * device see at least who writes there while another table takes the target's place.
+ */
+u32 qcow2_seal_find_gap(const struct qcow2_seal *seal,
+			const struct qcow2_seal_device *origin,
+			const struct qcow2_seal_device *device,
+			const u8 instance[QCOW2_DMLIVE_UUID_BYTES])
+{
+	const struct qcow2_seal_device *then = &seal->origin, *now = origin;
+
+	if (seal->flags & QCOW2_DMLIVE_SEAL_GAP)
+		return seal->gap_reason ?: QCOW2_DMLIVE_GAP_UNSEALED;
+	if (!(seal->flags & QCOW2_DMLIVE_SEAL_SEALED))
+		return QCOW2_DMLIVE_GAP_UNSEALED;
+	if (memcmp(seal->instance, instance, QCOW2_DMLIVE_UUID_BYTES))
+		return QCOW2_DMLIVE_GAP_RESTARTED;
+	if (!qcow2_seal_is_same_device(then, now))
+		return QCOW2_DMLIVE_GAP_OTHER_DEVICE;
+	if (!qcow2_seal_is_counted(then) || !qcow2_seal_is_counted(now)) {
+		then = &seal->device;
+		now = device;
+		if (!qcow2_seal_is_same_device(then, now) ||
+		    !qcow2_seal_is_counted(then) || !qcow2_seal_is_counted(now))
+			return QCOW2_DMLIVE_GAP_UNCOUNTED;
+	}
+	return qcow2_seal_is_unchanged(then, now) ? QCOW2_DMLIVE_GAP_NONE :
+						    QCOW2_DMLIVE_GAP_WRITTEN;
+}
+EXPORT_SYMBOL_GPL(qcow2_seal_find_gap);
+
 void qcow2_seal_break(struct qcow2_seal *seal, u64 now_s)
 {
-	seal->flags &= ~(QCOW2_DMLIVE_SEAL_SEALED | QCOW2_DMLIVE_SEAL_DIGEST);
+	seal->flags &= QCOW2_DMLIVE_SEAL_TRUSTED;
 	memset(seal->digest, 0, sizeof(seal->digest));
 	seal->time_s = now_s;
 }
 EXPORT_SYMBOL_GPL(qcow2_seal_break);
+
+void qcow2_seal_set_gap(struct qcow2_seal *seal, u32 reason, u64 from_s,
+			u64 to_s)
+{
+	qcow2_seal_break(seal, to_s);
+	seal->flags |= QCOW2_DMLIVE_SEAL_GAP;
+	seal->gap_reason = reason;
+	seal->gap_from_s = from_s;
+	seal->gap_to_s = to_s;
+}
+EXPORT_SYMBOL_GPL(qcow2_seal_set_gap);
 
 const char *qcow2_seal_reason(u32 reason)
 {

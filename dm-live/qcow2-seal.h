@@ -14,7 +14,7 @@
 
 #include "qcow2-bitmaps.h"
 
-/** struct qcow2_seal_device - see struct qcow2_dmlive_seal_device */
+/** struct qcow2_seal_device - as struct qcow2_dmlive_seal_device */
 struct qcow2_seal_device {
 	u64 seq;
 	u64 written;
@@ -67,7 +67,13 @@ int qcow2_seal_decode(const void *sector, struct qcow2_seal *seal,
 bool qcow2_seal_is_same_device(const struct qcow2_seal_device *a,
 			       const struct qcow2_seal_device *b);
 
-/** qcow2_seal_is_unchanged - the same device, and nothing was written or discarded */
+/** qcow2_seal_is_counted - does the device count what is written to it? */
+bool qcow2_seal_is_counted(const struct qcow2_seal_device *device);
+
+/**
+ * qcow2_seal_is_unchanged - the same device, and nothing was written or discarded
+ * Of a device that does not count, nobody knows: then false.
+ */
 bool qcow2_seal_is_unchanged(const struct qcow2_seal_device *a,
 			     const struct qcow2_seal_device *b);
 
@@ -77,6 +83,24 @@ bool qcow2_seal_is_unchanged(const struct qcow2_seal_device *a,
  * What it is bound to and the last gap stay.
  */
 void qcow2_seal_break(struct qcow2_seal *seal, u64 now_s);
+
+/**
+ * qcow2_seal_find_gap - were changes not tracked since the store was closed?
+ * @origin: what the target lies on, as it is now
+ * @device: the mapped device, likewise
+ * @instance: of the module that is loaded now
+ *
+ * For a store that is not in use; of one that is, QCOW2_DMLIVE_SEAL_GAP alone counts.
+ * Return: enum qcow2_dmlive_gap.
+ */
+u32 qcow2_seal_find_gap(const struct qcow2_seal *seal,
+			const struct qcow2_seal_device *origin,
+			const struct qcow2_seal_device *device,
+			const u8 instance[QCOW2_DMLIVE_UUID_BYTES]);
+
+/** qcow2_seal_set_gap - record a gap, and that nothing has been done about it yet */
+void qcow2_seal_set_gap(struct qcow2_seal *seal, u32 reason, u64 from_s,
+			u64 to_s);
 
 /** qcow2_seal_reason - the words for an enum qcow2_dmlive_gap, whatever number it is */
 const char *qcow2_seal_reason(u32 reason);

@@ -356,7 +356,15 @@ _Static_assert(sizeof(struct qcow2_dmlive_generations) ==
 #define QCOW2_DMLIVE_SEAL_DIGEST	(1U << 1)
 /* For information: somebody said that the store was to be trusted (--trust-store). */
 #define QCOW2_DMLIVE_SEAL_TRUSTED	(1U << 2)
-#define QCOW2_DMLIVE_SEAL_RESERVED_FLAGS (~7U)
+/*
+ * Changes were not tracked, for the reason in the gap fields: so all blocks count as
+ * changed, also if the bitmaps are in use. Cleared once they are durable as such.
+ */
+#define QCOW2_DMLIVE_SEAL_GAP		(1U << 3)
+#define QCOW2_DMLIVE_SEAL_RESERVED_FLAGS (~15U)
+
+/* As a count of sectors: the device does not count. */
+#define QCOW2_DMLIVE_SEAL_UNCOUNTED	(~0ULL)
 
 /* Why changes may not have been tracked; qcow2_seal_reason() has the words. */
 enum qcow2_dmlive_gap {
@@ -377,7 +385,8 @@ enum qcow2_dmlive_gap {
 /*
  * A block device: the number of its disk (diskseq), which no other has until the
  * next boot, that of the partition (0: the whole disk), and the sectors of 512 bytes
- * that were written and discarded since the device is there.
+ * that were written and discarded since the device is there, both UNCOUNTED if it does
+ * not count them.
  */
 struct qcow2_dmlive_seal_device {
 	__be64 seq;

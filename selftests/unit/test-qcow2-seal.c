@@ -91,14 +91,14 @@ static void each_bit_counts(void **state)
 /* A sector with a right checksum that a later version has written. */
 static void unknown_with_checksum(void **state)
 {
-	static const size_t places[] = { 7, 8 };
+	static const size_t places[] = { 7, 8 };	/* version, flags */
 	struct qcow2_seal found;
 	size_t i;
 	u32 crc;
 
 	for (i = 0; i < sizeof(places) / sizeof(*places); i++) {
 		make_sector(state);
-		sector[places[i]] = 2;
+		sector[places[i]] = 0x12;
 		crc = qcow2_crc32c(sector, BYTES - 4);
 		sector[BYTES - 4] = crc >> 24;
 		sector[BYTES - 3] = crc >> 16;
@@ -147,7 +147,7 @@ static void broken(void **state)
 	struct qcow2_seal seal = example;
 
 	(void)state;
-	seal.flags |= QCOW2_DMLIVE_SEAL_TRUSTED;
+	seal.flags |= QCOW2_DMLIVE_SEAL_TRUSTED | QCOW2_DMLIVE_SEAL_GAP;
 	qcow2_seal_break(&seal, 7);
 	assert_int_equal(seal.flags, QCOW2_DMLIVE_SEAL_TRUSTED);
 	assert_true(seal.time_s == 7 && !seal.digest[0]);
@@ -155,6 +155,71 @@ static void broken(void **state)
 	assert_int_equal(seal.gap_reason, example.gap_reason);
 	assert_true(seal.gap_from_s == example.gap_from_s &&
 		    seal.gap_to_s == example.gap_to_s);
+}
+
+static void gaps(void **state)
+{
+	const struct qcow2_seal_device uncounted = {
+		.seq = 1,
+		.partition = 4,
+		.written = QCOW2_DMLIVE_SEAL_UNCOUNTED,
+		.discarded = QCOW2_DMLIVE_SEAL_UNCOUNTED,
+	};
+	struct qcow2_seal seal = example;
+	struct qcow2_seal_device origin = seal.origin, device = seal.device;
+
+	(void)state;
+#define FOUND() qcow2_seal_find_gap(&seal, &origin, &device, example.instance)
+	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_NONE);
+	/* What the mapped device does is of no interest: the origin counts. */
+	device.seq++;
+	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_NONE);
+	origin.discarded++;
+	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_WRITTEN);
+	origin.seq++;
+	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_OTHER_DEVICE);
+	seal.instance[3] ^= 1;
+	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_RESTARTED);
+	seal.flags = 0;
+	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_UNSEALED);
+	seal.flags = QCOW2_DMLIVE_SEAL_SEALED | QCOW2_DMLIVE_SEAL_GAP;
+	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_BYPASS);
+	seal.gap_reason = 0;
+	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_UNSEALED);
+
+	/* An origin that does not count, now or then. */
+	seal = example;
+	device = seal.device;
+	origin = uncounted;
+	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_NONE);
+	seal.origin = uncounted;
+	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_NONE);
+	origin = example.origin;
+	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_NONE);
+	device.written++;
+	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_WRITTEN);
+	device.seq++;
+	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_UNCOUNTED);
+	seal.device = uncounted;
+	device = uncounted;
+	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_UNCOUNTED);
+	assert_false(qcow2_seal_is_unchanged(&uncounted, &uncounted));
+#undef FOUND
+}
+
+static void gap_recorded(void **state)
+{
+	struct qcow2_seal seal = example;
+
+	(void)state;
+	qcow2_seal_set_gap(&seal, QCOW2_DMLIVE_GAP_VOIDED, 5, 6);
+	assert_int_equal(seal.flags, QCOW2_DMLIVE_SEAL_GAP);
+	assert_int_equal(seal.gap_reason, QCOW2_DMLIVE_GAP_VOIDED);
+	assert_true(seal.gap_from_s == 5 && seal.gap_to_s == 6);
+	assert_string_equal(seal.identity, example.identity);
+	assert_int_equal(qcow2_seal_find_gap(&seal, &seal.origin, &seal.device,
+					     seal.instance),
+			 QCOW2_DMLIVE_GAP_VOIDED);
 }
 
 static void reasons(void **state)
@@ -178,6 +243,8 @@ int main(void)
 		TEST(longest_identity),
 		TEST(compared),
 		TEST(broken),
+		TEST(gaps),
+		TEST(gap_recorded),
 		TEST(reasons),
 	};
 
