@@ -30,6 +30,10 @@ static const char help[] =
 "  --on-meta-error P  when META fails: break_guest_write (the default: writes that\n"
 "                     cannot be recorded fail), or break_tracking (no write fails, and\n"
 "                     after any crash all counts as changed)\n"
+"  --force            take META also when it has recorded changes of another volume:\n"
+"                     all blocks count as changed\n"
+"  --trust-store      believe META although DEVICE may have been written to while it\n"
+"                     was not attached; if it was, the next increment is wrong\n"
 "  --block-size SIZE  unit of copying: a power of two from 4K to 2M, default 64K\n"
 "  --json             print the result as JSON\n"
 "\n"
@@ -40,6 +44,8 @@ enum option_number {
 	OPTION_META,
 	OPTION_ON_META_ERROR,
 	OPTION_BLOCK_SIZE,
+	OPTION_FORCE,
+	OPTION_TRUST_STORE,
 	OPTION_JSON,
 };
 
@@ -48,6 +54,8 @@ static const struct option options[] = {
 	{ "meta", required_argument, NULL, OPTION_META },
 	{ "on-meta-error", required_argument, NULL, OPTION_ON_META_ERROR },
 	{ "block-size", required_argument, NULL, OPTION_BLOCK_SIZE },
+	{ "force", no_argument, NULL, OPTION_FORCE },
+	{ "trust-store", no_argument, NULL, OPTION_TRUST_STORE },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ 0 }
@@ -75,9 +83,10 @@ static bool take_on_meta_error(const char *text, bool *break_tracking)
 }
 
 static void print_result(const struct volume *volume, const char *name,
-			 const struct inner *inner, bool json)
+			 const struct inner *inner, const struct trust *trust,
+			 bool json)
 {
-	struct json_object *object;
+	struct json_object *gap = trust_report(trust), *object;
 
 	if (json) {
 		object = json_new_object();
@@ -85,8 +94,13 @@ static void print_result(const struct volume *volume, const char *name,
 		json_add_string(object, "device", dm_node_path(name));
 		json_add_bool(object, "inserted", inner);
 		json_add_string(object, "inner", inner ? inner->name : NULL);
+		json_add(object, "gap", gap);
+		json_add_bool(object, "trusted", trust->trusted);
 		json_print_line(object);
-	} else if (inner) {
+		return;
+	}
+	json_object_put(gap);
+	if (inner) {
 		printf("%s goes through cbw now; its own table is that of %s\n",
 		       name, inner->name);
 	} else {
@@ -110,7 +124,8 @@ static int lock_meta(const struct volume *volume, const char *path, int *fd)
 	return *fd < 0 ? EXIT_REFUSED : EXIT_OK;
 }
 
-static int attach(const char *device, struct attach_request *request, bool json)
+static int attach(const char *device, struct attach_request *request,
+		  struct trust *trust, bool json)
 {
 	struct volume volume;
 	struct inner inner;
@@ -130,11 +145,13 @@ static int attach(const char *device, struct attach_request *request, bool json)
 	if (!status && volume.is_mapped)
 		status = volume_refresh(&volume);
 	if (!status)
-		status = request->name ? attach_new(&volume, request) :
-			 attach_insert(&volume, request, &inner);
+		status = request->name ?
+			 attach_new(&volume, request, trust) :
+			 attach_insert(&volume, request, trust, &inner);
 	if (!status)
 		print_result(&volume, request->name ? request->name :
-			     volume.name, request->name ? NULL : &inner, json);
+			     volume.name, request->name ? NULL : &inner, trust,
+			     json);
 	if (meta_lock_fd >= 0)
 		close(meta_lock_fd);
 	if (lock_fd >= 0)
@@ -146,6 +163,7 @@ static int attach(const char *device, struct attach_request *request, bool json)
 int cmd_attach(int argc, char **argv)
 {
 	struct attach_request request = { 0 };
+	struct trust trust = { 0 };
 	bool json = false;
 	int found;
 
@@ -170,6 +188,12 @@ int cmd_attach(int argc, char **argv)
 			if (!take_block_size(optarg, &request.block_bytes))
 				return EXIT_USAGE;
 			break;
+		case OPTION_FORCE:
+			trust.force = true;
+			break;
+		case OPTION_TRUST_STORE:
+			trust.trust_store = true;
+			break;
 		case OPTION_JSON:
 			json = true;
 			break;
@@ -186,5 +210,5 @@ int cmd_attach(int argc, char **argv)
 		error("--on-meta-error is about a metadata device: add --meta");
 		return EXIT_USAGE;
 	}
-	return attach(argv[optind], &request, json);
+	return attach(argv[optind], &request, &trust, json);
 }

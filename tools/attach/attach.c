@@ -44,7 +44,7 @@ static int check_meta(const struct volume *volume, const struct blockdev *meta)
 
 static int make_params(const struct volume *volume,
 		       const struct attach_request *request,
-		       const char *origin, char *params)
+		       const char *origin, struct trust *trust, char *params)
 {
 	struct cbw_table cbw = { .block_bytes = request->block_bytes };
 	struct blockdev meta;
@@ -61,7 +61,10 @@ static int make_params(const struct volume *volume,
 			 minor(meta.devt));
 	}
 	cbw_table_format(&cbw, params, CBW_PARAMS_BYTES);
-	return EXIT_OK;
+	if (!request->meta)
+		return EXIT_OK;
+	snprintf(trust->meta, sizeof(trust->meta), "%s", meta.path);
+	return trust_check(trust, volume);
 }
 
 static int check_kernel(void)
@@ -111,8 +114,24 @@ static int check_unused(const struct volume *volume)
 	return EXIT_REFUSED;
 }
 
+/* The metadata device is looked at when nobody else can open the volume any more. */
+static int load_new(const struct volume *volume,
+		    const struct attach_request *request, struct trust *trust,
+		    const char *params)
+{
+	struct dm_device device;
+	int r;
+
+	r = dm_load(request->name, volume->device.bytes / 512, CBW_TARGET,
+		    params, volume->device.read_only) ?:
+	    dm_get_device(request->name, &device);
+	return r ?: trust_settle(trust, volume->device.devt,
+				 makedev(device.major, device.minor));
+}
+
 static int make_device(const struct volume *volume,
-		       const struct attach_request *request, const char *params)
+		       const struct attach_request *request,
+		       struct trust *trust, const char *params)
 {
 	char uuid[DM_NAME_BYTES + sizeof(DM_UUID_PREFIX)];
 
@@ -120,15 +139,15 @@ static int make_device(const struct volume *volume,
 		 request->name);
 	if (dm_create_empty(request->name, uuid))
 		return EXIT_ERROR;
-	if (!dm_load(request->name, volume->device.bytes / 512, CBW_TARGET,
-		     params, volume->device.read_only) &&
+	if (!load_new(volume, request, trust, params) &&
 	    !dm_resume(request->name))
 		return EXIT_OK;
 	dm_remove(request->name);
 	return EXIT_ERROR;
 }
 
-int attach_new(struct volume *volume, const struct attach_request *request)
+int attach_new(struct volume *volume, const struct attach_request *request,
+	       struct trust *trust)
 {
 	char params[CBW_PARAMS_BYTES], number[32];
 	int status;
@@ -142,9 +161,10 @@ int attach_new(struct volume *volume, const struct attach_request *request)
 		status = check_kernel();
 	if (!status)
 		status = make_params(volume, request,
-				     volume_number(volume, number), params);
+				     volume_number(volume, number), trust,
+				     params);
 	if (!status)
-		status = make_device(volume, request, params);
+		status = make_device(volume, request, trust, params);
 	return status;
 }
 
@@ -195,10 +215,28 @@ static int check_movable(const struct volume *volume)
 	return EXIT_OK;
 }
 
+struct insertion {
+	struct trust *trust;
+	dev_t volume, inner;
+};
+
+static int settle(void *context)
+{
+	const struct insertion *insertion = context;
+
+	return trust_settle(insertion->trust, insertion->inner,
+			    insertion->volume);
+}
+
 /* Steps 2 and 3; it is as it was if they fail. */
 static int insert(struct volume *volume, const struct attach_request *request,
-		  const struct inner *inner)
+		  struct trust *trust, const struct inner *inner)
 {
+	struct insertion insertion = {
+		.trust = trust,
+		.volume = volume->device.devt,
+		.inner = makedev(inner->dm.major, inner->dm.minor),
+	};
 	struct dm_table_line line = {
 		.nr_sectors = dm_table_sectors(&volume->table),
 		.target = CBW_TARGET,
@@ -209,15 +247,16 @@ static int insert(struct volume *volume, const struct attach_request *request,
 
 	snprintf(number, sizeof(number), "%u:%u", inner->dm.major,
 		 inner->dm.minor);
-	status = make_params(volume, request, number, params);
+	status = make_params(volume, request, number, trust, params);
 	line.params = params;
-	if (!status)
-		status = swap_table(volume, &table);
-	return status;
+	if (status)
+		return status;
+	return swap_table_settled(volume, &table,
+				  trust->is_store ? settle : NULL, &insertion);
 }
 
 int attach_insert(struct volume *volume, const struct attach_request *request,
-		  struct inner *inner)
+		  struct trust *trust, struct inner *inner)
 {
 	bool found;
 	int status;
@@ -237,7 +276,7 @@ int attach_insert(struct volume *volume, const struct attach_request *request,
 		status = inner_make(volume, inner);
 	if (status)
 		return status;
-	status = insert(volume, request, inner);
+	status = insert(volume, request, trust, inner);
 	if (status)
 		dm_remove(inner->name);
 	return status;

@@ -13,7 +13,8 @@
  *  1. the inner device is made, with a copy of the table, and resumed: an inner
  *     device that nobody uses
  *  2. the cbw table is loaded on the volume, not live: also that
- *  3. the tables are swapped, in one system call: done
+ *  3. the tables are swapped: done. With a metadata device it is suspended first, and
+ *     what the store knows of the volume is looked at: see trust.h
  *
  * and back:
  *
@@ -29,6 +30,7 @@
  */
 
 #include "attach/inner.h"
+#include "attach/trust.h"
 #include "attach/volume.h"
 
 struct attach_request {
@@ -38,12 +40,16 @@ struct attach_request {
 	uint64_t block_bytes;		/* 0: the default */
 };
 
-/* A new device over @volume, which must not be in use. */
-int attach_new(struct volume *volume, const struct attach_request *request);
+/*
+ * A new device over @volume, which must not be in use. @trust: what is asked for is
+ * taken from it, and what was found with the metadata device is put there.
+ */
+int attach_new(struct volume *volume, const struct attach_request *request,
+	       struct trust *trust);
 
 /* @inner: the device that was made. */
 int attach_insert(struct volume *volume, const struct attach_request *request,
-		  struct inner *inner);
+		  struct trust *trust, struct inner *inner);
 
 /*
  * Take cbw away from @volume. @force: also when that ends a session, or the device

@@ -2,9 +2,9 @@
 /*
  * The swap of a table under I/O.
  *
- * The kernel suspends, swaps and resumes in one call. While that waits for I/O that
- * is under way, new I/O is held; a signal ends the wait, and the device goes on as
- * it was.
+ * The kernel suspends, swaps and resumes in one call, unless something is to be done
+ * between. While that waits for I/O that is under way, new I/O is held; a signal ends
+ * the wait, and the device goes on as it was.
  */
 #include <errno.h>
 #include <signal.h>
@@ -95,7 +95,21 @@ static void put_back_abandoned(void *context)
 		put_back(volume);
 }
 
-static int swap(struct volume *volume)
+static int hold_and_swap(const char *name, int (*settle)(void *context),
+			 void *context)
+{
+	int r;
+
+	if (!settle)
+		return dm_swap(name);
+	r = dm_hold(name);
+	if (!r)
+		r = settle(context);
+	return r ? r : dm_resume(name);
+}
+
+static int swap(struct volume *volume, int (*settle)(void *context),
+		void *context)
 {
 	struct process_state state;
 	struct guard guard;
@@ -106,7 +120,7 @@ static int swap(struct volume *volume)
 		return EXIT_ERROR;
 	}
 	process_become_independent(&state, true);
-	r = dm_swap(volume->name);
+	r = hold_and_swap(volume->name, settle, context);
 	if (r)
 		put_back(volume);
 	guard_end(&guard);
@@ -114,7 +128,8 @@ static int swap(struct volume *volume)
 	return r ? EXIT_ERROR : EXIT_OK;
 }
 
-int swap_table(struct volume *volume, const struct dm_table *table)
+int swap_table_settled(struct volume *volume, const struct dm_table *table,
+		       int (*settle)(void *context), void *context)
 {
 	int status;
 
@@ -130,5 +145,10 @@ int swap_table(struct volume *volume, const struct dm_table *table)
 		dm_clear(volume->name);
 		return status;
 	}
-	return swap(volume);
+	return swap(volume, settle, context);
+}
+
+int swap_table(struct volume *volume, const struct dm_table *table)
+{
+	return swap_table_settled(volume, table, NULL, NULL);
 }

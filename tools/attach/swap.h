@@ -13,4 +13,12 @@
  */
 int swap_table(struct volume *volume, const struct dm_table *table);
 
+/*
+ * The same, and between: while @volume is suspended and the new table is loaded,
+ * @settle is called, which needs nothing that could lie on it. When it returns other
+ * than 0, after a message, nothing has changed.
+ */
+int swap_table_settled(struct volume *volume, const struct dm_table *table,
+		       int (*settle)(void *context), void *context);
+
 #endif /* DMLIVE_ATTACH_SWAP_H */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Taking cbw away from a volume. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -118,7 +119,19 @@ static int check_loaded(const struct volume *volume,
 	return EXIT_REFUSED;
 }
 
-static int take_out(struct volume *volume, const struct inner *inner)
+/* Its metadata device is free now. */
+static void add_digest(const struct blockdev *volume,
+		       const struct cbw_table *cbw)
+{
+	char meta[PATH_MAX];
+
+	if (strcmp(cbw->meta, "-"))
+		trust_add_digest(volume, blockdev_path_of(cbw->meta, meta,
+							  sizeof(meta)));
+}
+
+static int take_out(struct volume *volume, const struct cbw_table *cbw,
+		    const struct inner *inner)
 {
 	struct dm_table table;
 	int status;
@@ -137,11 +150,17 @@ static int take_out(struct volume *volume, const struct inner *inner)
 		      volume->name, inner->name, inner->name);
 		status = EXIT_ERROR;
 	}
+	if (!status)
+		add_digest(&volume->device, cbw);
 	return status;
 }
 
-static int remove_device(const struct volume *volume)
+static int remove_device(const struct volume *volume,
+			 const struct cbw_table *cbw)
 {
+	struct blockdev origin;
+	char path[PATH_MAX];
+
 	if (blockdev_check_unused(&volume->device))
 		return EXIT_REFUSED;
 	/* A removal of a suspended device would wait. */
@@ -149,6 +168,9 @@ static int remove_device(const struct volume *volume)
 		return EXIT_ERROR;
 	switch (dm_remove(volume->name)) {
 	case 0:
+		if (!blockdev_open(blockdev_path_of(cbw->origin, path,
+						    sizeof(path)), &origin))
+			add_digest(&origin, cbw);
 		return EXIT_OK;
 	case -EBUSY:
 		return EXIT_REFUSED;
@@ -196,7 +218,7 @@ int attach_undo(struct volume *volume, bool force, bool *inserted)
 	if (!status)
 		status = check_session(volume, force);
 	if (!status)
-		status = *inserted ? take_out(volume, &inner) :
-				     remove_device(volume);
+		status = *inserted ? take_out(volume, &cbw, &inner) :
+				     remove_device(volume, &cbw);
 	return status;
 }

@@ -213,24 +213,42 @@ int base_open(struct volume *volume, const char *path, char *why,
 	return r;
 }
 
-uint64_t base_generation_of(const char *path)
+/* What the image at @path says of itself; zeroed if it says nothing. To be freed. */
+static void read_record_of(const char *path, struct backup_record *record)
 {
 	struct image_options options = {
 		.format = "qcow2",
 		.metadata_only = true,
 	};
 	const struct image_layer_info *info;
-	struct backup_record record = { 0 };
 	struct image_error err;
-	uint64_t generation = 0;
 	struct image *image;
 
+	memset(record, 0, sizeof(*record));
 	if (image_open(path, &options, &image, &err))
-		return 0;
+		return;
 	if (!image_describe(image, 0, &info, &err) &&
-	    !backup_record_parse(info->backup_record, &record))
-		generation = record.generation;
-	backup_record_free(&record);
+	    backup_record_parse(info->backup_record, record)) {
+		backup_record_free(record);
+		memset(record, 0, sizeof(*record));
+	}
 	image_close(image);
-	return generation;
+}
+
+uint64_t base_generation_of(const char *path)
+{
+	struct backup_record record;
+
+	read_record_of(path, &record);
+	backup_record_free(&record);
+	return record.generation;
+}
+
+uint64_t base_time_of(const char *path)
+{
+	struct backup_record record;
+
+	read_record_of(path, &record);
+	backup_record_free(&record);
+	return record.time_s;
 }

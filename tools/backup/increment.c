@@ -2,6 +2,7 @@
 /* A bitmap and the backup of a device, see increment.h. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "lib/backup-record.h"
 #include "lib/cbw-table.h"
 #include "lib/cbw-tracking.h"
+#include "lib/counters.h"
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "meta/inspect.h"
@@ -121,6 +123,7 @@ static int find_store(struct volume *volumes, unsigned int nr,
 	if (meta_store_open(increment->meta, &store))
 		return EXIT_ERROR;
 	meta_uuid(&store, increment->store);
+	meta_seal_read(&store, &increment->seal);
 	find_origin(increment, &store);
 	meta_store_close(&store);
 	if (increment->store[0])
@@ -139,8 +142,21 @@ static int choose_generation(struct increment *increment)
 	return EXIT_OK;
 }
 
+static void say_full(struct volume *volume, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void say_full(struct volume *volume, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(volume->increment.full_reason,
+		  sizeof(volume->increment.full_reason), format, args);
+	va_end(args);
+}
+
 /* A full backup, though an increment may have been meant. */
-static int make_full(const struct volume *volume,
+static int make_full(struct volume *volume,
 		     const struct backup_request *request, const char *base,
 		     const char *why)
 {
@@ -151,7 +167,23 @@ static int make_full(const struct volume *volume,
 	}
 	warning("%s: a full backup is made: %s%s%s", volume->name,
 		base ? base : "", base ? ": " : "", why);
+	say_full(volume, "%s%s%s", base ? base : "", base ? ": " : "", why);
 	return EXIT_OK;
+}
+
+/* Why the bitmap belongs to no backup: a gap since @base would do. */
+static void explain_no_backup(const struct increment *increment,
+			      const char *base, char *why, size_t why_bytes)
+{
+	const struct qcow2_seal *seal = &increment->seal;
+	char gap[META_GAP_BYTES];
+
+	if (seal->gap_reason && base && seal->gap_to_s >= base_time_of(base))
+		snprintf(why, why_bytes, "%s", meta_gap_text(seal, gap));
+	else
+		snprintf(why, why_bytes,
+			 "the bitmap '%s' goes with no backup: there was none yet, or it was cleared, disabled or changed by another program",
+			 increment->bitmap);
 }
 
 static int choose_base(struct volume *volume,
@@ -161,15 +193,16 @@ static int choose_base(struct volume *volume,
 	char why[700];
 	int r;
 
-	if (request->full)
+	if (request->full) {
+		say_full(volume, "it was asked for (--full)");
 		return EXIT_OK;
-	if (!increment->present && !base && !request->no_full)
-		return EXIT_OK;
+	}
 	if (!increment->present) {
-		snprintf(why, sizeof(why),
-			 "the bitmap '%s' goes with no backup: there was none yet, or it was cleared, disabled or changed by another program",
-			 increment->bitmap);
-		return make_full(volume, request, NULL, why);
+		explain_no_backup(increment, base, why, sizeof(why));
+		if (base || request->no_full)
+			return make_full(volume, request, NULL, why);
+		say_full(volume, "%s", why);
+		return EXIT_OK;
 	}
 	if (!base)
 		return make_full(volume, request, NULL,
@@ -287,6 +320,21 @@ static int check_store(const struct volume *volume, struct meta_store *store,
 	return -EBUSY;
 }
 
+/* The target has closed it for the point in time, and seals what it can stand for. */
+static bool is_sealed(const struct volume *volume,
+		      const struct meta_store *store)
+{
+	uint8_t instance[QCOW2_DMLIVE_UUID_BYTES];
+	struct qcow2_seal_device now;
+	struct qcow2_seal seal;
+
+	if (!dm_live_read_instance(instance) || !meta_seal_read(store, &seal))
+		return true;
+	return blockdev_count(volume->devt, &now) ?
+	       meta_seal_holds(&seal, &now) :
+	       seal.flags & QCOW2_DMLIVE_SEAL_SEALED;
+}
+
 int increment_take_scope(struct volume *volume)
 {
 	struct increment *increment = &volume->increment;
@@ -302,6 +350,8 @@ int increment_take_scope(struct volume *volume)
 		return r;
 	bitmap = meta_store_find(&store, increment->bitmap);
 	r = check_store(volume, &store, bitmap);
+	if (!r && !is_sealed(volume, &store))
+		r = -ESTALE;
 	if (!r) {
 		extents_free(&volume->scope);
 		r = meta_store_walk(&store, bitmap, add_run, volume);
@@ -407,4 +457,10 @@ void increment_close(struct increment *increment)
 	meta_origin_free(&increment->origin);
 	increment->base = NULL;
 	increment->base_name = NULL;
+}
+
+void increment_forget(struct increment *increment)
+{
+	increment_close(increment);
+	memset(increment, 0, sizeof(*increment));
 }

@@ -21,11 +21,14 @@
 
 #include "meta/generation.h"
 #include "meta/origin.h"
+#include "meta/seal.h"
 
 struct backup_request;
 struct image;
 struct volume;
 struct writer_options;
+
+#define INCREMENT_REASON_BYTES 1024
 
 /*
  * @bitmap: NULL: the backup has nothing to do with one, and all below is unused
@@ -38,6 +41,9 @@ struct writer_options;
  * @base: the backup that this is an increment of; NULL: this is a full one
  * @base_name: as the image names it
  * @time_s: the point in time, since 1970
+ * @full_reason: why this is a full backup
+ * @seal: of the store, before the backup: its last gap, and whether it is believed on
+ *	somebody's word
  */
 struct increment {
 	const char *bitmap;
@@ -51,6 +57,8 @@ struct increment {
 	char *base_name;
 	uint64_t time_s;
 	bool is_committed;
+	char full_reason[INCREMENT_REASON_BYTES];
+	struct qcow2_seal seal;
 };
 
 /*
@@ -67,7 +75,9 @@ void increment_set_options(const struct volume *volume,
 
 /*
  * Read volume->scope from the metadata device, which the target has closed: the device
- * is suspended, and not used here. 0 or a negative errno, with a message.
+ * is suspended, and not used here. 0 or a negative errno, with a message; -ESTALE,
+ * without one: the device was written to past its target, so that the bitmap lacks
+ * something.
  */
 int increment_take_scope(struct volume *volume);
 
@@ -82,6 +92,9 @@ void increment_abort(struct volume *volume);
 
 void increment_close(struct increment *increment);
 
+/* What increment_plan() has found is forgotten: it is to be called again. */
+void increment_forget(struct increment *increment);
+
 /* base.c */
 
 /*
@@ -94,5 +107,8 @@ int base_open(struct volume *volume, const char *path, char *why,
 
 /* The generation in the record of the image at @path; 0: there is none. */
 uint64_t base_generation_of(const char *path);
+
+/* The point in time of that backup, in seconds since 1970; 0: it is not known. */
+uint64_t base_time_of(const char *path);
 
 #endif /* DMLIVE_BACKUP_INCREMENT_H */

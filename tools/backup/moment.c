@@ -184,7 +184,10 @@ int moment_begin(struct volume *volumes, unsigned int nr,
 		/* After a failure it may be any of them. */
 		volumes[i].in_session = volumes[i].is_loaded;
 		volumes[i].is_loaded = false;
+		volumes[i].is_sorted = false;
 	}
+	if (r == -ESTALE)
+		return MOMENT_STALE;
 	return r ? EXIT_ERROR : EXIT_OK;
 }
 

@@ -67,6 +67,11 @@ static void add_increment(struct json_object *object,
 		json_add_number(object, "base_generation", increment->present);
 		json_add_string(object, "backing", increment->base_name);
 	}
+	json_add_string(object, "full_reason",
+			increment->base ? NULL : increment->full_reason);
+	json_add(object, "gap", meta_gap_json(&increment->seal));
+	json_add_bool(object, "trusted",
+		      increment->seal.flags & QCOW2_DMLIVE_SEAL_TRUSTED);
 	json_add_bool(object, "committed", increment->is_committed);
 }
 

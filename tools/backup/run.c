@@ -26,6 +26,9 @@
 /* Fewer free slots than one copy may need: the fleece device is full. */
 #define FULL_SLOTS 256
 
+/* Each time another device may have been written to past its target. */
+#define MAX_PLANS (BACKUP_MAX_VOLUMES + 1)
+
 struct run {
 	const struct backup_request *request;
 	struct volume *volumes;
@@ -265,6 +268,43 @@ static int begin(struct run *run)
 	return run->reader ? EXIT_OK : EXIT_ERROR;
 }
 
+/*
+ * A device was written to past its target, which the kernel has seen when it was
+ * suspended: by now all counts as changed.
+ */
+static void forget_plans(struct run *run)
+{
+	struct volume *volume;
+
+	for (volume = run->volumes; volume < run->volumes + run->nr; volume++) {
+		destination_abort(volume);
+		increment_forget(&volume->increment);
+		free(volume->during);
+		volume->during = NULL;
+	}
+}
+
+/* From what kind of backup each one is to be, until all have begun. */
+static int plan_and_begin(struct run *run)
+{
+	int status, tries = 0;
+
+	for (;;) {
+		status = plan_increments(run);
+		if (!status)
+			status = create_destinations(run);
+		if (!status)
+			status = begin(run);
+		if (status != MOMENT_STALE || ++tries == MAX_PLANS)
+			break;
+		forget_plans(run);
+	}
+	if (status != MOMENT_STALE)
+		return status;
+	error("changes were not tracked, and the kernel does not say which; make a full backup: --full");
+	return EXIT_REFUSED;
+}
+
 static void explain_broken(const struct volume *volume,
 			   const struct cbw_status *status)
 {
@@ -458,11 +498,7 @@ static int run_all(struct run *run)
 	if (!status)
 		status = check_destinations(run, fleeces);
 	if (!status)
-		status = plan_increments(run);
-	if (!status)
-		status = create_destinations(run);
-	if (!status)
-		status = begin(run);
+		status = plan_and_begin(run);
 	if (!status)
 		status = copy(run);
 	if (!status && run->request->bitmap)

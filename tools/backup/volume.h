@@ -108,6 +108,9 @@ int view_remove(struct volume *volume);
 
 /* moment.c */
 
+/* Of moment_begin(): the plan of an increment does not hold; all are as they were. */
+#define MOMENT_STALE (-1)
+
 /*
  * Begin all sessions at one point in time. @suspended_ns: how long the first one
  * was suspended. On failure all are as they were.

@@ -7,6 +7,8 @@
 #include "lib/blockdev.h"
 #include "lib/counters.h"
 
+#define INSTANCE_PATH "/sys/module/dm_live/parameters/instance"
+
 /* What belongs to the disk stands in the folder above that of a partition. */
 static bool read_of_disk(dev_t devt, bool is_part, const char *name,
 			 unsigned long long *number)
@@ -41,15 +43,31 @@ bool blockdev_count(dev_t devt, struct qcow2_seal_device *counters)
 	bool is_part;
 
 	memset(counters, 0, sizeof(*counters));
+	counters->written = QCOW2_DMLIVE_SEAL_UNCOUNTED;
+	counters->discarded = QCOW2_DMLIVE_SEAL_UNCOUNTED;
 	is_part = blockdev_read_attribute(devt, "partition", text,
 					  sizeof(text)) &&
 		  sscanf(text, "%u", &counters->partition) == 1;
-	if (read_of_disk(devt, is_part, "queue/iostats", &counts) && counts &&
-	    read_of_disk(devt, is_part, "diskseq", &seq) &&
-	    read_sectors(devt, counters)) {
-		counters->seq = seq;
-		return true;
+	if (!read_of_disk(devt, is_part, "diskseq", &seq))
+		return false;
+	counters->seq = seq;
+	return read_of_disk(devt, is_part, "queue/iostats", &counts) &&
+	       counts && read_sectors(devt, counters);
+}
+
+bool dm_live_read_instance(uint8_t instance[QCOW2_DMLIVE_UUID_BYTES])
+{
+	FILE *file = fopen(INSTANCE_PATH, "re");
+	unsigned int i, byte;
+	bool good = file;
+
+	for (i = 0; good && i < QCOW2_DMLIVE_UUID_BYTES; i++) {
+		good = fscanf(file, "%2x", &byte) == 1;
+		instance[i] = byte;
+		if (good && (i == 3 || i == 5 || i == 7 || i == 9))
+			good = getc(file) == '-';
 	}
-	memset(counters, 0, sizeof(*counters));
-	return false;
+	if (file)
+		fclose(file);
+	return good;
 }

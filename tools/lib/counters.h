@@ -9,14 +9,21 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "../dm-live/qcow2-seal.h"
 
 /*
- * False: the kernel does not count what is written (queue/iostats is 0), or does not
- * say which device it is; then @counters is zeroed.
+ * False, and UNCOUNTED: the kernel does not count what is written (queue/iostats is 0),
+ * or does not say which device it is.
  */
 bool blockdev_count(dev_t devt, struct qcow2_seal_device *counters);
+
+/*
+ * The UUID of the load of the module dm-live. False: it is not loaded, or older than
+ * that.
+ */
+bool dm_live_read_instance(uint8_t instance[QCOW2_DMLIVE_UUID_BYTES]);
 
 #endif /* DMLIVE_COUNTERS_H */

@@ -333,6 +333,19 @@ int dm_suspend(const char *name)
 	return run_simple(DM_DEVICE_SUSPEND, name, "suspend");
 }
 
+int dm_hold(const char *name)
+{
+	struct dm_task *task = task_new(DM_DEVICE_SUSPEND, name);
+
+	if (!task)
+		return -ENOMEM;
+	if (!dm_task_no_flush(task) || !dm_task_skip_lockfs(task)) {
+		dm_task_destroy(task);
+		return -EINVAL;
+	}
+	return task_finish(task, name, "suspend", false);
+}
+
 static struct dm_task *new_resume(const char *name)
 {
 	struct dm_task *task = task_new(DM_DEVICE_RESUME, name);

@@ -123,6 +123,9 @@ int dm_clear(const char *name);
 /* Freeze the file system, wait for I/O that is under way, then suspend. */
 int dm_suspend(const char *name);
 
+/* Suspend as dm_swap() does it: I/O is held, not flushed, and no file system frozen. */
+int dm_hold(const char *name);
+
 int dm_resume(const char *name);
 
 /* The same, and again when it fails: left suspended, all I/O would hang. */

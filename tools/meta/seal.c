@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "../dm-live/qcow2-generations.h"
+#include "lib/counters.h"
 #include "lib/log.h"
 #include "meta/extension.h"
 #include "meta/seal.h"
@@ -114,18 +115,26 @@ static int drop_generations(struct meta_writer *writer)
 int meta_distrust(struct meta_writer *writer, struct qcow2_seal *seal,
 		  enum qcow2_dmlive_gap reason)
 {
-	const uint64_t now = time(NULL);
 	int r;
 
-	/* Crash between: all counts as changed, only the reason is another one. */
+	/* Crash between: all counts as changed, perhaps for another reason. */
 	r = drop_generations(writer) ?: forget_intent(writer);
 	if (r || !writer->store.header.seal_offset)
 		return r;
-	seal->gap_from_s = seal->time_s;
-	seal->gap_to_s = now;
-	seal->gap_reason = reason;
-	qcow2_seal_break(seal, now);
+	qcow2_seal_set_gap(seal, reason, seal->time_s, time(NULL));
 	return meta_seal_write(writer, seal);
+}
+
+bool meta_seal_holds(const struct qcow2_seal *seal,
+		     const struct qcow2_seal_device *now)
+{
+	uint8_t instance[QCOW2_DMLIVE_UUID_BYTES];
+
+	return seal->flags & QCOW2_DMLIVE_SEAL_SEALED &&
+	       dm_live_read_instance(instance) &&
+	       !memcmp(instance, seal->instance, sizeof(instance)) &&
+	       (qcow2_seal_is_unchanged(&seal->device, now) ||
+		qcow2_seal_is_unchanged(&seal->origin, now));
 }
 
 bool meta_was_closed(const struct meta_store *store)

@@ -29,11 +29,18 @@ int meta_seal_add(struct meta_writer *writer);
 
 /*
  * From now on the bits say nothing of what changed since any backup: no bitmap belongs
- * to one, the target sets all bits, and says @reason when it does. @seal: of the store;
- * changed.
+ * to one, and the target sets all bits, for the reason that is given. @seal: of the
+ * store; changed.
  */
 int meta_distrust(struct meta_writer *writer, struct qcow2_seal *seal,
 		  enum qcow2_dmlive_gap reason);
+
+/*
+ * Was it sealed in this run of the machine, by the module that is loaded, for the
+ * device whose counts are @now, which was not written to since?
+ */
+bool meta_seal_holds(const struct qcow2_seal *seal,
+		     const struct qcow2_seal_device *now);
 
 /* Of no bitmap of the store was a change lost, as far as its flags say. */
 bool meta_was_closed(const struct meta_store *store);

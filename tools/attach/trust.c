@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The seal of a store that is attached, see trust.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "attach/digest.h"
+#include "attach/trust.h"
+#include "lib/counters.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+
+static bool is_untouched(const struct qcow2_seal_device *counters)
+{
+	return !counters->written && !counters->discarded;
+}
+
+/* What else can be known of a volume that was activated since. */
+static bool may_be_known(const struct trust *trust,
+			 const struct qcow2_seal *seal,
+			 const struct qcow2_seal_device *now)
+{
+	return seal->flags & QCOW2_DMLIVE_SEAL_SEALED &&
+	       seal->flags & QCOW2_DMLIVE_SEAL_DIGEST &&
+	       is_untouched(now) && *trust->identity &&
+	       !strcmp(trust->identity, seal->identity);
+}
+
+static bool fits(const struct trust *trust, const struct qcow2_seal *seal,
+		 const struct qcow2_seal_device *now)
+{
+	return meta_seal_holds(seal, now) ||
+	       (may_be_known(trust, seal, now) && trust->has_digest &&
+		!memcmp(trust->digest, seal->digest, sizeof(seal->digest)));
+}
+
+/* Other images are for the target to refuse. */
+static bool is_image(const char *path)
+{
+	uint8_t magic[4] = { 0 };
+	FILE *file = fopen(path, "re");
+	bool found;
+
+	if (!file)
+		return false;
+	found = fread(magic, sizeof(magic), 1, file) == 1 &&
+		!memcmp(magic, "QFI\xfb", sizeof(magic));
+	fclose(file);
+	return found;
+}
+
+static int check_volume(struct trust *trust, const struct qcow2_seal *seal)
+{
+	trust->is_other = *seal->identity && *trust->identity &&
+			  strcmp(seal->identity, trust->identity);
+	if (!trust->is_other || trust->force)
+		return EXIT_OK;
+	error("%s has recorded changes of another volume, %s, and %s is %s; take its own metadata device, or have all blocks of it count as changed: --force",
+	      trust->meta, seal->identity, trust->volume->device.path,
+	      trust->identity);
+	return EXIT_REFUSED;
+}
+
+static int look_at(struct trust *trust, const struct meta_store *store)
+{
+	const struct blockdev *device = &trust->volume->device;
+	struct qcow2_seal_device now;
+	struct qcow2_seal seal;
+
+	trust->is_store = store->header.state_offset &&
+			  store->header.generations_offset;
+	if (!trust->is_store || !meta_seal_read(store, &seal))
+		return EXIT_OK;
+	if (check_volume(trust, &seal))
+		return EXIT_REFUSED;
+	blockdev_count(device->devt, &now);
+	if (!trust->is_other && !meta_seal_holds(&seal, &now) &&
+	    may_be_known(trust, &seal, &now))
+		trust->has_digest = volume_digest(device, trust->digest);
+	return EXIT_OK;
+}
+
+/* Of an older store; without room it is used as it always was. */
+static int add_place(const struct trust *trust)
+{
+	struct meta_writer writer;
+	int r;
+
+	r = meta_writer_open(trust->meta, 0, &writer);
+	if (r)
+		return r == -EBUSY ? EXIT_REFUSED : EXIT_ERROR;
+	r = meta_seal_add(&writer);
+	meta_writer_close(&writer);
+	return r ? EXIT_ERROR : EXIT_OK;
+}
+
+int trust_check(struct trust *trust, const struct volume *volume)
+{
+	struct meta_store store;
+	bool add;
+	int status;
+
+	trust->volume = volume;
+	if (!is_image(trust->meta))
+		return EXIT_OK;
+	blockdev_identity(&volume->device, trust->identity,
+			  sizeof(trust->identity));
+	if (meta_store_open(trust->meta, &store))
+		return EXIT_ERROR;
+	status = look_at(trust, &store);
+	add = trust->is_store && meta_seal_can_be_added(&store);
+	meta_store_close(&store);
+	return !status && add ? add_place(trust) : status;
+}
+
+/* What the target will find is what was closed. */
+static void carry_over(struct trust *trust, struct qcow2_seal *seal,
+		       dev_t origin, dev_t mapped)
+{
+	blockdev_count(origin, &seal->origin);
+	blockdev_count(mapped, &seal->device);
+	dm_live_read_instance(seal->instance);
+	seal->flags |= QCOW2_DMLIVE_SEAL_SEALED;
+	if (trust->trusted)
+		seal->flags |= QCOW2_DMLIVE_SEAL_TRUSTED;
+}
+
+/* A store that was not closed lacks what was written before it came back. */
+static int settle_crashed(struct trust *trust, struct meta_writer *writer,
+			  struct qcow2_seal *seal,
+			  const struct qcow2_seal_device *now)
+{
+	if (is_untouched(now))
+		return 0;
+	trust->trusted = trust->trust_store;
+	if (trust->trusted) {
+		seal->flags |= QCOW2_DMLIVE_SEAL_TRUSTED;
+		return 0;
+	}
+	trust->is_gap = true;
+	return meta_distrust(writer, seal, QCOW2_DMLIVE_GAP_CRASH);
+}
+
+static int settle(struct trust *trust, struct meta_writer *writer, dev_t origin,
+		  dev_t mapped)
+{
+	const struct qcow2_store_header *header = &writer->store.header;
+	bool has_seal, was_used = header->state_flags & QCOW2_DMLIVE_USED;
+	struct qcow2_seal_device now;
+	struct qcow2_seal seal;
+	int r = 0;
+
+	has_seal = meta_seal_read(&writer->store, &seal);
+	blockdev_count(trust->volume->device.devt, &now);
+	if (trust->is_other) {
+		trust->is_gap = true;
+		r = meta_distrust(writer, &seal, QCOW2_DMLIVE_GAP_OTHER_VOLUME);
+	} else if (!was_used) {
+		/* The first time: nothing can be missing. */
+	} else if (!meta_was_closed(&writer->store)) {
+		r = settle_crashed(trust, writer, &seal, &now);
+	} else if (has_seal) {
+		trust->trusted = trust->trust_store && !fits(trust, &seal, &now);
+		if (trust->trusted || fits(trust, &seal, &now))
+			carry_over(trust, &seal, origin, mapped);
+		else
+			trust->is_gap = true;
+	}
+	if (r || !has_seal)
+		return r;
+	if (*trust->identity)
+		snprintf(seal.identity, sizeof(seal.identity), "%s",
+			 trust->identity);
+	return meta_seal_write(writer, &seal);
+}
+
+int trust_settle(struct trust *trust, dev_t origin, dev_t mapped)
+{
+	struct meta_writer writer;
+	int r;
+
+	if (!trust->is_store)
+		return 0;
+	/* A table that is loaded has it open already. */
+	r = meta_writer_open(trust->meta, META_WRITER_HELD, &writer);
+	if (r)
+		return r;
+	r = settle(trust, &writer, origin, mapped);
+	meta_writer_close(&writer);
+	return r;
+}
+
+struct json_object *trust_report(const struct trust *trust)
+{
+	char gap[META_GAP_BYTES];
+	struct meta_store store;
+	struct qcow2_seal seal;
+	bool has_seal;
+
+	if (!trust->is_store || meta_store_open(trust->meta, &store))
+		return NULL;
+	has_seal = meta_seal_read(&store, &seal);
+	meta_store_close(&store);
+	if (!has_seal)
+		warning("%s has no room for a seal: it cannot be noticed when %s is written to while it is not attached; a store of today has it: dmlive meta format --track",
+			trust->meta, trust->volume->device.path);
+	if (trust->trusted)
+		warning("%s is believed on your word (--trust-store), though %s may have been written to meanwhile: if it was, the next increment is wrong",
+			trust->meta, trust->volume->device.path);
+	if (!trust->is_gap)
+		return NULL;
+	warning("%s: %s: all blocks count as changed, and the next backup is a full one",
+		trust->volume->device.path, meta_gap_text(&seal, gap));
+	return meta_gap_json(&seal);
+}
+
+static void ignore_message(enum log_level level, const char *line)
+{
+	(void)level;
+	(void)line;
+}
+
+/* Twice the same count: nothing has changed while it was read. */
+static const char *seal_volume(struct meta_writer *writer,
+			       const struct blockdev *volume)
+{
+	struct qcow2_seal_device before, after;
+	struct qcow2_seal seal;
+
+	if (!meta_seal_read(&writer->store, &seal) ||
+	    !(seal.flags & QCOW2_DMLIVE_SEAL_SEALED) ||
+	    !meta_was_closed(&writer->store))
+		return "its metadata device was not closed cleanly";
+	blockdev_count(volume->devt, &before);
+	if (!meta_seal_holds(&seal, &before))
+		return NULL;
+	if (!volume_digest(volume, seal.digest))
+		return "it cannot be read";
+	blockdev_count(volume->devt, &after);
+	if (!meta_seal_holds(&seal, &after))
+		return NULL;
+	seal.flags |= QCOW2_DMLIVE_SEAL_DIGEST;
+	return meta_seal_write(writer, &seal) ?
+	       "its metadata device cannot be written" : NULL;
+}
+
+void trust_add_digest(const struct blockdev *volume, const char *meta)
+{
+	uint8_t instance[QCOW2_DMLIVE_UUID_BYTES];
+	struct meta_writer writer;
+	const char *why = NULL;
+
+	if (!dm_live_read_instance(instance) || !is_image(meta))
+		return;
+	log_set_sink(ignore_message);
+	if (meta_writer_open(meta, 0, &writer)) {
+		why = "its metadata device is in use";
+	} else {
+		if (writer.store.header.seal_offset)
+			why = seal_volume(&writer, volume);
+		meta_writer_close(&writer);
+	}
+	log_set_sink(NULL);
+	if (why)
+		warning("%s: %s, so after a restart of the machine all blocks will count as changed",
+			volume->path, why);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_ATTACH_TRUST_H
+#define DMLIVE_ATTACH_TRUST_H
+
+/*
+ * May a store be believed when it is attached to a volume again? The target finds out
+ * by the seal, and only within one run of the machine and of the device below it. Here
+ * the seal is carried over to what the target will see: when the volume is the one that
+ * the store is bound to, and was not written to since the store was closed.
+ *
+ * The order: trust_check(), while all goes on; trust_settle(), when the table of the
+ * target is loaded and nobody can write to the volume; the target is resumed;
+ * trust_report().
+ */
+
+#include "attach/volume.h"
+#include "lib/json.h"
+#include "lib/sha256.h"
+#include "meta/seal.h"
+
+/*
+ * @meta: canonical path of the metadata device
+ * @force: bind the store to another volume
+ * @trust_store: believe it, whatever the seal says
+ * The rest is filled in by the functions.
+ * @is_store: it is a store for the tracking of changes
+ * @identity: of the volume; "": nothing tells it from others
+ * @is_other: it was bound to another
+ * @digest: of the volume, where it is needed
+ * @trusted: @trust_store was what decided
+ * @is_gap: the target will set all bits
+ */
+struct trust {
+	char meta[4096];
+	bool force;
+	bool trust_store;
+	bool is_store;
+	const struct volume *volume;
+	char identity[QCOW2_DMLIVE_IDENTITY_BYTES + 1];
+	bool is_other;
+	bool has_digest;
+	uint8_t digest[SHA256_BYTES];
+	bool trusted;
+	bool is_gap;
+};
+
+/*
+ * Look at the store, and read what has to be read of the volume. A store without a place
+ * for a seal gets one, if there is room. The module dm-live is loaded. Returns an exit
+ * status, after a message.
+ */
+int trust_check(struct trust *trust, const struct volume *volume);
+
+/*
+ * @origin, @mapped: what the target lies on, and the mapped device that it is part of.
+ * 0 or a negative errno, after a message.
+ */
+int trust_settle(struct trust *trust, dev_t origin, dev_t mapped);
+
+/* Warn of a gap. Returns it for JSON; null: there is none. */
+struct json_object *trust_report(const struct trust *trust);
+
+/*
+ * The volume is detached: add to the seal by what it is known again after a restart of
+ * the machine. When that cannot be done there is a warning, and no more.
+ */
+void trust_add_digest(const struct blockdev *volume, const char *meta);
+
+#endif /* DMLIVE_ATTACH_TRUST_H */
