@@ -9,27 +9,7 @@
 
 . "$(dirname "$0")/trust-lib.sh"
 modprobe -q dm-snapshot
-readonly written="written to" restarted="restarted" another="another"
-
-# reactivate: the volumes get other device nodes.
-reactivate()
-{
-	vgchange -q -an t > /dev/null && vgchange -q -ay t > /dev/null || bail "vgchange"
-}
-
-# restart: and the modules are loaded again, as after a restart of the machine.
-restart()
-{
-	local m
-	vgchange -q -an t > /dev/null || bail "vgchange"
-	for m in dm_cbw dm_alloctrack dm_live; do
-		rmmod $m || bail "rmmod $m"
-	done
-	for m in dm-live dm-alloctrack dm-cbw; do
-		insmod /run/vm/$m.ko || bail "insmod $m"
-	done
-	vgchange -q -ay t > /dev/null || bail "vgchange"
-}
+readonly written="written to" restarted="restarted"
 
 make_volumes
 label="the first time"

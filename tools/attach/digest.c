@@ -4,6 +4,7 @@
  * what the device has.
  */
 #include <blkid/blkid.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #define SAMPLE_BYTES		4096u
 #define NR_SAMPLES		64u
 #define MAX_PARTITIONS		128
+#define MAX_BITMAPS		4
 #define ALIGNMENT		4096u
 
 struct walk {
@@ -97,15 +99,71 @@ static bool add_samples(struct walk *walk)
 	return true;
 }
 
-static bool add_all(struct walk *walk, const char *path)
+/*
+ * What a bitmap has set, as if it were one range.
+ * @passed: bytes of it so far
+ * @next: where in it the next sample is
+ */
+struct set_bits {
+	struct walk *walk;
+	uint64_t passed;
+	uint64_t next;
+	uint64_t step;			/* 0: it is only counted */
+};
+
+static int add_set_range(void *context, uint64_t offset, uint64_t length)
+{
+	struct set_bits *set = context;
+
+	for (; set->step && set->next < set->passed + length;
+	     set->next += set->step)
+		if (!add_place(set->walk, offset + set->next - set->passed,
+			       SAMPLE_BYTES))
+			return -EIO;
+	set->passed += length;
+	return 0;
+}
+
+static bool add_bitmap(struct walk *walk, struct meta_store *store,
+		       const struct meta_store_bitmap *bitmap)
+{
+	struct set_bits set = { .walk = walk };
+
+	if (meta_store_walk(store, bitmap, add_set_range, &set))
+		return false;
+	set.step = set.passed / NR_SAMPLES + 1;
+	set.next = set.step / 2;
+	set.passed = 0;
+	return !meta_store_walk(store, bitmap, add_set_range, &set);
+}
+
+static bool add_bitmaps(struct walk *walk, struct meta_store *store)
+{
+	unsigned int left = MAX_BITMAPS;
+	uint32_t i;
+
+	for (i = 0; left && i < store->header.nr_bitmaps; i++) {
+		if (!(store->bitmaps[i].entry.flags & QCOW2_BITMAP_AUTO))
+			continue;
+		if (!add_bitmap(walk, store, &store->bitmaps[i]))
+			return false;
+		left--;
+	}
+	return true;
+}
+
+static bool add_all(struct walk *walk, const char *path,
+		    struct meta_store *store)
 {
 	sha256_add(&walk->sha, &walk->device_bytes, sizeof(walk->device_bytes));
 	return add_place(walk, 0, HEAD_BYTES) &&
 	       add_tail(walk, walk->device_bytes, HEAD_BYTES) &&
-	       add_samples(walk) && add_partition_table(walk, path);
+	       add_samples(walk) && add_bitmaps(walk, store) &&
+	       add_partition_table(walk, path);
 }
 
-bool volume_digest(const struct blockdev *device, uint8_t digest[SHA256_BYTES])
+bool volume_digest(const struct blockdev *device, struct meta_store *store,
+		   uint8_t digest[SHA256_BYTES])
 {
 	struct walk walk = { .device_bytes = device->bytes };
 	bool good;
@@ -115,7 +173,7 @@ bool volume_digest(const struct blockdev *device, uint8_t digest[SHA256_BYTES])
 		return false;
 	sha256_start(&walk.sha);
 	good = !posix_memalign((void **)&walk.buffer, ALIGNMENT, HEAD_BYTES) &&
-	       add_all(&walk, device->path);
+	       add_all(&walk, device->path, store);
 	if (good)
 		sha256_end(&walk.sha, digest);
 	free(walk.buffer);

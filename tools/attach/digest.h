@@ -4,9 +4,10 @@
 
 /*
  * A digest of those places of a device that can hardly be avoided by whoever uses it:
- * its first and last MiB; of each partition the first MiB and the last 64 KiB; and 64
- * samples of 4 KiB, spread evenly. Superblocks, partition tables, their copies and the
- * heads of logs are there. At most some dozens of MiB are read, whatever the size.
+ * its first and last MiB; of each partition the first MiB and the last 64 KiB; 64
+ * samples of 4 KiB, spread evenly; and as many of what bitmaps have set, since what was
+ * written lately is likely to be written again. Superblocks, partition tables, their
+ * copies and logs are there. At most some dozens of MiB are read, whatever the size.
  */
 
 #include <stdbool.h>
@@ -14,9 +15,13 @@
 
 #include "lib/blockdev.h"
 #include "lib/sha256.h"
+#include "meta/inspect.h"
 
-/* False, without a message: it cannot be read. */
-bool volume_digest(const struct blockdev *device,
+/*
+ * @store: of the bitmaps, not in use. False: it cannot be read; there may be a message
+ * about the store.
+ */
+bool volume_digest(const struct blockdev *device, struct meta_store *store,
 		   uint8_t digest[SHA256_BYTES]);
 
 #endif /* DMLIVE_ATTACH_DIGEST_H */

@@ -61,7 +61,7 @@ static int check_volume(struct trust *trust, const struct qcow2_seal *seal)
 	return EXIT_REFUSED;
 }
 
-static int look_at(struct trust *trust, const struct meta_store *store)
+static int look_at(struct trust *trust, struct meta_store *store)
 {
 	const struct blockdev *device = &trust->volume->device;
 	struct qcow2_seal_device now;
@@ -76,7 +76,7 @@ static int look_at(struct trust *trust, const struct meta_store *store)
 	blockdev_count(device->devt, &now);
 	if (!trust->is_other && !meta_seal_holds(&seal, &now) &&
 	    may_be_known(trust, &seal, &now))
-		trust->has_digest = volume_digest(device, trust->digest);
+		trust->has_digest = volume_digest(device, store, trust->digest);
 	return EXIT_OK;
 }
 
@@ -234,7 +234,7 @@ static const char *seal_volume(struct meta_writer *writer,
 	blockdev_count(volume->devt, &before);
 	if (!meta_seal_holds(&seal, &before))
 		return NULL;
-	if (!volume_digest(volume, seal.digest))
+	if (!volume_digest(volume, &writer->store, seal.digest))
 		return "it cannot be read";
 	blockdev_count(volume->devt, &after);
 	if (!meta_seal_holds(&seal, &after))
