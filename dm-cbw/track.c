@@ -11,7 +11,8 @@
  * no TRACKING, or it is not in use itself, or missing, or cannot be read), all its
  * bits. These are durable before anything on disk says otherwise. With the policy
  * break_tracking there is none: so that what the guest writes never depends on the
- * metadata, on disk stands all the time that nobody knows what has changed.
+ * metadata, on disk stands all the time that nobody knows what has changed. Whether
+ * anybody wrote without tracking while the store was closed: track-gap.c.
  */
 #include <linux/blkdev.h>
 #include <linux/sched/mm.h>
@@ -365,7 +366,7 @@ static int activate(struct cbw_track *track)
 	int r;
 
 	mutex_lock(&track->load_lock);
-	r = load(track);
+	r = load(track) ?: cbw_gap_close(track);
 	if (!r && track->table->config.on_meta_error == CBW_BREAK_TRACKING)
 		forgo_intent(track);
 	mutex_unlock(&track->load_lock);
@@ -432,6 +433,7 @@ void cbw_track_deactivate(struct cbw_track *track)
 		return;
 	cbw_intent_stop(track);
 	mutex_lock(&track->admin);
+	cbw_gap_seal(track);
 	dm_live_store_deactivate(track->store);
 	track->all_unknown = !track->intent &&
 			     dm_live_store_is_marked(track->store);

@@ -66,6 +66,11 @@ struct cbw_recorders {
  * @blocked: resumed without metadata, so that no write may pass; then nothing is loaded
  * @all_unknown: valid while not @active: on disk it is durable that nobody knows what
  *	has changed
+ * @warned: that the store has no place for a seal
+ * @origin_then: the origin when all was loaded; see track-gap.c, as for the next three
+ * @device_then: the mapped device then
+ * @since_s: when that was
+ * @closed: the seal that the store should have been closed with; no flags: none
  * @bitmaps: struct cbw_bitmap, in the order of the directory; @admin
  * @recorders: RCU; replaced under @admin
  * @recovered: bits that were added since nobody knows, at the last activation
@@ -85,7 +90,12 @@ struct cbw_track {
 	bool active;
 	bool blocked;
 	bool all_unknown;
+	bool warned;
 	u64 size_bytes;
+	struct qcow2_seal_device origin_then;
+	struct qcow2_seal_device device_then;
+	u64 since_s;
+	struct qcow2_seal closed;
 
 	struct mutex admin;	/* see above */
 	struct list_head bitmaps;
@@ -214,6 +224,21 @@ int cbw_track_commit(struct cbw_track *track, struct cbw_bitmap *bitmap,
 
 /** cbw_track_abort - it is not: the bitmap has all. With cbw_track.admin held. */
 int cbw_track_abort(struct cbw_track *track, struct cbw_bitmap *bitmap);
+
+/* track-gap.c */
+
+/**
+ * cbw_gap_close - is there a gap in what was recorded? Then all blocks count as changed
+ *
+ * With all loaded, before the store is activated. With cbw_track.admin held.
+ */
+int cbw_gap_close(struct cbw_track *track);
+
+/**
+ * cbw_gap_seal - record how the devices are, for who uses the store next
+ * No I/O is under way. Before the store is deactivated. With cbw_track.admin held.
+ */
+void cbw_gap_seal(struct cbw_track *track);
 
 /* track-intent.c */
 

@@ -33,6 +33,31 @@ static inline void dm_live_limits_set_discard(struct queue_limits *limits,
 #endif
 }
 
+/* bdev_partno() came with 1116b9fa15c0 ("bdev: infrastructure for flags") */
+static inline unsigned int dm_live_bdev_partno(const struct block_device *bdev)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+	return bdev->bd_partno;
+#else
+	return bdev_partno(bdev);
+#endif
+}
+
+/*
+ * Are sectors that are written to the device counted? Before its DM_IO_BLK_STAT device
+ * mapper counts whatever the queue says, which does not say so then.
+ * @mapped: a mapped device, to know others by
+ */
+static inline bool dm_live_bdev_counts(struct block_device *bdev,
+				       const struct gendisk *mapped)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+	if (bdev->bd_disk->fops == mapped->fops)
+		return true;
+#endif
+	return blk_queue_io_stat(bdev_get_queue(bdev));
+}
+
 /*
  * A block device that is open for reading, whoever else has claimed it; for
  * kernels without bdev_file_open_by_dev(), f3a608827d1f ("bdev: open block device

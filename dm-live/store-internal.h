@@ -11,6 +11,7 @@
 #include <linux/workqueue.h>
 
 #include "qcow2-bitmaps.h"
+#include "qcow2-seal.h"
 #include "store.h"
 
 /* Pages of bits that are staged at a time. */
@@ -34,6 +35,9 @@ struct dm_live_store {
 	struct qcow2_store_header header;
 	/* As read; valid if header.generations_offset is not 0. */
 	u8 generations[QCOW2_DMLIVE_GENERATIONS_BYTES];
+	/* As read, or as it shall be; valid if header.seal_offset is not 0. */
+	struct qcow2_seal seal;
+	bool seal_is_due;	/* see dm_live_store_set_seal() */
 	void *directory;
 	struct dm_live_store_bitmap *bitmaps;	/* header.nr_bitmaps */
 

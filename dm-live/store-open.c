@@ -192,6 +192,25 @@ static int read_generations(struct dm_live_store *store)
 	return 0;
 }
 
+/* A seal that is damaged is none, and says so: then all blocks count as changed. */
+static int read_seal(struct dm_live_store *store)
+{
+	u8 sector[QCOW2_DMLIVE_SEAL_BYTES];
+	struct qcow2_store_error error;
+	int r;
+
+	store->seal_is_due = false;
+	if (!store->header.seal_offset)
+		return 0;
+	r = read_bytes(store, store->header.seal_offset, sector,
+		       sizeof(sector));
+	if (r || !qcow2_seal_decode(sector, &store->seal, &error))
+		return r;
+	DMWARN("%s: metadata device: %s", store->params.name, error.message);
+	qcow2_seal_set_gap(&store->seal, QCOW2_DMLIVE_GAP_DAMAGED, 0, 0);
+	return 0;
+}
+
 static int read_directory(struct dm_live_store *store)
 {
 	const struct qcow2_store_header *header = &store->header;
@@ -338,6 +357,7 @@ static int read_structures(struct dm_live_store *store)
 
 	r = read_header(store) ?:
 	    read_generations(store) ?:
+	    read_seal(store) ?:
 	    read_directory(store) ?:
 	    read_tables(store) ?:
 	    check_overlaps(store);

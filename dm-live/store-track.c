@@ -255,3 +255,19 @@ int dm_live_store_set_generation(struct dm_live_store *store, const char *name,
 	return run_job(store, set_generation, &change);
 }
 EXPORT_SYMBOL_GPL(dm_live_store_set_generation);
+
+const struct qcow2_seal *dm_live_store_seal(const struct dm_live_store *store)
+{
+	return store->header.seal_offset ? &store->seal : NULL;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_seal);
+
+void dm_live_store_set_seal(struct dm_live_store *store,
+			    const struct qcow2_seal *seal)
+{
+	if (!store->header.seal_offset)
+		return;
+	store->seal = *seal;
+	store->seal_is_due = true;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_set_seal);

@@ -11,6 +11,7 @@
  */
 
 #include "qcow2-bitmaps.h"
+#include "qcow2-seal.h"
 #include "store.h"
 
 /** dm_live_store_nr_bitmaps - in the directory */
@@ -78,5 +79,22 @@ u64 dm_live_store_generation(const struct dm_live_store *store,
  */
 int dm_live_store_set_generation(struct dm_live_store *store, const char *name,
 				 u64 generation);
+
+/**
+ * dm_live_store_seal - the seal as it was read or set last
+ * Valid until the next reload. Return: NULL: the store has no place for it.
+ */
+const struct qcow2_seal *dm_live_store_seal(const struct dm_live_store *store);
+
+/**
+ * dm_live_store_set_seal - the seal is this one from now on
+ *
+ * Becomes durable with the next dm_live_store_activate(), after the bitmaps are in use;
+ * or with dm_live_store_deactivate(), before they are not in use any more. So
+ * whatever a crash leaves of the two, either the bitmaps are in use, or the seal is
+ * the one that counts. If the last commit fails it is not written.
+ */
+void dm_live_store_set_seal(struct dm_live_store *store,
+			    const struct qcow2_seal *seal);
 
 #endif /* DM_LIVE_STORE_TRACK_H */

@@ -10,6 +10,10 @@
  * state extension stands in the same sector as the bit, unless QEMU has moved
  * it.)
  *
+ * The seal (qcow2-seal.h) says nothing while bitmaps are in use. So it is written
+ * before they are not any more, together with the first of these steps, and is broken
+ * after they are in use, together with the last one: which costs no flush.
+ *
  * All of it runs in the store's ordered workqueue, or before and after its life.
  */
 #include <linux/device-mapper.h>
@@ -76,20 +80,42 @@ static int write_autoclear(struct dm_live_store *store, bool valid)
 	       dm_live_store_sync(store);
 }
 
-int dm_live_store_write_bytes(struct dm_live_store *store, u64 offset,
-			      const void *from, size_t bytes)
+static int edit_bytes(struct dm_live_store *store, u64 offset,
+		      const void *from, size_t bytes)
 {
 	struct dm_buffer *buffer;
-	void *at;
+	void *at = begin_edit(store, offset, &buffer);
 
-	if (store->failed)
-		return -EIO;
-	at = begin_edit(store, offset, &buffer);
 	if (IS_ERR(at))
 		return PTR_ERR(at);
 	memcpy(at, from, bytes);
 	end_edit(buffer);
-	return dm_live_store_sync(store);
+	return 0;
+}
+
+int dm_live_store_write_bytes(struct dm_live_store *store, u64 offset,
+			      const void *from, size_t bytes)
+{
+	if (store->failed)
+		return -EIO;
+	return edit_bytes(store, offset, from, bytes) ?:
+	       dm_live_store_sync(store);
+}
+
+/* In buffers, if there is one to be written. */
+static int edit_seal(struct dm_live_store *store)
+{
+	u8 sector[QCOW2_DMLIVE_SEAL_BYTES];
+	int r;
+
+	if (!store->seal_is_due)
+		return 0;
+	qcow2_seal_encode(sector, &store->seal);
+	r = edit_bytes(store, store->header.seal_offset, sector,
+		       sizeof(sector));
+	if (!r)
+		store->seal_is_due = false;
+	return r;
 }
 
 int dm_live_store_edit_flags(struct dm_live_store *store,
@@ -128,7 +154,7 @@ static int edit_in_use(struct dm_live_store *store, void *context)
 /* The bit is set and UPDATING cleared by one write if they share a sector. */
 static int end_update(struct dm_live_store *store, u32 flags)
 {
-	int r = edit_buffer(store, 0, edit_autoclear, true);
+	int r = edit_seal(store) ?: edit_buffer(store, 0, edit_autoclear, true);
 
 	if (!r && store->header.state_offset >> SECTOR_SHIFT)
 		r = dm_live_store_sync(store);
@@ -161,8 +187,10 @@ int dm_live_store_update(struct dm_live_store *store,
 
 static int set_in_use(struct dm_live_store *store, bool in_use)
 {
-	return dm_live_store_update(store, edit_in_use, &in_use,
-				    in_use && store->tracking);
+	int r = in_use ? 0 : edit_seal(store);
+
+	return r ?: dm_live_store_update(store, edit_in_use, &in_use,
+					 in_use && store->tracking);
 }
 
 bool dm_live_store_was_used(const struct dm_live_store *store)
