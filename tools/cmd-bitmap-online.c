@@ -382,6 +382,7 @@ int bitmap_online(const char *name, const struct bitmap_arguments *arguments)
 {
 	char meta[STATUS_WORD_BYTES], path[4096];
 
+	dm_pin(name);
 	if (read_table(name, meta) != 1) {
 		error("%s: its table cannot be read", name);
 		return EXIT_ERROR;

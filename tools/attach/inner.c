@@ -60,6 +60,8 @@ int inner_find(const struct volume *volume, struct inner *inner)
 	make_uuid(volume, inner);
 	/* The volume may have got another name since. */
 	inner->exists = dm_name_of_uuid(inner->uuid, inner->name);
+	if (inner->exists)
+		dm_pin(inner->name);
 	if (inner->exists || dm_get_device(inner->name, NULL) == -ENXIO)
 		return EXIT_OK;
 	error("there is a mapped device %s already, which is not the inner device of %s; rename it: dmsetup rename",
@@ -77,6 +79,7 @@ bool inner_of_table(const struct cbw_table *cbw, struct inner *inner)
 	    dm_get_device(inner->name, &inner->dm) ||
 	    !inner_is_uuid(inner->dm.uuid))
 		return false;
+	dm_pin(inner->name);
 	snprintf(inner->uuid, sizeof(inner->uuid), "%s", inner->dm.uuid);
 	inner->exists = true;
 	return true;
@@ -99,6 +102,7 @@ int inner_make(const struct volume *volume, struct inner *inner)
 		inner->exists = false;
 		return EXIT_ERROR;
 	}
+	dm_pin(inner->name);
 	return EXIT_OK;
 }
 

@@ -83,7 +83,8 @@ static void put_back(const struct volume *volume)
 		r = dm_resume_or_retry(volume->name);
 	if (r)
 		error("%s may be suspended now and must get its table by hand: dmsetup load %s; dmsetup resume %s",
-		      volume->name, volume->name, volume->name);
+		      dm_name_now(volume->name), dm_name_now(volume->name),
+		      dm_name_now(volume->name));
 }
 
 /* In the guard: else it runs, with the one table or the other. */
@@ -138,7 +139,8 @@ int swap_table_settled(struct volume *volume, const struct dm_table *table,
 		return EXIT_ERROR;
 	status = check_unchanged(volume);
 	if (!status && interrupted) {
-		error("interrupted; %s is as it was", volume->name);
+		error("interrupted; %s is as it was",
+		      dm_name_now(volume->name));
 		status = EXIT_ERROR;
 	}
 	if (status) {

@@ -147,7 +147,8 @@ static int take_out(struct volume *volume, const struct cbw_table *cbw,
 	dm_table_free(&table);
 	if (!status && dm_remove(inner->name)) {
 		error("%s is detached, but its inner device %s is left; remove that with: dmsetup remove %s",
-		      volume->name, inner->name, inner->name);
+		      dm_name_now(volume->name), dm_name_now(inner->name),
+		      dm_name_now(inner->name));
 		status = EXIT_ERROR;
 	}
 	if (!status)

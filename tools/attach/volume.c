@@ -34,7 +34,10 @@ int volume_refresh(struct volume *volume)
 		error_errno(r, "%s: cannot get its table", volume->name);
 		return EXIT_ERROR;
 	}
-	return EXIT_OK;
+	if (makedev(volume->dm.major, volume->dm.minor) == volume->device.devt)
+		return EXIT_OK;
+	error("%s was renamed just now; try again", volume->name);
+	return EXIT_REFUSED;
 }
 
 int volume_find(const char *text, struct volume *volume)
@@ -60,6 +63,7 @@ int volume_find(const char *text, struct volume *volume)
 		error("%s: cannot find the mapped device that it is", text);
 		return EXIT_ERROR;
 	}
+	dm_pin(volume->name);
 	return volume_refresh(volume);
 }
 

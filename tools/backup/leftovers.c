@@ -25,16 +25,11 @@
 
 #define RESUME_TRIES 3
 
-static void path_of(char path[PATH_MAX], const char *name, const char *suffix)
-{
-	snprintf(path, PATH_MAX, "%s/%s.%s", RUNTIME_FOLDER, name, suffix);
-}
-
 int leftovers_record(const struct volume *volume)
 {
-	char path[PATH_MAX], temporary[PATH_MAX];
 	struct json_object *object = json_new_object();
-	int r = 0;
+	char path[PATH_MAX];
+	int r;
 
 	json_add_string(object, "name", volume->name);
 	json_add_string(object, "before", volume->before);
@@ -44,15 +39,11 @@ int leftovers_record(const struct volume *volume)
 	if (volume->increment.bitmap)
 		json_add_number(object, "generation",
 				volume->increment.generation);
-	path_of(path, volume->name, "backup");
-	path_of(temporary, volume->name, "backup.new");
-	if (json_object_to_file_ext(temporary, object,
-				    JSON_C_TO_STRING_PRETTY) ||
-	    rename(temporary, path)) {
-		r = -EIO;
-		error("%s cannot be written; without it the session on %s could be left behind",
-		      path, volume->name);
-	}
+	runtime_path(path, volume->name, "backup");
+	r = json_save(object, path);
+	if (r)
+		error_errno(r, "%s cannot be written, and without it the session on %s could be left behind",
+			    path, dm_name_now(volume->name));
 	json_object_put(object);
 	return r;
 }
@@ -61,7 +52,7 @@ void leftovers_forget(const char *name)
 {
 	char path[PATH_MAX];
 
-	path_of(path, name, "backup");
+	runtime_path(path, name, "backup");
 	unlink(path);
 }
 
@@ -214,6 +205,7 @@ static void report(const char *name, struct json_object *record)
 	const char *output = json_get_string(record, "output");
 	uint64_t generation = json_get_number(record, "generation");
 
+	name = dm_name_now(name);
 	if (output && generation && base_generation_of(output) == generation)
 		warning("%s: a backup to %s was interrupted when that was complete; its session is ended now; whether increments can be based on it, the generation of the bitmap says (dmlive bitmap list)",
 			name, output);
@@ -231,7 +223,7 @@ static int leftovers_clear(const char *name)
 	const char *output;
 	int r;
 
-	path_of(path, name, "backup");
+	runtime_path(path, name, "backup");
 	if (access(path, F_OK))
 		return 0;
 	record = json_object_from_file(path);
@@ -240,7 +232,7 @@ static int leftovers_clear(const char *name)
 	process_become_ordinary(&state);
 	if (r) {
 		error("%s: what an interrupted backup has left cannot be cleaned up; when the reason above is gone, try again",
-		      name);
+		      dm_name_now(name));
 	} else {
 		output = record ? json_get_string(record, "output") : NULL;
 		if (output)
@@ -310,7 +302,7 @@ bool leftovers_resume(struct volume *const *volumes, unsigned int nr,
 		if (dm_get_device(names[i], &device) || !device.suspended)
 			continue;
 		error("%s is suspended, and the kernel does not resume it; its log says why; when that is mended: dmsetup resume %s",
-		      names[i], names[i]);
+		      dm_name_now(names[i]), dm_name_now(names[i]));
 		all = false;
 	}
 	return all;

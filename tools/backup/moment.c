@@ -37,7 +37,7 @@ static int load_all(struct volume *volumes, unsigned int nr)
 			if (!volume->by_job)
 				return -EIO;
 			error("%s: is %s in use, or too small for it?",
-			      volume->name, volume->store);
+			      dm_name_now(volume->name), volume->store);
 			return -EIO;
 		}
 		volume->is_loaded = true;
@@ -250,10 +250,13 @@ static void check_metadata(const char *name)
 {
 	struct cbw_tracking tracking = { 0 };
 	struct dm_line line = { 0 };
+	bool failed;
 
-	if (!dm_get_line(name, DM_LINE_STATUS, &line, NULL) &&
-	    !cbw_tracking_parse(line.params, &tracking) &&
-	    !strcmp(tracking.state, "failed"))
+	failed = !dm_get_line(name, DM_LINE_STATUS, &line, NULL) &&
+		 !cbw_tracking_parse(line.params, &tracking) &&
+		 !strcmp(tracking.state, "failed");
+	name = dm_name_now(name);
+	if (failed)
 		warning("%s: its metadata device has failed: no change is recorded any more, and unless its table says on_meta_error break_tracking writes fail; when it is good again: dmsetup suspend %s, dmsetup resume %s; to go on without it: dmlive detach %s",
 			name, name, name, name);
 	cbw_tracking_free(&tracking);
@@ -273,11 +276,12 @@ int moment_restore(const char *name, uint64_t nr_sectors, const char *params,
 		check_metadata(name);
 	} else if (dm_is_suspended(name)) {
 		error("%s is suspended, and the kernel does not resume it; its log says why; when that is mended: dmsetup resume %s",
-		      name, name);
+		      dm_name_now(name), dm_name_now(name));
 	} else {
 		dm_clear(name);
 		error("%s keeps its session; to end it load the table '0 %llu %s %s' with dmsetup, suspend and resume",
-		      name, (unsigned long long)nr_sectors, CBW_TARGET, params);
+		      dm_name_now(name), (unsigned long long)nr_sectors,
+		      CBW_TARGET, params);
 	}
 	process_become_ordinary(&state);
 	return r;

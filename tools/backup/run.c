@@ -415,6 +415,22 @@ static bool wait_for_reader(struct run *run)
 	return true;
 }
 
+/* It is not called as messages and the output's list have it any more. */
+static void note_renames(struct run *run)
+{
+	struct volume *volume;
+	const char *now;
+
+	for (volume = run->volumes; volume < run->volumes + run->nr; volume++) {
+		now = dm_name_now(volume->name);
+		if (volume->is_renamed || !strcmp(now, volume->name))
+			continue;
+		volume->is_renamed = true;
+		warning("%s is called %s now; its backup goes on", volume->name,
+			now);
+	}
+}
+
 static int copy(struct run *run)
 {
 	bool ended, through = false;
@@ -422,6 +438,7 @@ static int copy(struct run *run)
 
 	while (!is_interrupted(&status)) {
 		ended = wait_for_reader(run);
+		note_renames(run);
 		if (run->reader && reader_failure(run->reader))
 			return explain_failure(run);
 		status = check_volumes(run, &through);

@@ -28,6 +28,7 @@
  * @during: with it
  * @scope: what is copied
  * @lock_fd: nobody else backs this device up
+ * @is_renamed: it was said that it has another name than @name by now
  * @on_record: killed from now on, leftovers_lock_and_clear() finds it
  * @is_sorted: it has its place in the order of suspending
  * @is_loaded: the table with the session is the inactive one
@@ -58,6 +59,7 @@ struct volume {
 	bool has_view;
 	int view_fd;
 	int lock_fd;
+	bool is_renamed;
 	bool on_record;
 	bool is_sorted;
 	bool is_loaded;

@@ -29,12 +29,15 @@ int device_name_find(const char *given, char name[DM_NAME_BYTES])
 		if (!dm_name_is_valid(given))
 			return EXIT_USAGE;
 		snprintf(name, DM_NAME_BYTES, "%s", given);
+		dm_pin(name);
 		return EXIT_OK;
 	}
 	if (blockdev_open(path, &device))
 		return EXIT_ERROR;
-	if (dm_name_of(major(device.devt), minor(device.devt), name))
+	if (dm_name_of(major(device.devt), minor(device.devt), name)) {
+		dm_pin(name);
 		return EXIT_OK;
+	}
 	error("%s is no mapped device", given);
 	return EXIT_REFUSED;
 }

@@ -24,6 +24,9 @@
 
 #define RESUME_TRIES 3
 
+/* Of a device that is renamed meanwhile. */
+#define REMOVE_TRIES 3
+
 /* udev itself ends what takes longer than three minutes. */
 #define UDEV_TIMEOUT_NS (200 * NS_PER_SECOND)
 #define UDEV_POLL_NS 2000000
@@ -91,19 +94,113 @@ bool dm_split_lv_name(const char *dm_name, char *group, size_t group_bytes,
 	return found;
 }
 
-struct dm_task *task_new(int type, const char *name)
-{
-	struct dm_task *task;
+/* A name that stands for one device, whatever that is called by now. */
+struct pin {
+	struct pin *next;
+	char name[DM_NAME_BYTES];
+	char uuid[129];			/* "": by its number */
+	unsigned int major, minor;
+};
 
-	last_message[0] = '\0';
-	task = dm_task_create(type);
-	if (task && (!name || dm_task_set_name(task, name)))
+static struct pin *pins;
+
+static struct pin *find_pin(const char *name)
+{
+	struct pin *pin;
+
+	for (pin = pins; pin; pin = pin->next)
+		if (!strcmp(pin->name, name))
+			return pin;
+	return NULL;
+}
+
+/* libdevmapper would mangle others, which the kernel then does not find. */
+static bool is_plain_uuid(const char *uuid)
+{
+	return *uuid && uuid[strspn(uuid, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "abcdefghijklmnopqrstuvwxyz"
+				    "0123456789#+-.:=@_")] == '\0';
+}
+
+int dm_pin(const char *name)
+{
+	struct dm_device device;
+	struct pin *pin;
+	int r;
+
+	if (find_pin(name))
+		return 0;
+	r = dm_get_device(name, &device);
+	if (r)
+		return r;
+	pin = calloc(1, sizeof(*pin));
+	if (!pin)
+		return -ENOMEM;
+	snprintf(pin->name, sizeof(pin->name), "%s", name);
+	if (is_plain_uuid(device.uuid))
+		snprintf(pin->uuid, sizeof(pin->uuid), "%s", device.uuid);
+	pin->major = device.major;
+	pin->minor = device.minor;
+	pin->next = pins;
+	pins = pin;
+	return 0;
+}
+
+static void unpin(const char *name)
+{
+	struct pin **link, *pin;
+
+	for (link = &pins; *link; link = &(*link)->next) {
+		if (strcmp((*link)->name, name))
+			continue;
+		pin = *link;
+		*link = pin->next;
+		free(pin);
+		return;
+	}
+}
+
+static bool set_device(struct dm_task *task, const char *name)
+{
+	const struct pin *pin = find_pin(name);
+
+	if (!pin)
+		return dm_task_set_name(task, name);
+	if (pin->uuid[0])
+		return dm_task_set_uuid(task, pin->uuid);
+	return dm_task_set_major(task, pin->major) &&
+	       dm_task_set_minor(task, pin->minor);
+}
+
+static struct dm_task *end_new(struct dm_task *task, bool is_good,
+			       const char *name)
+{
+	if (is_good)
 		return task;
 	if (task)
 		dm_task_destroy(task);
 	error("%s: cannot talk to device-mapper%s%s", name ? name : "dm",
 	      last_message[0] ? ": " : "", last_message);
 	return NULL;
+}
+
+/* @name: as it is now, or that of something else than a device. */
+static struct dm_task *new_by_name(int type, const char *name)
+{
+	struct dm_task *task;
+
+	last_message[0] = '\0';
+	task = dm_task_create(type);
+	return end_new(task, task && dm_task_set_name(task, name), name);
+}
+
+struct dm_task *task_new(int type, const char *name)
+{
+	struct dm_task *task;
+
+	last_message[0] = '\0';
+	task = dm_task_create(type);
+	return end_new(task, task && (!name || set_device(task, name)), name);
 }
 
 int task_run(struct dm_task *task)
@@ -167,10 +264,14 @@ static int task_run_with_udev(struct dm_task *task, uint16_t flags)
 
 void task_say_failed(int r, const char *name, const char *what)
 {
-	if (r)
-		error_errno(r, "%s: cannot %s%s%s%s", name, what,
-			    last_message[0] ? " (" : "", last_message,
-			    last_message[0] ? ")" : "");
+	char message[sizeof(last_message)];
+
+	if (!r)
+		return;
+	/* To ask for the name is another task. */
+	snprintf(message, sizeof(message), "%s", last_message);
+	error_errno(r, "%s: cannot %s%s%s%s", dm_name_now(name), what,
+		    message[0] ? " (" : "", message, message[0] ? ")" : "");
 }
 
 /* A task that changes something has ended: say what failed; free it. */
@@ -254,7 +355,11 @@ bool dm_is_suspended(const char *name)
 
 int dm_create_empty(const char *name, const char *uuid)
 {
-	struct dm_task *task = task_new(DM_DEVICE_CREATE, name);
+	struct dm_task *task;
+
+	/* From now on it means this one. */
+	unpin(name);
+	task = new_by_name(DM_DEVICE_CREATE, name);
 
 	if (!task)
 		return -ENOMEM;
@@ -269,7 +374,7 @@ int dm_create_empty(const char *name, const char *uuid)
 
 bool dm_has_target(const char *target)
 {
-	struct dm_task *task = task_new(DM_DEVICE_GET_TARGET_VERSION, target);
+	struct dm_task *task = new_by_name(DM_DEVICE_GET_TARGET_VERSION, target);
 	bool has;
 
 	if (!task)
@@ -292,6 +397,19 @@ static bool take_name(struct dm_task *task, char name[DM_NAME_BYTES])
 	dm_task_destroy(task);
 	dm_free(found);
 	return found;
+}
+
+const char *dm_name_now(const char *name)
+{
+	static char names[4][DM_NAME_BYTES];
+	static unsigned int last;
+	struct dm_task *task;
+
+	if (!find_pin(name))
+		return name;
+	last = (last + 1) % 4;
+	task = task_new(DM_DEVICE_INFO, name);
+	return task && take_name(task, names[last]) ? names[last] : name;
 }
 
 bool dm_name_of(unsigned int major, unsigned int minor,
@@ -350,7 +468,9 @@ static struct dm_task *new_resume(const char *name)
 {
 	struct dm_task *task = task_new(DM_DEVICE_RESUME, name);
 
-	if (!task || dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME))
+	/* One that is pinned has its node. */
+	if (!task || find_pin(name) ||
+	    dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME))
 		return task;
 	dm_task_destroy(task);
 	return NULL;
@@ -427,12 +547,23 @@ int dm_swap(const char *name)
 
 int dm_remove(const char *name)
 {
-	struct dm_task *task = task_new(DM_DEVICE_REMOVE, name);
+	struct dm_task *task;
+	int r, tries = 0;
 
-	if (!task)
-		return -ENOMEM;
-	dm_task_retry_remove(task);
-	return task_finish(task, name, "remove the mapped device", true);
+	/* Its node goes too, which libdevmapper finds only by the name of now. */
+	do {
+		task = new_by_name(DM_DEVICE_REMOVE, dm_name_now(name));
+		if (!task)
+			return -ENOMEM;
+		dm_task_retry_remove(task);
+		r = task_run_with_udev(task, 0);
+		dm_task_destroy(task);
+	} while (r == -ENXIO && ++tries < REMOVE_TRIES &&
+		 !dm_get_device(name, NULL));
+	task_say_failed(r, name, "remove the mapped device");
+	if (!r)
+		unpin(name);
+	return r;
 }
 
 int dm_message(const char *name, const char *text)

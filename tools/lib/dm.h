@@ -3,10 +3,11 @@
 #define DMLIVE_DM_H
 
 /*
- * Mapped devices by name: the only place that talks to libdevmapper.
+ * Mapped devices: the only place that talks to libdevmapper.
  *
  * Names are as people write them; libdevmapper mangles what a file name may not
- * hold. Works with udev (waits for its rules) and without (DM_DISABLE_UDEV set,
+ * hold. A device may be renamed at any time: a command pins the names that it works
+ * with (dm_pin()), and then means these devices, by UUID or number. Works with udev (waits for its rules) and without (DM_DISABLE_UDEV set,
  * or no udev running: makes the nodes itself).
  *
  * Functions return 0 or a negative errno. Those that change something print why
@@ -73,6 +74,19 @@ bool dm_name_is_valid(const char *name);
  */
 bool dm_split_lv_name(const char *dm_name, char *group, size_t group_bytes,
 		      char *volume, size_t volume_bytes);
+
+/*
+ * From now on @name stands, in this process, for the device that has it now, whatever
+ * that is called by then: for it alone, until this process removes it or makes another
+ * one of that name. 0 or a negative errno, without a message; -ENXIO: there is none.
+ */
+int dm_pin(const char *name);
+
+/*
+ * For messages: what the device of a name that is pinned is called now; @name itself of
+ * others. In static memory until the fourth call from now.
+ */
+const char *dm_name_now(const char *name);
 
 /* The device's node, in static memory till the next call. */
 const char *dm_node_path(const char *name);

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* JSON output and input. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "lib/exit.h"
 #include "lib/json.h"
@@ -119,6 +124,43 @@ void json_print_line(struct json_object *object)
 void json_print_pretty(struct json_object *object)
 {
 	print(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED);
+}
+
+static int write_all(int fd, const char *text)
+{
+	size_t left = strlen(text);
+	ssize_t n;
+
+	for (; left; left -= n, text += n) {
+		n = write(fd, text, left);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n < 0)
+			n = 0;
+	}
+	return 0;
+}
+
+int json_save(struct json_object *object, const char *path)
+{
+	const char *text = json_object_to_json_string_ext(object,
+						JSON_C_TO_STRING_PRETTY);
+	char temporary[PATH_MAX];
+	int fd, r;
+
+	if (!text)
+		return -ENOMEM;
+	snprintf(temporary, sizeof(temporary), "%.4000s.new", path);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -errno;
+	r = write_all(fd, text);
+	close(fd);
+	if (!r && rename(temporary, path))
+		r = -errno;
+	if (r)
+		unlink(temporary);
+	return r;
 }
 
 const char *json_get_string(struct json_object *object, const char *key)

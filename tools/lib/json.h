@@ -35,6 +35,12 @@ void json_print_pretty(struct json_object *object);
  */
 void json_print_element(struct json_object *element, bool is_first);
 
+/*
+ * Write it to the file at @path, which is there as a whole or as it was. 0 or a negative
+ * errno, without a message.
+ */
+int json_save(struct json_object *object, const char *path);
+
 /* Members of an object; NULL, 0 or false when missing. */
 const char *json_get_string(struct json_object *object, const char *key);
 uint64_t json_get_number(struct json_object *object, const char *key);

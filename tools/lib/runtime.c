@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/dm.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/runtime.h"
@@ -17,9 +18,131 @@
 /* The log of one restore is cut off here; then it starts anew. */
 #define MAX_LOG_BYTES (256 << 10)
 
-static void path_of(char path[PATH_MAX], const char *name, const char *suffix)
+/* "MAJOR:MINOR UUID" of a device, as the second line of its lock file has it. */
+struct identity {
+	unsigned int major, minor;	/* 0: no device */
+	char uuid[129];
+};
+
+/* What this process has locked keeps its files, whatever the device is called. */
+struct held {
+	struct held *next;
+	char name[DM_NAME_BYTES];
+	char key[NAME_MAX + 1];
+	int fd;
+};
+
+static struct held *helds;
+
+static void make_path(char path[PATH_MAX], const char *key, const char *suffix)
 {
-	snprintf(path, PATH_MAX, "%s/%s.%s", RUNTIME_FOLDER, name, suffix);
+	snprintf(path, PATH_MAX, "%s/%.255s.%s", RUNTIME_FOLDER, key, suffix);
+}
+
+static bool find_identity(const char *name, struct identity *identity)
+{
+	struct dm_device device;
+
+	memset(identity, 0, sizeof(*identity));
+	if (dm_get_device(name, &device))
+		return false;
+	identity->major = device.major;
+	identity->minor = device.minor;
+	snprintf(identity->uuid, sizeof(identity->uuid), "%s", device.uuid);
+	return true;
+}
+
+/* False: there is no such file, or it was written when there was no device yet. */
+static bool read_identity(const char *key, struct identity *identity)
+{
+	char path[PATH_MAX];
+	FILE *file;
+	bool found;
+
+	memset(identity, 0, sizeof(*identity));
+	make_path(path, key, "lock");
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	found = fscanf(file, "%*d %u:%u %128[^\n]", &identity->major,
+		       &identity->minor, identity->uuid) >= 2;
+	fclose(file);
+	return found;
+}
+
+static bool is_same(const struct identity *a, const struct identity *b)
+{
+	if (*a->uuid || *b->uuid)
+		return !strcmp(a->uuid, b->uuid);
+	return a->major == b->major && a->minor == b->minor;
+}
+
+static bool is_there(const struct identity *identity)
+{
+	char name[DM_NAME_BYTES];
+
+	return *identity->uuid ? dm_name_of_uuid(identity->uuid, name) :
+				 dm_name_of(identity->major, identity->minor,
+					    name);
+}
+
+/* The lock file, not that of @but, that says that it is of this device. */
+static bool find_file_of(const struct identity *identity, const char *but,
+			 char key[NAME_MAX + 1])
+{
+	DIR *folder = opendir(RUNTIME_FOLDER);
+	struct identity other;
+	struct dirent *entry;
+	bool found = false;
+	char *suffix;
+
+	while (folder && !found && (entry = readdir(folder))) {
+		suffix = strrchr(entry->d_name, '.');
+		if (!suffix || strcmp(suffix, ".lock"))
+			continue;
+		*suffix = '\0';
+		found = strcmp(entry->d_name, but) &&
+			read_identity(entry->d_name, &other) &&
+			is_same(&other, identity);
+		if (found)
+			snprintf(key, NAME_MAX + 1, "%s", entry->d_name);
+	}
+	if (folder)
+		closedir(folder);
+	return found;
+}
+
+/*
+ * Files have the name that the device had at first: look for that. Where they are those
+ * of a device that has another name by now, a new one of that name gets others.
+ */
+static void find_key(const char *name, char key[NAME_MAX + 1])
+{
+	struct identity identity, recorded;
+	const struct held *held;
+
+	for (held = helds; held; held = held->next) {
+		if (strcmp(held->name, name))
+			continue;
+		snprintf(key, NAME_MAX + 1, "%s", held->key);
+		return;
+	}
+	snprintf(key, NAME_MAX + 1, "%s", name);
+	if (!find_identity(name, &identity) ||
+	    (read_identity(name, &recorded) && is_same(&identity, &recorded)) ||
+	    find_file_of(&identity, name, key) ||
+	    !read_identity(name, &recorded) || !is_there(&recorded))
+		return;
+	snprintf(key, NAME_MAX + 1, "%.200s~%u:%u", name, identity.major,
+		 identity.minor);
+}
+
+void runtime_path(char path[PATH_MAX], const char *name, const char *suffix)
+{
+	char key[NAME_MAX + 1];
+
+	find_key(name, key);
+	make_path(path, key, suffix);
 }
 
 static int make_folder(void)
@@ -42,14 +165,24 @@ static bool is_stale(int fd, const char *path)
 	       opened.st_ino != named.st_ino || opened.st_dev != named.st_dev;
 }
 
-static int write_pid(int fd)
+/* Who is at work, and on which device. */
+static int write_owner(int fd, const char *name)
 {
-	char text[32];
+	struct identity identity;
+	char text[256];
 	int length = snprintf(text, sizeof(text), "%d\n", getpid());
+	ssize_t n;
 
-	if (ftruncate(fd, 0) || pwrite(fd, text, length, 0) != length)
-		return -EIO;
-	return 0;
+	if (find_identity(name, &identity))
+		length += snprintf(text + length, sizeof(text) - length,
+				   "%u:%u %s\n", identity.major,
+				   identity.minor, identity.uuid);
+	if (ftruncate(fd, 0))
+		return -errno;
+	n = pwrite(fd, text, length, 0);
+	if (n < 0)
+		return -errno;
+	return n == length ? 0 : -ENOSPC;
 }
 
 /* A locked file of this name, or a negative errno, -EBUSY: it is locked. No message. */
@@ -72,53 +205,14 @@ static int lock_file(const char *path)
 	}
 }
 
-int runtime_lock(const char *name)
-{
-	char path[PATH_MAX];
-	int fd, r;
-
-	r = make_folder();
-	if (r)
-		return r;
-	path_of(path, name, "lock");
-	fd = lock_file(path);
-	if (fd == -EBUSY)
-		error("%s is being served by process %d; nothing to do", name,
-		      runtime_server(name));
-	else if (fd < 0)
-		error_errno(fd, "%s", path);
-	if (fd < 0)
-		return fd;
-	r = write_pid(fd);
-	if (!r)
-		return fd;
-	error_errno(r, "%s", path);
-	close(fd);
-	return r;
-}
-
-void runtime_unlock(const char *name, int lock_fd)
-{
-	char path[PATH_MAX];
-
-	path_of(path, name, "json");
-	if (access(path, F_OK)) {
-		path_of(path, name, "lock");
-		/* The next server may have made a new one already. */
-		if (!is_stale(lock_fd, path))
-			unlink(path);
-	}
-	close(lock_fd);
-}
-
-pid_t runtime_server(const char *name)
+static pid_t server_of(const char *key)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char path[PATH_MAX], text[32] = "";
 	pid_t pid = 0;
 	int fd;
 
-	path_of(path, name, "lock");
+	make_path(path, key, "lock");
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
@@ -129,11 +223,135 @@ pid_t runtime_server(const char *name)
 	return pid;
 }
 
+/*
+ * It was renamed between the look of another process and the lock of this one: each has
+ * written which device it is before it looks for the other's file.
+ */
+static int check_alone(const char *name, const char *key)
+{
+	char other[NAME_MAX + 1];
+	struct identity identity;
+	pid_t pid = 0;
+
+	if (find_identity(name, &identity) &&
+	    find_file_of(&identity, key, other))
+		pid = server_of(other);
+	if (!pid)
+		return 0;
+	error("%s is being served by process %d, which calls it %s; nothing to do",
+	      name, pid, other);
+	return -EBUSY;
+}
+
+static int hold(const char *name, const char *key, int fd)
+{
+	struct held *held = calloc(1, sizeof(*held));
+
+	if (!held)
+		return -ENOMEM;
+	snprintf(held->name, sizeof(held->name), "%s", name);
+	snprintf(held->key, sizeof(held->key), "%s", key);
+	held->fd = fd;
+	held->next = helds;
+	helds = held;
+	return 0;
+}
+
+static void release(int fd)
+{
+	struct held **link, *held;
+
+	for (link = &helds; *link; link = &(*link)->next) {
+		if ((*link)->fd != fd)
+			continue;
+		held = *link;
+		*link = held->next;
+		free(held);
+		return;
+	}
+}
+
+static int own(const char *name, const char *key, int fd)
+{
+	int r = write_owner(fd, name);
+
+	if (r) {
+		error_errno(r, "%s/%s.lock", RUNTIME_FOLDER, key);
+		return r;
+	}
+	r = check_alone(name, key);
+	return r ? r : hold(name, key, fd);
+}
+
+int runtime_lock(const char *name)
+{
+	char path[PATH_MAX], key[NAME_MAX + 1];
+	int fd, r;
+
+	r = make_folder();
+	if (r)
+		return r;
+	find_key(name, key);
+	make_path(path, key, "lock");
+	fd = lock_file(path);
+	if (fd == -EBUSY)
+		error("%s is being served by process %d; nothing to do", name,
+		      server_of(key));
+	else if (fd < 0)
+		error_errno(fd, "%s", path);
+	if (fd < 0)
+		return fd;
+	r = own(name, key, fd);
+	if (!r)
+		return fd;
+	unlink(path);
+	close(fd);
+	return r;
+}
+
+void runtime_unlock(const char *name, int lock_fd)
+{
+	char path[PATH_MAX];
+
+	runtime_path(path, name, "json");
+	if (access(path, F_OK)) {
+		runtime_path(path, name, "lock");
+		/* The next server may have made a new one already. */
+		if (!is_stale(lock_fd, path))
+			unlink(path);
+	}
+	release(lock_fd);
+	close(lock_fd);
+}
+
+pid_t runtime_server(const char *name)
+{
+	char key[NAME_MAX + 1];
+
+	find_key(name, key);
+	return server_of(key);
+}
+
+/* The device may have been made since it was locked. */
+static void note_device(const char *name)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	runtime_path(path, name, "lock");
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	/* Without it the files are those of whatever has this name. */
+	write_owner(fd, name);
+	close(fd);
+}
+
 int runtime_save(const char *name, const struct restore_options *options)
 {
-	char path[PATH_MAX], temporary[PATH_MAX];
 	struct json_object *object = json_new_object();
-	int r = 0;
+	char path[PATH_MAX];
+	int r;
 
 	json_add_string(object, "name", name);
 	json_add_string(object, "uuid", options->uuid);
@@ -153,15 +371,13 @@ int runtime_save(const char *name, const struct restore_options *options)
 	json_add_number(object, "image_inode", options->image_inode);
 	json_add_number(object, "image_mtime_ns", options->image_mtime_ns);
 
-	path_of(path, name, "json");
-	path_of(temporary, name, "json.new");
-	if (json_object_to_file_ext(temporary, object,
-				    JSON_C_TO_STRING_PRETTY) ||
-	    rename(temporary, path)) {
-		r = -EIO;
-		error("%s cannot be written; without it dmlive status and resume know nothing of %s",
-		      path, name);
-	}
+	runtime_path(path, name, "json");
+	r = json_save(object, path);
+	if (r)
+		error_errno(r, "%s cannot be written, and without it dmlive status and resume know nothing of %s",
+			    path, name);
+	else
+		note_device(name);
 	json_object_put(object);
 	return r;
 }
@@ -173,14 +389,13 @@ static char *copy_string(struct json_object *object, const char *key)
 	return value ? strdup(value) : NULL;
 }
 
-int runtime_load(const char *name, struct restore_options *options)
+static int load(const char *path, const char *name,
+		struct restore_options *options)
 {
 	struct json_object *object;
-	char path[PATH_MAX];
 	const char *uuid;
 
 	memset(options, 0, sizeof(*options));
-	path_of(path, name, "json");
 	if (access(path, F_OK))
 		return -ENOENT;
 	object = json_object_from_file(path);
@@ -211,6 +426,14 @@ int runtime_load(const char *name, struct restore_options *options)
 	return 0;
 }
 
+int runtime_load(const char *name, struct restore_options *options)
+{
+	char path[PATH_MAX];
+
+	runtime_path(path, name, "json");
+	return load(path, name, options);
+}
+
 int runtime_for_each(int (*each)(const char *name,
 				 const struct restore_options *options,
 				 void *argument), void *argument)
@@ -218,7 +441,7 @@ int runtime_for_each(int (*each)(const char *name,
 	DIR *folder = opendir(RUNTIME_FOLDER);
 	struct restore_options options;
 	struct dirent *entry;
-	char *suffix;
+	char path[PATH_MAX], *suffix;
 	int r = 0;
 
 	while (folder && !r && (entry = readdir(folder))) {
@@ -226,7 +449,8 @@ int runtime_for_each(int (*each)(const char *name,
 		if (!suffix || strcmp(suffix, ".json"))
 			continue;
 		*suffix = '\0';
-		if (!runtime_load(entry->d_name, &options))
+		make_path(path, entry->d_name, "json");
+		if (!load(path, entry->d_name, &options))
 			r = each(entry->d_name, &options, argument);
 		restore_options_free(&options);
 	}
@@ -251,19 +475,20 @@ void restore_options_free(struct restore_options *options)
 void runtime_remove(const char *name, int lock_fd)
 {
 	static const char *const suffixes[] = { "json", "log", "lock" };
-	char path[PATH_MAX];
+	char path[PATH_MAX], key[NAME_MAX + 1];
 	unsigned int i;
 	int own_fd = -1;
 
+	find_key(name, key);
 	/* Held until all is gone: a server that begins now is not to lose its files. */
 	if (lock_fd < 0) {
-		path_of(path, name, "lock");
+		make_path(path, key, "lock");
 		own_fd = lock_file(path);
-		if (own_fd < 0)
+		if (own_fd == -EBUSY)
 			return;
 	}
 	for (i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-		path_of(path, name, suffixes[i]);
+		make_path(path, key, suffixes[i]);
 		unlink(path);
 	}
 	if (own_fd >= 0)
@@ -276,7 +501,7 @@ int runtime_open_log(const char *name)
 	struct stat st;
 	int fd;
 
-	path_of(path, name, "log");
+	runtime_path(path, name, "log");
 	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;
@@ -292,7 +517,7 @@ char *runtime_last_error(const char *name)
 	size_t capacity = 0;
 	FILE *file;
 
-	path_of(path, name, "log");
+	runtime_path(path, name, "log");
 	file = fopen(path, "re");
 	if (!file)
 		return NULL;

@@ -7,12 +7,17 @@
  *
  *   NAME.json	the image, the target and the options, for status and resume
  *   NAME.lock	locked by the process that serves the device, as long as it
- *		lives (and by no other: so a free lock means that nobody does)
+ *		lives (and by no other: so a free lock means that nobody does);
+ *		the number of the process, and the number and UUID of the device
  *   NAME.log	what that process had to say
  *
  * The files of a restore that is through are removed.
+ *
+ * NAME is what the device was called at first. After a rename its files are found by
+ * what the lock file says; a new device of that name gets NAME~MAJOR:MINOR.
  */
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -54,6 +59,9 @@ int runtime_lock(const char *name);
 
 /* Give the lock back, and remove its file where nothing else is known. */
 void runtime_unlock(const char *name, int lock_fd);
+
+/* Of the files of the device @name, that with this suffix, be it there or not. */
+void runtime_path(char path[PATH_MAX], const char *name, const char *suffix);
 
 /* The process that serves @name, 0 when there is none. */
 pid_t runtime_server(const char *name);

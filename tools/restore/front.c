@@ -187,6 +187,8 @@ static int take_usable(struct front *front)
 
 	front->usable = true;
 	front->restored = stack_restored(front->name, front->inner);
+	dm_pin(front->name);
+	dm_pin(front->restored);
 	get_status(front, &status);
 	if (front->request->json) {
 		object = new_event(front, "usable");

@@ -157,6 +157,7 @@ int server_attach(struct server *server)
 static void announce(struct server *server)
 {
 	is_usable = 1;
+	dm_pin(server->name);
 	/* What came too late to be heeded means nothing from now on. */
 	is_interrupted = 0;
 	/* First: a front that reads on wants to see all messages. */

@@ -1,0 +1,94 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# only on: uml uml-udev
+#
+# A device may be renamed at any time, and what runs on it goes on: a backup ends with
+# nothing left behind, one that was killed is found under the new name, a detach and a
+# restore come to their end; what has the old name by then is another device.
+
+. "$(dirname "$0")/backup-lib.sh"
+require_command strace
+
+# rename OLD NEW
+rename()
+{
+	check "$1 becomes $2" dmsetup rename "$1" "$2"
+	before[$2]=${before[$1]:-}
+}
+
+make_guest a 8
+content a a.ref
+out=$TMP/a.out err=$TMP/a.err start_backup a a.raw
+rename a b
+run 3 "another backup, by the new name" dmlive backup b b.raw
+says "it says that there is one" "being backed up.*process $backup"
+run 3 "detach by the new name" dmlive detach b
+# Another one of the old name.
+lower=$(dmsetup table b) && make_guest a 8
+run 0 "a new device of the old name" dmlive backup a a2.raw
+check "it has its own content" cmp a2.raw /dev/mapper/a
+is "the renamed one is not touched" "$(dmsetup table b)" "$lower"
+run 3 "nor is its backup forgotten" dmlive backup b b.raw
+ends 0 "the backup of the renamed device"
+like "it says how it is called" "$(cat "$TMP/a.err")" "a is called b now"
+check "its content" cmp a.raw a.ref
+is_idle b "after the rename"
+dm_remove a
+
+# Killed: what is left is found by the new name.
+start_backup b b.raw
+rename b c
+kill -KILL $backup
+wait $backup 2> /dev/null
+run 0 "the next backup" dmlive backup c c.raw
+like "it says what it found" "$(cat "$err")" "interrupted"
+check "its content" cmp c.raw a.ref
+is_idle c "after one that was killed"
+dm_remove c
+
+# renamed_before CALL NUMBER OLD NEW COMMAND...: just before this call it has another name.
+renamed_before()
+{
+	strace -qq -o "$TMP/strace" -e "trace=$1" -e "inject=$1:signal=STOP:when=$2" \
+		"${@:5}" > "$out" 2> "$err" < /dev/null &
+	tracer=$!
+	wait_until is_stopped || bail "not stopped: $(cat "$err")"
+	rename "$3" "$4"
+	kill -CONT "$pid"
+	wait $tracer
+}
+
+is_stopped()
+{
+	pid=$(pgrep -x -P $tracer dmlive) && grep -q '^State:.*[tT]' "/proc/$pid/status"
+}
+
+# The guard's sockets are made when a table is loaded and not yet live.
+make_linear l "$(make_disk 8)" > /dev/null || bail "l"
+plain=$(dmsetup table l)
+renamed_before socketpair 1 l m dmlive attach l
+is "attach: status" $? 0
+is "attach: it has cbw" "$(dm_target m)" cbw
+renamed_before socketpair 1 m n dmlive detach m
+is "detach: status" $? 0
+is "detach: its own table" "$(dmsetup table n)" "$plain"
+is "detach: no inner device" "$(dmsetup ls | grep -c dmlive)" 0
+dm_remove n
+
+# The server of a restore.
+qemu-img convert -O qcow2 a.ref r.qcow2
+target=$(make_disk 8)
+run 0 "restore" dmlive restore r.qcow2 "$target" --name r --background --speed 2M
+rename r s
+is "status by the new name: who serves it" "$(dmlive status s --json | jq .server)" \
+	"$(head -n 1 /run/dmlive/r.lock)"
+run 3 "it is served" dmlive resume s r.qcow2
+run 0 "its speed" dmlive stream s speed 0
+is_finished()
+{
+	[ "$(dm_target s)" = linear ] && [ -z "$(ls -A /run/dmlive)" ]
+}
+check "the restore ends, and leaves nothing" wait_until -t 30 is_finished
+check "its content" cmp "$target" a.ref
+dm_remove s
+finish
