@@ -14,6 +14,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/named-path.h"
 #include "lib/progress.h"
 #include "qcow2/check.h"
 #include "qcow2/convert.h"
@@ -243,6 +244,7 @@ int image_convert_command(const struct image_arguments *arguments)
 		.keep_backing = arguments->keep_backing,
 		.threads = arguments->threads,
 	};
+	struct image_options options = arguments->options;
 	struct image_error err;
 	int ret;
 
@@ -250,8 +252,8 @@ int image_convert_command(const struct image_arguments *arguments)
 		return EXIT_ERROR;
 	catch_signals(&convert);
 
-	ret = image_open(arguments->image, &arguments->options, &convert.image,
-			 &err);
+	options.may_name = arguments->allow_paths ? NULL : path_is_beside;
+	ret = image_open(arguments->image, &options, &convert.image, &err);
 	if (!ret) {
 		ret = convert_to_target(&convert, arguments->quiet, &err);
 		image_close(convert.image);

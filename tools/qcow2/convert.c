@@ -260,9 +260,11 @@ static int backing_name(const struct convert *convert,
 			struct image_error *err)
 {
 	char *path = NULL, *folder = NULL, *ours = NULL, *theirs = NULL;
+	const char *format;
 	int ret;
 
-	ret = path_of_backing(info->backing_file, info->path, &path, err);
+	ret = path_of_backing(info->backing_file, info->path, &path, &format,
+			      err);
 	if (ret)
 		return ret;
 	ours = folder_of(convert->target_path);
@@ -270,7 +272,7 @@ static int backing_name(const struct convert *convert,
 	folder = folder_of(path);
 	if (path[0] == '/' ||
 	    (ours && theirs && !strcmp(ours, theirs) &&
-	     strncmp(info->backing_file, "file:", strlen("file:"))))
+	     path_is_plain_name(info->backing_file)))
 		*name = strdup(path[0] == '/' ? path : info->backing_file);
 	else if (!folder ||
 		 asprintf(name, "%s/%s", folder,

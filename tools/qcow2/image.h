@@ -35,6 +35,12 @@ struct image_options {
 	uint64_t cache_bytes;	/* metadata cache per layer, 0: the default */
 	/* To describe or check, not to read: no backing and no data file. */
 	bool metadata_only;
+	/*
+	 * May the image @owner name the file @path as its backing or data file? An
+	 * image is what somebody may have got from anywhere, and what it names is
+	 * read with our rights. NULL: any. See lib/named-path.h.
+	 */
+	bool (*may_name)(const char *owner, const char *path);
 };
 
 /* What is stored at a range of the guest's address space. */
