@@ -21,6 +21,7 @@
 #include "lib/named-path.h"
 #include "lib/process.h"
 #include "lib/status-line.h"
+#include "meta/chain.h"
 #include "restore/finish.h"
 #include "restore/report.h"
 #include "restore/metadata.h"
@@ -107,6 +108,8 @@ int server_open_image(struct server *server)
 		error("%s", err.message);
 		return EXIT_ERROR;
 	}
+	if (chain_check(server->image, options->force, NULL))
+		return EXIT_REFUSED;
 	server->image_bytes = image_size(server->image);
 	if (!server->image_bytes) {
 		error("%s is empty: there is nothing to restore", path);
