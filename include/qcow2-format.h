@@ -98,6 +98,12 @@ enum qcow2_compression_type {
 #define QCOW2_AUTOCLEAR_DATA_FILE_RAW	(1ULL << 1)
 /* Whoever changes the image clears those that he does not know. */
 #define QCOW2_AUTOCLEAR_KNOWN		0x3ULL
+/*
+ * Set in the image of a backup of dmlive until somebody opens it for writing: not one
+ * of those known, since nobody changes such an image and may keep it.
+ */
+#define QCOW2_AUTOCLEAR_DMLIVE_BIT	48
+#define QCOW2_AUTOCLEAR_DMLIVE_BACKUP	(1ULL << QCOW2_AUTOCLEAR_DMLIVE_BIT)
 
 /* Header extension: this, then @length bytes, padded to a multiple of 8. */
 struct qcow2_extension {

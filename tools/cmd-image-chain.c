@@ -16,82 +16,34 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/size.h"
-#include "meta/identity.h"
+#include "meta/chain.h"
 #include "meta/show.h"
 
-enum link {
-	LINK_NONE,		/* nothing is known, or the chain ends here */
-	LINK_RIGHT,
-	LINK_WRONG,
-};
-
-/* @link: to the next one */
+/* @link: to the next one, an enum chain_link */
 struct element {
 	const struct image_layer_info *info;
 	bool is_backup;
+	bool is_written_to;
 	struct backup_record record;
-	enum link link;
+	int link;
 };
 
-static void read_element(const struct image_layer_info *info,
-			 struct element *element)
+static int read_element(struct image *image, unsigned int depth,
+			struct element *element, struct image_error *err)
 {
-	element->info = info;
-	element->is_backup = !backup_record_parse(info->backup_record,
-						  &element->record);
-}
+	int r = chain_read_record(image, depth, &element->record, err);
 
-/* Is what is at @depth the image that an increment of it was made for? */
-static bool is_restored(struct image *image, unsigned int depth,
-			const char *identity)
-{
-	struct image_error ignored;
-	char *found;
-	bool same;
-
-	if (image_identity_text(image, depth, &found, &ignored))
-		return false;
-	same = !strcmp(found, identity);
-	free(found);
-	return same;
-}
-
-/* The image at @depth, and @base below it: NULL at the end of the chain */
-static bool is_right(struct image *image, unsigned int depth,
-		     const struct backup_record *record,
-		     const struct element *base)
-{
-	if (!base)
-		return false;
-	if (record->base_identity)
-		return is_restored(image, depth + 1, record->base_identity);
-	return base->is_backup && backup_record_follows(record, &base->record);
-}
-
-static void find_link(struct image *image, unsigned int depth,
-		      struct element *element, const struct element *base)
-{
-	const struct backup_record *record = &element->record;
-
-	element->link = LINK_NONE;
-	if (!element->is_backup)
-		return;
-	if (record->base_generation)
-		element->link = is_right(image, depth, record, base) ?
-				LINK_RIGHT : LINK_WRONG;
-	if (element->link != LINK_WRONG)
-		return;
-	if (record->base_identity)
-		error("%s: it is an increment of the image that the device was restored from, and %s; its content is not that of any point in time",
-		      element->info->path,
-		      base ? "its backing file is not that, or has changed" :
-			     "it has no backing file");
-	else
-		error("%s: it is an increment of the backup with generation %" PRIu64 " of bitmap '%s', and %s; its content is not that of any point in time",
-		      element->info->path, record->base_generation,
-		      record->bitmap,
-		      base ? "its backing file is another one" :
-			     "it has no backing file");
+	if (r && r != -ENOENT)
+		return r;
+	element->is_backup = !r;
+	if (!r)
+		element->is_written_to = chain_is_written_to(image, depth,
+							     &element->record);
+	r = image_describe(image, depth, &element->info, err);
+	if (!r)
+		r = chain_check_link(image, depth, err);
+	element->link = r;
+	return r < 0 ? r : 0;
 }
 
 static void print_text(const char *text)
@@ -102,8 +54,9 @@ static void print_text(const char *text)
 	}
 }
 
-static void print_record(const struct backup_record *record)
+static void print_record(const struct element *element)
 {
+	const struct backup_record *record = &element->record;
 	time_t when = record->time_s;
 	char date[32];
 	struct tm tm;
@@ -122,6 +75,8 @@ static void print_record(const struct backup_record *record)
 	    strftime(date, sizeof(date), "%F %T", &tm))
 		printf(", of %s", date);
 	putchar('\n');
+	if (element->is_written_to)
+		printf("  written to after the backup: it is no base of another one\n");
 }
 
 static void print_element(const struct element *element)
@@ -134,7 +89,7 @@ static void print_element(const struct element *element)
 	       size_format(info->size, disk),
 	       size_format(info->file_size, file));
 	if (element->is_backup)
-		print_record(&element->record);
+		print_record(element);
 }
 
 static void add_record(struct json_object *object, const struct element *element)
@@ -148,8 +103,10 @@ static void add_record(struct json_object *object, const struct element *element
 		json_add_number(object, "base-generation",
 				record->base_generation);
 		json_add_bool(object, "base-is-right",
-			      element->link == LINK_RIGHT);
+			      element->link == CHAIN_RIGHT ||
+			      element->link == CHAIN_RESTORED);
 	}
+	json_add_bool(object, "written-to", element->is_written_to);
 	if (record->base_identity)
 		json_add_string(object, "base-identity", record->base_identity);
 	if (record->time_s)
@@ -173,34 +130,26 @@ static void add_element(struct json_object *list, const struct element *element)
 static int show_chain(struct image *image, struct json_object *list,
 		      struct image_error *err)
 {
-	struct element element = { 0 }, base = { 0 };
-	const struct image_layer_info *info;
-	unsigned int depth, nr = image_layers(image);
-	bool wrong = false;
-	int r;
+	bool wrong = false, restored = false;
+	unsigned int depth;
+	int r = 0;
 
-	r = image_describe(image, 0, &info, err);
-	if (!r)
-		read_element(info, &base);
-	for (depth = 0; !r && depth < nr; depth++) {
-		element = base;
-		base = (struct element) { 0 };
-		if (depth + 1 < nr)
-			r = image_describe(image, depth + 1, &info, err);
-		if (!r && depth + 1 < nr)
-			read_element(info, &base);
-		if (!r) {
-			find_link(image, depth, &element,
-				  depth + 1 < nr ? &base : NULL);
-			wrong |= element.link == LINK_WRONG;
-			if (list)
-				add_element(list, &element);
-			else
-				print_element(&element);
+	for (depth = 0; !r && depth < image_layers(image); depth++) {
+		struct element element = { 0 };
+
+		r = read_element(image, depth, &element, err);
+		/* What a device was restored from was looked at as it is. */
+		if (!r && element.link == CHAIN_WRONG && !restored) {
+			error("%s", err->message);
+			wrong = true;
 		}
+		restored |= element.link == CHAIN_RESTORED;
+		if (!r && list)
+			add_element(list, &element);
+		else if (!r)
+			print_element(&element);
 		backup_record_free(&element.record);
 	}
-	backup_record_free(&base.record);
 	return r ? r : wrong;
 }
 

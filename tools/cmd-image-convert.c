@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -14,9 +15,14 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/named-path.h"
 #include "lib/progress.h"
+#include "meta/chain.h"
+#include "meta/overlays.h"
 #include "qcow2/check.h"
 #include "qcow2/convert.h"
+#include "qcow2/error.h"
+#include "qcow2-format.h"
 
 /* More findings of one kind tell nobody more. */
 #define MAX_FINDINGS_SHOWN 50
@@ -213,6 +219,15 @@ static int check_file(const char *path)
 	return loop_check_unused(path, &st);
 }
 
+/* Others may lie on it. */
+static int check_overlays(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISREG(st.st_mode) ? overlays_check(path) :
+							 0;
+}
+
 /* A device may lie on the source's files, or they on it. */
 static int check_device(const char *path)
 {
@@ -224,15 +239,114 @@ static int check_device(const char *path)
 	       blockdev_check_own_files(&target);
 }
 
-static int convert_to_target(struct convert *convert, bool quiet,
+static int convert_to_target(struct convert *convert, bool quiet, bool force,
 			     struct image_error *err)
 {
-	if (check_device(convert->target_path)) {
+	int ret = convert_check_target(convert, err);
+
+	if (ret)
+		return ret;
+	if (check_device(convert->target_path) ||
+	    (!force && check_overlays(convert->target_path))) {
 		err->message[0] = '\0';
 		return -EBUSY;
 	}
 	return quiet ? convert_run(convert, err) :
 		       convert_watched(convert, err);
+}
+
+/*
+ * The target says what the image says, if it holds the same point in time: without its
+ * backing file an increment becomes a full backup.
+ */
+static int put_record(const struct convert *convert, struct writer *writer,
+		      struct image_error *err)
+{
+	struct backup_record record = *(const struct backup_record *)
+				      convert->context;
+	char *text;
+	int ret;
+
+	if (!convert->keep_backing) {
+		record.base_generation = 0;
+		record.base_identity = NULL;
+	}
+	record.autoclear_bit = QCOW2_AUTOCLEAR_DMLIVE_BIT;
+	writer_stamp(writer, &record.stamp);
+	text = backup_record_format(&record);
+	ret = text ? writer_set_backup_record(writer, text, err) :
+		     image_fail_memory(err, convert->target_path);
+	free(text);
+	if (ret != -E2BIG)
+		return ret;
+	warning("%s; so it does not say which backup it is, and is no base of another one",
+		err->message);
+	return 0;
+}
+
+/* What is only read since it was forced need not be what was backed up. */
+static int open_source(const struct image_arguments *arguments,
+		       struct convert *convert, bool *is_forced,
+		       struct image_error *err)
+{
+	struct image_options options = arguments->options;
+	int ret;
+
+	options.may_name = arguments->allow_paths ? NULL : path_is_beside;
+	options.force = false;
+	*is_forced = false;
+	ret = image_open(arguments->image, &options, &convert->image, err);
+	if (!ret || !arguments->options.force)
+		return ret;
+	options.force = true;
+	*is_forced = true;
+	return image_open(arguments->image, &options, &convert->image, err);
+}
+
+/* @record is to be freed. */
+static int look_at_source(const struct image_arguments *arguments,
+			  struct convert *convert, bool is_forced,
+			  struct backup_record *record, struct image_error *err)
+{
+	bool is_backup;
+	int ret;
+
+	/* It has said why. */
+	if (chain_check(convert->image, arguments->options.force,
+			&is_backup)) {
+		err->message[0] = '\0';
+		return -EUCLEAN;
+	}
+	ret = chain_read_record(convert->image, 0, record, err);
+	if (ret || convert->options.format != WRITER_QCOW2)
+		return ret == -ENOENT ? 0 : ret;
+	if (is_backup && !is_forced && !arguments->options.snapshot) {
+		convert->describe = put_record;
+		convert->context = record;
+	} else {
+		warning("%s does not say which backup it is, and is no base of another one: it does not hold, or need not hold, what was backed up",
+			convert->target_path);
+	}
+	return 0;
+}
+
+static int convert_image(const struct image_arguments *arguments,
+			 struct convert *convert, struct image_error *err)
+{
+	struct backup_record record = { 0 };
+	bool is_forced;
+	int ret;
+
+	ret = open_source(arguments, convert, &is_forced, err);
+	if (ret)
+		return ret;
+	ret = look_at_source(arguments, convert, is_forced, &record, err);
+	if (!ret)
+		ret = convert_to_target(convert, arguments->quiet,
+					arguments->options.force, err);
+	backup_record_free(&record);
+	image_close(convert->image);
+	return ret;
 }
 
 int image_convert_command(const struct image_arguments *arguments)
@@ -241,6 +355,7 @@ int image_convert_command(const struct image_arguments *arguments)
 		.target_path = arguments->target,
 		.options = arguments->target_options,
 		.keep_backing = arguments->keep_backing,
+		.stable_name = path_make_stable,
 		.threads = arguments->threads,
 	};
 	struct image_error err;
@@ -249,13 +364,7 @@ int image_convert_command(const struct image_arguments *arguments)
 	if (check_file(convert.target_path))
 		return EXIT_ERROR;
 	catch_signals(&convert);
-
-	ret = image_open(arguments->image, &arguments->options, &convert.image,
-			 &err);
-	if (!ret) {
-		ret = convert_to_target(&convert, arguments->quiet, &err);
-		image_close(convert.image);
-	}
+	ret = convert_image(arguments, &convert, &err);
 	if (!ret)
 		return EXIT_OK;
 	/* None: it was printed. */
@@ -264,5 +373,5 @@ int image_convert_command(const struct image_arguments *arguments)
 	/* All is cleaned up; who waits for us is to see what ended us. */
 	if (interrupted)
 		raise(interrupted);
-	return EXIT_ERROR;
+	return ret == -EUCLEAN && !err.message[0] ? EXIT_REFUSED : EXIT_ERROR;
 }

@@ -78,6 +78,7 @@ static struct json_object *qcow2_to_json(const struct image_layer_info *info)
 	}
 	if (info->nr_bitmaps)
 		json_add(data, "bitmaps", bitmaps_to_json(info));
+	add_string_if_any(data, "bitmaps-problem", info->bitmaps_problem);
 	json_add_number(data, "incompatible-features", info->incompatible_features);
 	json_add_number(data, "compatible-features", info->compatible_features);
 	json_add_number(data, "autoclear-features", info->autoclear_features);
@@ -187,6 +188,9 @@ static void print_bitmaps(const struct image_layer_info *info)
 		       b->is_auto ? ", auto" : "",
 		       b->in_use ? ", in use: not to be trusted" : "");
 	}
+	if (info->bitmaps_problem)
+		print_named("bitmaps: none can be read",
+			    info->bitmaps_problem, NULL);
 }
 
 static void print_layer(const struct image_layer_info *info)

@@ -24,6 +24,7 @@ enum argument_option {
 	OPTION_COMPRESSION = 1 << 8,
 	OPTION_KEEP_BACKING = 1 << 9,
 	OPTION_TARGET_FORMAT = 1 << 10,
+	OPTION_ALLOW_PATHS = 1 << 11,
 };
 
 static const struct option_help {
@@ -32,6 +33,8 @@ static const struct option_help {
 	const char *value;	/* NULL: takes none */
 	const char *help;
 } option_table[] = {
+	{ OPTION_ALLOW_PATHS, "allow-paths", NULL,
+	  "IMAGE may name files in other folders as its backing or data file" },
 	{ OPTION_CHAIN, "chain", NULL,
 	  "describe the backing images too" },
 	{ OPTION_CLUSTER_SIZE, "cluster-size", "SIZE",
@@ -83,7 +86,7 @@ static const struct subcommand {
 	  "check a qcow2 image's tables; status 0: clean, 1: not checked,\n"
 	  "2: corruptions, 3: only leaked clusters (as qemu-img check)" },
 	{ "convert", "IMAGE TARGET",
-	  OPTION_CLUSTER_SIZE | OPTION_COMPRESSION | OPTION_FORCE |
+	  OPTION_ALLOW_PATHS | OPTION_CLUSTER_SIZE | OPTION_COMPRESSION | OPTION_FORCE |
 	  OPTION_FORMAT | OPTION_KEEP_BACKING | OPTION_QUIET |
 	  OPTION_SNAPSHOT | OPTION_THREADS | OPTION_TARGET_FORMAT,
 	  EXIT_USAGE, image_convert_command,
@@ -192,6 +195,9 @@ static int take_option(enum argument_option option,
 	uint64_t number;
 
 	switch (option) {
+	case OPTION_ALLOW_PATHS:
+		arguments->allow_paths = true;
+		break;
 	case OPTION_CHAIN:
 		arguments->chain = true;
 		break;

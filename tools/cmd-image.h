@@ -21,6 +21,7 @@ struct image_arguments {
 	/* convert */
 	struct writer_options target_options;
 	bool keep_backing;
+	bool allow_paths;		/* that the image names */
 };
 
 /* The subcommands; each returns the exit status. */

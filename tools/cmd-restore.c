@@ -48,6 +48,9 @@ static const char restore_help[] =
 "                     small logical volume beside DEVICE, which stays\n"
 "  --force            overwrite a DEVICE that holds something; give up a restore\n"
 "                     that was begun; read an image that is marked corrupt\n"
+"  --allow-paths      IMAGE may name any file or device as its backing or data\n"
+"                     file; default: only files in its folder, or, if it is a\n"
+"                     logical volume, volumes of its group\n"
 "  --format FORMAT    qcow2 or raw; default: what the content of IMAGE says\n"
 "  --snapshot ID|NAME restore an internal snapshot of the image\n"
 "  --threads N        decompress and stream with N threads; default: two a CPU\n"
@@ -65,14 +68,16 @@ static const char resume_help[] =
 "mapped device is made again. IMAGE is needed only if it is not known (the device\n"
 "was made with dmsetup), or has moved.\n"
 "\n"
-"  --background, --foreground, --format, --snapshot, --threads, --no-finish,\n"
-"  --json             as for dmlive restore\n"
+"  --allow-paths, --background, --foreground, --format, --snapshot, --threads,\n"
+"  --no-finish, --json\n"
+"                     as for dmlive restore\n"
 "  --name NAME        another name for the mapped device that META tells of\n"
 "  --target DEVICE    where the device is now that META tells of\n"
 "  --force            take the image, or the device, although it is not as it was\n";
 
 enum {
-	OPTION_BACKGROUND = 256,
+	OPTION_ALLOW_PATHS = 256,
+	OPTION_BACKGROUND,
 	OPTION_BLOCK_SIZE,
 	OPTION_FORCE,
 	OPTION_FOREGROUND,
@@ -93,6 +98,7 @@ enum {
 };
 
 #define COMMON_OPTIONS							\
+	{ "allow-paths", no_argument, NULL, OPTION_ALLOW_PATHS },	\
 	{ "background", no_argument, NULL, OPTION_BACKGROUND },		\
 	{ "foreground", no_argument, NULL, OPTION_FOREGROUND },		\
 	{ "force", no_argument, NULL, OPTION_FORCE },			\
@@ -182,6 +188,9 @@ static bool take_option(struct restore_request *request, int option)
 	case OPTION_USER_TIMEOUT:
 		return option_number("--user-timeout", optarg, MAX_TIMEOUT_S,
 				     &request->user_timeout_s);
+	case OPTION_ALLOW_PATHS:
+		request->allow_paths = true;
+		return true;
 	case OPTION_BACKGROUND:
 		request->background = true;
 		return true;

@@ -64,7 +64,7 @@ same_content()
 		return
 	fi
 	rm -f got.raw
-	if ! dmlive image convert --threads 3 "${ours[@]}" "$image" got.raw \
+	if ! dmlive image convert --allow-paths --threads 3 "${ours[@]}" "$image" got.raw \
 			> dmlive.log 2>&1; then
 		diag "$(cat dmlive.log)"
 		not_ok "$name: it is readable"

@@ -265,27 +265,84 @@ static void only_files_are_backing(void **state)
 static void backing_names_start_from_the_overlay(void **state)
 {
 	static const struct {
-		const char *name, *overlay, *path;
+		const char *name, *overlay, *path, *format;
 	} cases[] = {
-		{ "base", "top", "base" },
-		{ "base", "dir/top", "dir/base" },
-		{ "../base", "/a/b/top", "/a/b/../base" },
-		{ "/base", "/a/b/top", "/base" },
-		{ "./a:b", "/a/top", "/a/./a:b" },
-		{ "file:base", "/a/b/top", "base" },
-		{ "file:/x/base", "/a/b/top", "/x/base" },
+		{ "base", "top", "base", NULL },
+		{ "base", "dir/top", "dir/base", NULL },
+		{ "../base", "/a/b/top", "/a/b/../base", NULL },
+		{ "/base", "/a/b/top", "/base", NULL },
+		{ "./a:b", "/a/top", "/a/./a:b", NULL },
+		{ "file:base", "/a/b/top", "base", NULL },
+		{ "file:/x/base", "/a/b/top", "/x/base", NULL },
+		{ "json:{\"driver\":\"qcow2\",\"file\":{\"driver\":\"file\",\"filename\":\"/x/b\"}}",
+		  "/a/top", "/x/b", "qcow2" },
+		{ "json:{\"driver\":\"raw\",\"file.driver\":\"host_device\",\"file.filename\":\"/x\"}",
+		  "/a/top", "/x", "raw" },
+		{ "json:{\"driver\":\"qcow2\",\"file\":{\"driver\":\"raw\",\"file\":{\"filename\":\"x\"}}}",
+		  "/a/top", "x", "qcow2" },
+		{ "json:{\"driver\":\"file\",\"filename\":\"nbd:x\",\"locking\":\"off\"}",
+		  "/a/top", "nbd:x", "raw" },
+		{ "json:{\"file\":{\"filename\":\"x\",\"cache\":{\"direct\":true}}}",
+		  "/a/top", "x", NULL },
 	};
 	struct image_error err;
+	const char *format;
 	size_t i;
 	char *path;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_int_equal(path_of_backing(cases[i].name,
-						 cases[i].overlay, &path, &err),
+						 cases[i].overlay, &path,
+						 &format, &err),
 				 0);
 		assert_string_equal(path, cases[i].path);
+		if (cases[i].format)
+			assert_string_equal(format, cases[i].format);
+		else
+			assert_null(format);
 		free(path);
+	}
+}
+
+static void json_names_of_other_things_are_refused(void **state)
+{
+	static const struct {
+		const char *name, *why;
+	} cases[] = {
+		{ "json:", "no JSON object" },
+		{ "json:[]", "no JSON object" },
+		{ "json:{}", "names no file" },
+		{ "json:{\"file\":\"node\"}", "names no file" },
+		{ "json:{\"filename\":\"\"}", "names no file" },
+		{ "json:{\"filename\":5}", "names no file" },
+		{ "json:{\"filename\":\"x\",\"driver\":7}", "option driver" },
+		{ "json:{\"driver\":\"null-co\"}", "driver null-co" },
+		{ "json:{\"driver\":\"vmdk\",\"file\":{\"filename\":\"x\"}}",
+		  "driver vmdk" },
+		{ "json:{\"driver\":\"raw\",\"offset\":512,\"file\":{\"filename\":\"x\"}}",
+		  "option offset" },
+		{ "json:{\"driver\":\"raw\",\"file\":{\"driver\":\"raw\",\"size\":512,\"file\":{\"filename\":\"x\"}}}",
+		  "option file.size" },
+		{ "json:{\"driver\":\"raw\",\"file\":{\"driver\":\"qcow2\",\"file\":{\"filename\":\"x\"}}}",
+		  "driver qcow2" },
+		{ "json:{\"file\":{\"filename\":\"x\"},\"file.filename\":\"y\"}",
+		  "given twice" },
+		{ "json:{\"filename\":\"x\",\"backing\":{\"filename\":\"y\"}}",
+		  "option backing.filename" },
+		{ "json:{\"a\":{\"b\":{\"c\":{\"d\":1}}},\"filename\":\"x\"}", "too deep" },
+	};
+	struct image_error err;
+	const char *format;
+	char *path;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(path_of_backing(cases[i].name, "top", &path,
+						 &format, &err),
+				 -ENOTSUP);
+		assert_non_null(strstr(err.message, cases[i].why));
 	}
 }
 
@@ -400,6 +457,7 @@ int main(void)
 		TEST(an_image_is_not_its_own_backing),
 		TEST(only_files_are_backing),
 		TEST(backing_names_start_from_the_overlay),
+		TEST(json_names_of_other_things_are_refused),
 		TEST(snapshot_tables_are_bounded),
 		TEST(bad_snapshots_are_refused),
 		TEST(foreign_formats_are_not_read_as_raw),

@@ -20,6 +20,8 @@
 #include "backup/volume.h"
 #include "lib/backup-record.h"
 #include "lib/log.h"
+#include "lib/named-path.h"
+#include "meta/chain.h"
 #include "meta/identity.h"
 
 static int refuse(char *why, size_t why_bytes, const char *format, ...)
@@ -62,16 +64,13 @@ static int check_record(const struct volume *volume,
 static int read_record(struct image *image, struct backup_record *record,
 		       char *why, size_t why_bytes)
 {
-	const struct image_layer_info *info;
 	struct image_error err;
+	int r = chain_read_record(image, 0, record, &err);
 
-	memset(record, 0, sizeof(*record));
-	if (image_describe(image, 0, &info, &err))
-		return refuse(why, why_bytes, "%s", err.message);
-	if (backup_record_parse(info->backup_record, record))
+	if (r == -ENOENT)
 		return refuse(why, why_bytes,
 			      "it does not say which backup it is");
-	return 0;
+	return r ? refuse(why, why_bytes, "%s", err.message) : 0;
 }
 
 /* Is it what the device was restored from? */
@@ -170,17 +169,35 @@ static char *relative_name(const char *output, const char *base)
 	return name;
 }
 
+/*
+ * A device by a name that it keeps; a file by the path that it really has, as a link may
+ * lead elsewhere tomorrow.
+ */
+static char *find_base(const char *path)
+{
+	char *real;
+
+	if (path_is_blockdev(path))
+		return path_make_stable(path);
+	real = realpath(path, NULL);
+	if (!real)
+		error_errno(errno, "%s", path);
+	return real;
+}
+
 static int name_base(struct volume *volume, const char *path)
 {
-	char *real = realpath(path, NULL);
+	bool is_absolute = path_is_blockdev(volume->output) ||
+			   path_is_blockdev(path);
+	char *real = find_base(path);
 
-	if (!real) {
-		error_errno(errno, "%s", path);
+	if (!real)
 		return -ENOENT;
-	}
-	volume->increment.base_name = path_is_blockdev(volume->output) ?
-				      strdup(real) :
+	volume->increment.base_name = is_absolute ? strdup(real) :
 				      relative_name(volume->output_path, real);
+	if (!path_is_beside(volume->output_path, real))
+		warning("%s is not beside its base, %s: a restore of it will need --allow-paths",
+			volume->output, real);
 	free(real);
 	if (volume->increment.base_name)
 		return 0;

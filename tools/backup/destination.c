@@ -28,6 +28,7 @@
 #include "lib/loop.h"
 #include "lib/size.h"
 #include "lib/stacking.h"
+#include "meta/overlays.h"
 
 #define WIPE_BYTES (1u << 20)
 
@@ -58,7 +59,8 @@ static int check_file(struct volume *volumes, unsigned int nr,
 		return EXIT_REFUSED;
 	}
 	if (exists && !stat(volume->output, &st) &&
-	    loop_check_unused(volume->output, &st))
+	    (loop_check_unused(volume->output, &st) ||
+	     overlays_check(volume->output)))
 		return EXIT_REFUSED;
 	snprintf(path, sizeof(path), "%s", volume->output);
 	folder = dirname(path);

@@ -373,6 +373,7 @@ int increment_describe(struct volume *volume)
 		.base_identity = increment->base ? increment->origin.identity :
 						   NULL,
 		.time_s = increment->time_s,
+		.autoclear_bit = QCOW2_AUTOCLEAR_DMLIVE_BIT,
 	};
 	struct image_error err;
 	char *text;
@@ -381,13 +382,13 @@ int increment_describe(struct volume *volume)
 	if (!increment->bitmap)
 		return EXIT_OK;
 	snprintf(record.store, sizeof(record.store), "%s", increment->store);
+	writer_stamp(volume->writer, &record.stamp);
 	text = backup_record_format(&record);
 	if (!text) {
 		error("out of memory");
 		return EXIT_ERROR;
 	}
-	r = writer_set_extension(volume->writer, QCOW2_EXT_DMLIVE_BACKUP, text,
-				 strlen(text), &err);
+	r = writer_set_backup_record(volume->writer, text, &err);
 	free(text);
 	if (!r)
 		return EXIT_OK;

@@ -23,6 +23,13 @@ char *backup_record_format(const struct backup_record *record)
 		json_add_string(object, "base-identity", record->base_identity);
 	if (record->time_s)
 		json_add_number(object, "time", record->time_s);
+	if (record->autoclear_bit)
+		json_add_number(object, "autoclear-bit", record->autoclear_bit);
+	if (record->stamp.inode) {
+		json_add_number(object, "inode", record->stamp.inode);
+		json_add_number(object, "birth-ns", record->stamp.birth_ns);
+		json_add_number(object, "mtime", record->stamp.mtime_s);
+	}
 	text = strdup(json_object_to_json_string_ext(object,
 						     JSON_C_TO_STRING_PLAIN));
 	json_object_put(object);
@@ -39,6 +46,10 @@ static int take_members(struct json_object *object,
 	record->generation = json_get_number(object, "generation");
 	record->base_generation = json_get_number(object, "base-generation");
 	record->time_s = json_get_number(object, "time");
+	record->autoclear_bit = json_get_number(object, "autoclear-bit");
+	record->stamp.inode = json_get_number(object, "inode");
+	record->stamp.birth_ns = json_get_number(object, "birth-ns");
+	record->stamp.mtime_s = json_get_number(object, "mtime");
 	if (!store || strlen(store) != sizeof(record->store) - 1 || !bitmap ||
 	    !*bitmap || !record->generation)
 		return -EINVAL;
@@ -80,4 +91,21 @@ bool backup_record_follows(const struct backup_record *record,
 	       record->base_generation == base->generation &&
 	       !strcmp(record->store, base->store) &&
 	       !strcmp(record->bitmap, base->bitmap);
+}
+
+bool backup_record_is_intact(const struct backup_record *record,
+			     uint64_t autoclear_bits, const char *path)
+{
+	struct file_stamp now;
+
+	if (record->autoclear_bit &&
+	    (record->autoclear_bit > 63 ||
+	     !(autoclear_bits >> record->autoclear_bit & 1)))
+		return false;
+	if (!record->stamp.inode || file_stamp_get(path, &now))
+		return true;
+	/* Of a copy nothing is known. */
+	return now.inode != record->stamp.inode ||
+	       now.birth_ns != record->stamp.birth_ns ||
+	       (now.mtime_s == record->stamp.mtime_s && !now.mtime_ns);
 }

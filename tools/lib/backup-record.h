@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/file-stamp.h"
+
 #define BACKUP_UUID_BYTES	37
 
 /*
@@ -23,6 +25,9 @@
  *	where that is no backup with this bitmap: the device was restored from it, and
  *	@base_generation is what the bitmap got then. Else NULL
  * @time_s: the point in time, in seconds since 1970; 0: unknown
+ * @autoclear_bit: number of the autoclear bit of the image that is set until a program
+ *	that does not know it has opened the image for writing; 0: there is none
+ * @stamp: the file as it was when the backup was complete; inode 0: unknown
  */
 struct backup_record {
 	char store[BACKUP_UUID_BYTES];
@@ -31,6 +36,8 @@ struct backup_record {
 	uint64_t base_generation;
 	char *base_identity;
 	uint64_t time_s;
+	unsigned int autoclear_bit;
+	struct file_stamp stamp;
 };
 
 /* The text for the extension, to be freed; NULL when memory is out. */
@@ -46,5 +53,12 @@ void backup_record_free(struct backup_record *record);
 /* Is @record an increment of @base, a backup with the same bitmap? */
 bool backup_record_follows(const struct backup_record *record,
 			   const struct backup_record *base);
+
+/*
+ * Is the image @path, with these autoclear bits in its header, as the backup left it? A
+ * record that expects nothing is believed: it is from an earlier version.
+ */
+bool backup_record_is_intact(const struct backup_record *record,
+			     uint64_t autoclear_bits, const char *path);
 
 #endif /* DMLIVE_BACKUP_RECORD_H */

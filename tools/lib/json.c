@@ -181,10 +181,16 @@ uint64_t json_get_number(struct json_object *object, const char *key)
 	return json_object_get_uint64(value);
 }
 
-bool json_get_bool(struct json_object *object, const char *key)
+bool json_get_bool_or(struct json_object *object, const char *key,
+		      bool if_missing)
 {
 	struct json_object *value;
 
-	return json_object_object_get_ex(object, key, &value) &&
-	       json_object_get_boolean(value);
+	return json_object_object_get_ex(object, key, &value) ?
+	       json_object_get_boolean(value) : if_missing;
+}
+
+bool json_get_bool(struct json_object *object, const char *key)
+{
+	return json_get_bool_or(object, key, false);
 }

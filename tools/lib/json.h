@@ -45,5 +45,7 @@ int json_save(struct json_object *object, const char *path);
 const char *json_get_string(struct json_object *object, const char *key);
 uint64_t json_get_number(struct json_object *object, const char *key);
 bool json_get_bool(struct json_object *object, const char *key);
+bool json_get_bool_or(struct json_object *object, const char *key,
+		      bool if_missing);
 
 #endif /* DMLIVE_JSON_H */

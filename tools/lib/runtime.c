@@ -366,6 +366,7 @@ int runtime_save(const char *name, const struct restore_options *options)
 	json_add_bool(object, "kernel_streams", options->kernel_streams);
 	json_add_bool(object, "no_finish", options->no_finish);
 	json_add_bool(object, "force", options->force);
+	json_add_bool(object, "allow_paths", options->allow_paths);
 	json_add_number(object, "threads", options->nr_threads);
 	json_add_number(object, "image_bytes", options->image_bytes);
 	json_add_number(object, "image_inode", options->image_inode);
@@ -416,6 +417,8 @@ static int load(const char *path, const char *name,
 	options->kernel_streams = json_get_bool(object, "kernel_streams");
 	options->no_finish = json_get_bool(object, "no_finish");
 	options->force = json_get_bool(object, "force");
+	/* It began before anybody asked. */
+	options->allow_paths = json_get_bool_or(object, "allow_paths", true);
 	options->nr_threads = json_get_number(object, "threads");
 	options->image_bytes = json_get_number(object, "image_bytes");
 	options->image_inode = json_get_number(object, "image_inode");

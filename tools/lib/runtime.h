@@ -33,6 +33,7 @@ struct restore_options {
 	bool kernel_streams;	/* the backing is a device */
 	bool no_finish;
 	bool force;
+	bool allow_paths;	/* that the image names */
 	unsigned int nr_threads;	/* 0: the default */
 	char uuid[129];		/* of the mapped device that the guest uses */
 	/*

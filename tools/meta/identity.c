@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/backup-record.h"
+#include "meta/chain.h"
 #include "meta/identity.h"
 #include "qcow2/error.h"
 
@@ -135,17 +136,20 @@ static int describe_files(struct image *image, unsigned int depth, char **text,
 	return -ENOMEM;
 }
 
+/* Of a backup that nobody has written to since. */
 static int read_record(struct image *image, unsigned int depth,
 		       struct backup_record *record, struct image_error *err)
 {
-	const struct image_layer_info *info;
-	int r;
+	const char *what = depth ? image_layer_path(image, depth) : "it";
+	int r = chain_read_record(image, depth, record, err);
 
-	memset(record, 0, sizeof(*record));
-	r = image_describe(image, depth, &info, err);
-	if (!r && backup_record_parse(info->backup_record, record))
-		r = image_fail(err, -EINVAL, "%s does not say which backup it is",
-			       depth ? info->path : "it");
+	if (r == -ENOENT)
+		return image_fail(err, -EINVAL, "%s does not say which backup it is",
+				  what);
+	if (!r && chain_is_written_to(image, depth, record))
+		r = image_fail(err, -EINVAL,
+			       "%s was written to after the backup was made",
+			       what);
 	return r;
 }
 

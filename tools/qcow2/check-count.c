@@ -210,6 +210,8 @@ static int check_bitmaps(struct checker *c)
 	bool walk;
 	int ret;
 
+	if (c->info->bitmaps_problem)
+		check_corruption(c, "%s", c->info->bitmaps_problem);
 	if (!c->info->has_bitmaps)
 		return 0;
 	ret = count_table(c, c->info->bitmap_directory_offset,

@@ -197,7 +197,7 @@ static bool is_source(const void *image, int fd)
 }
 
 /* Before it is opened for writing, since that could empty it. */
-static int check_target(const struct convert *convert, struct image_error *err)
+int convert_check_target(const struct convert *convert, struct image_error *err)
 {
 	int fd = open(convert->target_path, O_PATH | O_CLOEXEC);
 	bool used;
@@ -233,6 +233,8 @@ static int convert_to(struct convert *convert,
 	if (!ret && atomic_load(&convert->cancelled))
 		ret = image_fail(err, -ECANCELED, "%s: interrupted",
 				 convert->target_path);
+	if (!ret && convert->describe)
+		ret = convert->describe(convert, c.writer, err);
 	if (!ret)
 		return writer_finish(c.writer, err);
 	writer_abort(c.writer);
@@ -251,6 +253,13 @@ static char *folder_of(const char *path)
 	return realpath(folder, NULL);
 }
 
+static bool is_device(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISBLK(st.st_mode);
+}
+
 /*
  * The image's backing file as the target has to name it. A relative name is good
  * in the same folder only.
@@ -260,17 +269,21 @@ static int backing_name(const struct convert *convert,
 			struct image_error *err)
 {
 	char *path = NULL, *folder = NULL, *ours = NULL, *theirs = NULL;
+	const char *format;
 	int ret;
 
-	ret = path_of_backing(info->backing_file, info->path, &path, err);
+	ret = path_of_backing(info->backing_file, info->path, &path, &format,
+			      err);
 	if (ret)
 		return ret;
 	ours = folder_of(convert->target_path);
 	theirs = folder_of(info->path);
 	folder = folder_of(path);
-	if (path[0] == '/' ||
+	if (path[0] == '/' && convert->stable_name && is_device(path))
+		*name = convert->stable_name(path);
+	else if (path[0] == '/' ||
 	    (ours && theirs && !strcmp(ours, theirs) &&
-	     strncmp(info->backing_file, "file:", strlen("file:"))))
+	     path_is_plain_name(info->backing_file)))
 		*name = strdup(path[0] == '/' ? path : info->backing_file);
 	else if (!folder ||
 		 asprintf(name, "%s/%s", folder,
@@ -316,7 +329,7 @@ int convert_run(struct convert *convert, struct image_error *err)
 	options.size_bytes = image_size(convert->image);
 	options.is_source = is_source;
 	options.source = convert->image;
-	ret = check_target(convert, err);
+	ret = convert_check_target(convert, err);
 	if (!ret && convert->keep_backing)
 		ret = find_backing(convert, &backing, &options.backing_format,
 				   err);

@@ -17,6 +17,12 @@ struct convert {
 	/* Only what the image itself holds; its backing file is the target's. */
 	bool keep_backing;
 	unsigned int threads;		/* 0: one for each CPU */
+	/* The name of a backing device that keeps its meaning, to be freed; or NULL. */
+	char *(*stable_name)(const char *path);
+	/* Add to the complete target what it says of itself; or NULL. */
+	int (*describe)(const struct convert *convert, struct writer *writer,
+			struct image_error *err);
+	const void *context;		/* of that */
 
 	/* May be set at any time, also by a signal handler: give up. */
 	_Atomic bool cancelled;
@@ -24,6 +30,10 @@ struct convert {
 	/* for whoever shows progress: bytes of the guest's address space */
 	_Atomic uint64_t done_bytes;
 };
+
+/* Refuse a target that is part of the image. */
+int convert_check_target(const struct convert *convert,
+			 struct image_error *err);
 
 /*
  * Write the image to the target and make it durable, in the way of writer.h. A

@@ -15,6 +15,7 @@ struct image_description {
 	struct qcow2_bitmap_directory directory;
 	struct image_snapshot *snapshots;
 	struct image_bitmap *bitmaps;
+	struct image_error bitmaps_problem;
 };
 
 void image_description_free(struct image_description *description)
@@ -30,6 +31,11 @@ void image_description_free(struct image_description *description)
 unsigned int image_layers(const struct image *image)
 {
 	return image->nr_layers;
+}
+
+const char *image_layer_path(const struct image *image, unsigned int depth)
+{
+	return host_file_path(image->layers[depth]->file);
 }
 
 const char *image_data_path(const struct image *image, unsigned int depth)
@@ -113,22 +119,27 @@ static int describe(struct image_description *d, const struct layer *layer,
 		    struct image_error *err)
 {
 	const struct qcow2_header_info *header = layer_qcow2_header(layer);
+	struct image_layer_info *info = &d->info;
 	int ret;
 
-	d->info.path = host_file_path(layer->file);
-	d->info.format = layer->ops->format;
-	d->info.size = layer->size_bytes;
-	d->info.file_size = host_file_size(layer->file);
-	d->info.disk_size = host_file_allocated(layer->file);
+	info->path = host_file_path(layer->file);
+	info->format = layer->ops->format;
+	info->size = layer->size_bytes;
+	info->file_size = host_file_size(layer->file);
+	info->disk_size = host_file_allocated(layer->file);
 	if (!header)
 		return 0;
-	describe_header(&d->info, header);
-	ret = qcow2_bitmaps_read(layer->file, header, &d->directory, err);
+	describe_header(info, header);
+	info->bitmaps_problem = header->bitmaps_problem;
+	ret = qcow2_bitmaps_read(layer->file, header, &d->directory,
+				 &d->bitmaps_problem);
+	if (ret == -ENOMEM)
+		return image_fail_memory(err, info->path);
 	if (ret)
-		return ret;
+		info->bitmaps_problem = d->bitmaps_problem.message;
 	if (describe_snapshots(d, layer_qcow2_snapshots(layer)) ||
 	    describe_bitmaps(d))
-		return image_fail_memory(err, d->info.path);
+		return image_fail_memory(err, info->path);
 	return 0;
 }
 

@@ -84,23 +84,38 @@ static int add_layer(struct image *image, const char *path,
 	return 0;
 }
 
+int image_check_named(const struct image_options *options, const char *owner,
+		      const char *what, const char *path,
+		      struct image_error *err)
+{
+	if (!options->may_name || options->may_name(owner, path))
+		return 0;
+	return image_fail(err, -EPERM,
+			  "%s: its %s %s lies neither in its folder nor in its volume group; an image can have any file of this machine copied in that way: if this one is to be trusted, use --allow-paths",
+			  owner, what, path);
+}
+
 static int add_backing(struct image *image, const struct image_options *options,
 		       struct image_error *err)
 {
 	const struct layer *overlay = image->layers[image->nr_layers - 1];
 	struct image_options backing_options = {
-		.format = overlay->backing_format,
 		.force = options->force,
 		.cache_bytes = options->cache_bytes,
+		.may_name = options->may_name,
 	};
+	const char *owner = host_file_path(overlay->file), *format;
 	char *path;
 	int ret;
 
-	ret = path_of_backing(overlay->backing_name,
-			      host_file_path(overlay->file), &path, err);
+	ret = path_of_backing(overlay->backing_name, owner, &path, &format,
+			      err);
 	if (ret)
 		return ret;
-	ret = add_layer(image, path, &backing_options, err);
+	backing_options.format = overlay->backing_format ?: format;
+	ret = image_check_named(options, owner, "backing file", path, err);
+	if (!ret)
+		ret = add_layer(image, path, &backing_options, err);
 	free(path);
 	return ret;
 }

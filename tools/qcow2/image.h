@@ -35,6 +35,12 @@ struct image_options {
 	uint64_t cache_bytes;	/* metadata cache per layer, 0: the default */
 	/* To describe or check, not to read: no backing and no data file. */
 	bool metadata_only;
+	/*
+	 * May the image @owner name the file @path as its backing or data file? An
+	 * image is what somebody may have got from anywhere, and what it names is
+	 * read with our rights. NULL: any. See lib/named-path.h.
+	 */
+	bool (*may_name)(const char *owner, const char *path);
 };
 
 /* What is stored at a range of the guest's address space. */
@@ -134,14 +140,18 @@ struct image_layer_info {
 	const struct image_snapshot *snapshots;
 	unsigned int nr_bitmaps;
 	const struct image_bitmap *bitmaps;
+	const char *bitmaps_problem;	/* why they cannot be read, or NULL */
 };
 
 /* Number of images in the chain, at least 1. */
 unsigned int image_layers(const struct image *image);
 
+/* The path of the one at @depth, as it was opened. */
+const char *image_layer_path(const struct image *image, unsigned int depth);
+
 /*
- * Describe the image at @depth. Fails if the list of its bitmaps is malformed,
- * which does not keep one from reading its data.
+ * Describe the image at @depth. A malformed list of its bitmaps is a part of that,
+ * since the data can be read without.
  */
 int image_describe(struct image *image, unsigned int depth,
 		   const struct image_layer_info **info,

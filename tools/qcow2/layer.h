@@ -60,6 +60,11 @@ struct layer {
 	const char *backing_format;	/* or NULL: not stated */
 };
 
+/* May @owner name @path as its @what? 0, or -EPERM and a message. */
+int image_check_named(const struct image_options *options, const char *owner,
+		      const char *what, const char *path,
+		      struct image_error *err);
+
 /* Both take over @file if they succeed. */
 int raw_layer_open(struct host_file *file, struct layer **layer,
 		   struct image_error *err);

@@ -38,6 +38,8 @@ struct output {
 	struct output_options options;
 	int folder_fd;
 	int old_fd;		/* the file that is to be replaced, or -1 */
+	bool has_mtime;		/* that it is to have */
+	struct timespec mtime;
 	char name[NAME_MAX + 1];	/* in the folder */
 	char partial[NAME_MAX + 1];
 };
@@ -345,8 +347,30 @@ int output_resize(struct output *output, uint64_t size,
 	return 0;
 }
 
+static int set_mtime(const struct output *output)
+{
+	const struct timespec times[2] = {
+		{ .tv_nsec = UTIME_OMIT }, output->mtime,
+	};
+
+	return futimens(output->fd, times);
+}
+
+void output_stamp(struct output *output, struct file_stamp *stamp)
+{
+	memset(stamp, 0, sizeof(*stamp));
+	if (output->is_device || file_stamp_get_fd(output->fd, stamp))
+		return;
+	output->mtime = file_stamp_new_mtime();
+	output->has_mtime = true;
+	stamp->mtime_s = output->mtime.tv_sec;
+	stamp->mtime_ns = 0;
+}
+
 int output_sync(struct output *output, struct image_error *err)
 {
+	if (output->has_mtime && set_mtime(output))
+		return fail_errno(output, "set its time of change", err);
 	return fsync(output->fd) ? fail_errno(output, "make it durable", err) :
 				   0;
 }

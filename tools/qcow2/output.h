@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/file-stamp.h"
 #include "image.h"
 
 struct output;
@@ -52,6 +53,12 @@ int output_zero(struct output *output, uint64_t offset, uint64_t length,
 /* Set the size of a regular file; nothing for a device. */
 int output_resize(struct output *output, uint64_t size,
 		  struct image_error *err);
+
+/*
+ * What the file will be, if nobody writes to it after output_publish(): all 0 if that
+ * cannot be told. Its time of change is set by output_sync() from now on.
+ */
+void output_stamp(struct output *output, struct file_stamp *stamp);
 
 /* Make durable what has been written. */
 int output_sync(struct output *output, struct image_error *err);

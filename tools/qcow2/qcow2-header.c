@@ -196,17 +196,14 @@ static int copy_record(struct parser *p, const struct extension *ext)
 	return *record ? 0 : image_fail_memory(p->err, p->path);
 }
 
-static int parse_bitmaps(struct parser *p, const struct extension *ext)
+static int check_bitmaps(const struct parser *p, const struct extension *ext,
+			 struct image_error *err)
 {
 	struct qcow2_header_info *info = p->info;
 	struct qcow2_bitmaps_extension extension;
 
-	/* Without the autoclear bit it is stale, and to be ignored. */
-	if (ext->length == sizeof(extension) &&
-	    !(info->autoclear & QCOW2_AUTOCLEAR_BITMAPS))
-		return 0;
 	if (ext->length != sizeof(extension) || info->has_bitmaps)
-		return image_fail(p->err, -EINVAL,
+		return image_fail(err, -EINVAL,
 				  "%s: bad bitmaps extension: %zu bytes or given twice",
 				  p->path, ext->length);
 	memcpy(&extension, p->bytes + ext->offset, sizeof(extension));
@@ -218,13 +215,31 @@ static int parse_bitmaps(struct parser *p, const struct extension *ext)
 		be64toh(extension.bitmap_directory_offset);
 	if (extension.reserved || !info->nr_bitmaps ||
 	    info->nr_bitmaps > QCOW2_MAX_BITMAPS)
-		return image_fail(p->err, -EINVAL,
+		return image_fail(err, -EINVAL,
 				  "%s: bad bitmaps extension: %u bitmaps", p->path,
 				  info->nr_bitmaps);
 	return qcow2_check_table(info, p->path, "bitmap directory",
 				 info->bitmap_directory_offset,
 				 info->bitmap_directory_bytes, 1,
-				 QCOW2_MAX_BITMAP_DIRECTORY_BYTES, p->err);
+				 QCOW2_MAX_BITMAP_DIRECTORY_BYTES, err);
+}
+
+/* Bitmaps that cannot be right are none: the data can be read without. */
+static int parse_bitmaps(struct parser *p, const struct extension *ext)
+{
+	struct qcow2_header_info *info = p->info;
+	struct image_error problem;
+
+	/* Without the autoclear bit it is stale, and to be ignored. */
+	if (ext->length == sizeof(struct qcow2_bitmaps_extension) &&
+	    !(info->autoclear & QCOW2_AUTOCLEAR_BITMAPS))
+		return 0;
+	if (info->bitmaps_problem || !check_bitmaps(p, ext, &problem))
+		return 0;
+	info->has_bitmaps = false;
+	info->nr_bitmaps = 0;
+	info->bitmaps_problem = strdup(problem.message);
+	return info->bitmaps_problem ? 0 : image_fail_memory(p->err, p->path);
 }
 
 /*
@@ -487,5 +502,6 @@ void qcow2_header_release(struct qcow2_header_info *info)
 	free(info->backing_format);
 	free(info->data_file_name);
 	free(info->backup_record);
+	free(info->bitmaps_problem);
 	memset(info, 0, sizeof(*info));
 }

@@ -42,6 +42,7 @@ struct qcow2_header_info {
 	char *backing_format;
 	char *data_file_name;
 	char *backup_record;		/* JSON text */
+	char *bitmaps_problem;		/* why they cannot be read; then none */
 	bool has_bitmaps;
 	unsigned int nr_bitmaps;
 	uint64_t bitmap_directory_bytes;

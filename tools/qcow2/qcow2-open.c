@@ -123,26 +123,29 @@ static int load_snapshot(struct qcow2_layer *q, const char *key,
 	return load_l1(q, snapshot->l1_offset, snapshot->l1_entries, err);
 }
 
-static int open_data_file(struct qcow2_layer *q, bool force,
+static int open_data_file(struct qcow2_layer *q,
+			  const struct image_options *options,
 			  struct image_error *err)
 {
-	const char *path;
+	char *path;
 	int ret;
 
 	if (!qcow2_has(&q->info, QCOW2_INCOMPAT_DATA_FILE))
 		return 0;
-	ret = path_of_file_name(q->info.data_file_name, qcow2_path(q),
-				"data file", &path, err);
+	ret = path_of_data_file(q->info.data_file_name, qcow2_path(q), &path,
+				err);
 	if (ret)
 		return ret;
-	/* As in QEMU, a relative name starts from the current folder. */
-	ret = host_file_open(path, &q->data_file, err);
+	ret = image_check_named(options, qcow2_path(q), "data file", path, err);
+	if (!ret)
+		ret = host_file_open(path, &q->data_file, err);
+	free(path);
 	if (ret)
 		return ret;
 	if (host_file_same(q->data_file, q->layer.file))
 		return image_fail(err, -ELOOP, "%s: names itself as data file",
 				  qcow2_path(q));
-	return force ? 0 : host_file_lock(q->data_file, err);
+	return options->force ? 0 : host_file_lock(q->data_file, err);
 }
 
 static int create_caches(struct qcow2_layer *q, uint64_t cache_bytes,
@@ -202,7 +205,7 @@ static int setup(struct qcow2_layer *q, const struct image_options *options,
 	/* The guest sees whole sectors; QEMU rounds a qcow2 image down. */
 	q->layer.size_bytes &= ~(uint64_t)(SECTOR_BYTES - 1);
 	if (!options->metadata_only) {
-		ret = open_data_file(q, options->force, err);
+		ret = open_data_file(q, options, err);
 		if (ret)
 			return ret;
 	}

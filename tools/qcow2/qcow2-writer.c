@@ -10,6 +10,7 @@
  */
 #include <endian.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "compress.h"
@@ -31,6 +32,7 @@ struct qcow2_writer {
 	pthread_mutex_t lock;	/* protects space, map, and the header's parts */
 	struct qcow2_space space;
 	struct qcow2_map map;
+	uint64_t autoclear;
 };
 
 /* Compressed clusters that wait for being written, of one thread. */
@@ -243,6 +245,7 @@ static int put_header(struct qcow2_writer *qcow2, struct image_error *err)
 		.refcount_table_offset = htobe64(qcow2->space.table_offset),
 		.refcount_table_clusters = htobe32(qcow2->space.table_clusters),
 		.refcount_order = htobe32(REFCOUNT_ORDER),
+		.autoclear_features = htobe64(qcow2->autoclear),
 	};
 
 	if (qcow2->compression == WRITER_ZSTD) {
@@ -283,6 +286,20 @@ static int qcow2_set_extension(struct writer *writer, uint32_t type,
 	return ret;
 }
 
+static int qcow2_set_autoclear(struct writer *writer, unsigned int bit,
+			       const char *name, struct image_error *err)
+{
+	struct qcow2_feature_name feature = {
+		.type = QCOW2_FEATURE_AUTOCLEAR,
+		.bit = bit,
+	};
+
+	snprintf(feature.name, sizeof(feature.name), "%s", name);
+	to_qcow2(writer)->autoclear |= 1ULL << bit;
+	return qcow2_set_extension(writer, QCOW2_EXT_FEATURE_NAMES, &feature,
+				   sizeof(feature), err);
+}
+
 static void qcow2_destroy(struct writer *writer)
 {
 	struct qcow2_writer *qcow2 = to_qcow2(writer);
@@ -300,6 +317,7 @@ static const struct writer_ops qcow2_ops = {
 	.zero = qcow2_zero,
 	.finish = qcow2_finish,
 	.set_extension = qcow2_set_extension,
+	.set_autoclear = qcow2_set_autoclear,
 	.destroy = qcow2_destroy,
 };
 

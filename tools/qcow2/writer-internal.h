@@ -26,6 +26,9 @@ struct writer_ops {
 	int (*set_extension)(struct writer *writer, uint32_t type,
 			     const void *data, size_t length,
 			     struct image_error *err);
+	/* The same, also of the format's own. */
+	int (*set_autoclear)(struct writer *writer, unsigned int bit,
+			     const char *name, struct image_error *err);
 	void (*destroy)(struct writer *writer);
 };
 

@@ -225,6 +225,23 @@ int writer_set_extension(struct writer *writer, uint32_t type, const void *data,
 	return writer->ops->set_extension(writer, type, data, length, err);
 }
 
+void writer_stamp(struct writer *writer, struct file_stamp *stamp)
+{
+	output_stamp(writer->output, stamp);
+}
+
+int writer_set_backup_record(struct writer *writer, const char *text,
+			     struct image_error *err)
+{
+	int ret = writer_set_extension(writer, QCOW2_EXT_DMLIVE_BACKUP, text,
+				       strlen(text), err);
+
+	return ret ?: writer->ops->set_autoclear(writer,
+						 QCOW2_AUTOCLEAR_DMLIVE_BIT,
+						 "unchanged backup of dmlive",
+						 err);
+}
+
 static void destroy(struct writer *writer)
 {
 	pthread_mutex_destroy(&writer->failure_lock);

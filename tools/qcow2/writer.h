@@ -44,6 +44,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/file-stamp.h"
 #include "image.h"
 
 #define WRITER_DEFAULT_CLUSTER_BYTES 65536
@@ -143,6 +144,20 @@ int writer_zero(struct writer *writer, uint64_t offset, uint64_t length,
  */
 int writer_set_extension(struct writer *writer, uint32_t type, const void *data,
 			 size_t length, struct image_error *err);
+
+/*
+ * What the file will be when it is finished, see file-stamp.h, for its record to say.
+ * All 0 if nothing tells that: on a block device, or a file system without times of
+ * birth.
+ */
+void writer_stamp(struct writer *writer, struct file_stamp *stamp);
+
+/*
+ * Make a qcow2 image that of a backup: with the extension QCOW2_EXT_DMLIVE_BACKUP,
+ * and the autoclear bit by which a change is noticed.
+ */
+int writer_set_backup_record(struct writer *writer, const char *text,
+			     struct image_error *err);
 
 /*
  * Write what is missing, make the image durable and give it its name. No other

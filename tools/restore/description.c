@@ -53,6 +53,7 @@ char *description_format(const struct restore_description *description)
 	json_add_number(object, "threads", description->nr_threads);
 	json_add_bool(object, "no_finish", description->no_finish);
 	json_add_bool(object, "force", description->force);
+	json_add_bool(object, "allow_paths", description->allow_paths);
 	add_image(object, &description->image);
 	text = strdup(json_object_to_json_string_ext(object, flags));
 	json_object_put(object);
@@ -90,6 +91,9 @@ static void take_members(struct json_object *object,
 	description->nr_threads = json_get_number(object, "threads");
 	description->no_finish = json_get_bool(object, "no_finish");
 	description->force = json_get_bool(object, "force");
+	/* It began before anybody asked. */
+	description->allow_paths = json_get_bool_or(object, "allow_paths",
+						    true);
 	description->image.bytes = json_get_number(object, "image_bytes");
 	description->image.file_bytes = json_get_number(object,
 							"image_file_bytes");

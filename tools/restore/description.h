@@ -38,6 +38,7 @@ struct restore_description {
 	unsigned int nr_threads;
 	bool no_finish;
 	bool force;
+	bool allow_paths;		/* that the image names */
 	struct image_identity image;
 };
 

@@ -50,6 +50,7 @@ static void take_options(struct server *server, const struct metadata *metadata)
 		options->nr_threads = MAX_THREADS;
 	options->no_finish = request->no_finish || recorded->no_finish;
 	options->force = request->force || recorded->force;
+	options->allow_paths = request->allow_paths || recorded->allow_paths;
 	/* Nor must it pass for a device of another kind. */
 	if (recorded->uuid && !strncmp(recorded->uuid, DM_UUID_PREFIX,
 				       strlen(DM_UUID_PREFIX)))

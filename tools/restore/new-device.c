@@ -131,6 +131,7 @@ static void take_request(struct server *server)
 	options->outer = copy(server->outer);
 	options->track = copy(request->track);
 	options->force = request->force;
+	options->allow_paths = request->allow_paths;
 	options->no_finish = request->no_finish;
 	options->nr_threads = request->nr_threads;
 	server->features = (struct alloctrack_features) {

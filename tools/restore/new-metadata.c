@@ -246,18 +246,6 @@ static int make_volume(struct server *server)
 	return EXIT_OK;
 }
 
-/* What goes into the header as the backing file. */
-static const char *image_name(struct server *server, char *path,
-			      size_t path_bytes)
-{
-	struct blockdev device;
-
-	if (!path_is_blockdev(server->options.image) ||
-	    blockdev_open(server->options.image, &device))
-		return server->options.image;
-	return blockdev_stable_path(&device, path, path_bytes);
-}
-
 static char *describe(struct server *server)
 {
 	char target[PATH_MAX], identity[512];
@@ -275,6 +263,7 @@ static char *describe(struct server *server)
 		.nr_threads = server->options.nr_threads,
 		.no_finish = server->options.no_finish,
 		.force = server->options.force,
+		.allow_paths = server->options.allow_paths,
 	};
 	char *text;
 
@@ -289,12 +278,12 @@ static char *describe(struct server *server)
 
 static int format(struct server *server)
 {
-	char image[PATH_MAX], *description = describe(server);
+	char *description = describe(server);
 	struct meta_spec spec = {
 		.size = server->device_bytes,
 		.nr_bitmaps = 1,
 		.bitmaps = the_bitmap(server),
-		.backing = image_name(server, image, sizeof(image)),
+		.backing = server->options.image,
 		.backing_format = image_format(server->image),
 		.description = description,
 	};

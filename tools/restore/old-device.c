@@ -11,6 +11,7 @@
 
 #include "lib/exit.h"
 #include "lib/log.h"
+#include "lib/named-path.h"
 #include "lib/status-line.h"
 #include "restore/metadata.h"
 #include "restore/server.h"
@@ -116,6 +117,7 @@ static void take_request(struct server *server)
 		options->nr_threads = request->nr_threads;
 	options->no_finish |= request->no_finish;
 	options->force |= request->force;
+	options->allow_paths |= request->allow_paths;
 }
 
 static int check_image(struct server *server,
@@ -169,6 +171,18 @@ static void find_target(struct server *server,
 	if (strcmp(table->meta, "-"))
 		replace(&server->options.meta,
 			blockdev_path_of(table->meta, path, sizeof(path)));
+}
+
+/* What the kernel streams from: by a name rather than its number, if it has one. */
+static void take_backing(struct restore_options *options, const char *number)
+{
+	char path[PATH_MAX], *stable = NULL;
+
+	blockdev_path_of(number, path, sizeof(path));
+	if (path_is_blockdev(path))
+		stable = path_make_stable(path);
+	replace(&options->image, stable ? stable : number);
+	free(stable);
 }
 
 /* Have the stream job run, unless somebody paused it. */
@@ -244,7 +258,7 @@ int old_device_prepare(struct server *server)
 		if (!status)
 			status = server_attach(server);
 	} else {
-		replace(&options->image, table.backing);
+		take_backing(options, table.backing);
 		options->kernel_streams = true;
 	}
 	if (!status && runtime_save(server->name, options))

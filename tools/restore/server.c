@@ -18,8 +18,10 @@
 
 #include "lib/exit.h"
 #include "lib/log.h"
+#include "lib/named-path.h"
 #include "lib/process.h"
 #include "lib/status-line.h"
+#include "meta/chain.h"
 #include "restore/finish.h"
 #include "restore/report.h"
 #include "restore/metadata.h"
@@ -93,20 +95,21 @@ int server_open_image(struct server *server)
 		.format = options->format,
 		.snapshot = options->snapshot,
 		.force = options->force,
+		.may_name = options->allow_paths ? NULL : path_is_beside,
 	};
 	struct image_error err = { "" };
-	char *path = realpath(options->image, NULL);
+	char *path = path_make_stable(options->image);
 
-	if (!path) {
-		error_errno(errno, "%s", options->image);
+	if (!path)
 		return EXIT_ERROR;
-	}
 	free(options->image);
 	options->image = path;
 	if (image_open(path, &image_options, &server->image, &err)) {
 		error("%s", err.message);
 		return EXIT_ERROR;
 	}
+	if (chain_check(server->image, options->force, NULL))
+		return EXIT_REFUSED;
 	server->image_bytes = image_size(server->image);
 	if (!server->image_bytes) {
 		error("%s is empty: there is nothing to restore", path);

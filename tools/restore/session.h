@@ -33,6 +33,7 @@ struct restore_request {
 	unsigned int nr_threads;	/* 0: the default */
 	bool whole_target;		/* the device gets the target's size */
 	bool force;
+	bool allow_paths;		/* that the image names */
 	bool no_finish;
 	bool background;
 	bool json;
