@@ -13,13 +13,21 @@
  * DM_LIVE_BITMAP_PAGE_BYTES of bits, for whoever makes them durable.
  *
  * A range is given as first block and number of blocks; it must lie within the
- * bitmap. No function takes a lock or sleeps, except create and destroy.
+ * bitmap. No function takes a lock or sleeps, except create and destroy. Pages that
+ * are known to be all clear or all set cost next to nothing; but a walk over pages of
+ * which that is not known yet takes a microsecond or two a page. So where sleeping is
+ * not allowed a range has at most DM_LIVE_BITMAP_ATOMIC_BLOCKS, which kernels with
+ * CONFIG_DEBUG_ATOMIC_SLEEP check: as many as one bio covers, of the smallest blocks.
+ * With a lock that others spin for, go by pieces, see dm_live_bitmap_piece_end(), and
+ * release it between them. The variants named _slowly do that, and may sleep.
  */
 
 #include "shim.h"
 
 #define DM_LIVE_BITMAP_PAGE_BYTES 4096u
 #define DM_LIVE_BITMAP_PAGE_BLOCKS (DM_LIVE_BITMAP_PAGE_BYTES * 8u)
+#define DM_LIVE_BITMAP_PIECE_BLOCKS (DM_LIVE_BITMAP_PAGE_BLOCKS * 16u)
+#define DM_LIVE_BITMAP_ATOMIC_BLOCKS (DM_LIVE_BITMAP_PAGE_BLOCKS * 256u)
 
 struct dm_live_bitmap;
 
@@ -45,6 +53,20 @@ u64 dm_live_bitmap_nr_blocks(const struct dm_live_bitmap *bitmap);
 
 /** dm_live_bitmap_weight - number of set bits; one atomic read */
 u64 dm_live_bitmap_weight(const struct dm_live_bitmap *bitmap);
+
+/**
+ * dm_live_bitmap_piece_end - how far to go from @block at a time, towards @end
+ *
+ * Not more than 16 pages, to the end of one: so all pieces but the first and the last
+ * are of whole pages.
+ */
+static inline u64 dm_live_bitmap_piece_end(u64 block, u64 end)
+{
+	u64 rest = DM_LIVE_BITMAP_PIECE_BLOCKS -
+		   block % DM_LIVE_BITMAP_PIECE_BLOCKS;
+
+	return end - block > rest ? block + rest : end;
+}
 
 /** dm_live_bitmap_test - is the bit of @block set? */
 bool dm_live_bitmap_test(const struct dm_live_bitmap *bitmap, u64 block);
@@ -72,6 +94,20 @@ u64 dm_live_bitmap_next_clear(const struct dm_live_bitmap *bitmap, u64 block,
 			      u64 end);
 
 /**
+ * dm_live_bitmap_next_set_slowly - as dm_live_bitmap_next_set(), of any range
+ * Context: may sleep.
+ */
+u64 dm_live_bitmap_next_set_slowly(const struct dm_live_bitmap *bitmap,
+				   u64 block, u64 end);
+
+/**
+ * dm_live_bitmap_next_clear_slowly - as dm_live_bitmap_next_clear(), of any range
+ * Context: may sleep.
+ */
+u64 dm_live_bitmap_next_clear_slowly(const struct dm_live_bitmap *bitmap,
+				     u64 block, u64 end);
+
+/**
  * dm_live_bitmap_set_range - set the bits of @nr blocks from @block
  *
  * All bits are visible to other CPUs before the dirty flag of their page is,
@@ -91,6 +127,29 @@ u64 dm_live_bitmap_set_range(struct dm_live_bitmap *bitmap, u64 block, u64 nr);
  */
 u64 dm_live_bitmap_clear_range(struct dm_live_bitmap *bitmap, u64 block,
 			       u64 nr);
+
+/**
+ * dm_live_bitmap_set_range_slowly - as dm_live_bitmap_set_range(), of any range
+ * Context: may sleep.
+ */
+u64 dm_live_bitmap_set_range_slowly(struct dm_live_bitmap *bitmap, u64 block,
+				    u64 nr);
+
+/**
+ * dm_live_bitmap_clear_range_slowly - as dm_live_bitmap_clear_range(), of any range
+ * Context: may sleep.
+ */
+u64 dm_live_bitmap_clear_range_slowly(struct dm_live_bitmap *bitmap, u64 block,
+				      u64 nr);
+
+/**
+ * dm_live_bitmap_reset - clear all bits
+ *
+ * Faster than dm_live_bitmap_clear_range_slowly(), but nobody else may use the bitmap
+ * meanwhile. The dirty flags of all pages that may have had a set bit are set.
+ * Context: may sleep.
+ */
+void dm_live_bitmap_reset(struct dm_live_bitmap *bitmap);
 
 /** dm_live_bitmap_nr_pages - number of pages (and dirty flags) */
 u64 dm_live_bitmap_nr_pages(const struct dm_live_bitmap *bitmap);

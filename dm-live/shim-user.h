@@ -122,6 +122,7 @@ static inline void shim_full_barrier(void)
 }
 
 #define smp_mb()	shim_full_barrier()	/* partners stand at its users */
+#define smp_rmb()	shim_full_barrier()	/* the same */
 
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, value)	__atomic_store_n(&(x), value, __ATOMIC_RELAXED)
@@ -152,6 +153,28 @@ static inline s64 atomic64_read(const atomic64_t *v)
 	return __atomic_load_n(&v->counter, __ATOMIC_RELAXED);
 }
 
+static inline s64 atomic64_cmpxchg(atomic64_t *v, s64 old, s64 value)
+{
+	shim_full_barrier();
+	__atomic_compare_exchange_n(&v->counter, &old, value, false,
+				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	shim_full_barrier();
+	return old;
+}
+
+static inline bool atomic64_try_cmpxchg(atomic64_t *v, s64 *old, s64 value)
+{
+	s64 expected = *old;
+
+	*old = atomic64_cmpxchg(v, expected, value);
+	return *old == expected;
+}
+
+static inline void atomic64_sub(s64 value, atomic64_t *v)
+{
+	__atomic_fetch_sub(&v->counter, value, __ATOMIC_RELAXED);
+}
+
 static inline void atomic64_add(s64 value, atomic64_t *v)
 {
 	__atomic_fetch_add(&v->counter, value, __ATOMIC_RELAXED);
@@ -160,6 +183,11 @@ static inline void atomic64_add(s64 value, atomic64_t *v)
 static inline long atomic_long_read(const atomic_long_t *v)
 {
 	return __atomic_load_n(&v->counter, __ATOMIC_RELAXED);
+}
+
+static inline long atomic_long_xchg_relaxed(atomic_long_t *v, long value)
+{
+	return __atomic_exchange_n(&v->counter, value, __ATOMIC_RELAXED);
 }
 
 static inline long atomic_long_fetch_or(long mask, atomic_long_t *v)
@@ -180,6 +208,16 @@ static inline long atomic_long_fetch_andnot(long mask, atomic_long_t *v)
 	old = __atomic_fetch_and(&v->counter, ~mask, __ATOMIC_SEQ_CST);
 	shim_full_barrier();
 	return old;
+}
+
+/* Nobody waits for the processor here. */
+static inline void cond_resched(void)
+{
+}
+
+static inline void shim_may_take_long(bool takes_long)
+{
+	(void)takes_long;
 }
 
 /* Memory. The flags are taken and ignored; all of it may fail. */

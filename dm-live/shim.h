@@ -16,10 +16,12 @@
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/interval_tree_generic.h>
+#include <linux/kernel.h>
 #include <linux/list.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/spinlock.h>
@@ -39,6 +41,13 @@ static inline void *shim_zalloc_large(u64 bytes)
 static inline void shim_free_large(void *memory)
 {
 	kvfree(memory);
+}
+
+/* What is coming may take long if @long: a debug kernel says where that must not be. */
+static inline void shim_may_take_long(bool takes_long)
+{
+	if (takes_long)
+		__might_sleep(__FILE__, __LINE__);
 }
 
 static inline void shim_sort(void *base, size_t nr, size_t size,

@@ -3,7 +3,9 @@
  * The order of the bitmap's steps: whatever comes between two memory accesses
  * of a change or of a staging, no change is lost. Instead of hoping for threads
  * to meet, each access calls a hook, which does the other side's whole work
- * there. What a test of this kind cannot see is a missing barrier.
+ * there. What a test of this kind cannot see is a missing barrier. The same for what
+ * is known of whole pages: at every moment walks find what the bits say. And the
+ * accesses are counted: how much a walk looks at.
  */
 #include "unit.h"
 
@@ -30,8 +32,43 @@ static inline long hooked_fetch_andnot(long mask, atomic_long_t *word)
 	return atomic_long_fetch_andnot(mask, word);
 }
 
+static inline long hooked_xchg(atomic_long_t *word, long value)
+{
+	step();
+	return atomic_long_xchg_relaxed(word, value);
+}
+
+static inline s64 hooked_read64(const atomic64_t *summary)
+{
+	step();
+	return atomic64_read(summary);
+}
+
+static inline s64 hooked_cmpxchg64(atomic64_t *summary, s64 old, s64 value)
+{
+	step();
+	return atomic64_cmpxchg(summary, old, value);
+}
+
+static inline bool hooked_try_cmpxchg64(atomic64_t *summary, s64 *old, s64 value)
+{
+	step();
+	return atomic64_try_cmpxchg(summary, old, value);
+}
+
+static inline void hooked_sub64(s64 value, atomic64_t *summary)
+{
+	step();
+	atomic64_sub(value, summary);
+}
+
 #undef READ_ONCE
 #define READ_ONCE(x) hooked_read(&(x))
+#define atomic_long_xchg_relaxed hooked_xchg
+#define atomic64_read hooked_read64
+#define atomic64_cmpxchg hooked_cmpxchg64
+#define atomic64_try_cmpxchg hooked_try_cmpxchg64
+#define atomic64_sub hooked_sub64
 #define atomic_long_fetch_or hooked_fetch_or
 #define atomic_long_fetch_andnot hooked_fetch_andnot
 #include "dm-live/bitmap.c"
@@ -163,6 +200,171 @@ static void a_staging_during_a_staging(void **state)
 	every_interruption(set_many, stage, stage);
 }
 
+static void set_whole(void)
+{
+	dm_live_bitmap_set_range(bitmap, 0, DM_LIVE_BITMAP_PAGE_BLOCKS);
+}
+
+static void clear_whole(void)
+{
+	dm_live_bitmap_clear_range(bitmap, 0, DM_LIVE_BITMAP_PAGE_BLOCKS);
+}
+
+static u64 walk(bool set)
+{
+	return set ? dm_live_bitmap_next_set(bitmap, 0, DM_LIVE_BITMAP_PAGE_BLOCKS) :
+		     dm_live_bitmap_next_clear(bitmap, 0, DM_LIVE_BITMAP_PAGE_BLOCKS);
+}
+
+static void walk_both(void)
+{
+	walk(true);
+	walk(false);
+}
+
+/* A page of which nothing is known, though all of it is alike. */
+static void forget(void)
+{
+	bool is_set = dm_live_bitmap_test(bitmap, 0);
+
+	dm_live_bitmap_clear_range(bitmap, 1, 1);
+	dm_live_bitmap_set_range(bitmap, 1, 1);
+	if (!is_set)
+		dm_live_bitmap_clear_range(bitmap, 1, 1);
+}
+
+static void all_set(void)
+{
+	set_whole();
+	forget();
+}
+
+static void all_clear(void)
+{
+	clear_whole();
+	forget();
+}
+
+static u64 find_by_words(bool set)
+{
+	unsigned long word;
+	unsigned int i;
+
+	for (i = 0; i < WORDS_PER_PAGE; i++) {
+		word = set ? bitmap->words[i] : ~bitmap->words[i];
+		if (word)
+			return i * BITS_PER_LONG + __ffs(word);
+	}
+	return DM_LIVE_BITMAP_PAGE_BLOCKS;
+}
+
+static void walks_are_true(void)
+{
+	assert_int_equal(walk(true), find_by_words(true));
+	assert_int_equal(walk(false), find_by_words(false));
+}
+
+static void (*interruption)(void);
+
+static bool looks_first;
+
+static void interrupt_and_look(void)
+{
+	/* That may make something known, which is then in the way of the main work. */
+	if (looks_first)
+		walks_are_true();
+	interruption();
+	walks_are_true();
+}
+
+/* Not at each word of the page: at the first and last, around the bit, some others. */
+static bool is_of_interest(unsigned int at, unsigned int nr_steps)
+{
+	const unsigned int word = bit / BITS_PER_LONG;
+
+	return at < 10 || at + 10 > nr_steps || (at + 4 > word && at < word + 8) ||
+	       at % 67 == 0;
+}
+
+static void look(void (*prepare)(void), void (*main_work)(void), void (*between)(void))
+{
+	unsigned int at, nr_steps = 0;
+
+	interruption = between;
+	bitmap = dm_live_bitmap_create(DM_LIVE_BITMAP_PAGE_BLOCKS);
+	for (at = 0; at <= nr_steps; at++) {
+		if (at && !is_of_interest(at, nr_steps))
+			continue;
+		prepare();
+		interrupt(main_work, interrupt_and_look, at);
+		nr_steps = max(nr_steps, hook.now);
+		walks_are_true();
+	}
+	dm_live_bitmap_destroy(bitmap);
+}
+
+static void walks_are_true_at_any_moment(void **state)
+{
+	static void (*const works[])(void) = {
+		walk_both, set, clear, set_whole, clear_whole, all_set, all_clear,
+	};
+	static void (*const prepared[])(void) = {
+		set_whole, clear_whole, all_set, all_clear, set,
+	};
+	unsigned int i, j, k;
+
+	(void)state;
+	bit = 16384;
+	for (i = 0; i < NR_OF(prepared); i++)
+		for (j = 0; j < 5; j++)
+			for (k = 0; k < NR_OF(works); k++)
+				for (looks_first = false;; looks_first = true) {
+					look(prepared[i], works[j], works[k]);
+					if (looks_first)
+						break;
+				}
+}
+
+/* Accesses of a walk by pieces: the most that one piece takes, and how many pieces. */
+static unsigned int most_of_pieces(u64 end, unsigned int *nr_pieces)
+{
+	unsigned int most = 0;
+	u64 block, piece;
+
+	*nr_pieces = 0;
+	for (block = 0; block < end; block = piece, ++*nr_pieces) {
+		piece = dm_live_bitmap_piece_end(block, end);
+		hook.now = 0;
+		assert_int_equal(dm_live_bitmap_next_clear(bitmap, block, piece), piece);
+		most = max(most, hook.now);
+	}
+	return most;
+}
+
+static void pieces_are_bounded(void **state)
+{
+	const u64 page = DM_LIVE_BITMAP_PAGE_BLOCKS, end = 100 * page - 7;
+	unsigned int nr_pieces;
+	u64 block;
+
+	(void)state;
+	hook.work = NULL;
+	bitmap = dm_live_bitmap_create(end);
+	for (block = 0; block < end; block += page / 2)
+		dm_live_bitmap_set_range(bitmap, block, min(page / 2, end - block));
+	/* Nothing is known: each word is looked at, and two accesses a page. */
+	assert_in_range(most_of_pieces(end, &nr_pieces), 16 * WORDS_PER_PAGE,
+			16 * (WORDS_PER_PAGE + 2));
+	assert_int_equal(nr_pieces, 7);
+	/* All is known. */
+	assert_int_equal(most_of_pieces(end, &nr_pieces), 16);
+	/* From the middle of a page, pieces end where those from the start do. */
+	assert_int_equal(dm_live_bitmap_piece_end(17 * page + 3, end), 32 * page);
+	assert_int_equal(dm_live_bitmap_piece_end(97 * page, end), end);
+	assert_int_equal(dm_live_bitmap_piece_end(3, 4), 4);
+	dm_live_bitmap_destroy(bitmap);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +373,8 @@ int main(void)
 		cmocka_unit_test(a_staging_during_a_set),
 		cmocka_unit_test(a_staging_during_a_clear),
 		cmocka_unit_test(a_staging_during_a_staging),
+		cmocka_unit_test(walks_are_true_at_any_moment),
+		cmocka_unit_test(pieces_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

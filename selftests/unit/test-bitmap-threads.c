@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The block bitmap with many threads at once: the weight is the sum of what the
- * changes said, no bit of a shared word is lost, and each change is in the page
- * that was staged or the page is dirty again.
+ * changes said, no bit of a shared word is lost, each change is in the page that was
+ * staged or the page is dirty again, and no walk passes over a page that has just been
+ * changed.
  */
 #include <pthread.h>
 
@@ -49,6 +50,23 @@ static u64 count_bits(struct dm_live_bitmap *bitmap)
 	return nr;
 }
 
+static void walks_find_what_tests_do(struct dm_live_bitmap *bitmap)
+{
+	u64 set = dm_live_bitmap_next_set(bitmap, 0, NR_BLOCKS);
+	u64 clear = dm_live_bitmap_next_clear(bitmap, 0, NR_BLOCKS);
+	u64 block;
+
+	for (block = 0; block < NR_BLOCKS; block++) {
+		bool is_set = dm_live_bitmap_test(bitmap, block);
+
+		assert_int_equal(block, is_set ? set : clear);
+		if (is_set)
+			set = dm_live_bitmap_next_set(bitmap, block + 1, NR_BLOCKS);
+		else
+			clear = dm_live_bitmap_next_clear(bitmap, block + 1, NR_BLOCKS);
+	}
+}
+
 static void *change_anything(void *argument)
 {
 	struct worker *worker = argument;
@@ -60,6 +78,9 @@ static void *change_anything(void *argument)
 		u64 first = rng_below(&rng, NR_BLOCKS);
 		u64 nr = min(rng_below(&rng, 300), NR_BLOCKS - first);
 
+		/* Now and then whole pages. */
+		if (!rng_below(&rng, 5000))
+			first = rng_below(&rng, 2) * PAGE_BLOCKS, nr = 2 * PAGE_BLOCKS;
 		if (rng_below(&rng, 2))
 			worker->sum += dm_live_bitmap_set_range(worker->bitmap,
 								first, nr);
@@ -83,6 +104,53 @@ static void weight_never_drifts(void **state)
 		sum += workers[i].sum;
 	assert_int_equal(dm_live_bitmap_weight(bitmap), sum);
 	assert_int_equal(dm_live_bitmap_weight(bitmap), count_bits(bitmap));
+	walks_find_what_tests_do(bitmap);
+	dm_live_bitmap_destroy(bitmap);
+}
+
+/*
+ * All bits of two pages are set, of the next two clear. Each thread has a bit of each
+ * page, which it changes and changes back: its own walk must find it, while the walks
+ * of the others find whole pages to be alike.
+ */
+static void *change_and_walk(void *argument)
+{
+	struct worker *worker = argument;
+	unsigned int i;
+
+	pthread_barrier_wait(&start);
+	for (i = 0; i < 700; i++) {
+		u64 page = i % 2 * PAGE_BLOCKS;
+		u64 block = page + worker->number * 8001;
+
+		dm_live_bitmap_clear_range(worker->bitmap, block, 1);
+		worker->errors += dm_live_bitmap_next_clear(worker->bitmap, page,
+							    page + PAGE_BLOCKS) > block;
+		dm_live_bitmap_set_range(worker->bitmap, block, 1);
+		dm_live_bitmap_next_clear(worker->bitmap, page, page + PAGE_BLOCKS);
+		page += 2 * PAGE_BLOCKS;
+		block += 2 * PAGE_BLOCKS;
+		dm_live_bitmap_set_range(worker->bitmap, block, 1);
+		worker->errors += dm_live_bitmap_next_set(worker->bitmap, page,
+							  page + PAGE_BLOCKS) > block;
+		dm_live_bitmap_clear_range(worker->bitmap, block, 1);
+		dm_live_bitmap_next_set(worker->bitmap, page, page + PAGE_BLOCKS);
+	}
+	return NULL;
+}
+
+static void no_walk_misses_a_change(void **state)
+{
+	struct dm_live_bitmap *bitmap = dm_live_bitmap_create(4 * PAGE_BLOCKS);
+	struct worker workers[NR_THREADS];
+	unsigned int i;
+
+	(void)state;
+	dm_live_bitmap_set_range(bitmap, 0, 2 * PAGE_BLOCKS);
+	run_workers(bitmap, change_and_walk, workers);
+	for (i = 0; i < NR_THREADS; i++)
+		assert_int_equal(workers[i].errors, 0);
+	assert_int_equal(dm_live_bitmap_weight(bitmap), 2 * PAGE_BLOCKS);
 	dm_live_bitmap_destroy(bitmap);
 }
 
@@ -219,6 +287,7 @@ int main(void)
 		cmocka_unit_test(neighbours_in_a_word_do_not_matter),
 		cmocka_unit_test(each_block_is_counted_once),
 		cmocka_unit_test(a_change_is_staged_or_dirty),
+		cmocka_unit_test(no_walk_misses_a_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

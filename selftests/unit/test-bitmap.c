@@ -274,10 +274,26 @@ static void random_step(struct dm_live_bitmap *bitmap, struct model *model,
 	u64 nr = rng_below(rng, min(limit, model->size - first) + 1);
 	u64 page = first / PAGE_BLOCKS;
 
-	switch (rng_below(rng, 64)) {
+	switch (rng_below(rng, 68)) {
 	case 0 ... 19:
 		assert_int_equal(dm_live_bitmap_set_range(bitmap, first, nr),
 				 model_change(model, first, first + nr, true));
+		break;
+	case 64:
+		assert_int_equal(dm_live_bitmap_set_range_slowly(bitmap, first, nr),
+				 model_change(model, first, first + nr, true));
+		break;
+	case 65:
+		assert_int_equal(dm_live_bitmap_clear_range_slowly(bitmap, first, nr),
+				 model_change(model, first, first + nr, false));
+		break;
+	case 66:
+		assert_int_equal(dm_live_bitmap_next_set_slowly(bitmap, first, first + nr),
+				 model_find(model, first, first + nr, true));
+		break;
+	case 67:
+		assert_int_equal(dm_live_bitmap_next_clear_slowly(bitmap, first, first + nr),
+				 model_find(model, first, first + nr, false));
 		break;
 	case 20 ... 39:
 		assert_int_equal(dm_live_bitmap_clear_range(bitmap, first, nr),
@@ -399,6 +415,44 @@ static void bits_past_the_end_are_ignored(void **state)
 	}
 }
 
+/* All clear, and whatever had a set bit is dirty; others may be. */
+static void reset_clears_all(void **state)
+{
+	struct rng rng = rng_new(2);
+	unsigned int i, n;
+
+	(void)state;
+	for (i = 0; i < NR_OF(sizes); i++) {
+		struct dm_live_bitmap *bitmap = dm_live_bitmap_create(sizes[i]);
+		u64 block;
+
+		for (n = 0; n < 10; n++) {
+			block = rng_below(&rng, sizes[i]);
+			dm_live_bitmap_set_range(bitmap, block, 1);
+			clean_all_pages(bitmap);
+			dm_live_bitmap_reset(bitmap);
+			assert_int_equal(dm_live_bitmap_next_dirty(bitmap, 0),
+					 block / PAGE_BLOCKS);
+			assert_int_equal(dm_live_bitmap_weight(bitmap), 0);
+			assert_false(dm_live_bitmap_test(bitmap, block));
+			clean_all_pages(bitmap);
+		}
+		dm_live_bitmap_set_range_slowly(bitmap, 0, sizes[i]);
+		clean_all_pages(bitmap);
+		dm_live_bitmap_reset(bitmap);
+		dirty_pages_are(bitmap, 0, sizes[i]);
+		assert_int_equal(dm_live_bitmap_next_set_slowly(bitmap, 0, sizes[i]),
+				 sizes[i]);
+		assert_int_equal(dm_live_bitmap_set_range(bitmap, 0, sizes[i]), sizes[i]);
+		clean_all_pages(bitmap);
+		dm_live_bitmap_reset(bitmap);
+		clean_all_pages(bitmap);
+		dm_live_bitmap_reset(bitmap);
+		no_dirty_page(bitmap);
+		dm_live_bitmap_destroy(bitmap);
+	}
+}
+
 static void no_memory_is_no_bitmap(void **state)
 {
 	(void)state;
@@ -415,6 +469,7 @@ int main(void)
 		cmocka_unit_test(random_steps_are_those_of_a_plain_array),
 		cmocka_unit_test(staged_pages_can_be_loaded),
 		cmocka_unit_test(bits_past_the_end_are_ignored),
+		cmocka_unit_test(reset_clears_all),
 		cmocka_unit_test(no_memory_is_no_bitmap),
 	};
 
