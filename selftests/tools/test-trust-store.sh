@@ -59,6 +59,7 @@ is "$label: an increment" "$(of_backup increment)" true
 is "$label: which says it" "$(of_backup trusted)" true
 check_fails "$label: and lacks what was written" \
 	qemu-img compare -q -f qcow2 -F raw trusted.qcow2 $V
+last=''
 backup --full
 is "$label: --full" "$(of_backup full_reason)" "it was asked for (--full)"
 

@@ -121,8 +121,48 @@ static void carry_over(struct trust *trust, struct qcow2_seal *seal,
 	blockdev_count(mapped, &seal->device);
 	dm_live_read_instance(seal->instance);
 	seal->flags |= QCOW2_DMLIVE_SEAL_SEALED;
+	/* What was noticed, and is believed all the same. */
+	seal->flags &= ~QCOW2_DMLIVE_SEAL_GAP;
 	if (trust->trusted)
 		seal->flags |= QCOW2_DMLIVE_SEAL_TRUSTED;
+}
+
+/*
+ * Why the store of a volume that is not as it was closed cannot be believed; 0: that is
+ * for the target to say.
+ */
+static enum qcow2_dmlive_gap reason_of(const struct trust *trust,
+				       const struct qcow2_seal *seal,
+				       const struct qcow2_seal_device *now)
+{
+	if (!(seal->flags & QCOW2_DMLIVE_SEAL_SEALED))
+		return QCOW2_DMLIVE_GAP_NONE;
+	if (!qcow2_seal_is_counted(now))
+		return QCOW2_DMLIVE_GAP_UNCOUNTED;
+	if (qcow2_seal_is_same_device(&seal->device, now) ||
+	    qcow2_seal_is_same_device(&seal->origin, now) ||
+	    !is_untouched(now) || trust->has_digest)
+		return QCOW2_DMLIVE_GAP_WRITTEN;
+	return QCOW2_DMLIVE_GAP_NONE;
+}
+
+/* The target finds out whether it was written to; here is known more of how. */
+static int settle_closed(struct trust *trust, struct meta_writer *writer,
+			 struct qcow2_seal *seal,
+			 const struct qcow2_seal_device *now, dev_t origin,
+			 dev_t mapped)
+{
+	const bool good = fits(trust, seal, now);
+	enum qcow2_dmlive_gap reason;
+
+	trust->trusted = trust->trust_store && !good;
+	if (good || trust->trusted) {
+		carry_over(trust, seal, origin, mapped);
+		return 0;
+	}
+	trust->is_gap = true;
+	reason = reason_of(trust, seal, now);
+	return reason ? meta_distrust(writer, seal, reason) : 0;
 }
 
 /* A store that was not closed lacks what was written before it came back. */
@@ -160,11 +200,7 @@ static int settle(struct trust *trust, struct meta_writer *writer, dev_t origin,
 	} else if (!meta_was_closed(&writer->store)) {
 		r = settle_crashed(trust, writer, &seal, &now);
 	} else if (has_seal) {
-		trust->trusted = trust->trust_store && !fits(trust, &seal, &now);
-		if (trust->trusted || fits(trust, &seal, &now))
-			carry_over(trust, &seal, origin, mapped);
-		else
-			trust->is_gap = true;
+		r = settle_closed(trust, writer, &seal, &now, origin, mapped);
 	}
 	if (r || !has_seal)
 		return r;

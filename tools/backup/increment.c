@@ -160,6 +160,7 @@ static int make_full(struct volume *volume,
 		     const struct backup_request *request, const char *base,
 		     const char *why)
 {
+	say_full(volume, "%s%s%s", base ? base : "", base ? ": " : "", why);
 	if (request->no_full) {
 		error("%s: no increment is possible: %s%s%s", volume->name,
 		      base ? base : "", base ? ": " : "", why);
@@ -167,18 +168,19 @@ static int make_full(struct volume *volume,
 	}
 	warning("%s: a full backup is made: %s%s%s", volume->name,
 		base ? base : "", base ? ": " : "", why);
-	say_full(volume, "%s%s%s", base ? base : "", base ? ": " : "", why);
 	return EXIT_OK;
 }
 
 /* Why the bitmap belongs to no backup: a gap since @base would do. */
-static void explain_no_backup(const struct increment *increment,
+static void explain_no_backup(struct increment *increment,
 			      const char *base, char *why, size_t why_bytes)
 {
 	const struct qcow2_seal *seal = &increment->seal;
 	char gap[META_GAP_BYTES];
 
-	if (seal->gap_reason && base && seal->gap_to_s >= base_time_of(base))
+	increment->is_after_gap = seal->gap_reason && base &&
+				  seal->gap_to_s >= base_time_of(base);
+	if (increment->is_after_gap)
 		snprintf(why, why_bytes, "%s", meta_gap_text(seal, gap));
 	else
 		snprintf(why, why_bytes,

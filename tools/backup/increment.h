@@ -42,6 +42,7 @@ struct writer_options;
  * @base_name: as the image names it
  * @time_s: the point in time, since 1970
  * @full_reason: why this is a full backup
+ * @is_after_gap: since changes were not tracked
  * @seal: of the store, before the backup: its last gap, and whether it is believed on
  *	somebody's word
  */
@@ -58,6 +59,7 @@ struct increment {
 	uint64_t time_s;
 	bool is_committed;
 	char full_reason[INCREMENT_REASON_BYTES];
+	bool is_after_gap;
 	struct qcow2_seal seal;
 };
 

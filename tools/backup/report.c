@@ -69,7 +69,8 @@ static void add_increment(struct json_object *object,
 	}
 	json_add_string(object, "full_reason",
 			increment->base ? NULL : increment->full_reason);
-	json_add(object, "gap", meta_gap_json(&increment->seal));
+	json_add(object, "gap", increment->is_after_gap ?
+		 meta_gap_json(&increment->seal) : NULL);
 	json_add_bool(object, "trusted",
 		      increment->seal.flags & QCOW2_DMLIVE_SEAL_TRUSTED);
 	json_add_bool(object, "committed", increment->is_committed);

@@ -162,11 +162,13 @@ const char *meta_gap_text(const struct qcow2_seal *seal,
 			  char text[META_GAP_BYTES])
 {
 	char from[TIME_BYTES], to[TIME_BYTES];
+	const bool known = seal->gap_from_s;
 
 	snprintf(text, META_GAP_BYTES,
-		 "changes were not tracked from %s to %s (%s)",
-		 format_time(seal->gap_from_s, from),
-		 format_time(seal->gap_to_s, to),
+		 "changes were not tracked %s%s%s %s (%s)",
+		 known ? "from " : "",
+		 known ? format_time(seal->gap_from_s, from) : "",
+		 known ? " to" : "until", format_time(seal->gap_to_s, to),
 		 qcow2_seal_reason(seal->gap_reason));
 	return text;
 }
@@ -178,7 +180,8 @@ struct json_object *meta_gap_json(const struct qcow2_seal *seal)
 	if (!seal->gap_reason)
 		return NULL;
 	object = json_new_object();
-	json_add_number(object, "from", seal->gap_from_s);
+	json_add(object, "from", seal->gap_from_s ?
+		 json_object_new_int64(seal->gap_from_s) : NULL);
 	json_add_number(object, "to", seal->gap_to_s);
 	json_add_string(object, "reason", qcow2_seal_reason(seal->gap_reason));
 	return object;
