@@ -419,10 +419,17 @@ static int next(struct request *request, void *argument)
 
 	block = at_sector_to_block(device, next->offset >> SECTOR_SHIFT);
 	if (next->flags & DM_ALLOCTRACK_NEXT_UNALLOCATED)
-		block = dm_live_bitmap_next_clear(bitmap, block, nr_blocks);
+		block = dm_live_bitmap_next_clear_slowly(bitmap, block,
+							 nr_blocks);
 	end = block;
-	if (block < nr_blocks)
-		end = dm_live_bitmap_run(bitmap, block, nr_blocks, &allocated);
+	if (block < nr_blocks) {
+		allocated = dm_live_bitmap_test(bitmap, block);
+		end = allocated ?
+		      dm_live_bitmap_next_clear_slowly(bitmap, block + 1,
+						       nr_blocks) :
+		      dm_live_bitmap_next_set_slowly(bitmap, block + 1,
+						     nr_blocks);
+	}
 	next->allocated = allocated;
 	next->offset = (u64)at_end_sector(device, block) << SECTOR_SHIFT;
 	next->length = ((u64)at_end_sector(device, end) << SECTOR_SHIFT) -

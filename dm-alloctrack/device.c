@@ -260,19 +260,30 @@ bool at_device_is_full(const struct at_device *device)
 	       device->geometry.nr_blocks;
 }
 
+/* With preemption off, and commits wait: so a server's large range goes by pieces. */
+static u64 set_durable_bits(struct at_table *table, u64 first, u64 nr)
+{
+	u64 end = first + nr, piece, changed = 0;
+
+	for (; first < end; first = piece) {
+		piece = dm_live_bitmap_piece_end(first, end);
+		dm_live_store_begin_change(table->store);
+		changed += dm_live_bitmap_set_range(table->device->bitmap,
+						    first, piece - first);
+		dm_live_store_end_change(table->store);
+	}
+	dm_live_store_changed(table->store);
+	return changed;
+}
+
 u64 at_set_allocated(struct at_table *table, u64 first, u64 nr)
 {
 	struct at_device *device = table->device;
 	u64 changed;
 
-	if (!table->store_active) {
-		changed = dm_live_bitmap_set_range(device->bitmap, first, nr);
-	} else {
-		dm_live_store_begin_change(table->store);
-		changed = dm_live_bitmap_set_range(device->bitmap, first, nr);
-		dm_live_store_end_change(table->store);
-		dm_live_store_changed(table->store);
-	}
+	changed = table->store_active ?
+		  set_durable_bits(table, first, nr) :
+		  dm_live_bitmap_set_range(device->bitmap, first, nr);
 	if (!changed)
 		return 0;
 	if (at_device_is_full(device))

@@ -104,28 +104,30 @@ int at_doubt_end(struct at_device *device)
 	if (cmpxchg(&device->doubt, AT_DOUBT_NONE, AT_DOUBT_OVER) ==
 	    AT_DOUBTFUL)
 		return -EIO;
-	dm_live_bitmap_clear_range(device->copied, 0,
-				   device->geometry.nr_blocks);
+	dm_live_bitmap_clear_range_slowly(device->copied, 0,
+					  device->geometry.nr_blocks);
 	return 0;
 }
 
+/* Of a suspended device: nobody else looks at what was copied. */
 static u64 take_back(struct at_device *device)
 {
 	u64 nr_blocks = device->geometry.nr_blocks;
 	u64 first = 0, next, nr = 0;
 
-	for (;; cond_resched()) {
-		first = dm_live_bitmap_next_set(device->copied, first,
-						nr_blocks);
+	for (;;) {
+		first = dm_live_bitmap_next_set_slowly(device->copied, first,
+						       nr_blocks);
 		if (first == nr_blocks)
-			return nr;
-		next = dm_live_bitmap_next_clear(device->copied, first,
-						 nr_blocks);
-		nr += dm_live_bitmap_clear_range(device->bitmap, first,
-						 next - first);
-		dm_live_bitmap_clear_range(device->copied, first, next - first);
+			break;
+		next = dm_live_bitmap_next_clear_slowly(device->copied, first,
+							nr_blocks);
+		nr += dm_live_bitmap_clear_range_slowly(device->bitmap, first,
+							next - first);
 		first = next;
 	}
+	dm_live_bitmap_reset(device->copied);
+	return nr;
 }
 
 void at_doubt_settle(struct at_table *table)
@@ -138,8 +140,7 @@ void at_doubt_settle(struct at_table *table)
 		return;
 	if (!at_is_doubtful(device)) {
 		if (!was_copied_since(device, at_doubt_mark_flushed(device)))
-			dm_live_bitmap_clear_range(device->copied, 0,
-						   device->geometry.nr_blocks);
+			dm_live_bitmap_reset(device->copied);
 		return;
 	}
 	nr = take_back(device);

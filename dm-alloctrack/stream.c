@@ -270,38 +270,71 @@ static u64 demanded_block(struct at_table *table, u64 max_blocks)
 	return block;
 }
 
-/* Give @worker an unallocated chunk that no other one has. */
-static bool claim(struct at_stream_worker *worker, u64 max_blocks)
+/*
+ * The next unallocated block in ascending order that nobody has claimed, before the
+ * end of a piece of the bitmap; AT_NO_BLOCK: then the position is at the end of it.
+ */
+static u64 next_block(struct at_table *table)
+{
+	struct at_device *device = table->device;
+	struct at_stream *stream = &device->stream;
+	u64 piece = dm_live_bitmap_piece_end(stream->position,
+					     device->geometry.nr_blocks);
+	u64 block;
+
+	lockdep_assert_held(&stream->lock);
+	do {
+		block = dm_live_bitmap_next_clear(device->bitmap,
+						  stream->position, piece);
+		if (block == piece) {
+			stream->position = piece;
+			return AT_NO_BLOCK;
+		}
+		stream->position = block + 1;
+	} while (is_claimed(table, block));
+	return block;
+}
+
+/* Returns false when it has to be called again. */
+static bool claim_in_piece(struct at_stream_worker *worker, u64 max_blocks)
 {
 	struct at_table *table = worker->table;
 	struct at_device *device = table->device;
 	struct at_stream *stream = &device->stream;
 	u64 nr_blocks = device->geometry.nr_blocks;
-	u64 block;
+	u64 block, end;
 
-	spin_lock(&stream->lock);
+	lockdep_assert_held(&stream->lock);
 	block = demanded_block(table, max_blocks);
-	if (block == (u64)AT_NO_BLOCK) {
-		do {
-			block = dm_live_bitmap_next_clear(device->bitmap,
-							  stream->position,
-							  nr_blocks);
-			if (block == nr_blocks)
-				break;
-			stream->position = block + 1;
-		} while (is_claimed(table, block));
-	}
-	if (block < nr_blocks) {
-		u64 end = min(block + max_blocks, nr_blocks);
+	if (block == (u64)AT_NO_BLOCK)
+		block = next_block(table);
+	if (block == (u64)AT_NO_BLOCK)
+		return stream->position == nr_blocks;
+	end = min(block + max_blocks, nr_blocks);
+	end = dm_live_bitmap_next_set(device->bitmap, block + 1, end);
+	worker->first = block;
+	worker->nr = end - block;
+	if (stream->position >= block && stream->position < end)
+		stream->position = end;
+	return true;
+}
 
-		end = dm_live_bitmap_next_set(device->bitmap, block + 1, end);
-		worker->first = block;
-		worker->nr = end - block;
-		if (stream->position >= block && stream->position < end)
-			stream->position = end;
+/*
+ * Give @worker an unallocated chunk that no other one has. Others spin for the lock, so
+ * it is released between pieces of the bitmap.
+ */
+static bool claim(struct at_stream_worker *worker, u64 max_blocks)
+{
+	struct at_stream *stream = &worker->table->device->stream;
+	bool done;
+
+	for (;; cond_resched()) {
+		spin_lock(&stream->lock);
+		done = claim_in_piece(worker, max_blocks);
+		spin_unlock(&stream->lock);
+		if (done)
+			return worker->nr;
 	}
-	spin_unlock(&stream->lock);
-	return block < nr_blocks;
 }
 
 static void unclaim(struct at_stream_worker *worker)

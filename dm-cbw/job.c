@@ -285,17 +285,21 @@ static u64 chunk_blocks(const struct cbw_session *session)
 	return speed ? clamp_t(u64, slow, 1, nr) : nr;
 }
 
-/* The next blocks that are to be copied, with those between that need not be. */
-static bool claim_from(struct cbw_copier *copier, u64 block, u64 max_blocks)
+/*
+ * The next blocks that are to be copied, with those between that need not be; the first
+ * blocks of extents are looked for before @piece.
+ */
+static bool claim_from(struct cbw_copier *copier, u64 block, u64 piece,
+		       u64 max_blocks)
 {
 	struct cbw_session *session = copier->session;
 	u64 nr_blocks = session->nr_blocks;
 	u64 left = max_blocks;
 	u64 end;
 
-	while (left && copier->nr_extents < CBW_MAX_EXTENTS) {
-		block = cbw_next_unclaimed(copier, block, nr_blocks);
-		if (block == nr_blocks)
+	while (left && block < piece && copier->nr_extents < CBW_MAX_EXTENTS) {
+		block = cbw_next_unclaimed(copier, block, piece);
+		if (block == piece)
 			break;
 		end = cbw_end_claim(copier, block,
 				    min(block + left, nr_blocks));
@@ -307,20 +311,36 @@ static bool claim_from(struct cbw_copier *copier, u64 block, u64 max_blocks)
 	return copier->nr_extents;
 }
 
-/* Returns true when the worker has something to copy. */
+/* Returns true when it has to be called again: there is nothing in this piece. */
+static bool claim_in_piece(struct cbw_copier *copier, u64 max_blocks)
+{
+	struct cbw_job *job = &copier->session->job;
+	u64 nr_blocks = copier->session->nr_blocks;
+	u64 piece = dm_live_bitmap_piece_end(job->position, nr_blocks);
+
+	lockdep_assert_held(&copier->session->lock);
+	if (claim_from(copier, job->position, piece, max_blocks))
+		return false;
+	job->position = piece;
+	return piece < nr_blocks || reached_end(copier);
+}
+
+/*
+ * Returns true when the worker has something to copy. Guest writes spin for the lock,
+ * so it is released between pieces of the bitmap.
+ */
 static bool claim(struct cbw_copier *copier, u64 max_blocks)
 {
 	struct cbw_session *session = copier->session;
-	bool claimed = false;
+	bool again;
 
-	spin_lock_irq(&session->lock);
-	if (may_run(session)) {
-		claimed = claim_from(copier, session->job.position, max_blocks);
-		if (!claimed && reached_end(copier))
-			claimed = claim_from(copier, 0, max_blocks);
+	for (;; cond_resched()) {
+		spin_lock_irq(&session->lock);
+		again = may_run(session) && claim_in_piece(copier, max_blocks);
+		spin_unlock_irq(&session->lock);
+		if (!again)
+			return copier->nr_extents;
 	}
-	spin_unlock_irq(&session->lock);
-	return claimed;
 }
 
 static void worker_work(struct work_struct *work)

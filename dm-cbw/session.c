@@ -494,9 +494,9 @@ static int allocate(struct cbw_session *session, struct cbw_table *table)
 	if (!session->scope || !session->todo || !session->left ||
 	    !session->ranges)
 		return -ENOMEM;
-	dm_live_bitmap_set_range(session->scope, 0, session->nr_blocks);
-	dm_live_bitmap_set_range(session->todo, 0, session->nr_blocks);
-	dm_live_bitmap_set_range(session->left, 0, session->nr_blocks);
+	dm_live_bitmap_set_range_slowly(session->scope, 0, session->nr_blocks);
+	dm_live_bitmap_set_range_slowly(session->todo, 0, session->nr_blocks);
+	dm_live_bitmap_set_range_slowly(session->left, 0, session->nr_blocks);
 
 	if (table->fleece) {
 		struct cbw_fleece *fleece =

@@ -108,7 +108,8 @@ static int do_clear(struct request *request)
 	if (r)
 		return r;
 	/* Writes that are under way may or may not be in it. */
-	dm_live_bitmap_clear_range(bits, 0, dm_live_bitmap_nr_blocks(bits));
+	dm_live_bitmap_clear_range_slowly(bits, 0,
+					  dm_live_bitmap_nr_blocks(bits));
 	return store_bits(request);
 }
 
