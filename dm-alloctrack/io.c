@@ -14,6 +14,7 @@
 #include <linux/blkdev.h>
 
 #include "alloctrack.h"
+#include "dm-live/submit.h"
 
 /* A guest discard or write-zeroes is worked off in pieces of this size. */
 #define MAX_ZERO_SECTORS	((64u << 20) >> SECTOR_SHIFT)
@@ -120,11 +121,8 @@ void at_defer(struct at_table *table, struct bio *bio)
 
 void at_submit_to_file(struct at_table *table, struct bio *bio)
 {
-	/* The submitter is not here any more: there is nobody to be told. */
-	bio->bi_opf &= ~REQ_NOWAIT;
 	overwrite(table, bio);
-	/* In the submitter's cgroup, not in the worker's. */
-	dm_submit_bio_remap(bio, NULL);
+	dm_live_submit_deferred(bio);
 }
 
 void at_deferred_work(struct work_struct *work)
@@ -168,6 +166,15 @@ static int write_whole(struct at_table *table, struct bio *bio, u64 first,
 				   end - 1, DM_LIVE_RANGE_EXCLUSIVE,
 				   write_granted))
 		return DM_MAPIO_SUBMITTED;
+	/*
+	 * BLK_STS_AGAIN does not say that nothing was written: the file may have split
+	 * it. So file_is_zero would be over, for nothing that has failed.
+	 */
+	if (unlikely(bio->bi_opf & REQ_NOWAIT) &&
+	    READ_ONCE(table->device->file_is_zero)) {
+		at_defer(table, bio);
+		return DM_MAPIO_SUBMITTED;
+	}
 	return remap_to_file(table, bio);
 }
 
@@ -459,6 +466,7 @@ static void end_write(struct at_table *table, struct at_io *io,
 		      blk_status_t status)
 {
 	if (status) {
+		/* Whatever it is: some of it may have been written. */
 		WRITE_ONCE(table->device->file_is_zero, false);
 	} else {
 		at_guest_owns(table->device, io->first, io->first + io->nr);

@@ -145,6 +145,8 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->discards_supported =
 		bdev_max_discard_sectors(table->file->bdev) > 0;
 	ti->per_io_data_size = sizeof(struct at_io);
+	/* See dm_live_submit_deferred(). What ends here is accounted then. */
+	ti->accounts_remapped_io = true;
 	return 0;
 }
 

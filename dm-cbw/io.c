@@ -12,6 +12,7 @@
 #include <linux/interval_tree_generic.h>
 #include <linux/ktime.h>
 
+#include "dm-live/submit.h"
 #include "track.h"
 
 /* A discard or write-zeroes waits in pieces of this size. */
@@ -71,11 +72,8 @@ void cbw_submit(struct cbw_session *session)
 	spin_unlock_irq(&session->lock);
 
 	blk_start_plug(&plug);
-	while ((bio = bio_list_pop(&bios))) {
-		/* The submitter is not here any more: nobody is to be told. */
-		bio->bi_opf &= ~(REQ_NOWAIT | REQ_POLLED);
-		dm_submit_bio_remap(bio, NULL);
-	}
+	while ((bio = bio_list_pop(&bios)))
+		dm_live_submit_deferred(bio);
 	blk_finish_plug(&plug);
 }
 
@@ -344,11 +342,8 @@ void cbw_map_again(struct cbw_table *table, struct bio *bio)
 		cbw_intent_park(table->track, bio);
 		return;
 	}
-	if (map_session(table, bio) != DM_MAPIO_REMAPPED)
-		return;
-	/* The submitter is not here any more: nobody is to be told. */
-	bio->bi_opf &= ~(REQ_NOWAIT | REQ_POLLED);
-	dm_submit_bio_remap(bio, NULL);
+	if (map_session(table, bio) == DM_MAPIO_REMAPPED)
+		dm_live_submit_deferred(bio);
 }
 
 void cbw_io_init(struct cbw_session *session)

@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Writes that a worker sends down are counted once, and what never goes down is counted
+# too. A write that may not wait, and would have to, does not end target_is_zero.
+
+. "$(dirname "$0")/alloctrack.sh"
+require_command fio
+
+readonly MIB=16 BLOCK=128
+# One request at a time: the next one, if it may not wait, is told to come again.
+file=$(make_disk $MIB 512 hw_queue_depth=1 irqmode=2 completion_nsec=200000) &&
+	backing=$(make_disk $MIB) || bail "disks"
+
+# guest OPTION...: fio on t, in a single job.
+guest()
+{
+	fio --name=guest --filename=$T --direct=1 --ioengine=io_uring --output-format=terse \
+		"$@" > "$TMP/fio" 2>&1
+}
+
+# counted FIELD: of t, as for disk_stat; 9: in flight.
+counted()
+{
+	local words
+	read -r -a words < "/sys/dev/block/$(dm_number t)/stat"
+	echo "${words[$1 - 1]}"
+}
+
+label="writes that may not wait"
+at_create t $((MIB * 2048)) "$file" "$backing" $BLOCK target_is_zero
+check "$label: whole blocks" guest --rw=write --bs=64k --size=4M --iodepth=16
+is "$label: are allocated" "$(at_allocated t)" 64
+written=$(disk_stat "$file" 7)
+message t stream start
+check "$label: zeros are streamed" wait_until state_is t complete
+is "$label: and need not be written" $(($(disk_stat "$file" 7) - written)) 0
+at_remove t
+
+label="parts of blocks"
+fast=$(make_disk $MIB) || bail "disk"
+at_create t $((MIB * 2048)) "$fast" "$backing" $BLOCK
+check "$label: written at once" guest --rw=write --bs=4k --zonemode=strided --zonesize=4k \
+	--zonerange=64k --size=16M --io_size=1M --iodepth=64 --iodepth_batch_submit=32
+is "$label: as many writes as there were, and none in flight" \
+	"$(counted 5) $(counted 9)" "256 0"
+at_remove t
+
+label="copied on the read"
+at_create t $((MIB * 2048)) "$file" "$backing" $BLOCK copy_on_read
+check "$label: reads" guest --rw=read --bs=64k --size=4M --iodepth=16
+is "$label: are counted" "$(counted 1) $(counted 3)" "64 8192"
+finish
