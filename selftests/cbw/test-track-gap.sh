@@ -96,6 +96,36 @@ through_t()
 	is "$label: nothing in the log" "$(log_since | grep -c -e 'not tracked' -e 'past it')" 0
 }
 
+# The counts are those of the same bios, whenever the device is suspended.
+under_load()
+{
+	local pid disk=$origin
+	label="under load"
+	dm_remove t
+	origin=$(make_linear o "$disk") || bail "o"
+	log_mark
+	create		# another device: the first gap
+	based
+	blkmodel $T --ops 3000 --threads 4 --max-io 256K --no-verify --seed 1 \
+		--mix write=65,discard=10,zero=10,flush=10,fua=5 > "$TMP/out" 2>&1 &
+	pid=$!
+	on_exit stop_process $pid
+	for words in "new_bitmap B" "bitmap B"; do
+		# shellcheck disable=SC2086
+		session $words
+		dmsetup suspend --noflush t && dmsetup resume t
+		message backup abort B
+	done
+	wait $pid
+	result $? "$label: no I/O failed" || diag "$(< "$TMP/out")"
+	dmsetup suspend t && dmsetup resume t
+	is_so "the generation is there" "$(bits | cut -d ' ' -f 2)" "$generation"
+	is "$label: no other gap" "$(log_since | grep -c -e 'not tracked' -e 'past it')" 1
+	dm_remove t
+	dm_remove o
+	origin=$disk
+}
+
 in_between()
 {
 	label="written while closed"
@@ -106,14 +136,12 @@ in_between()
 	create
 	gap 5 "written to without tracking"
 	label="discarded while closed"
-	based
 	dm_remove t
 	check_so "a discard of the origin" blkdiscard -o 0 -l 65536 "$origin"
 	log_mark
 	create
 	gap 5 "written to without tracking"
 	label="another device"
-	based
 	dm_remove t
 	log_mark
 	create "$target"
@@ -135,7 +163,6 @@ in_between()
 	create
 	gap 5 "written to without tracking"
 	label="damaged seal"
-	based
 	dm_remove t
 	read_meta
 	printf 'x' | dd of="$TMP/meta" bs=1 seek=$((at + 60)) conv=notrunc status=none
@@ -157,20 +184,19 @@ past_t()
 	like "$label: the log says so" "$(log_since)" "1 sectors were written .* past it"
 	read_meta
 	is_so "it is not sealed" "$(seal)" "8 6"
+	cp "$TMP/meta" "$TMP/known"
 	dmsetup resume t
 	gap 6 "written to directly"
 	is_so "the session is lost" "$(st 1)" broken
 	check_fails "$label: backup commit" message backup commit B $((generation + 1))
 	message backup abort B
 	label="past it, then closed"
-	based
 	check_so "a discard of the origin" blkdiscard -f -o 0 -l 65536 "$origin"
 	dm_remove t
 	log_mark
 	create
 	gap 6 "written to directly"
 	label="while suspended"
-	based
 	dmsetup suspend t
 	check_so "a write to the origin" dd_write "$origin" $((5 * MIB)) 512
 	log_mark
@@ -194,7 +220,6 @@ uncounted()
 	log_mark
 	dm_reload t "$(track_table $SIZE "$origin" "$meta" 128)"
 	gap 5 "written to without tracking"
-	based
 	dm_remove t
 	log_mark
 	create
@@ -217,6 +242,17 @@ crash()
 	dd_write "$origin" 0 512
 	create
 	no_gap "the region that was written to" 256
+	label="crash after a gap"
+	dm_remove t
+	# Its flags: 12 bytes into its entry, which has 32 bytes and is the one before.
+	entry=$(grep -abo dmlive-intent "$TMP/known" | head -n 1 | cut -d : -f 1)
+	printf '\0\0\0\3' | dd of="$TMP/known" bs=1 seek=$((entry - 24 - 32 + 12)) \
+		conv=notrunc status=none
+	is_so "it was not closed" "$(flags_of B "$TMP/known")" "auto in-use"
+	write_meta "$TMP/known" "$meta"
+	log_mark
+	create
+	gap 6 "written to directly"
 	label="not closed"
 	based
 	dmsetup suspend t
@@ -256,6 +292,7 @@ without()
 }
 
 through_t
+under_load
 in_between
 past_t
 uncounted
