@@ -16,6 +16,7 @@
 #include "lib/loop.h"
 #include "lib/progress.h"
 #include "qcow2/check.h"
+#include "meta/registry.h"
 #include "qcow2/convert.h"
 
 /* More findings of one kind tell nobody more. */
@@ -231,6 +232,7 @@ static int convert_to_target(struct convert *convert, bool quiet,
 		err->message[0] = '\0';
 		return -EBUSY;
 	}
+	registry_void_path(convert->target_path);
 	return quiet ? convert_run(convert, err) :
 		       convert_watched(convert, err);
 }

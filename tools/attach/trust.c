@@ -9,6 +9,7 @@
 #include "lib/counters.h"
 #include "lib/exit.h"
 #include "lib/log.h"
+#include "meta/registry.h"
 
 static bool is_untouched(const struct qcow2_seal_device *counters)
 {
@@ -108,6 +109,8 @@ int trust_check(struct trust *trust, const struct volume *volume)
 	if (meta_store_open(trust->meta, &store))
 		return EXIT_ERROR;
 	status = look_at(trust, &store);
+	if (!status && trust->is_store)
+		registry_note(&store, trust->identity);
 	add = trust->is_store && meta_seal_can_be_added(&store);
 	meta_store_close(&store);
 	return !status && add ? add_place(trust) : status;
