@@ -19,6 +19,7 @@ static void free_table(struct cbw_table *table)
 	if (table->session) {
 		cbw_session_end(table->session);
 		cbw_session_put(table->session);
+		table->session = NULL;
 	}
 	cbw_track_close(table->track);
 	kfree(table->config.bitmap);

@@ -79,9 +79,12 @@ static bool is_recording(const struct cbw_track *track)
 static u32 find_gap(const struct cbw_track *track,
 		    const struct qcow2_seal *seal)
 {
-	if (!dm_live_store_was_used(track->store) || !is_recording(track))
+	const bool is_known = seal->flags & QCOW2_DMLIVE_SEAL_GAP;
+
+	if (!is_recording(track) ||
+	    (!is_known && !dm_live_store_was_used(track->store)))
 		return QCOW2_DMLIVE_GAP_NONE;
-	if (was_in_use(track) && !(seal->flags & QCOW2_DMLIVE_SEAL_GAP)) {
+	if (!is_known && was_in_use(track)) {
 		/* A crash, or it could not be closed: that is known here alone. */
 		if (!track->closed.flags)
 			return QCOW2_DMLIVE_GAP_NONE;

@@ -439,6 +439,38 @@ static void valid_or_not_consistent(void **state)
 }
 
 /* What QEMU writes is valid, also if it cannot be written in place. */
+/* Generations and seal: a sector at the end of each, if the state comes first. */
+static void sectors_at_the_end(void **state)
+{
+	const size_t generations = END + 8, seal = 1024 + 8;
+
+	(void)state;
+	put(HEADER(backing_file_offset), 8, 0);
+	put_extension(generations, QCOW2_EXT_DMLIVE_GENERATIONS,
+		      1024 - generations);
+	put_extension(seal, QCOW2_EXT_DMLIVE_SEAL, 2048 - seal);
+	put_extension(2048 + 8, QCOW2_EXT_END, 0);
+	assert_int_equal(check_header(CLUSTER), 0);
+	assert_int_equal(header.generations_offset, 512);
+	assert_int_equal(header.seal_offset, 1536);
+
+	put(seal - 4, 4, 1536 - seal);
+	assert_int_equal(check_header(CLUSTER), -EINVAL);
+	assert_non_null(strstr(error.message, "seal extension does not end"));
+	put_extension(seal, QCOW2_EXT_DMLIVE_SEAL, 2048 - seal);
+	put_extension(generations, QCOW2_EXT_DMLIVE_SEAL, 1024 - generations);
+	assert_int_equal(check_header(CLUSTER), -EINVAL);
+	assert_non_null(strstr(error.message, "two seal extensions"));
+
+	/* QEMU has written the header: then they say nothing, whatever they are. */
+	put_extension(seal, QCOW2_EXT_DMLIVE_GENERATIONS, 8);
+	put_extension(seal + 8 + 8, QCOW2_EXT_END, 0);
+	put_extension(STATE, 0x12345678, 8);
+	assert_int_equal(check_header(CLUSTER), 0);
+	assert_int_equal(header.generations_offset, 0);
+	assert_int_equal(header.seal_offset, 0);
+}
+
 static void not_preallocated(void **state)
 {
 	(void)state;
@@ -538,6 +570,7 @@ int main(void)
 		TEST(each_mutation_is_refused),
 		TEST(refused_in_combination),
 		TEST(valid_or_not_consistent),
+		TEST(sectors_at_the_end),
 		TEST(not_preallocated),
 		TEST(not_supported),
 		TEST(cut_off_anywhere),
