@@ -68,8 +68,10 @@ static int look_at(struct trust *trust, struct meta_store *store)
 	struct qcow2_seal_device now;
 	struct qcow2_seal seal;
 
+	/* Over what is read-only the target only reads, the store too. */
 	trust->is_store = store->header.state_offset &&
-			  store->header.generations_offset;
+			  store->header.generations_offset &&
+			  !device->read_only;
 	if (!trust->is_store || !meta_seal_read(store, &seal))
 		return EXIT_OK;
 	if (check_volume(trust, &seal))
@@ -104,8 +106,7 @@ int trust_check(struct trust *trust, const struct volume *volume)
 	trust->volume = volume;
 	if (!is_image(trust->meta))
 		return EXIT_OK;
-	blockdev_identity(&volume->device, trust->identity,
-			  sizeof(trust->identity));
+	volume_identity(volume, trust->identity, sizeof(trust->identity));
 	if (meta_store_open(trust->meta, &store))
 		return EXIT_ERROR;
 	status = look_at(trust, &store);

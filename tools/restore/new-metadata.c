@@ -313,7 +313,7 @@ int new_metadata_make(struct server *server)
 
 	status = with_each_begun(server, retire);
 	if (!status)
-		registry_void(&server->target, NULL);
+		registry_void(&server->target, server->options.track_meta);
 	if (!status && server->meta_automatic)
 		status = make_volume(server);
 	if (!status && server->meta[0])
