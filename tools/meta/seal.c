@@ -33,8 +33,12 @@ bool meta_seal_read(const struct meta_store *store, struct qcow2_seal *seal)
 int meta_seal_write(struct meta_writer *writer, const struct qcow2_seal *seal)
 {
 	uint8_t *sector = sector_of(&writer->store);
+	uint8_t new[QCOW2_DMLIVE_SEAL_BYTES];
 
-	qcow2_seal_encode(sector, seal);
+	qcow2_seal_encode(new, seal);
+	if (!memcmp(sector, new, sizeof(new)))
+		return 0;
+	memcpy(sector, new, sizeof(new));
 	return meta_write_sync(writer, writer->store.header.seal_offset, sector,
 			       QCOW2_DMLIVE_SEAL_BYTES);
 }

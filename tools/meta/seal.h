@@ -15,7 +15,7 @@
 /* False: the store has no place for one. One that is damaged is zeroed. */
 bool meta_seal_read(const struct meta_store *store, struct qcow2_seal *seal);
 
-/* The store must have a place for it. */
+/* The store must have a place for it. What is there already is not written. */
 int meta_seal_write(struct meta_writer *writer, const struct qcow2_seal *seal);
 
 /*
