@@ -106,8 +106,8 @@ under_load()
 	log_mark
 	create		# another device: the first gap
 	based
-	blkmodel $T --ops 6000 --threads 4 --max-io 256K --no-verify --seed 1 \
-		--mix read=5,write=60,discard=10,zero=10,flush=10,fua=5 > "$TMP/out" 2>&1 &
+	blkmodel $T --ops 3000 --threads 4 --max-io 256K --no-verify --seed 1 \
+		--mix write=65,discard=10,zero=10,flush=10,fua=5 > "$TMP/out" 2>&1 &
 	pid=$!
 	on_exit stop_process $pid
 	for words in "new_bitmap B" "bitmap B"; do
@@ -116,7 +116,8 @@ under_load()
 		dmsetup suspend --noflush t && dmsetup resume t
 		message backup abort B
 	done
-	check_so "no I/O failed" wait $pid
+	wait $pid
+	result $? "$label: no I/O failed" || diag "$(< "$TMP/out")"
 	dmsetup suspend t && dmsetup resume t
 	is_so "the generation is there" "$(bits | cut -d ' ' -f 2)" "$generation"
 	is "$label: no other gap" "$(log_since | grep -c -e 'not tracked' -e 'past it')" 1
