@@ -20,6 +20,7 @@
 #include "meta/chain.h"
 #include "meta/overlays.h"
 #include "qcow2/check.h"
+#include "meta/registry.h"
 #include "qcow2/convert.h"
 #include "qcow2/error.h"
 #include "qcow2-format.h"
@@ -251,6 +252,7 @@ static int convert_to_target(struct convert *convert, bool quiet, bool force,
 		err->message[0] = '\0';
 		return -EBUSY;
 	}
+	registry_void_path(convert->target_path);
 	return quiet ? convert_run(convert, err) :
 		       convert_watched(convert, err);
 }

@@ -144,7 +144,11 @@ if command -v lvcreate > /dev/null; then
 	check "it stays" [ -b /dev/tvg/target_dmlive_track ]
 	check "the other one goes" wait_until [ ! -e /dev/tvg/target_dmlive ]
 	exactly g "a volume"
+	run 0 "detached" dmlive detach g
 	end_tracked g
+	# As after a restart of the machine.
+	check "deactivated" lvchange -q -an tvg/target
+	check "activated" lvchange -q -ay tvg/target
 	run 0 "attached again" dmlive attach /dev/tvg/target --name g \
 		--meta /dev/tvg/target_dmlive_track
 	on_exit dm_remove g

@@ -77,6 +77,20 @@ check "$label: it is through" wait_until is_linear r
 dm_remove r
 attach; is_gap "$written"
 
+# The digest is that of the image, and the machine counts from 0.
+label="restored onto, and restarted"
+detach
+run 0 "$label: restore" dmlive restore 1.qcow2 $V --name r --force
+check "$label: it is through" wait_until is_linear r
+dm_remove r
+restart; attach; is_gap "overwritten by dmlive"
+label="a device over it without the store, and restarted"
+detach
+run 0 "$label: attach" dmlive attach t/vm1 --name x
+dirty /dev/mapper/x
+run 0 "$label: detach" dmlive detach x
+restart; attach; is_gap "overwritten by dmlive"
+
 # Past cbw while it is attached.
 label="the inner device is written to"
 dirty /dev/mapper/t-vm1-dmlive

@@ -11,6 +11,7 @@
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "lib/stacking.h"
+#include "meta/registry.h"
 
 /*
  * Targets that keep nothing of their own, in memory or on a device: they may be
@@ -163,6 +164,9 @@ int attach_new(struct volume *volume, const struct attach_request *request,
 		status = make_params(volume, request,
 				     volume_number(volume, number), trust,
 				     params);
+	/* What the new device writes is in no other store. */
+	if (!status)
+		registry_void(&volume->device, request->meta);
 	if (!status)
 		status = make_device(volume, request, trust, params);
 	return status;

@@ -99,14 +99,11 @@ static void put_back_abandoned(void *context)
 static int hold_and_swap(const char *name, int (*settle)(void *context),
 			 void *context)
 {
-	int r;
+	int r = settle ? dm_hold(name) : 0;
 
-	if (!settle)
-		return dm_swap(name);
-	r = dm_hold(name);
-	if (!r)
+	if (!r && settle)
 		r = settle(context);
-	return r ? r : dm_resume(name);
+	return r ? r : dm_swap(name);
 }
 
 static int swap(struct volume *volume, int (*settle)(void *context),

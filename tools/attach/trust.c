@@ -9,6 +9,7 @@
 #include "lib/counters.h"
 #include "lib/exit.h"
 #include "lib/log.h"
+#include "meta/registry.h"
 
 static bool is_untouched(const struct qcow2_seal_device *counters)
 {
@@ -51,13 +52,14 @@ static bool is_image(const char *path)
 
 static int check_volume(struct trust *trust, const struct qcow2_seal *seal)
 {
-	trust->is_other = *seal->identity && *trust->identity &&
+	trust->is_other = *seal->identity &&
 			  strcmp(seal->identity, trust->identity);
 	if (!trust->is_other || trust->force)
 		return EXIT_OK;
 	error("%s has recorded changes of another volume, %s, and %s is %s; take its own metadata device, or have all blocks of it count as changed: --force",
 	      trust->meta, seal->identity, trust->volume->device.path,
-	      trust->identity);
+	      *trust->identity ? trust->identity :
+	      "a device without an identity");
 	return EXIT_REFUSED;
 }
 
@@ -67,8 +69,10 @@ static int look_at(struct trust *trust, struct meta_store *store)
 	struct qcow2_seal_device now;
 	struct qcow2_seal seal;
 
+	/* Over what is read-only the target only reads, the store too. */
 	trust->is_store = store->header.state_offset &&
-			  store->header.generations_offset;
+			  store->header.generations_offset &&
+			  !device->read_only;
 	if (!trust->is_store || !meta_seal_read(store, &seal))
 		return EXIT_OK;
 	if (check_volume(trust, &seal))
@@ -103,11 +107,12 @@ int trust_check(struct trust *trust, const struct volume *volume)
 	trust->volume = volume;
 	if (!is_image(trust->meta))
 		return EXIT_OK;
-	blockdev_identity(&volume->device, trust->identity,
-			  sizeof(trust->identity));
+	volume_identity(volume, trust->identity, sizeof(trust->identity));
 	if (meta_store_open(trust->meta, &store))
 		return EXIT_ERROR;
 	status = look_at(trust, &store);
+	if (!status && trust->is_store)
+		registry_note(&store, trust->identity);
 	add = trust->is_store && meta_seal_can_be_added(&store);
 	meta_store_close(&store);
 	return !status && add ? add_place(trust) : status;
@@ -152,7 +157,8 @@ static int settle_closed(struct trust *trust, struct meta_writer *writer,
 			 const struct qcow2_seal_device *now, dev_t origin,
 			 dev_t mapped)
 {
-	const bool good = fits(trust, seal, now);
+	const bool good = !(seal->flags & QCOW2_DMLIVE_SEAL_GAP) &&
+			  fits(trust, seal, now);
 	enum qcow2_dmlive_gap reason;
 
 	trust->trusted = trust->trust_store && !good;
@@ -165,20 +171,26 @@ static int settle_closed(struct trust *trust, struct meta_writer *writer,
 	return reason ? meta_distrust(writer, seal, reason) : 0;
 }
 
-/* A store that was not closed lacks what was written before it came back. */
+/*
+ * A store that was not closed lacks what was written before it came back. In the same
+ * run of the machine it was its metadata device that failed, and that was long ago.
+ */
 static int settle_crashed(struct trust *trust, struct meta_writer *writer,
 			  struct qcow2_seal *seal,
 			  const struct qcow2_seal_device *now)
 {
-	if (is_untouched(now))
+	const bool gap = seal->flags & QCOW2_DMLIVE_SEAL_GAP;
+
+	if (is_untouched(now) && !gap && !meta_seal_is_of_this_run(seal))
 		return 0;
 	trust->trusted = trust->trust_store;
 	if (trust->trusted) {
+		seal->flags &= ~QCOW2_DMLIVE_SEAL_GAP;
 		seal->flags |= QCOW2_DMLIVE_SEAL_TRUSTED;
 		return 0;
 	}
 	trust->is_gap = true;
-	return meta_distrust(writer, seal, QCOW2_DMLIVE_GAP_CRASH);
+	return gap ? 0 : meta_distrust(writer, seal, QCOW2_DMLIVE_GAP_CRASH);
 }
 
 static int settle(struct trust *trust, struct meta_writer *writer, dev_t origin,
@@ -191,6 +203,7 @@ static int settle(struct trust *trust, struct meta_writer *writer, dev_t origin,
 	int r = 0;
 
 	has_seal = meta_seal_read(&writer->store, &seal);
+	trust->last_gap_s = seal.gap_to_s;
 	blockdev_count(trust->volume->device.devt, &now);
 	if (trust->is_other) {
 		trust->is_gap = true;
@@ -204,9 +217,7 @@ static int settle(struct trust *trust, struct meta_writer *writer, dev_t origin,
 	}
 	if (r || !has_seal)
 		return r;
-	if (*trust->identity)
-		snprintf(seal.identity, sizeof(seal.identity), "%s",
-			 trust->identity);
+	snprintf(seal.identity, sizeof(seal.identity), "%s", trust->identity);
 	return meta_seal_write(writer, &seal);
 }
 
@@ -243,7 +254,7 @@ struct json_object *trust_report(const struct trust *trust)
 	if (trust->trusted)
 		warning("%s is believed on your word (--trust-store), though %s may have been written to meanwhile: if it was, the next increment is wrong",
 			trust->meta, trust->volume->device.path);
-	if (!trust->is_gap)
+	if (!trust->is_gap && seal.gap_to_s == trust->last_gap_s)
 		return NULL;
 	warning("%s: %s: all blocks count as changed, and the next backup is a full one",
 		trust->volume->device.path, meta_gap_text(&seal, gap));

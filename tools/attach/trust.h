@@ -25,10 +25,11 @@
  * The rest is filled in by the functions.
  * @is_store: it is a store for the tracking of changes
  * @identity: of the volume; "": nothing tells it from others
- * @is_other: it was bound to another
+ * @is_other: it is bound to another
  * @digest: of the volume, where it is needed
  * @trusted: @trust_store was what decided
  * @is_gap: the target will set all bits
+ * @last_gap_s: when the last gap before was noticed
  */
 struct trust {
 	char meta[4096];
@@ -42,6 +43,7 @@ struct trust {
 	uint8_t digest[SHA256_BYTES];
 	bool trusted;
 	bool is_gap;
+	uint64_t last_gap_s;
 };
 
 /*

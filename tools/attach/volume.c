@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Finding the device that is meant. */
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -77,6 +78,35 @@ const char *volume_number(const struct volume *volume, char number[32])
 	snprintf(number, 32, "%u:%u", major(volume->device.devt),
 		 minor(volume->device.devt));
 	return number;
+}
+
+/* What is below a device of ours that is a plain mapping of all of it. */
+static bool find_restored(const struct volume *volume, struct blockdev *below)
+{
+	const struct dm_table *table = &volume->table;
+	unsigned int major, minor;
+	char number[32], path[PATH_MAX];
+	uint64_t start;
+
+	if (!volume->is_mapped || table->nr_lines != 1 ||
+	    strncmp(volume->dm.uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) ||
+	    strcmp(table->lines[0].target, "linear") ||
+	    sscanf(table->lines[0].params, "%u:%u %" SCNu64, &major, &minor,
+		   &start) != 3)
+		return false;
+	snprintf(number, sizeof(number), "%u:%u", major, minor);
+	return !blockdev_open(blockdev_path_of(number, path, sizeof(path)),
+			      below) &&
+	       !start && below->bytes == volume->device.bytes;
+}
+
+const char *volume_identity(const struct volume *volume, char *text,
+			    size_t text_bytes)
+{
+	struct blockdev below;
+
+	return blockdev_identity(find_restored(volume, &below) ? &below :
+				 &volume->device, text, text_bytes);
 }
 
 bool volume_is_cbw(const struct volume *volume, struct cbw_table *cbw)

@@ -35,6 +35,14 @@ int volume_refresh(struct volume *volume);
 /* "MAJOR:MINOR", as table lines have it. Returns @number. */
 const char *volume_number(const struct volume *volume, char number[32]);
 
+/*
+ * What tells the volume from all others; "" when nothing does. A device that a restore
+ * has made, and that is a plain mapping by now, is known as what it lies on: that is what
+ * is there after a restart of the machine. Returns @text.
+ */
+const char *volume_identity(const struct volume *volume, char *text,
+			    size_t text_bytes);
+
 /* Is the table the one line of a cbw device? */
 bool volume_is_cbw(const struct volume *volume, struct cbw_table *cbw);
 

@@ -29,6 +29,7 @@
 #include "lib/size.h"
 #include "lib/stacking.h"
 #include "meta/overlays.h"
+#include "meta/registry.h"
 
 #define WIPE_BYTES (1u << 20)
 
@@ -234,6 +235,7 @@ int destination_create(struct volume *volume,
 		options.cluster_bytes = 0;
 	}
 	increment_set_options(volume, &options);
+	registry_void_path(volume->output);
 	if (volume->by_job)
 		return create_target(volume);
 	if (!writer_create(volume->output, &options, &volume->writer, &err))

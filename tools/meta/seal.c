@@ -33,8 +33,12 @@ bool meta_seal_read(const struct meta_store *store, struct qcow2_seal *seal)
 int meta_seal_write(struct meta_writer *writer, const struct qcow2_seal *seal)
 {
 	uint8_t *sector = sector_of(&writer->store);
+	uint8_t new[QCOW2_DMLIVE_SEAL_BYTES];
 
-	qcow2_seal_encode(sector, seal);
+	qcow2_seal_encode(new, seal);
+	if (!memcmp(sector, new, sizeof(new)))
+		return 0;
+	memcpy(sector, new, sizeof(new));
 	return meta_write_sync(writer, writer->store.header.seal_offset, sector,
 			       QCOW2_DMLIVE_SEAL_BYTES);
 }
@@ -125,24 +129,30 @@ int meta_distrust(struct meta_writer *writer, struct qcow2_seal *seal,
 	return meta_seal_write(writer, seal);
 }
 
-bool meta_seal_holds(const struct qcow2_seal *seal,
-		     const struct qcow2_seal_device *now)
+bool meta_seal_is_of_this_run(const struct qcow2_seal *seal)
 {
 	uint8_t instance[QCOW2_DMLIVE_UUID_BYTES];
 
+	return dm_live_read_instance(instance) &&
+	       !memcmp(instance, seal->instance, sizeof(instance));
+}
+
+bool meta_seal_holds(const struct qcow2_seal *seal,
+		     const struct qcow2_seal_device *now)
+{
 	return seal->flags & QCOW2_DMLIVE_SEAL_SEALED &&
-	       dm_live_read_instance(instance) &&
-	       !memcmp(instance, seal->instance, sizeof(instance)) &&
+	       meta_seal_is_of_this_run(seal) &&
 	       (qcow2_seal_is_unchanged(&seal->device, now) ||
 		qcow2_seal_is_unchanged(&seal->origin, now));
 }
 
 bool meta_was_closed(const struct meta_store *store)
 {
+	const uint32_t both = QCOW2_BITMAP_AUTO | QCOW2_BITMAP_IN_USE;
 	uint32_t i;
 
 	for (i = 0; i < store->header.nr_bitmaps; i++)
-		if (store->bitmaps[i].entry.flags & QCOW2_BITMAP_IN_USE)
+		if ((store->bitmaps[i].entry.flags & both) == both)
 			return false;
 	return true;
 }

@@ -15,7 +15,7 @@
 /* False: the store has no place for one. One that is damaged is zeroed. */
 bool meta_seal_read(const struct meta_store *store, struct qcow2_seal *seal);
 
-/* The store must have a place for it. */
+/* The store must have a place for it. What is there already is not written. */
 int meta_seal_write(struct meta_writer *writer, const struct qcow2_seal *seal);
 
 /*
@@ -42,7 +42,13 @@ int meta_distrust(struct meta_writer *writer, struct qcow2_seal *seal,
 bool meta_seal_holds(const struct qcow2_seal *seal,
 		     const struct qcow2_seal_device *now);
 
-/* Of no bitmap of the store was a change lost, as far as its flags say. */
+/* Was it written by the load of the module that is there now? */
+bool meta_seal_is_of_this_run(const struct qcow2_seal *seal);
+
+/*
+ * Of no bitmap that records was a change lost, as far as its flags say. The target sees
+ * it in the same way.
+ */
 bool meta_was_closed(const struct meta_store *store);
 
 /* "changes were not tracked from ... to ... (...)": of the last gap. */

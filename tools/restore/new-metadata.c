@@ -20,6 +20,7 @@
 #include "lib/lvm.h"
 #include "lib/size.h"
 #include "meta/format.h"
+#include "meta/registry.h"
 #include "restore/metadata.h"
 #include "restore/server.h"
 
@@ -300,6 +301,8 @@ int new_metadata_make(struct server *server)
 	int status;
 
 	status = with_each_begun(server, retire);
+	if (!status)
+		registry_void(&server->target, server->options.track_meta);
 	if (!status && server->meta_automatic)
 		status = make_volume(server);
 	if (!status && server->meta[0])

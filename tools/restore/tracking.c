@@ -23,6 +23,8 @@
 #include "meta/generation.h"
 #include "meta/identity.h"
 #include "meta/origin.h"
+#include "meta/registry.h"
+#include "meta/seal.h"
 #include "restore/tracking.h"
 
 #define AUTOMATIC	"auto"
@@ -319,6 +321,19 @@ static int write_origin(struct server *server, struct meta_writer *writer,
 	       meta_origin_write(writer, bitmap, &origin);
 }
 
+/* What is restored has the content of the target, whatever its own name. */
+static int bind_store(struct server *server, struct meta_writer *writer)
+{
+	struct qcow2_seal seal;
+
+	if (!meta_seal_read(&writer->store, &seal) ||
+	    server->target.bytes != server->device_bytes)
+		return 0;
+	blockdev_identity(&server->target, seal.identity, sizeof(seal.identity));
+	registry_note(&writer->store, seal.identity);
+	return meta_seal_write(writer, &seal);
+}
+
 /* The bitmap is empty, and goes with the image. */
 static int begin_bitmap(struct server *server)
 {
@@ -339,6 +354,8 @@ static int begin_bitmap(struct server *server)
 		r = meta_clear_bits(&writer, bitmap);
 	if (!r)
 		r = write_origin(server, &writer, bitmap);
+	if (!r)
+		r = bind_store(server, &writer);
 	meta_writer_close(&writer);
 	return r ? EXIT_ERROR : EXIT_OK;
 }

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Which store has recorded the changes of which volume, see registry.h. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/json.h"
+#include "lib/log.h"
+#include "meta/generation.h"
+#include "meta/registry.h"
+#include "meta/seal.h"
+
+#define STATE_FOLDER	"/var/lib/dmlive"
+#define SUFFIX		".json"
+
+static void save(const char *path, struct json_object *object)
+{
+	char temporary[PATH_MAX + 8];
+
+	mkdir(STATE_FOLDER, 0755);
+	mkdir(REGISTRY_FOLDER, 0755);
+	snprintf(temporary, sizeof(temporary), "%s.new", path);
+	if (json_object_to_file_ext(temporary, object, JSON_C_TO_STRING_PRETTY) ||
+	    rename(temporary, path))
+		unlink(temporary);
+}
+
+void registry_note(const struct meta_store *store, const char *identity)
+{
+	char uuid[META_UUID_BYTES], meta[PATH_MAX], path[PATH_MAX];
+	struct json_object *object;
+	struct blockdev device;
+
+	if (!*identity || !*meta_uuid(store, uuid) ||
+	    !path_is_blockdev(store->path) ||
+	    blockdev_open(store->path, &device))
+		return;
+	object = json_new_object();
+	json_add_string(object, "volume", identity);
+	json_add_string(object, "store", uuid);
+	json_add_string(object, "meta",
+			blockdev_stable_path(&device, meta, sizeof(meta)));
+	snprintf(path, sizeof(path), REGISTRY_FOLDER "/%s" SUFFIX, uuid);
+	save(path, object);
+	json_object_put(object);
+}
+
+/* Is it the store that is on record, and may it be believed as yet? */
+static int void_store(struct meta_writer *writer, const char *uuid,
+		      const char *identity)
+{
+	char found[META_UUID_BYTES];
+	struct qcow2_seal seal;
+
+	if (strcmp(meta_uuid(&writer->store, found), uuid) ||
+	    !meta_seal_read(&writer->store, &seal) ||
+	    strcmp(seal.identity, identity))
+		return 0;
+	return meta_distrust(writer, &seal, QCOW2_DMLIVE_GAP_VOIDED);
+}
+
+static void void_recorded(const struct blockdev *volume, const char *identity,
+			  const char *meta, const char *uuid)
+{
+	struct meta_writer writer;
+	int r;
+
+	if (!path_is_blockdev(meta)) {
+		warning("%s, which has recorded changes of %s, is not there; should it be attached again, make the next backup with --full",
+			meta, volume->path);
+		return;
+	}
+	r = meta_writer_open(meta, 0, &writer);
+	if (!r) {
+		r = void_store(&writer, uuid, identity);
+		meta_writer_close(&writer);
+	}
+	if (r)
+		warning("%s, which has recorded changes of %s, could not be told that it is overwritten; make the next backup with --full",
+			meta, volume->path);
+}
+
+static bool is_same_device(const char *a, const char *b)
+{
+	struct stat sa, sb;
+
+	return a && b && !stat(a, &sa) && !stat(b, &sb) &&
+	       sa.st_rdev == sb.st_rdev;
+}
+
+static void look_at(const struct blockdev *volume, const char *identity,
+		    struct json_object *record, const char *except)
+{
+	const char *bound = json_get_string(record, "volume");
+	const char *meta = json_get_string(record, "meta");
+	const char *uuid = json_get_string(record, "store");
+
+	if (bound && meta && uuid && !strcmp(bound, identity) &&
+	    !is_same_device(meta, except))
+		void_recorded(volume, identity, meta, uuid);
+}
+
+static bool is_record(const char *name)
+{
+	size_t length = strlen(name), suffix = strlen(SUFFIX);
+
+	return length > suffix && !strcmp(name + length - suffix, SUFFIX);
+}
+
+void registry_void(const struct blockdev *volume, const char *except)
+{
+	char identity[QCOW2_DMLIVE_IDENTITY_BYTES + 1], path[PATH_MAX];
+	DIR *folder = opendir(REGISTRY_FOLDER);
+	struct json_object *record;
+	struct dirent *entry;
+
+	blockdev_identity(volume, identity, sizeof(identity));
+	while (folder && *identity && (entry = readdir(folder))) {
+		if (!is_record(entry->d_name))
+			continue;
+		snprintf(path, sizeof(path), REGISTRY_FOLDER "/%s",
+			 entry->d_name);
+		record = json_object_from_file(path);
+		if (json_object_is_type(record, json_type_object))
+			look_at(volume, identity, record, except);
+		json_object_put(record);
+	}
+	if (folder)
+		closedir(folder);
+}
+
+void registry_void_path(const char *path)
+{
+	struct blockdev device;
+	int fd;
+
+	if (!path_is_blockdev(path))
+		return;
+	/* What is in use will be refused. */
+	fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	close(fd);
+	if (!blockdev_open(path, &device))
+		registry_void(&device, NULL);
+}
