@@ -11,6 +11,10 @@
 
 #define MAX_THREADS	64
 #define MAX_CLUSTER	(2u << 20)
+#define MAX_FREEZE_TIMEOUT_S	86400
+
+/* Of --cbw-timeout, until it is given. */
+#define TIMEOUT_DEFAULT	UINT64_MAX
 
 static const char backup_help[] =
 "Usage: dmlive backup NAME OUT [NAME OUT]... [OPTION]...\n"
@@ -41,8 +45,11 @@ static const char backup_help[] =
 "  --on-cbw-error break_snapshot|break_guest_write\n"
 "                       if old data cannot be kept: the backup fails (the default),\n"
 "                       or the guest's write\n"
-"  --cbw-timeout S      so it is too if that takes longer than S seconds; default:\n"
-"                       the guest's write waits\n"
+"  --cbw-timeout S      so it is too if that takes longer than S seconds. 0: the\n"
+"                       guest's write waits; default: 45, and 0 with\n"
+"                       break_guest_write\n"
+"  --freeze-timeout S   fail if file systems would be frozen and devices suspended\n"
+"                       for longer than S seconds; 0: no limit; default: 30\n"
 "  --force              replace a file OUT; overwrite a device that holds something\n"
 "  --json               print one JSON object a line\n";
 
@@ -55,6 +62,7 @@ enum {
 	OPTION_FLEECE,
 	OPTION_FORCE,
 	OPTION_FORMAT,
+	OPTION_FREEZE_TIMEOUT,
 	OPTION_FULL,
 	OPTION_JSON,
 	OPTION_NO_FULL,
@@ -72,6 +80,7 @@ static const struct option backup_options[] = {
 	{ "fleece", required_argument, NULL, OPTION_FLEECE },
 	{ "force", no_argument, NULL, OPTION_FORCE },
 	{ "format", required_argument, NULL, OPTION_FORMAT },
+	{ "freeze-timeout", required_argument, NULL, OPTION_FREEZE_TIMEOUT },
 	{ "full", no_argument, NULL, OPTION_FULL },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "no-full", no_argument, NULL, OPTION_NO_FULL },
@@ -158,6 +167,17 @@ static bool take_timeout(struct backup_request *request)
 	return true;
 }
 
+static bool take_freeze_timeout(struct backup_request *request)
+{
+	uint64_t seconds;
+
+	if (!option_number("--freeze-timeout", optarg, MAX_FREEZE_TIMEOUT_S,
+			   &seconds))
+		return false;
+	request->freeze_timeout_s = seconds;
+	return true;
+}
+
 static bool take_threads(struct backup_request *request)
 {
 	uint64_t number;
@@ -189,6 +209,8 @@ static bool take_option(struct backup_request *request, int option)
 		return true;
 	case OPTION_FORMAT:
 		return take_format(request);
+	case OPTION_FREEZE_TIMEOUT:
+		return take_freeze_timeout(request);
 	case OPTION_FULL:
 		request->full = true;
 		return true;
@@ -258,7 +280,11 @@ static int check_bitmap(const struct backup_request *request)
 
 int cmd_backup(int argc, char **argv)
 {
-	struct backup_request request = { .add_bitmap = add_bitmap };
+	struct backup_request request = {
+		.add_bitmap = add_bitmap,
+		.cbw_timeout_ms = TIMEOUT_DEFAULT,
+		.freeze_timeout_s = BACKUP_FREEZE_TIMEOUT_S,
+	};
 	int found, status;
 
 	optind = 0;
@@ -274,6 +300,10 @@ int cmd_backup(int argc, char **argv)
 		if (!take_option(&request, found))
 			return EXIT_USAGE;
 	}
+	/* No guest's write fails for a time that nobody asked for. */
+	if (request.cbw_timeout_ms == TIMEOUT_DEFAULT)
+		request.cbw_timeout_ms = request.break_guest_write ? 0 :
+					 BACKUP_CBW_TIMEOUT_S * 1000;
 	status = take_pairs(&request, argc - optind, argv + optind);
 	if (!status)
 		status = check_bitmap(&request);

@@ -125,6 +125,8 @@ int main(int argc, char **argv)
 	open_standard_files();
 	/* Whoever has it ignored passes that on; then no child's status can be had. */
 	signal(SIGCHLD, SIG_DFL);
+	/* What is too large for ulimit -f is an error of the write, and is reported. */
+	signal(SIGXFSZ, SIG_IGN);
 	dm_init();
 	status = run(argc, argv);
 	/* A full disk must not look like success. */

@@ -15,8 +15,16 @@ no_output()
 	check "$1: no output" [ -z "$(ls ./*.raw* ./*.qcow2* 2>/dev/null)" ]
 }
 
+# How long a guest write waits: by default as in Proxmox VE, but no write fails for that.
+declare -A option=([TERM]="--cbw-timeout 0" [HUP]="--on-cbw-error break_guest_write")
+declare -A policy=([INT]="break_snapshot cbw_timeout 45000" [TERM]=break_snapshot
+	[HUP]=)
+
 for signal in INT TERM HUP; do
-	start_backup g g.qcow2
+	# shellcheck disable=SC2086
+	start_backup g g.qcow2 ${option[$signal]:-}
+	is "its policy: ${option[$signal]:-}" \
+		"$(dmsetup table g | grep -oP '(?<=on_cbw_error )break.*')" "${policy[$signal]}"
 	kill -$signal $backup
 	ends 4 "SIG$signal"
 	says "SIG$signal: it says so" "interrupted"

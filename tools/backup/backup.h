@@ -29,6 +29,10 @@
 /* Of --fleece: no fleece device, the kernel's job copies. */
 #define BACKUP_FLEECE_NONE "none"
 
+/* Defaults, as Proxmox VE has the first one. */
+#define BACKUP_CBW_TIMEOUT_S	45
+#define BACKUP_FREEZE_TIMEOUT_S	30
+
 struct backup_pair {
 	const char *name;		/* a mapped device's name, or a path */
 	const char *output;
@@ -46,6 +50,7 @@ struct backup_request {
 	unsigned int nr_threads;	/* 0: the default */
 	uint64_t cbw_timeout_ms;	/* 0: none */
 	bool break_guest_write;
+	unsigned int freeze_timeout_s;	/* 0: none */
 	/*
 	 * The bitmap of each device that tells what has changed since its previous
 	 * backup, or NULL; and these backups, one for each pair in order or none.

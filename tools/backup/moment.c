@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The point in time: all tables are loaded, then all devices suspended, then all
- * resumed.
+ * The point in time: all tables are loaded, then all file systems frozen, all devices
+ * suspended, all resumed, and all file systems thawed.
  *
  * While one is suspended, this process must not need any of them: it is independent,
  * see process.h, and cannot be stopped. A signal to terminate ends only a suspend that
- * waits. If it is killed all the same, its guard resumes what is suspended. A device
- * whose new table cannot be resumed gets the old one back before anybody is told.
+ * waits. If it is killed all the same, or that takes too long, its guard resumes what is
+ * suspended, and thaws. A device whose new table cannot be resumed gets the old one back before anybody is told.
  */
 #include <assert.h>
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include "lib/cbw-table.h"
 #include "lib/cbw-tracking.h"
 #include "lib/exit.h"
+#include "lib/freeze.h"
 #include "lib/guard.h"
 #include "lib/log.h"
 #include "lib/process.h"
@@ -90,76 +91,184 @@ static bool has_increment(struct volume *const *volumes, unsigned int nr)
 }
 
 /*
- * The last one is suspended by its resume, in one step. But for an increment all must
- * be suspended, as only then the metadata devices say what it is about.
+ * A single one is suspended by its resume, in one step. But for an increment it must be
+ * suspended before, as only then the metadata device says what it is about.
  */
 static unsigned int count_to_suspend(struct volume *const *volumes,
 				     unsigned int nr)
 {
-	return nr - !has_increment(volumes, nr);
+	return nr > 1 || has_increment(volumes, nr) ? nr : 0;
+}
+
+/*
+ * What is held at one point in time: the devices in the order in which they are
+ * suspended, and the file systems on them. @current: what is being suspended.
+ */
+struct order {
+	struct volume *sorted[BACKUP_MAX_VOLUMES];
+	dev_t devices[BACKUP_MAX_VOLUMES];
+	unsigned int nr;
+	struct freeze *freeze;
+	struct guard guard;
+	const char *current;
+};
+
+static bool may_go_on(void *context)
+{
+	const struct order *order = context;
+
+	return !guard_has_acted(&order->guard);
+}
+
+static int suspend(struct order *order, const struct volume *volume)
+{
+	if (!may_go_on(order))
+		return -ECANCELED;
+	order->current = volume->name;
+	return freeze_holds(order->freeze, volume->devt) ?
+	       dm_suspend_frozen(volume->name) : dm_suspend(volume->name);
+}
+
+static int replace(struct order *order, const struct volume *volume,
+		   uint32_t *cookie)
+{
+	if (!may_go_on(order))
+		return -ECANCELED;
+	order->current = volume->name;
+	return dm_replace(volume->name,
+			  freeze_holds(order->freeze, volume->devt), cookie);
 }
 
 /* Suspend the devices in this order, and resume them in the opposite one. */
-static int switch_tables(struct volume *const *sorted, unsigned int nr,
-			 uint32_t *cookie)
+static int switch_tables(struct order *order, uint32_t *cookie)
 {
-	unsigned int nr_to_suspend = count_to_suspend(sorted, nr);
+	unsigned int nr = order->nr;
+	unsigned int nr_to_suspend = count_to_suspend(order->sorted, nr);
 	const char *names[BACKUP_MAX_VOLUMES];
 	unsigned int nr_suspended, i;
 	int r = 0;
 
 	for (i = 0; i < nr; i++)
-		names[nr - 1 - i] = sorted[i]->name;
+		names[nr - 1 - i] = order->sorted[i]->name;
 	for (nr_suspended = 0; nr_suspended < nr_to_suspend; nr_suspended++) {
-		r = dm_suspend(sorted[nr_suspended]->name);
+		r = suspend(order, order->sorted[nr_suspended]);
 		if (r)
 			break;
 	}
 	for (i = 0; !r && i < nr; i++)
-		r = increment_take_scope(sorted[i]);
+		r = increment_take_scope(order->sorted[i]);
 	if (!r)
-		return dm_resume_group(names, nr, cookie);
+		return nr_to_suspend ? dm_resume_group(names, nr, cookie) :
+				       replace(order, order->sorted[0], cookie);
 	/* Those that are suspended go on with their old tables. */
-	drop_all(sorted, nr);
+	drop_all(order->sorted, nr);
 	dm_resume_group(names + nr - nr_suspended, nr_suspended, cookie);
 	return r;
 }
 
-struct order {
-	struct volume *sorted[BACKUP_MAX_VOLUMES];
-	unsigned int nr;
-};
+static bool is_as_before(const struct volume *volume)
+{
+	struct dm_line line;
+	bool same;
 
-static void resume_abandoned(void *context)
+	if (dm_get_line(volume->name, DM_LINE_TABLE, &line, NULL))
+		return false;
+	same = line.nr_lines == 1 && !strcmp(line.target, CBW_TARGET) &&
+	       !strcmp(line.params, volume->before);
+	dm_line_free(&line);
+	return same;
+}
+
+/* What failed left these with their old tables: there is no session to be ended. */
+static void drop_unused(struct order *order)
+{
+	unsigned int i;
+
+	for (i = 0; i < order->nr; i++)
+		if (order->sorted[i]->is_loaded &&
+		    is_as_before(order->sorted[i]))
+			drop_all(&order->sorted[i], 1);
+}
+
+/*
+ * File systems are frozen before the first device is suspended, and thawed when all are
+ * resumed: freezing and thawing may write to any of them.
+ */
+static int hold_and_switch(struct order *order)
+{
+	uint32_t cookie = 0;
+	bool all_run = true;
+	int r = freeze_all(order->freeze, may_go_on, order);
+
+	if (!r)
+		r = switch_tables(order, &cookie);
+	else
+		drop_all(order->sorted, order->nr);
+	/* Too late: some may have gone on with their old tables. */
+	if (!r && !guard_commit(&order->guard))
+		r = -ECANCELED;
+	/* The first failure is what counts: a device may run with its old table now. */
+	if (r) {
+		all_run = leftovers_resume(order->sorted, order->nr, &cookie);
+		drop_unused(order);
+	}
+	freeze_thaw(order->freeze, false);
+	if (all_run)
+		dm_wait_for_udev(cookie);
+	return r;
+}
+
+/* In the guard. */
+static void free_all(void *context)
 {
 	const struct order *order = context;
-
 	uint32_t cookie = 0;
+	bool all_run;
 
-	if (leftovers_resume(order->sorted, order->nr, &cookie))
+	all_run = leftovers_resume(order->sorted, order->nr, &cookie);
+	freeze_thaw(order->freeze, guard_is_alone(&order->guard));
+	if (all_run)
 		dm_wait_for_udev(cookie);
 }
 
 /* Load all tables, and start the guard. */
 static int prepare(struct volume *volumes, struct order *order,
-		   struct guard *guard)
+		   unsigned int limit_s)
 {
 	int r = load_all(volumes, order->nr);
 
+	if (!r) {
+		order->freeze = freeze_prepare(order->devices, order->nr);
+		r = order->freeze ? 0 : -ENOMEM;
+	}
 	if (!r)
-		r = guard_start(guard, resume_abandoned, order);
-	if (r)
+		r = guard_start_limited(&order->guard, limit_s, free_all,
+					order);
+	if (r) {
 		drop_all(order->sorted, order->nr);
+		freeze_free(order->freeze);
+	}
 	return r;
 }
 
-int moment_begin(struct volume *volumes, unsigned int nr,
+static void say_too_late(const struct order *order, unsigned int limit_s)
+{
+	const char *target = freeze_current(order->freeze);
+
+	if (target)
+		error("no point in time within %u s (--freeze-timeout): freezing the file system on %s took too long; all goes on as it was",
+		      limit_s, target);
+	else
+		error("no point in time within %u s (--freeze-timeout): %s could not be suspended and resumed so fast, as I/O is under way or its metadata are slow; all goes on as it was",
+		      limit_s, order->current ? dm_name_now(order->current) :
+		      dm_name_now(order->sorted[0]->name));
+}
+
+int moment_begin(struct volume *volumes, unsigned int nr, unsigned int limit_s,
 		 uint64_t *suspended_ns)
 {
 	struct order order = { .nr = nr };
-	struct guard guard;
 	struct process_state state;
-	uint32_t cookie = 0;
 	uint64_t start_ns;
 	unsigned int i;
 	int r;
@@ -168,17 +277,18 @@ int moment_begin(struct volume *volumes, unsigned int nr,
 	for (i = 0; i < nr; i++) {
 		order.sorted[i] = next_to_suspend(volumes, nr);
 		order.sorted[i]->is_sorted = true;
+		order.devices[i] = order.sorted[i]->devt;
 	}
-	if (prepare(volumes, &order, &guard))
+	if (prepare(volumes, &order, limit_s))
 		return EXIT_ERROR;
 	process_become_independent(&state, true);
 	start_ns = monotonic_ns();
-	r = switch_tables(order.sorted, nr, &cookie);
+	r = hold_and_switch(&order);
 	*suspended_ns = monotonic_ns() - start_ns;
-	/* The first failure is what counts: a device may run with its old table now. */
-	if (!r || leftovers_resume(order.sorted, nr, &cookie))
-		dm_wait_for_udev(cookie);
-	guard_end(&guard);
+	if (guard_has_acted(&order.guard))
+		say_too_late(&order, limit_s);
+	guard_end(&order.guard);
+	freeze_free(order.freeze);
 	process_become_ordinary(&state);
 	for (i = 0; i < nr; i++) {
 		/* After a failure it may be any of them. */

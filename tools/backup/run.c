@@ -248,7 +248,8 @@ static int begin(struct run *run)
 
 	if (is_interrupted(&status))
 		return status;
-	status = moment_begin(run->volumes, run->nr, &suspended_ns);
+	status = moment_begin(run->volumes, run->nr,
+			      run->request->freeze_timeout_s, &suspended_ns);
 	if (status)
 		return status;
 	for (i = 0; i < run->nr && !is_interrupted(&status); i++)

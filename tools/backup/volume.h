@@ -114,10 +114,11 @@ int view_remove(struct volume *volume);
 #define MOMENT_STALE (-1)
 
 /*
- * Begin all sessions at one point in time. @suspended_ns: how long the first one
- * was suspended. On failure all are as they were.
+ * Begin all sessions at one point in time. @limit_s: fail when devices would be suspended
+ * or file systems frozen for longer; 0: no limit. @suspended_ns: how long the first one
+ * was. On failure all are as they were.
  */
-int moment_begin(struct volume *volumes, unsigned int nr,
+int moment_begin(struct volume *volumes, unsigned int nr, unsigned int limit_s,
 		 uint64_t *suspended_ns);
 
 /* End a session: a table without it. 0 or a negative errno. */

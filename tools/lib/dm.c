@@ -446,9 +446,27 @@ int dm_clear(const char *name)
 	return run_simple(DM_DEVICE_CLEAR, name, "drop the inactive table");
 }
 
+static int suspend(const char *name, bool lockfs)
+{
+	struct dm_task *task = task_new(DM_DEVICE_SUSPEND, name);
+
+	if (!task)
+		return -ENOMEM;
+	if (!lockfs && !dm_task_skip_lockfs(task)) {
+		dm_task_destroy(task);
+		return -EINVAL;
+	}
+	return task_finish(task, name, "suspend", false);
+}
+
 int dm_suspend(const char *name)
 {
-	return run_simple(DM_DEVICE_SUSPEND, name, "suspend");
+	return suspend(name, true);
+}
+
+int dm_suspend_frozen(const char *name)
+{
+	return suspend(name, false);
 }
 
 int dm_hold(const char *name)
@@ -528,6 +546,20 @@ int dm_resume_group(const char *const *names, unsigned int nr_names,
 			r = r2;
 	}
 	return r;
+}
+
+int dm_replace(const char *name, bool frozen, uint32_t *cookie)
+{
+	struct dm_task *task = new_resume(name);
+
+	if (!task)
+		return -ENOMEM;
+	if (frozen && !dm_task_skip_lockfs(task)) {
+		dm_task_destroy(task);
+		return -EINVAL;
+	}
+	return task_end(task, name, "suspend and resume",
+			run_with_cookie(task, cookie));
 }
 
 /* The resume of a device that is not suspended suspends it to swap its tables. */

@@ -137,6 +137,15 @@ int dm_clear(const char *name);
 /* Freeze the file system, wait for I/O that is under way, then suspend. */
 int dm_suspend(const char *name);
 
+/* As dm_suspend(), where the file system is frozen already, or there is none. */
+int dm_suspend_frozen(const char *name);
+
+/*
+ * Both, and the resume with the table that is loaded, in one step for the kernel.
+ * @frozen: as dm_suspend_frozen(). @cookie: as dm_resume_group().
+ */
+int dm_replace(const char *name, bool frozen, uint32_t *cookie);
+
 /* Suspend as dm_swap() does it: I/O is held, not flushed, and no file system frozen. */
 int dm_hold(const char *name);
 

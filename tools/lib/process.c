@@ -82,6 +82,8 @@ static void block_signals(struct process_state *state)
 	size_t i;
 
 	sigfillset(&set);
+	/* A guard's, see guard.h. */
+	sigdelset(&set, SIGALRM);
 	for (i = 0; state->terminable && i < NR_TERMINATING; i++)
 		sigdelset(&set, terminating[i]);
 	sigprocmask(SIG_BLOCK, &set, &state->signals);

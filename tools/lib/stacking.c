@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What lies on what, see stacking.h. */
-#include <dirent.h>
 #include <fcntl.h>
 #include <libmount/libmount.h>
 #include <limits.h>
@@ -11,12 +10,11 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "lib/mounts.h"
 #include "lib/stacking.h"
 
 /* Devices can be stacked no deeper than this: a guard against loops. */
 #define MAX_DEPTH 32
-
-#define BTRFS_FOLDER "/sys/fs/btrfs"
 
 /* What is looked for below: a device, or a file. */
 struct lower {
@@ -44,43 +42,29 @@ static bool read_devt(const char *path, dev_t *devt)
 	return found;
 }
 
-/*
- * One after the other, the devices that have an entry with a file "dev" in @folder.
- * NULL folder: none.
- */
-static bool next_device(DIR *folder, const char *name, dev_t *devt)
-{
-	char path[PATH_MAX];
-	struct dirent *entry;
+/* What is looked for, and how deep below a device or file. */
+struct search {
+	const struct lower *lower;
+	unsigned int depth;
+};
 
-	while (folder && (entry = readdir(folder))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "%.2000s/%.255s/dev", name,
-			 entry->d_name);
-		if (read_devt(path, devt))
-			return true;
-	}
-	return false;
+static bool search_device(dev_t devt, void *argument)
+{
+	const struct search *search = argument;
+
+	return is_above(devt, search->lower, search->depth);
 }
 
 /* Is one of the devices that @devt is made of the device @lower, or above it? */
 static bool slaves_are_above(dev_t devt, const struct lower *lower,
 			     unsigned int depth)
 {
+	struct search search = { .lower = lower, .depth = depth + 1 };
 	char path[PATH_MAX];
-	bool above = false;
-	dev_t slave;
-	DIR *folder;
 
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves",
 		 major(devt), minor(devt));
-	folder = opendir(path);
-	while (!above && next_device(folder, path, &slave))
-		above = is_above(slave, lower, depth + 1);
-	if (folder)
-		closedir(folder);
-	return above;
+	return mount_each_in_folder(path, search_device, &search);
 }
 
 /* A loop device is made of the file system that its file lies on. */
@@ -140,46 +124,6 @@ bool blockdev_is_above_file(dev_t devt, const struct stat *file)
 	return is_above(devt, &lower, 0);
 }
 
-/* Does one btrfs have both devices, or one that is above @lower? */
-static bool btrfs_is_above(const char *devices, dev_t member,
-			   const struct lower *lower, unsigned int depth)
-{
-	bool is_ours = false, above = false;
-	DIR *folder = opendir(devices);
-	dev_t devt;
-
-	while (next_device(folder, devices, &devt)) {
-		is_ours |= devt == member;
-		above |= is_above(devt, lower, depth + 1);
-	}
-	if (folder)
-		closedir(folder);
-	return is_ours && above;
-}
-
-/* The other devices of the btrfs that @member belongs to. */
-static bool other_members_are_above(dev_t member, const struct lower *lower,
-				    unsigned int depth)
-{
-	char path[PATH_MAX];
-	struct dirent *entry;
-	bool above = false;
-	DIR *folder;
-
-	folder = opendir(BTRFS_FOLDER);
-	if (!folder)
-		return false;
-	while (!above && (entry = readdir(folder))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), BTRFS_FOLDER "/%.255s/devices",
-			 entry->d_name);
-		above = btrfs_is_above(path, member, lower, depth);
-	}
-	closedir(folder);
-	return above;
-}
-
 static bool upper_folder_is_above(struct libmnt_fs *fs, const struct lower *lower,
 				  unsigned int depth)
 {
@@ -200,19 +144,15 @@ static bool upper_folder_is_above(struct libmnt_fs *fs, const struct lower *lowe
 static bool mount_is_above(struct libmnt_fs *fs, const struct lower *lower,
 			   unsigned int depth)
 {
+	struct search search = { .lower = lower, .depth = depth + 1 };
 	const char *type = mnt_fs_get_fstype(fs);
-	const char *source = mnt_fs_get_srcpath(fs);
-	struct stat st;
 
 	if (type && !strcmp(type, "overlay"))
 		return upper_folder_is_above(fs, lower, depth);
-	if (!source || stat(source, &st) || !S_ISBLK(st.st_mode))
-		return false;
-	return is_above(st.st_rdev, lower, depth + 1) ||
-	       other_members_are_above(st.st_rdev, lower, depth);
+	return mount_each_device(fs, search_device, &search);
 }
 
-/* A file system whose device number is none of a block device: ask its mount. */
+/* The file system may have other devices than that of its number, or none: ask its mount. */
 static bool mount_of_file_is_above(const char *path, const struct lower *lower,
 				   unsigned int depth)
 {
@@ -250,8 +190,8 @@ static bool path_is_above(const char *path, const struct lower *lower,
 		return true;
 	if (S_ISBLK(st.st_mode))
 		return is_above(st.st_rdev, lower, depth);
-	if (major(st.st_dev))
-		return is_above(st.st_dev, lower, depth);
+	if (major(st.st_dev) && is_above(st.st_dev, lower, depth))
+		return true;
 	return mount_of_file_is_above(path, lower, depth);
 }
 

@@ -20,8 +20,8 @@ bool blockdev_is_above_file(dev_t devt, const struct stat *file);
 /*
  * The same for the file or folder @path: does its file system lie there? A device
  * node stands for its device. Not known, and then false: file systems that are on no
- * block device, or do not say on which (ZFS); for btrfs all devices of the file
- * system are looked at, for overlayfs the upper folder.
+ * block device, or do not say on which (ZFS). All devices of the file system are looked
+ * at (mounts.h), for overlayfs the upper folder.
  */
 bool file_is_above(const char *path, dev_t lower);
 
