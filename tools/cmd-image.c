@@ -42,7 +42,8 @@ static const struct option_help {
 	{ OPTION_COMPRESSION, "compression", "METHOD[:LEVEL]",
 	  "of TARGET, qcow2: none, zlib[:1..9] or zstd[:1..22]; default: none" },
 	{ OPTION_FORCE, "force", NULL,
-	  "read an image that is marked corrupt, or that is being written" },
+	  "read an image that is marked corrupt, that is being written, or whose\n"
+	  "chain of backups is broken; replace a TARGET that other images lie on" },
 	{ OPTION_FORMAT, "format", "FORMAT",
 	  "qcow2 or raw; default: what the contents say" },
 	{ OPTION_JSON, "json", NULL,

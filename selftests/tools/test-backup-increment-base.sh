@@ -26,6 +26,12 @@ is_refused()
 	is "$3: the bitmap is as it was" "$(bitmap_of g generation)" "$generation"
 }
 
+# set_bit IMAGE: as if nobody had opened it for writing.
+set_bit()
+{
+	printf '\0\1\0\0\0\0\0\0' | dd of="$1" bs=1 seek=88 conv=notrunc status=none
+}
+
 is_refused 0.qcow2 "an older backup" "an older base"
 mv 1.qcow2 kept.qcow2
 cp 0.qcow2 1.qcow2
@@ -37,8 +43,11 @@ is_refused none.qcow2 "No such file" "no file"
 is_refused none "not named" "no base"
 cp 1.qcow2 broken.qcow2
 qemu-img rebase -u -F qcow2 -b plain.qcow2 broken.qcow2
+is_refused broken.qcow2 "it was written to after the backup" "a rebased one"
+set_bit broken.qcow2
 is_refused broken.qcow2 "plain.qcow2 does not say" "a broken chain"
 qemu-img rebase -u -b "" broken.qcow2
+set_bit broken.qcow2
 is_refused broken.qcow2 "does not end with a full backup" "no chain"
 make_tracked h 8
 run 0 "another device" dmlive backup h h.qcow2 --bitmap B
@@ -50,7 +59,7 @@ run 0 "a bitmap that does not exist" dmlive backup g d.qcow2 --bitmap D
 is_full d.qcow2 "a bitmap that does not exist"
 check "is added" sh -c "dmlive bitmap list g | grep -q '^bitmap D.*recording'"
 run 3 "the output is in the chain" dmlive backup g 0.qcow2 --bitmap B --base 1.qcow2 --force
-says "the reason" "belongs to the chain"
+says "the reason" "0.qcow2 is the backing file of .*1.qcow2"
 run 3 "the output is the base" dmlive backup g 1.qcow2 --bitmap B --base 1.qcow2 --force
 cp 1.qcow2 x.qcow2.partial
 run 1 "the base looks like a leftover" dmlive backup g x.qcow2 --bitmap B \
@@ -58,6 +67,52 @@ run 1 "the base looks like a leftover" dmlive backup g x.qcow2 --bitmap B \
 check "the base looks like a leftover: it stays" cmp 1.qcow2 x.qcow2.partial
 rm x.qcow2.partial
 same_image d.qcow2 ref
+
+# Somebody writes to the base, or to that of the base.
+cp -p 0.qcow2 kept0.qcow2
+cp -p 1.qcow2 kept1.qcow2
+qemu-img check -q 1.qcow2
+qemu-io -r -c "read 0 64k" 1.qcow2 > /dev/null
+is "read: not written to" "$(record 1.qcow2 written-to)" false
+qemu-io -c "write -P 1 0 64k" 1.qcow2 > /dev/null
+is_refused 1.qcow2 "it was written to after the backup" "a base that was written to"
+cp -p kept1.qcow2 1.qcow2
+qemu-img create -q -f qcow2 -b 1.qcow2 -F qcow2 overlay.qcow2
+qemu-io -c "write -P 1 0 64k" overlay.qcow2 > /dev/null
+qemu-img commit -q overlay.qcow2
+is_refused 1.qcow2 "it was written to after the backup" "a base that was committed to"
+rm overlay.qcow2
+cp -p kept1.qcow2 1.qcow2
+qemu-io -c quit 0.qcow2 > /dev/null
+is_refused 1.qcow2 "0.qcow2 was written to after the backup" "the base of the base"
+
+# A chain that is broken is not restored.
+disk=$(make_disk 8)
+cp h.qcow2 0.qcow2
+run 3 "restore of a broken chain" dmlive restore 1.qcow2 "$disk" --name r
+says "the reason" "1.qcow2: it is an increment of .*its backing file is another one, .*0.qcow2,.*--force"
+check "nothing is written" cmp -n 8M "$disk" /dev/zero
+check_fails "there is no device" dmsetup info r
+run 0 "forced" dmlive restore 1.qcow2 "$disk" --name r --force
+says "with a warning" "1.qcow2: it is an increment of .*another one"
+dm_remove r
+cp -p kept0.qcow2 0.qcow2
+run 0 "the chain as it was" dmlive restore 1.qcow2 "$disk" --name r --force
+check_fails "no warning" grep "1.qcow2: it is" "$err"
+dm_remove r
+
+# A conversion of the base is one too.
+check "recompressed" dmlive image convert --quiet --target-format qcow2 --keep-backing \
+	--compression zstd 1.qcow2 packed.qcow2
+run 0 "a recompressed base" dmlive backup g i1.qcow2 --bitmap B --base packed.qcow2 --no-full
+is_increment i1.qcow2 packed.qcow2 "a recompressed base"
+same_image i1.qcow2 ref
+check "flattened" dmlive image convert --quiet --target-format qcow2 i1.qcow2 flat.qcow2
+is_full flat.qcow2 "flattened"
+rm i1.qcow2
+run 0 "a flattened base" dmlive backup g i2.qcow2 --bitmap B --base flat.qcow2 --no-full
+is_increment i2.qcow2 flat.qcow2 "a flattened base"
+same_image i2.qcow2 ref
 
 # Not told to fail, it makes a full one.
 run 0 "an older base: full" dmlive backup g 2.qcow2 --bitmap B --base 0.qcow2

@@ -55,7 +55,7 @@ check "the content is right" cmp got.raw wanted.raw
 qemu-img create -q -f qcow2 -b "$holder" -F qcow2 over.qcow2 || bail "overlay"
 qemu-io -c "write -P 3 0 4k" over.qcow2 > /dev/null
 qemu-img convert -O raw over.qcow2 wanted2.raw
-check "convert with a device as backing file" dmlive image convert over.qcow2 got.raw
+check "convert with a device as backing file" dmlive image convert --allow-paths over.qcow2 got.raw
 check "its content is right" cmp got.raw wanted2.raw
 check "a raw device is read whole" dmlive image convert --format raw "$disk" got.raw
 check "and as it is" cmp got.raw "$disk"
@@ -64,7 +64,7 @@ qemu-img rebase -u -b "$TMP/over.qcow2" -F qcow2 "$holder" || bail "rebase"
 refused "a loop over a device is found" "has a loop" dmlive image map over.qcow2
 qemu-img rebase -u -b "" "$holder" || bail "rebase"
 
-refused "the image's own device is no target" "would be overwritten" dmlive image convert over.qcow2 node
+refused "the image's own device is no target" "would be overwritten" dmlive image convert --allow-paths over.qcow2 node
 small=$(make_loop 1) || bail "loop device"
 garbage | head -c 1M > "$small"
 refused "a small device is no target" "too small" dmlive image convert image.qcow2 "$small"

@@ -126,7 +126,7 @@ umount mnt
 # A backing image on the target is found too.
 qemu-img convert -O raw image.qcow2 "$disk"
 qemu-img create -q -f qcow2 -b "$disk" -F raw backed.qcow2
-refused "backing image is the target" 3 "overwritten" backed.qcow2 "$disk" --force
+refused "backing image is the target" 3 "overwritten" backed.qcow2 "$disk" --force --allow-paths
 
 # And a target that lies on the image.
 cp image.qcow2.raw on.raw

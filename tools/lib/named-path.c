@@ -86,7 +86,8 @@ char *path_make_stable(const char *path)
 	struct blockdev device;
 	struct stat st;
 
-	if (stat(path, &st) || !(absolute = absolute_path(path))) {
+	absolute = stat(path, &st) ? NULL : absolute_path(path);
+	if (!absolute) {
 		error_errno(errno, "%s", path);
 		return NULL;
 	}

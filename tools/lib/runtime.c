@@ -417,7 +417,7 @@ static int load(const char *path, const char *name,
 	options->kernel_streams = json_get_bool(object, "kernel_streams");
 	options->no_finish = json_get_bool(object, "no_finish");
 	options->force = json_get_bool(object, "force");
-	/* It began before anybody asked. */
+	/* One that an earlier version began was allowed it. */
 	options->allow_paths = json_get_bool_or(object, "allow_paths", true);
 	options->nr_threads = json_get_number(object, "threads");
 	options->image_bytes = json_get_number(object, "image_bytes");

@@ -359,12 +359,15 @@ static int set_mtime(const struct output *output)
 void output_stamp(struct output *output, struct file_stamp *stamp)
 {
 	memset(stamp, 0, sizeof(*stamp));
-	if (output->is_device || file_stamp_get_fd(output->fd, stamp))
+	if (output->is_device)
 		return;
 	output->mtime = file_stamp_new_mtime();
-	output->has_mtime = true;
-	stamp->mtime_s = output->mtime.tv_sec;
-	stamp->mtime_ns = 0;
+	output->has_mtime = !set_mtime(output) &&
+			    !file_stamp_get_fd(output->fd, stamp) &&
+			    stamp->mtime_s == (uint64_t)output->mtime.tv_sec &&
+			    !stamp->mtime_ns;
+	if (!output->has_mtime)
+		memset(stamp, 0, sizeof(*stamp));
 }
 
 int output_sync(struct output *output, struct image_error *err)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -74,11 +75,20 @@ static char *next_to(const char *overlay, const char *name)
 								      path;
 }
 
-/* Next to what @overlay leads to, if there is such a file. Else NULL. */
+/*
+ * Next to the file that @overlay leads to, if there is one of that name. Else NULL. The
+ * nodes of block devices are where nobody chose their neighbours.
+ */
 static char *next_to_target(const char *overlay, const char *name)
 {
 	char *real = realpath(overlay, NULL);
 	char *path = real ? next_to(real, name) : NULL;
+	struct stat st;
+
+	if (path && (stat(real, &st) || !S_ISREG(st.st_mode))) {
+		free(path);
+		path = NULL;
+	}
 
 	free(real);
 	if (path && !access(path, F_OK))
