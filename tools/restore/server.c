@@ -3,9 +3,9 @@
  * The life of the server process: prepare the device, tell that it is usable,
  * serve it till everything is on the target, swap it to a linear mapping, end.
  *
- * Once the device is usable the process ends only when nobody needs it any more:
- * it ignores requests to terminate, since reads would hang. (SIGKILL ends it; then
- * reads wait for the next server.)
+ * While the device is usable and not complete the process ignores requests to
+ * terminate, since reads would hang. (SIGKILL ends it; then reads wait for the next
+ * server.) Before and after that a request is heeded.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,13 +29,13 @@
 
 #define POLL_MS 200
 
-static volatile sig_atomic_t is_usable;
+static volatile sig_atomic_t is_needed;
 static volatile sig_atomic_t is_interrupted;
 
 static void take_terminate(int number)
 {
 	(void)number;
-	if (!is_usable)
+	if (!is_needed)
 		is_interrupted = 1;
 	else
 		report_from_signal_handler("info: asked to terminate, but the device needs this process; it ends by itself\n");
@@ -156,7 +156,7 @@ int server_attach(struct server *server)
 
 static void announce(struct server *server)
 {
-	is_usable = 1;
+	is_needed = 1;
 	/* What came too late to be heeded means nothing from now on. */
 	is_interrupted = 0;
 	/* First: a front that reads on wants to see all messages. */
@@ -234,6 +234,7 @@ static int end_complete(struct server *server)
 {
 	int status = EXIT_OK;
 
+	is_needed = 0;
 	info("%s: all data are on the target", server->name);
 	wait_while_suspended(server);
 	if (!server->options.no_finish && finish_device(server->name)) {
@@ -242,7 +243,7 @@ static int end_complete(struct server *server)
 		status = EXIT_ERROR;
 	}
 	/* A write that waited for its block may still want its answer. */
-	if (server->engine)
+	if (server->engine && !is_interrupted)
 		engine_drain(server->engine);
 	return status;
 }
@@ -258,6 +259,9 @@ static int serve(struct server *server)
 					  judge_gone(server);
 	runtime_remove(server->name, server->lock_fd);
 	report_done(status);
+	/* Threads that wait for the resume of the device cannot be joined. */
+	if (is_interrupted)
+		_exit(status);
 	return status;
 }
 
