@@ -6,6 +6,7 @@
 
 #include "attach/attach.h"
 #include "cmd.h"
+#include "lib/device-name.h"
 #include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -186,5 +187,6 @@ int cmd_attach(int argc, char **argv)
 		error("--on-meta-error is about a metadata device: add --meta");
 		return EXIT_USAGE;
 	}
-	return attach(argv[optind], &request, json);
+	found = device_argument(&request.meta, false);
+	return found ? found : attach(argv[optind], &request, json);
 }

@@ -6,6 +6,7 @@
 #include "backup/backup.h"
 #include "cmd-bitmap.h"
 #include "cmd.h"
+#include "lib/device-name.h"
 #include "lib/exit.h"
 #include "lib/log.h"
 
@@ -256,6 +257,21 @@ static int check_bitmap(const struct backup_request *request)
 	return EXIT_OK;
 }
 
+/* The names of mapped devices are looked at when these are opened. */
+static int find_paths(struct backup_request *request)
+{
+	int status = EXIT_OK;
+	unsigned int i;
+
+	for (i = 0; !status && i < request->nr_pairs; i++)
+		status = device_argument(&request->pairs[i].output, true);
+	for (i = 0; !status && i < request->nr_bases; i++)
+		status = device_argument(&request->bases[i], false);
+	for (i = 0; !status && i < request->nr_fleeces; i++)
+		status = device_argument(&request->fleeces[i], false);
+	return status;
+}
+
 int cmd_backup(int argc, char **argv)
 {
 	struct backup_request request = { .add_bitmap = add_bitmap };
@@ -277,5 +293,7 @@ int cmd_backup(int argc, char **argv)
 	status = take_pairs(&request, argc - optind, argv + optind);
 	if (!status)
 		status = check_bitmap(&request);
+	if (!status)
+		status = find_paths(&request);
 	return status ? status : backup_run(&request);
 }

@@ -4,7 +4,6 @@
  * On a store that is not in use its image is changed, else its target is asked.
  */
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -162,7 +161,7 @@ static bool take_option(struct bitmap_arguments *arguments, int option)
 int cmd_bitmap(int argc, char **argv)
 {
 	struct bitmap_arguments arguments = { 0 };
-	char name[DM_NAME_BYTES], path[PATH_MAX];
+	char name[DM_NAME_BYTES];
 	int option, r;
 
 	optind = 0;
@@ -177,10 +176,12 @@ int cmd_bitmap(int argc, char **argv)
 			return EXIT_USAGE;
 	}
 	r = take_words(&arguments, argc - optind, argv + optind);
+	if (!r)
+		r = device_argument(&arguments.store, false);
+	if (!r)
+		r = device_argument(&arguments.source_file, false);
 	if (r)
 		return r;
-	if (device_name_path(arguments.store, path, sizeof(path)))
-		arguments.store = path;
 	r = bitmap_is_online(arguments.store, name, sizeof(name));
 	if (r < 0)
 		return EXIT_ERROR;

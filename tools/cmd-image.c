@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cmd-image.h"
+#include "lib/device-name.h"
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "lib/size.h"
@@ -272,7 +273,8 @@ static int parse_arguments(const struct subcommand *subcommand, int argc,
 		return -1;
 	arguments->image = argv[optind];
 	arguments->target = wants_target ? argv[optind + 1] : NULL;
-	return 0;
+	return device_argument(&arguments->image, false) ||
+	       device_argument(&arguments->target, true) ? -1 : 0;
 }
 
 int cmd_image(int argc, char **argv)

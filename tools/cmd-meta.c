@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "lib/device-name.h"
 #include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -190,6 +191,9 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv,
 		return -EINVAL;
 	}
 	arguments->path = argv[optind];
+	if (device_argument(&arguments->path, true) ||
+	    device_argument(&arguments->target, false))
+		return -EINVAL;
 	return 0;
 }
 
@@ -494,10 +498,14 @@ int cmd_meta(int argc, char **argv)
 {
 	size_t i;
 
+	if (argc > 2 && (!strcmp(argv[2], "--help") || !strcmp(argv[2], "-h"))) {
+		fputs(usage, stdout);
+		return EXIT_OK;
+	}
 	for (i = 0; argc > 1 && i < NR_SUBCOMMANDS; i++)
 		if (!strcmp(argv[1], subcommands[i].name))
 			return subcommands[i].run(argc - 1, argv + 1);
-	if (argc > 1 && !strcmp(argv[1], "--help")) {
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
 		fputs(usage, stdout);
 		return EXIT_OK;
 	}
