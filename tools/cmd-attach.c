@@ -10,6 +10,7 @@
 #include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/require.h"
 #include "lib/size.h"
 
 #define MIN_BLOCK_BYTES 4096u
@@ -187,6 +188,7 @@ int cmd_attach(int argc, char **argv)
 		error("--on-meta-error is about a metadata device: add --meta");
 		return EXIT_USAGE;
 	}
-	found = device_argument(&request.meta, false);
+	found = require("attach", REQUIRE_DM | REQUIRE_CBW) ?:
+		device_argument(&request.meta, false);
 	return found ? found : attach(argv[optind], &request, json);
 }

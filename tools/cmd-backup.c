@@ -6,9 +6,11 @@
 #include "backup/backup.h"
 #include "cmd-bitmap.h"
 #include "cmd.h"
+#include "lib/blockdev.h"
 #include "lib/device-name.h"
 #include "lib/exit.h"
 #include "lib/log.h"
+#include "lib/require.h"
 
 #define MAX_THREADS	64
 #define MAX_CLUSTER	(2u << 20)
@@ -272,6 +274,23 @@ static int find_paths(struct backup_request *request)
 	return status;
 }
 
+/* Are old data of a device to be kept in a file? */
+static bool needs_loop(const struct backup_request *request)
+{
+	const char *fleece = request->fleeces[0];
+	unsigned int i;
+
+	for (i = 0; i < request->nr_pairs; i++) {
+		if (i && i < request->nr_fleeces)
+			fleece = request->fleeces[i];
+		if (fleece ? strcmp(fleece, BACKUP_FLEECE_NONE) &&
+			     !path_is_blockdev(fleece) :
+			     !path_is_blockdev(request->pairs[i].output))
+			return true;
+	}
+	return false;
+}
+
 int cmd_backup(int argc, char **argv)
 {
 	struct backup_request request = { .add_bitmap = add_bitmap };
@@ -294,6 +313,10 @@ int cmd_backup(int argc, char **argv)
 	if (!status)
 		status = check_bitmap(&request);
 	if (!status)
+		status = require("backup", REQUIRE_DM | REQUIRE_CBW);
+	if (!status)
 		status = find_paths(&request);
+	if (!status && needs_loop(&request))
+		status = require("backup", REQUIRE_LOOP);
 	return status ? status : backup_run(&request);
 }

@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd-bitmap.h"
 #include "cmd.h"
@@ -13,6 +14,7 @@
 #include "lib/dm.h"
 #include "lib/exit.h"
 #include "lib/log.h"
+#include "lib/require.h"
 
 static const char help[] =
 "Usage: dmlive bitmap list STORE [--json]\n"
@@ -180,6 +182,11 @@ int cmd_bitmap(int argc, char **argv)
 		r = device_argument(&arguments.store, false);
 	if (!r)
 		r = device_argument(&arguments.source_file, false);
+	if (r)
+		return r;
+	/* A name that is no file's can only be that of a mapped device. */
+	if (!strchr(arguments.store, '/') && access(arguments.store, F_OK))
+		r = require("bitmap", REQUIRE_DM);
 	if (r)
 		return r;
 	r = bitmap_is_online(arguments.store, name, sizeof(name));

@@ -8,6 +8,7 @@
 #include "cmd.h"
 #include "lib/exit.h"
 #include "lib/json.h"
+#include "lib/require.h"
 #include "lib/runtime.h"
 
 static const char help[] =
@@ -105,5 +106,6 @@ int cmd_detach(int argc, char **argv)
 	}
 	if (argc - optind != 1)
 		return argument_error("detach", "NAME or DEVICE");
-	return detach(argv[optind], force, json);
+	found = require("detach", REQUIRE_DM);
+	return found ? found : detach(argv[optind], force, json);
 }

@@ -11,6 +11,7 @@
 #include "lib/dm.h"
 #include "lib/exit.h"
 #include "lib/log.h"
+#include "lib/require.h"
 #include "lib/status-line.h"
 #include "meta/track.h"
 #include "restore/metadata.h"
@@ -281,7 +282,10 @@ int cmd_restore(int argc, char **argv)
 	}
 	request.image = argv[optind];
 	request.target = argv[optind + 1];
-	status = find_paths(&request);
+	status = require("restore", REQUIRE_DM | REQUIRE_ALLOCTRACK |
+				    (request.track ? REQUIRE_CBW : 0));
+	if (!status)
+		status = find_paths(&request);
 	return status ? status : session_run(&request);
 }
 
@@ -372,7 +376,9 @@ int cmd_resume(int argc, char **argv)
 	/* The name of a mapped device has no slash. */
 	if (strchr(argv[optind], '/'))
 		request.meta = argv[optind];
-	status = find_paths(&request);
+	status = require("resume", REQUIRE_DM | REQUIRE_ALLOCTRACK);
+	if (!status)
+		status = find_paths(&request);
 	if (!status && !request.meta)
 		status = take_name(&request, argv[optind]);
 	else if (!status && is_restored(request.meta, name))

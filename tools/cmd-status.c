@@ -14,6 +14,7 @@
 #include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/require.h"
 #include "lib/runtime.h"
 #include "lib/size.h"
 #include "lib/status-line.h"
@@ -335,6 +336,9 @@ int cmd_status(int argc, char **argv)
 	}
 	if (argc - optind > 1)
 		return argument_error("status", "at most one NAME or DEVICE");
+	status = require("status", REQUIRE_DM);
+	if (status)
+		return status;
 	if (argc - optind == 0)
 		return list_all(json);
 	status = device_name_find(argv[optind], name);

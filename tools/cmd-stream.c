@@ -10,6 +10,7 @@
 #include "lib/dm.h"
 #include "lib/exit.h"
 #include "lib/log.h"
+#include "lib/require.h"
 #include "lib/runtime.h"
 #include "lib/status-line.h"
 #include "restore/stack.h"
@@ -161,7 +162,8 @@ int cmd_stream(int argc, char **argv)
 	}
 	if (argc - optind < 2)
 		return argument_error("stream", "NAME and what to do");
-	exit_status = device_name_find(argv[optind], given);
+	exit_status = require("stream", REQUIRE_DM) ?:
+		      device_name_find(argv[optind], given);
 	if (exit_status)
 		return exit_status;
 	name = stack_restored(given, inner);
