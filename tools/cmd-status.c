@@ -20,6 +20,8 @@
 #include "lib/status-line.h"
 #include "restore/stack.h"
 #include "status-cbw.h"
+#include "status-finished.h"
+#include "status-leftovers.h"
 
 static const char help[] =
 "Usage: dmlive status [NAME|DEVICE] [--json]\n"
@@ -247,6 +249,7 @@ static int list_all(bool json)
 
 	if (dm_for_each(list_one, &listing))
 		return EXIT_ERROR;
+	listing.nr += status_leftovers(NULL, listing.array);
 	if (json)
 		json_print_pretty(listing.array);
 	else if (!listing.nr)
@@ -254,13 +257,20 @@ static int list_all(bool json)
 	return listing.exit_status;
 }
 
-/* What is below it may be under restore. */
+/* What is below it may be under restore, or restored. */
 static void add_restore(const char *name, struct json_object *object)
 {
+	struct json_object *finished = object ? json_new_object() : NULL;
 	char inner[DM_NAME_BYTES];
 	const char *restored = stack_restored(name, inner);
 	struct report report;
 
+	if (restored != name && !status_finished(restored, finished)) {
+		if (object)
+			json_add(object, "restored", finished);
+		return;
+	}
+	json_object_put(finished);
 	if (restored == name || collect(restored, &report))
 		return;
 	if (object)
@@ -285,12 +295,25 @@ static int show_cbw(const char *name, bool json)
 	return r;
 }
 
+/* -ENOENT: it is none. */
+static int show_finished(const char *name, bool json)
+{
+	struct json_object *object = json ? json_new_object() : NULL;
+	int r = status_finished(name, object);
+
+	if (!r && object)
+		json_print_pretty(object);
+	else
+		json_object_put(object);
+	return r;
+}
+
 static void explain(const char *name, int r)
 {
 	if (r == -ENXIO)
 		error("there is no mapped device %s", name);
 	else if (r == -ENOENT || r == -ENODATA)
-		error("%s is no alloctrack device (any more), nor a cbw device; a finished restore is a plain linear mapping",
+		error("%s is neither being restored, nor was it, nor is it attached; what is: dmlive status",
 		      name);
 	else if (r && r != -EPROTO)
 		error_errno(r, "%s: cannot get its status", name);
@@ -303,9 +326,16 @@ static int show_one(const char *name, bool json)
 
 	if (r == -ENOENT) {
 		r = show_cbw(name, json);
+		if (r == -ENOENT)
+			r = show_finished(name, json);
+		if (!json && (!r || r == -ENOENT) &&
+		    status_leftovers(name, NULL))
+			r = 0;
 		if (!r)
 			return EXIT_OK;
 	}
+	if (r == -ENODATA && !json && status_leftovers(name, NULL))
+		return EXIT_OK;
 	explain(name, r);
 	if (r)
 		return r == -ENOENT ? EXIT_REFUSED : EXIT_ERROR;
@@ -314,6 +344,8 @@ static int show_one(const char *name, bool json)
 	else
 		print_report(&report);
 	release(&report);
+	if (!json)
+		status_leftovers(name, NULL);
 	return EXIT_OK;
 }
 

@@ -14,6 +14,7 @@
 #include "backup/backup.h"
 #include "backup/extents.h"
 #include "backup/increment.h"
+#include "backup/view.h"
 #include "lib/blockdev.h"
 #include "lib/dm.h"
 
@@ -102,7 +103,6 @@ int fleece_open(struct volume *volumes, unsigned int nr, struct volume *volume,
 
 /* view.c */
 int view_make(struct volume *volume);
-void view_name(char name[32], dev_t devt);
 /* On failure, of which it tells, the view is left to leftovers_lock_and_clear(). */
 int view_remove(struct volume *volume);
 
