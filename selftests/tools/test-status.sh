@@ -98,6 +98,14 @@ dm_remove a
 start_killed
 run 0 "a killed restore" dmlive status
 check "a killed restore: its record stays" test -e /run/dmlive/q.json
+mv image.qcow2 moved.qcow2
+run 1 "a moved image" dmlive resume q
+says "the way out" "$TMP/image.qcow2, .* if it was moved: dmlive resume q IMAGE"
+run 0 "as it says" dmlive resume q moved.qcow2 --background
+server=$(server_of q)
+kill -KILL "$server"
+wait_until is_gone "$server"
+mv moved.qcow2 image.qcow2
 dm_remove q
 run 0 "its device is gone" dmlive status
 is "its record too" "$(ls /run/dmlive)" ""

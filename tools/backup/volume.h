@@ -48,6 +48,7 @@ struct volume {
 	int output_fd;			/* by_job: wiped through it */
 	struct writer *writer;
 	char store[4096];
+	char store_folder[4096];	/* of a temporary file, or "" */
 	char store_number[32];
 	int store_fd;
 	int store_lock_fd;
@@ -100,6 +101,11 @@ void destination_abort(struct volume *volume);
 /* fleece.c: find or make what holds old data. @fleece: as the user has it, or NULL. */
 int fleece_open(struct volume *volumes, unsigned int nr, struct volume *volume,
 		const char *fleece, bool force);
+
+struct cbw_status;
+
+/* full.c: say so if that is why old data could not be kept. False: it is not. */
+bool full_explain(const struct volume *volume, const struct cbw_status *status);
 
 /* view.c */
 int view_make(struct volume *volume);

@@ -35,6 +35,8 @@ struct image_options {
 	uint64_t cache_bytes;	/* metadata cache per layer, 0: the default */
 	/* To describe or check, not to read: no backing and no data file. */
 	bool metadata_only;
+	/* To describe: what is below a layer that cannot be opened is left out. */
+	bool partial;
 };
 
 /* What is stored at a range of the guest's address space. */
@@ -62,6 +64,9 @@ struct image_extent {
 int image_open(const char *path, const struct image_options *options,
 	       struct image **image, struct image_error *err);
 void image_close(struct image *image);
+
+/* What image_options.partial has left out, and why. NULL: nothing. */
+const char *image_missing(const struct image *image);
 
 /* Size that a guest sees. */
 uint64_t image_size(const struct image *image);

@@ -86,7 +86,21 @@ static void note_identity(struct server *server)
 				  st.st_mtim.tv_nsec;
 }
 
-int server_open_image(struct server *server)
+/* Where it was when the restore began. */
+static int check_moved(const struct server *server)
+{
+	const struct restore_request *request = server->request;
+	const char *image = server->options.image;
+	struct stat st;
+
+	if (request->target || request->image || !stat(image, &st))
+		return EXIT_OK;
+	error_errno(errno, "%s, the image of %s, cannot be read; if it was moved: dmlive resume %s IMAGE, with its new path",
+		    image, request->name, request->meta ?: request->name);
+	return EXIT_ERROR;
+}
+
+static int open_image(struct server *server)
 {
 	struct restore_options *options = &server->options;
 	struct image_options image_options = {
@@ -116,6 +130,13 @@ int server_open_image(struct server *server)
 				  !strcmp(image_format(server->image), "raw");
 	note_identity(server);
 	return EXIT_OK;
+}
+
+int server_open_image(struct server *server)
+{
+	int status = check_moved(server);
+
+	return status ? status : open_image(server);
 }
 
 static void tell_state(const struct dm_alloctrack_info *info, void *argument)
