@@ -26,8 +26,10 @@
 static const char help[] =
 "Usage: dmlive status [NAME|DEVICE] [--json]\n"
 "\n"
-"Shows the mapped device NAME (or its path, or VG/LV), which is being restored (alloctrack) or attached for\n"
-"backups (cbw), or all such devices. With --json: an array of objects, or one object\n"
+"Shows the mapped device NAME (or its path, or VG/LV), which is being restored\n"
+"(alloctrack), was restored, or is attached for backups (cbw); or all devices\n"
+"that are being restored or attached, and what killed commands have left, with\n"
+"the command that cleans it up. With --json: an array of objects, or one object\n"
 "if NAME is given.\n";
 
 static const struct option options[] = {

@@ -4,7 +4,8 @@
 # only on: uml
 #
 # A logical volume may be given as VG/LV wherever a device or a file is wanted; what could
-# be a file here as well, and URLs, are refused.
+# be a file here as well, URLs, and names that are too long are refused. Commands that
+# messages give do what they say.
 
 . "$(dirname "$0")/attach-lib.sh"
 require_command lvcreate
@@ -89,6 +90,53 @@ run 0 "in /dev there is one alone" sh -c "cd /dev && dmlive image info t/image"
 rm -r t
 run 2 "neither" dmlive image info t/none
 says "both are named" "neither a file t/none here nor a logical volume /dev/t/none"
+
+# frees DESCRIPTION NUMBER: the command that frees a device in use does it.
+frees()
+{
+	local way
+
+	run 3 "$1: refused" dmlive restore image.qcow2 "$pv" --name x --force
+	says "$1: by name" "in use by the .* t.vm.*; to free it: "
+	way=$(sed 's/.*to free it: //' "$err")
+	is "$1: the command" "$way" "$2"
+	bash -c "$way" > way.log 2>&1 || diag "$(cat way.log)"
+	run 3 "$1: now it is not in use" dmlive restore image.qcow2 "$pv" --name x
+	says "$1: it says what it holds" "holds a LVM2_member"
+	lvchange -ay t/vm
+}
+for lv in image meta next out fleece; do
+	lvchange -an t/$lv
+done
+
+# A volume that was resized.
+lvextend -q -L 16M t/vm > lvm.log 2>&1 || bail "lvextend: $(cat lvm.log)"
+run 3 "a resized volume" dmlive attach t/vm --meta t/track
+says "both sizes" "store on .* is for 8.0 MiB .*, and the volume .* has 16.0 MiB"
+way=$(sed 's/.*make a new one: \(.*\) (what.*/\1/' "$err")
+run 0 "the command that makes a new one: $way" $way
+run 0 "then it is attached" dmlive attach t/vm --meta t/track
+dmlive detach t/vm
+lvchange -an t/track
+frees "a volume" "lvchange -an t/vm"
+dmlive attach t/vm
+frees "an attached volume" "dmlive detach t-vm; lvchange -an t/vm"
+
+# Names. The mapped device is t-NAME.
+long=$(printf 'x%.0s' {1..121})
+lvcreate -q -y -W n -L 8M -n "$long" t > lvm.log 2>&1 || bail "lvcreate: $(cat lvm.log)"
+run 3 "attach: a name too long" dmlive attach "t/$long"
+says "the limit, the way out" "123 characters.*made of 110 at most.*--name NAME"
+run 0 "as it says" dmlive attach "t/$long" --name "$long"
+run 0 "and back" dmlive detach "$long"
+run 3 "--meta auto: a name too long" dmlive restore image.qcow2 "t/$long" --name r --meta auto
+says "the limit, the way out" "too long .* _dmlive .* 127 .*give a device of .*: --meta DEVICE"
+run 2 "a mapped device" dmlive restore image.qcow2 "t/$long" --name "$long$long"
+says "the limit" "1 to 127 characters"
+run 3 "restore --track" dmlive restore image.qcow2 "t/$long" --name "$long" --track b
+says "the limit" "made of 110 at most"
+run 2 "a bitmap" dmlive restore image.qcow2 "t/$long" --name r --track "$long$long$long"
+says "the limit" "at most 255 bytes"
 
 # URLs.
 for url in http://host/image.qcow2 nbd://host/x ssh://host/a nbd:host:10809 rbd:pool/x; do

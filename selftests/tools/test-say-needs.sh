@@ -29,6 +29,9 @@ lacking()
 
 lacking "not root" "must be run as root" setpriv --reuid 65534 --clear-groups
 
+# That is enough of one kind of command each.
+commands=("restore none.qcow2 /dev/none --name r" "status" "bitmap list none")
+
 # A kernel without device-mapper has neither its number nor its node.
 : > empty
 without_dm()
