@@ -164,6 +164,7 @@ int cmd_bitmap(int argc, char **argv)
 {
 	struct bitmap_arguments arguments = { 0 };
 	char name[DM_NAME_BYTES];
+	bool is_name;
 	int option, r;
 
 	optind = 0;
@@ -185,12 +186,18 @@ int cmd_bitmap(int argc, char **argv)
 	if (r)
 		return r;
 	/* A name that is no file's can only be that of a mapped device. */
-	if (!strchr(arguments.store, '/') && access(arguments.store, F_OK))
+	is_name = !strchr(arguments.store, '/') && access(arguments.store, F_OK);
+	if (is_name)
 		r = require("bitmap", REQUIRE_DM);
 	if (r)
 		return r;
 	r = bitmap_is_online(arguments.store, name, sizeof(name));
 	if (r < 0)
 		return EXIT_ERROR;
+	if (!r && is_name) {
+		error("there is no file %s here, nor a mapped device of that name that is attached (dmlive status)",
+		      arguments.store);
+		return EXIT_ERROR;
+	}
 	return r ? bitmap_online(name, &arguments) : bitmap_offline(&arguments);
 }

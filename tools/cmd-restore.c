@@ -371,7 +371,7 @@ int cmd_resume(int argc, char **argv)
 	if (status)
 		return status < 0 ? EXIT_OK : status;
 	if (argc - optind < 1 || argc - optind > 2)
-		return argument_error("resume", "NAME or META, and IMAGE or not");
+		return argument_error("resume", "NAME or META, and IMAGE if that has moved");
 	request.image = argv[optind + 1];
 	/* The name of a mapped device has no slash. */
 	if (strchr(argv[optind], '/'))

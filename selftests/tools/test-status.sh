@@ -61,6 +61,9 @@ cleans()
 make_a
 run 0 "attach" dmlive attach a
 no_leftovers "attached"
+run 3 "the disk of an attached device" dmlive restore image.qcow2 "$disk" --name q --force
+says "who uses it, the commands that free it" \
+	"in use by the mapped device a-dmlive, .*; to free it: dmlive detach a; dmsetup remove a$"
 dm_reload a "$plain_table"
 cleans "inner device" a-dmlive
 run 0 "attach" dmlive attach a
@@ -98,9 +101,12 @@ dm_remove a
 start_killed
 run 0 "a killed restore" dmlive status
 check "a killed restore: its record stays" test -e /run/dmlive/q.json
+run 3 "the disk of a restore" dmlive restore image.qcow2 "$disk" --name s --force
+says "who uses it, the command that gives it up" \
+	"in use by the mapped device q, .*; to give the restore up: dmsetup remove q$"
 mv image.qcow2 moved.qcow2
 run 1 "a moved image" dmlive resume q
-says "the way out" "$TMP/image.qcow2, .* if it was moved: dmlive resume q IMAGE"
+says "the way out" "$TMP/image.qcow2, .* if it was moved, .*: dmlive resume q IMAGE"
 run 0 "as it says" dmlive resume q moved.qcow2 --background
 server=$(server_of q)
 kill -KILL "$server"

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "attach/volume.h"
 #include "lib/device-name.h"
@@ -50,7 +51,9 @@ int volume_find(const char *text, struct volume *volume)
 	if (status)
 		return status;
 	if (!path_is_blockdev(path)) {
-		error("%s is not a block device; give a path, VG/LV or the name of a mapped device",
+		error(access(path, F_OK) ?
+		      "there is no block device %s; give a path, VG/LV or the name of a mapped device" :
+		      "%s is not a block device; give a path, VG/LV or the name of a mapped device",
 		      text);
 		return EXIT_ERROR;
 	}

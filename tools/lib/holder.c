@@ -12,8 +12,12 @@
 /* Devices can be stacked higher, but a message has an end. */
 #define MAX_DEPTH 4
 
-#define INNER_SUFFIX "-dmlive"
 #define LVM_PREFIX "LVM-"
+
+/* UUIDs of inner devices, see attach/inner.h. */
+#define INNER_PREFIX LVM_PREFIX "dmlive-"
+#define INNER_SUFFIX "-dmlive"
+#define LVM_UUID_LENGTH (strlen(LVM_PREFIX) + 64)
 
 struct holder {
 	const char *device;		/* in sysfs */
@@ -45,6 +49,17 @@ static bool has_prefix(const char *text, const char *prefix)
 	return !strncmp(text, prefix, strlen(prefix));
 }
 
+/* What `dmlive attach` has put under the device that it was called for. */
+static bool is_inner(const struct holder *holder)
+{
+	const char *uuid = holder->uuid;
+
+	return has_prefix(uuid, INNER_PREFIX) ||
+	       (has_prefix(uuid, LVM_PREFIX) &&
+		strlen(uuid) == LVM_UUID_LENGTH + strlen(INNER_SUFFIX) &&
+		!strcmp(uuid + LVM_UUID_LENGTH, INNER_SUFFIX));
+}
+
 static void look_at(const char *device, struct holder *holder)
 {
 	struct dm_line line = { 0 };
@@ -59,22 +74,11 @@ static void look_at(const char *device, struct holder *holder)
 		snprintf(holder->target, sizeof(holder->target), "%s",
 			 line.target);
 	dm_line_free(&line);
-	if (!has_prefix(holder->uuid, LVM_PREFIX) ||
+	if (!has_prefix(holder->uuid, LVM_PREFIX) || is_inner(holder) ||
 	    !dm_split_lv_name(holder->name, holder->group,
 			      sizeof(holder->group), holder->volume,
 			      sizeof(holder->volume)))
 		holder->group[0] = holder->volume[0] = '\0';
-}
-
-/* What `dmlive attach` has put under the device that it was called for. */
-static bool is_inner(const struct holder *holder)
-{
-	size_t length = strlen(holder->name);
-
-	return has_prefix(holder->uuid, LVM_PREFIX) &&
-	       length > strlen(INNER_SUFFIX) &&
-	       !strcmp(holder->name + length - strlen(INNER_SUFFIX),
-		       INNER_SUFFIX);
 }
 
 static bool is_cbw(const struct holder *holder)
@@ -82,9 +86,14 @@ static bool is_cbw(const struct holder *holder)
 	return !strcmp(holder->target, "cbw");
 }
 
+static bool is_restored(const struct holder *holder)
+{
+	return holder && !strcmp(holder->target, "alloctrack");
+}
+
 static const char *role_of(const struct holder *holder)
 {
-	if (!strcmp(holder->target, "alloctrack"))
+	if (is_restored(holder))
 		return ", which is being restored";
 	if (is_cbw(holder))
 		return ", which is attached for backups";
@@ -126,25 +135,27 @@ static void add_removal(const struct holder *holder, char *text,
 	}
 }
 
-static void add_commands(const struct holder *holder, unsigned int depth,
+static void add_commands(const struct holder *holder,
+			 const struct holder *lower, unsigned int depth,
 			 char *text, size_t text_bytes);
 
 /* First what lies on it. */
-static bool add_upper(const char *device, unsigned int depth, char *text,
-		      size_t text_bytes, struct holder *upper)
+static bool add_upper(const struct holder *holder, unsigned int depth,
+		      char *text, size_t text_bytes, struct holder *upper)
 {
 	char path[PATH_MAX], name[NAME_MAX + 1] = "";
 	struct dirent *entry;
 	DIR *folder;
 
-	snprintf(path, sizeof(path), "/sys/block/%.64s/holders", device);
+	snprintf(path, sizeof(path), "/sys/block/%.64s/holders",
+		 holder->device);
 	folder = opendir(path);
 	while (folder && depth < MAX_DEPTH && (entry = readdir(folder))) {
 		if (entry->d_name[0] == '.')
 			continue;
 		snprintf(name, sizeof(name), "%s", entry->d_name);
 		look_at(name, upper);
-		add_commands(upper, depth + 1, text, text_bytes);
+		add_commands(upper, holder, depth + 1, text, text_bytes);
 	}
 	if (folder)
 		closedir(folder);
@@ -152,13 +163,18 @@ static bool add_upper(const char *device, unsigned int depth, char *text,
 	return name[0];
 }
 
-static void add_commands(const struct holder *holder, unsigned int depth,
+/* @lower: what it lies on, NULL: the device in question */
+static void add_commands(const struct holder *holder,
+			 const struct holder *lower, unsigned int depth,
 			 char *text, size_t text_bytes)
 {
 	struct holder upper = { 0 };
-	bool found = add_upper(holder->device, depth, text, text_bytes, &upper);
+	bool found = add_upper(holder, depth, text, text_bytes, &upper);
 
-	if (is_cbw(holder))
+	/* Under a restore there is nothing to detach it to: both are removed. */
+	if (is_restored(lower) || is_restored(holder))
+		add_removal(holder, text, text_bytes);
+	else if (is_cbw(holder))
 		add(text, text_bytes, "dmlive detach", holder->name);
 	else if (!is_inner(holder) || !found)
 		add_removal(holder, text, text_bytes);
@@ -180,10 +196,13 @@ const char *holder_describe(const char *device, char *text, size_t text_bytes)
 		snprintf(who, sizeof(who), "the mapped device %s", holder.name);
 	else
 		snprintf(who, sizeof(who), "the block device %.64s", device);
-	add_commands(&holder, 0, commands, sizeof(commands));
+	add_commands(&holder, NULL, 0, commands, sizeof(commands));
 	if (commands[0])
-		snprintf(text, text_bytes, "%s%s; to free it: %s", who,
-			 role_of(&holder), commands);
+		snprintf(text, text_bytes, "%s%s; to %s: %s", who,
+			 role_of(&holder),
+			 is_restored(&holder) ? "give the restore up" :
+						"free it",
+			 commands);
 	else
 		snprintf(text, text_bytes, "%s; remove that first", who);
 	return text;

@@ -95,8 +95,9 @@ static int check_moved(const struct server *server)
 
 	if (request->target || request->image || !stat(image, &st))
 		return EXIT_OK;
-	error_errno(errno, "%s, the image of %s, cannot be read; if it was moved: dmlive resume %s IMAGE, with its new path",
-		    image, request->name, request->meta ?: request->name);
+	error("%s, the image of %s, cannot be opened (%s); if it was moved, name its new path: dmlive resume %s IMAGE",
+	      image, request->name, strerror(errno),
+	      request->meta ?: request->name);
 	return EXIT_ERROR;
 }
 
@@ -264,7 +265,7 @@ static int end_complete(struct server *server)
 		status = EXIT_ERROR;
 	}
 	/* A write that waited for its block may still want its answer. */
-	if (server->engine && !is_interrupted)
+	if (server->engine)
 		engine_drain(server->engine);
 	return status;
 }
@@ -280,7 +281,7 @@ static int serve(struct server *server)
 					  judge_gone(server);
 	runtime_remove(server->name, server->lock_fd);
 	report_done(status);
-	/* Threads that wait for the resume of the device cannot be joined. */
+	/* A thread may wait for the resume of the device, for nothing: nobody waits for it. */
 	if (is_interrupted)
 		_exit(status);
 	return status;
