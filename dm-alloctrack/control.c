@@ -157,7 +157,7 @@ static int info(struct request *request, void *argument)
 	return 0;
 }
 
-static int wait_for_fault(struct request *request)
+static int wait_for_fault(struct request *request, u32 flags)
 {
 	struct at_device *device = request->device;
 
@@ -165,7 +165,8 @@ static int wait_for_fault(struct request *request)
 		return -ENODEV;
 	if (at_faults_pending(device))
 		return 0;
-	if (request->file->f_flags & O_NONBLOCK)
+	if (request->file->f_flags & O_NONBLOCK ||
+	    flags & DM_ALLOCTRACK_WAIT_NONBLOCK)
 		return -EAGAIN;
 	if (wait_event_interruptible(device->wait,
 				     at_faults_pending(device) ||
@@ -204,7 +205,8 @@ static int wait(struct request *request, void *argument)
 	struct dm_alloctrack_range *batch;
 	int r;
 
-	if (wait->flags || !wait->max || wait->max > MAX_WAIT_RANGES)
+	if (wait->flags & ~DM_ALLOCTRACK_WAIT_NONBLOCK || !wait->max ||
+	    wait->max > MAX_WAIT_RANGES)
 		return -EINVAL;
 	wait->nr = 0;
 	batch = kmalloc_array(min(wait->max, WAIT_BATCH), sizeof(*batch),
@@ -213,7 +215,7 @@ static int wait(struct request *request, void *argument)
 		return -ENOMEM;
 	/* Another thread of the server may be quicker: then wait again. */
 	do {
-		r = wait_for_fault(request);
+		r = wait_for_fault(request, wait->flags);
 		if (!r)
 			r = tell_faults(request->device, wait, batch,
 					wait->max);

@@ -6,9 +6,11 @@
 
 #include "attach/attach.h"
 #include "cmd.h"
+#include "lib/device-name.h"
 #include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/require.h"
 #include "lib/size.h"
 
 #define MIN_BLOCK_BYTES 4096u
@@ -17,19 +19,19 @@
 static const char help[] =
 "Usage: dmlive attach DEVICE [OPTION]...\n"
 "\n"
-"Puts the target cbw over DEVICE, so that backups can be made of it in use. DEVICE\n"
-"is a path, GROUP/VOLUME, or the name of a mapped device.\n"
+"Puts the target cbw over DEVICE, so that backups can be made of it in use.\n"
+"DEVICE is a path, VG/LV, or the name of a mapped device.\n"
 "\n"
 "Without --name, DEVICE must be a mapped device, a logical volume for example. It\n"
 "may be in use: it keeps its name and its users, and no I/O is lost; its table\n"
-"moves to the inner device DEVICE-dmlive. With --name, a new mapped device is made\n"
-"over DEVICE, which must not be in use.\n"
+"moves to the inner device DEVICE-dmlive. With --name, a new mapped device is\n"
+"made over DEVICE, which must not be in use.\n"
 "\n"
 "  --name NAME        make /dev/mapper/NAME\n"
 "  --meta META        keep track of changes on the metadata device META\n"
-"  --on-meta-error P  when META fails: break_guest_write (the default: writes that\n"
-"                     cannot be recorded fail), or break_tracking (no write fails, and\n"
-"                     after any crash all counts as changed)\n"
+"  --on-meta-error P  when META fails: break_guest_write (the default: writes\n"
+"                     that cannot be recorded fail), or break_tracking (no write\n"
+"                     fails, and after any crash all counts as changed)\n"
 "  --force            take META also when it has recorded changes of another\n"
 "                     volume: all blocks count as changed\n"
 "  --trust-store      believe META although DEVICE may have been written to while\n"
@@ -210,5 +212,8 @@ int cmd_attach(int argc, char **argv)
 		error("--on-meta-error is about a metadata device: add --meta");
 		return EXIT_USAGE;
 	}
-	return attach(argv[optind], &request, &trust, json);
+	found = require("attach", REQUIRE_DM | REQUIRE_CBW) ?:
+		device_argument(&request.meta, false);
+	return found ? found : attach(argv[optind], &request, &trust,
+				       json);
 }

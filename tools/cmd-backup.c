@@ -6,8 +6,11 @@
 #include "backup/backup.h"
 #include "cmd-bitmap.h"
 #include "cmd.h"
+#include "lib/blockdev.h"
+#include "lib/device-name.h"
 #include "lib/exit.h"
 #include "lib/log.h"
+#include "lib/require.h"
 
 #define MAX_THREADS	64
 #define MAX_CLUSTER	(2u << 20)
@@ -19,10 +22,10 @@
 static const char backup_help[] =
 "Usage: dmlive backup NAME OUT [NAME OUT]... [OPTION]...\n"
 "\n"
-"Copies what the mapped device NAME holds now to OUT, while it stays in use. OUT is\n"
-"a new file, or a block device. NAME, or its path, or VG/LV, must have been attached\n"
-"(dmlive attach). All devices of one command are copied as of the same point in\n"
-"time.\n"
+"Copies what the mapped device NAME holds now to OUT, while it stays in use. OUT\n"
+"is a new file, or a block device. NAME, or its path, or VG/LV, must have been\n"
+"attached (dmlive attach). All devices of one command are copied as of the same\n"
+"point in time.\n"
 "\n"
 "  --format FORMAT      qcow2 or raw; default: qcow2 if OUT ends in .qcow2\n"
 "  --compression METHOD[:LEVEL]\n"
@@ -30,21 +33,24 @@ static const char backup_help[] =
 "  --cluster-size SIZE  qcow2: 4K to 2M; default: 64K\n"
 "  --fleece PLACE       where old data are kept that the guest overwrites before\n"
 "                       they are copied: a block device, or a folder for a\n"
-"                       temporary file; default: the folder of OUT. none: nowhere,\n"
-"                       which is for raw copies onto block devices, and the default\n"
-"                       there: guest writes wait until OUT has what they overwrite\n"
-"  --bitmap B           only what has changed since the previous backup, as bitmap B of\n"
-"                       the device tells; the image lies on that backup. Without one,\n"
-"                       all, and B begins to record changes. qcow2 only\n"
-"  --base IMAGE         the previous backup, of each NAME in order; none: there is none\n"
+"                       temporary file; default: the folder of OUT. none:\n"
+"                       nowhere, which is for raw copies onto block devices, and\n"
+"                       the default there: guest writes wait until OUT has what\n"
+"                       they overwrite\n"
+"  --bitmap B           only what has changed since the previous backup, as\n"
+"                       bitmap B of the device says; the image lies on that\n"
+"                       backup. Without one, all, and B begins to record\n"
+"                       changes. qcow2 only\n"
+"  --base IMAGE         the previous backup, of each NAME in order; none: there\n"
+"                       is none\n"
 "  --full               all, whatever B tells: the begin of a new chain\n"
 "  --no-full            fail where only a full backup is possible\n"
 "  --speed SIZE         copy at most SIZE per second (K, M, G)\n"
 "  --threads N          read and compress with N threads; default: one a CPU, at\n"
 "                       least 4\n"
 "  --on-cbw-error break_snapshot|break_guest_write\n"
-"                       if old data cannot be kept: the backup fails (the default),\n"
-"                       or the guest's write\n"
+"                       if old data cannot be kept: the backup fails (the\n"
+"                       default), or the guest's write\n"
 "  --cbw-timeout S      so it is too if that takes longer than S seconds. 0: the\n"
 "                       guest's write waits; default: 45, and 0 with\n"
 "                       break_guest_write\n"
@@ -279,6 +285,38 @@ static int check_bitmap(const struct backup_request *request)
 	return EXIT_OK;
 }
 
+/* The names of mapped devices are looked at when these are opened. */
+static int find_paths(struct backup_request *request)
+{
+	int status = EXIT_OK;
+	unsigned int i;
+
+	for (i = 0; !status && i < request->nr_pairs; i++)
+		status = device_argument(&request->pairs[i].output, true);
+	for (i = 0; !status && i < request->nr_bases; i++)
+		status = device_argument(&request->bases[i], false);
+	for (i = 0; !status && i < request->nr_fleeces; i++)
+		status = device_argument(&request->fleeces[i], false);
+	return status;
+}
+
+/* Are old data of a device to be kept in a file? */
+static bool needs_loop(const struct backup_request *request)
+{
+	const char *fleece = request->fleeces[0];
+	unsigned int i;
+
+	for (i = 0; i < request->nr_pairs; i++) {
+		if (i && i < request->nr_fleeces)
+			fleece = request->fleeces[i];
+		if (fleece ? strcmp(fleece, BACKUP_FLEECE_NONE) &&
+			     !path_is_blockdev(fleece) :
+			     !path_is_blockdev(request->pairs[i].output))
+			return true;
+	}
+	return false;
+}
+
 int cmd_backup(int argc, char **argv)
 {
 	struct backup_request request = {
@@ -308,5 +346,11 @@ int cmd_backup(int argc, char **argv)
 	status = take_pairs(&request, argc - optind, argv + optind);
 	if (!status)
 		status = check_bitmap(&request);
+	if (!status)
+		status = require("backup", REQUIRE_DM | REQUIRE_CBW);
+	if (!status)
+		status = find_paths(&request);
+	if (!status && needs_loop(&request))
+		status = require("backup", REQUIRE_LOOP);
 	return status ? status : backup_run(&request);
 }

@@ -4,9 +4,9 @@
  * On a store that is not in use its image is changed, else its target is asked.
  */
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd-bitmap.h"
 #include "cmd.h"
@@ -14,6 +14,7 @@
 #include "lib/dm.h"
 #include "lib/exit.h"
 #include "lib/log.h"
+#include "lib/require.h"
 
 static const char help[] =
 "Usage: dmlive bitmap list STORE [--json]\n"
@@ -22,9 +23,9 @@ static const char help[] =
 "       dmlive bitmap remove|enable|disable|clear STORE BITMAP\n"
 "       dmlive bitmap merge STORE BITMAP SOURCE [--source-file IMAGE]\n"
 "\n"
-"Dirty bitmaps, which tell what was changed on a device. STORE is a metadata device,\n"
-"or any qcow2 image, that is not in use; or the name (or a path, or VG/LV) of a mapped\n"
-"device that records changes (target cbw).\n"
+"Dirty bitmaps, which record what was changed on a device. STORE is a metadata\n"
+"device, or any qcow2 image, that is not in use; or the name (or a path, or\n"
+"VG/LV) of a mapped device that records changes (target cbw).\n"
 "\n"
 "  list     show the bitmaps\n"
 "  dump     show the ranges of the device that a bitmap has set\n"
@@ -33,11 +34,11 @@ static const char help[] =
 "  enable   record changes from now on\n"
 "  disable  record none any more; what is set stays set\n"
 "  clear    clear all bits\n"
-"  merge    set in BITMAP too what SOURCE has set. When the machine went down while\n"
-"           BITMAP was in use, merging dmlive-intent into it recovers it\n"
+"  merge    set in BITMAP too what SOURCE has set. When the machine went down\n"
+"           while BITMAP was in use, merging dmlive-intent into it recovers it\n"
 "\n"
-"A bitmap that was cleared, disabled or removed goes with no earlier backup any more:\n"
-"the next one with it is full.\n"
+"A bitmap that was cleared, disabled or removed belongs to no earlier backup any\n"
+"more: the next one with it is full.\n"
 "\n"
 "Options:\n"
 "  --granularity N      bytes that a bit stands for; default: the cluster\n"
@@ -162,7 +163,8 @@ static bool take_option(struct bitmap_arguments *arguments, int option)
 int cmd_bitmap(int argc, char **argv)
 {
 	struct bitmap_arguments arguments = { 0 };
-	char name[DM_NAME_BYTES], path[PATH_MAX];
+	char name[DM_NAME_BYTES];
+	bool is_name;
 	int option, r;
 
 	optind = 0;
@@ -177,12 +179,25 @@ int cmd_bitmap(int argc, char **argv)
 			return EXIT_USAGE;
 	}
 	r = take_words(&arguments, argc - optind, argv + optind);
+	if (!r)
+		r = device_argument(&arguments.store, false);
+	if (!r)
+		r = device_argument(&arguments.source_file, false);
 	if (r)
 		return r;
-	if (device_name_path(arguments.store, path, sizeof(path)))
-		arguments.store = path;
+	/* A name that is no file's can only be that of a mapped device. */
+	is_name = !strchr(arguments.store, '/') && access(arguments.store, F_OK);
+	if (is_name)
+		r = require("bitmap", REQUIRE_DM);
+	if (r)
+		return r;
 	r = bitmap_is_online(arguments.store, name, sizeof(name));
 	if (r < 0)
 		return EXIT_ERROR;
+	if (!r && is_name) {
+		error("there is no file %s here, nor a mapped device of that name that is attached (dmlive status)",
+		      arguments.store);
+		return EXIT_ERROR;
+	}
 	return r ? bitmap_online(name, &arguments) : bitmap_offline(&arguments);
 }

@@ -8,15 +8,16 @@
 #include "cmd.h"
 #include "lib/exit.h"
 #include "lib/json.h"
+#include "lib/require.h"
 #include "lib/runtime.h"
 
 static const char help[] =
 "Usage: dmlive detach NAME|DEVICE [--force] [--json]\n"
 "\n"
 "Takes the target cbw away from the device NAME. A device that cbw was inserted\n"
-"into gets its own table back, in use; a device that dmlive attach --name has made\n"
-"is removed, and must not be in use. Also removes what an attach or detach left\n"
-"that was killed.\n"
+"into gets its own table back, in use; a device that dmlive attach --name has\n"
+"made is removed, and must not be in use. Also removes what an attach or detach\n"
+"left that was killed.\n"
 "\n"
 "Refused while there is a snapshot view, or a backup under way.\n"
 "\n"
@@ -105,5 +106,6 @@ int cmd_detach(int argc, char **argv)
 	}
 	if (argc - optind != 1)
 		return argument_error("detach", "NAME or DEVICE");
-	return detach(argv[optind], force, json);
+	found = require("detach", REQUIRE_DM);
+	return found ? found : detach(argv[optind], force, json);
 }

@@ -7,6 +7,7 @@
 #include "lib/device-name.h"
 #include "lib/exit.h"
 #include "lib/json.h"
+#include "lib/require.h"
 #include "lib/runtime.h"
 #include "restore/finish.h"
 #include "restore/stack.h"
@@ -59,7 +60,8 @@ int cmd_finish(int argc, char **argv)
 	}
 	if (argc - optind != 1)
 		return argument_error("finish", "NAME or DEVICE");
-	r = device_name_find(argv[optind], given);
+	r = require("finish", REQUIRE_DM) ?:
+	    device_name_find(argv[optind], given);
 	if (r)
 		return r;
 

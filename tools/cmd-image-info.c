@@ -3,6 +3,7 @@
  * `dmlive image info` and `dmlive image map`: what they print. The JSON has the
  * names that qemu-img gives to the same things.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
@@ -251,6 +252,15 @@ static void print_description(struct json_object *list, bool whole_list)
 	json_print_pretty(json_object_get(shown));
 }
 
+/* What could be read has been shown. */
+static int say_missing(const struct image *image, struct image_error *err)
+{
+	fflush(stdout);
+	snprintf(err->message, sizeof(err->message), "%s",
+		 image_missing(image));
+	return -ENOENT;
+}
+
 int image_info_command(const struct image_arguments *arguments)
 {
 	struct image_options options = arguments->options;
@@ -261,6 +271,7 @@ int image_info_command(const struct image_arguments *arguments)
 
 	options.force = true;
 	options.metadata_only = !arguments->chain;
+	options.partial = true;
 	if (arguments->json)
 		list = json_new_array();
 	ret = image_open(arguments->image, &options, &image, &err);
@@ -268,6 +279,8 @@ int image_info_command(const struct image_arguments *arguments)
 		ret = describe_all(image, list, &err);
 		if (!ret && list)
 			print_description(list, arguments->chain);
+		if (!ret && image_missing(image))
+			ret = say_missing(image, &err);
 		image_close(image);
 	}
 	json_object_put(list);

@@ -8,9 +8,12 @@
 #include <string.h>
 
 #include "cmd-image.h"
+#include "lib/device-name.h"
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "lib/size.h"
+
+#define HELP_COLUMNS 80
 
 enum argument_option {
 	OPTION_CHAIN = 1 << 0,
@@ -107,19 +110,40 @@ static void print_indented(FILE *out, const char *text)
 	}
 }
 
+/* Print a word on the line, which has @column columns, or on the next one. */
+static void print_word(FILE *out, int *column, const char *word)
+{
+	if (*column + 1 + (int)strlen(word) > HELP_COLUMNS)
+		*column = fprintf(out, "\n             ") - 1;
+	*column += fprintf(out, " %s", word);
+}
+
+static void print_synopsis(FILE *out, const struct subcommand *subcommand)
+{
+	int column = fprintf(out, "  dmlive image %s", subcommand->name);
+	const struct option_help *option;
+	char word[128];
+	size_t j;
+
+	for (j = 0; j < NR_OPTIONS; j++) {
+		option = &option_table[j];
+		if (!(subcommand->options & option->option))
+			continue;
+		snprintf(word, sizeof(word), "[--%s%s%s]", option->name,
+			 option->value ? " " : "", option->value ?: "");
+		print_word(out, &column, word);
+	}
+	print_word(out, &column, subcommand->arguments);
+	fputc('\n', out);
+}
+
 static void print_usage(FILE *out)
 {
 	size_t i, j;
 
 	fprintf(out, "Usage:\n");
 	for (i = 0; i < NR_SUBCOMMANDS; i++) {
-		fprintf(out, "  dmlive image %s", subcommands[i].name);
-		for (j = 0; j < NR_OPTIONS; j++)
-			if (subcommands[i].options & option_table[j].option)
-				fprintf(out, " [--%s%s%s]", option_table[j].name,
-					option_table[j].value ? " " : "",
-					option_table[j].value ?: "");
-		fprintf(out, " %s\n", subcommands[i].arguments);
+		print_synopsis(out, &subcommands[i]);
 		print_indented(out, subcommands[i].help);
 	}
 	fprintf(out, "Options:\n");
@@ -279,7 +303,8 @@ static int parse_arguments(const struct subcommand *subcommand, int argc,
 		return -1;
 	arguments->image = argv[optind];
 	arguments->target = wants_target ? argv[optind + 1] : NULL;
-	return 0;
+	return device_argument(&arguments->image, false) ||
+	       device_argument(&arguments->target, true) ? -1 : 0;
 }
 
 int cmd_image(int argc, char **argv)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "lib/device-name.h"
 #include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -73,8 +74,9 @@ static const char usage[] =
 "  --size N             bytes of the device that is tracked (K, M, G, T)\n"
 "  --granularity N      bytes that a bit stands for: the block size\n"
 "  --bitmap ...         a bitmap to make; default: alloctrack:auto\n"
-"  --track              for dm-cbw to record changes in: each --bitmap is enabled,\n"
-"                       and there is the bitmap dmlive-intent; default granularity: 64K\n"
+"  --track              for dm-cbw to record changes in: each --bitmap is\n"
+"                       enabled, and there is the bitmap dmlive-intent; default\n"
+"                       granularity: 64K\n"
 "  --spare N            room for N more bitmaps of this granularity, which can be\n"
 "                       added while the device is in use; default: 2\n"
 "  --backing IMAGE      the image that is restored\n"
@@ -191,6 +193,9 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv,
 		return -EINVAL;
 	}
 	arguments->path = argv[optind];
+	if (device_argument(&arguments->path, true) ||
+	    device_argument(&arguments->target, false))
+		return -EINVAL;
 	return 0;
 }
 
@@ -497,10 +502,14 @@ int cmd_meta(int argc, char **argv)
 {
 	size_t i;
 
+	if (argc > 2 && (!strcmp(argv[2], "--help") || !strcmp(argv[2], "-h"))) {
+		fputs(usage, stdout);
+		return EXIT_OK;
+	}
 	for (i = 0; argc > 1 && i < NR_SUBCOMMANDS; i++)
 		if (!strcmp(argv[1], subcommands[i].name))
 			return subcommands[i].run(argc - 1, argv + 1);
-	if (argc > 1 && !strcmp(argv[1], "--help")) {
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
 		fputs(usage, stdout);
 		return EXIT_OK;
 	}

@@ -2,16 +2,21 @@
 /* `dmlive restore` and `dmlive resume`: their command lines. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "cmd.h"
 #include "lib/blockdev.h"
+#include "lib/device-name.h"
 #include "lib/dm.h"
 #include "lib/exit.h"
 #include "lib/log.h"
+#include "lib/require.h"
 #include "lib/status-line.h"
 #include "meta/track.h"
 #include "restore/metadata.h"
 #include "restore/session.h"
+#include "restore/stack.h"
 
 #define MIN_BLOCK_BYTES (4u << 10)
 #define MAX_BLOCK_BYTES (2u << 20)
@@ -40,9 +45,9 @@ static const char restore_help[] =
 "                     goes on after a crash or a restart of the machine, see\n"
 "                     dmlive resume; auto: on a small logical volume beside\n"
 "                     DEVICE, which is removed at the end\n"
-"  --track B          record in bitmap B what is written to NAME, so that its next\n"
-"                     backup is an increment of IMAGE: dmlive backup NAME OUT\n"
-"                     --bitmap B --base IMAGE. NAME stays attached in the end\n"
+"  --track B          record in bitmap B what is written to NAME, so that its\n"
+"                     next backup is an increment of IMAGE: dmlive backup NAME\n"
+"                     OUT --bitmap B --base IMAGE. NAME stays attached in the end\n"
 "  --track-meta DEV|auto\n"
 "                     keep B on the metadata device DEV; auto, the default: on a\n"
 "                     small logical volume beside DEVICE, which stays\n"
@@ -251,6 +256,20 @@ static int parse(int argc, char **argv, const struct option *options,
 	return EXIT_OK;
 }
 
+static int find_paths(struct restore_request *request)
+{
+	const char **paths[] = {
+		&request->image, &request->target, &request->moved_target,
+		&request->meta, &request->track_meta,
+	};
+	int status = EXIT_OK;
+	size_t i;
+
+	for (i = 0; !status && i < sizeof(paths) / sizeof(paths[0]); i++)
+		status = device_argument(paths[i], false);
+	return status;
+}
+
 int cmd_restore(int argc, char **argv)
 {
 	struct restore_request request = { 0 };
@@ -273,7 +292,11 @@ int cmd_restore(int argc, char **argv)
 	}
 	request.image = argv[optind];
 	request.target = argv[optind + 1];
-	return session_run(&request);
+	status = require("restore", REQUIRE_DM | REQUIRE_ALLOCTRACK |
+				    (request.track ? REQUIRE_CBW : 0));
+	if (!status)
+		status = find_paths(&request);
+	return status ? status : session_run(&request);
 }
 
 /*
@@ -285,7 +308,7 @@ static int find_name(struct restore_request *request, char name[DM_NAME_BYTES])
 	struct metadata metadata;
 
 	if (!path_is_blockdev(request->meta)) {
-		error("%s is not a block device; resume needs the name of a mapped device, or a metadata device",
+		error("%s is not a block device; resume needs the mapped device that is restored (its name, a path or VG/LV), or its metadata device",
 		      request->meta);
 		return EXIT_ERROR;
 	}
@@ -318,12 +341,35 @@ static int find_name(struct restore_request *request, char name[DM_NAME_BYTES])
 static int take_name(struct restore_request *request, const char *name)
 {
 	if (request->name || request->moved_target) {
-		error("resume %s: --name and --target are for a metadata device, which is given by its path",
-		      name);
+		error("resume %s: --name and --target are for a metadata device; %s is the mapped device itself",
+		      name, name);
 		return EXIT_USAGE;
 	}
 	request->name = name;
 	return EXIT_OK;
+}
+
+/* A path of a mapped device that is being restored is as good as its name. */
+static bool is_restored(const char *path, char name[DM_NAME_BYTES])
+{
+	char inner[DM_NAME_BYTES];
+	struct dm_line line = { 0 };
+	struct stat st;
+	bool found;
+
+	if (stat(path, &st) || !S_ISBLK(st.st_mode) ||
+	    !dm_name_of(major(st.st_rdev), minor(st.st_rdev), name))
+		return false;
+	found = !dm_get_line(stack_restored(name, inner), DM_LINE_TABLE, &line,
+			     NULL) && !strcmp(line.target, "alloctrack");
+	dm_line_free(&line);
+	return found;
+}
+
+static int take_restored(struct restore_request *request, const char *name)
+{
+	request->meta = NULL;
+	return take_name(request, name);
 }
 
 int cmd_resume(int argc, char **argv)
@@ -335,13 +381,20 @@ int cmd_resume(int argc, char **argv)
 	if (status)
 		return status < 0 ? EXIT_OK : status;
 	if (argc - optind < 1 || argc - optind > 2)
-		return argument_error("resume", "NAME or META, and IMAGE or not");
+		return argument_error("resume", "NAME or META, and IMAGE if that has moved");
 	request.image = argv[optind + 1];
 	/* The name of a mapped device has no slash. */
 	if (strchr(argv[optind], '/'))
 		request.meta = argv[optind];
-	status = request.meta ? find_name(&request, name) :
-				take_name(&request, argv[optind]);
+	status = require("resume", REQUIRE_DM | REQUIRE_ALLOCTRACK);
+	if (!status)
+		status = find_paths(&request);
+	if (!status && !request.meta)
+		status = take_name(&request, argv[optind]);
+	else if (!status && is_restored(request.meta, name))
+		status = take_restored(&request, name);
+	else if (!status)
+		status = find_name(&request, name);
 	if (status)
 		return status;
 	if (!dm_name_is_valid(request.name))

@@ -14,17 +14,22 @@
 #include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/require.h"
 #include "lib/runtime.h"
 #include "lib/size.h"
 #include "lib/status-line.h"
 #include "restore/stack.h"
 #include "status-cbw.h"
+#include "status-finished.h"
+#include "status-leftovers.h"
 
 static const char help[] =
 "Usage: dmlive status [NAME|DEVICE] [--json]\n"
 "\n"
-"Shows the mapped device NAME (or its path, or VG/LV), which is being restored (alloctrack) or attached for\n"
-"backups (cbw), or all such devices. With --json: an array of objects, or one object\n"
+"Shows the mapped device NAME (or its path, or VG/LV), which is being restored\n"
+"(alloctrack), was restored, or is attached for backups (cbw); or all devices\n"
+"that are being restored or attached, and what killed commands have left, with\n"
+"the command that cleans it up. With --json: an array of objects, or one object\n"
 "if NAME is given.\n";
 
 static const struct option options[] = {
@@ -246,6 +251,7 @@ static int list_all(bool json)
 
 	if (dm_for_each(list_one, &listing))
 		return EXIT_ERROR;
+	listing.nr += status_leftovers(NULL, listing.array);
 	if (json)
 		json_print_pretty(listing.array);
 	else if (!listing.nr)
@@ -253,13 +259,20 @@ static int list_all(bool json)
 	return listing.exit_status;
 }
 
-/* What is below it may be under restore. */
+/* What is below it may be under restore, or restored. */
 static void add_restore(const char *name, struct json_object *object)
 {
+	struct json_object *finished = object ? json_new_object() : NULL;
 	char inner[DM_NAME_BYTES];
 	const char *restored = stack_restored(name, inner);
 	struct report report;
 
+	if (restored != name && !status_finished(restored, finished)) {
+		if (object)
+			json_add(object, "restored", finished);
+		return;
+	}
+	json_object_put(finished);
 	if (restored == name || collect(restored, &report))
 		return;
 	if (object)
@@ -284,12 +297,25 @@ static int show_cbw(const char *name, bool json)
 	return r;
 }
 
+/* -ENOENT: it is none. */
+static int show_finished(const char *name, bool json)
+{
+	struct json_object *object = json ? json_new_object() : NULL;
+	int r = status_finished(name, object);
+
+	if (!r && object)
+		json_print_pretty(object);
+	else
+		json_object_put(object);
+	return r;
+}
+
 static void explain(const char *name, int r)
 {
 	if (r == -ENXIO)
 		error("there is no mapped device %s", name);
 	else if (r == -ENOENT || r == -ENODATA)
-		error("%s is no alloctrack device (any more), nor a cbw device; a finished restore is a plain linear mapping",
+		error("%s is neither being restored, nor was it, nor is it attached; what is: dmlive status",
 		      name);
 	else if (r && r != -EPROTO)
 		error_errno(r, "%s: cannot get its status", name);
@@ -302,9 +328,16 @@ static int show_one(const char *name, bool json)
 
 	if (r == -ENOENT) {
 		r = show_cbw(name, json);
+		if (r == -ENOENT)
+			r = show_finished(name, json);
+		if (!json && (!r || r == -ENOENT) &&
+		    status_leftovers(name, NULL))
+			r = 0;
 		if (!r)
 			return EXIT_OK;
 	}
+	if (r == -ENODATA && !json && status_leftovers(name, NULL))
+		return EXIT_OK;
 	explain(name, r);
 	if (r)
 		return r == -ENOENT ? EXIT_REFUSED : EXIT_ERROR;
@@ -313,6 +346,8 @@ static int show_one(const char *name, bool json)
 	else
 		print_report(&report);
 	release(&report);
+	if (!json)
+		status_leftovers(name, NULL);
 	return EXIT_OK;
 }
 
@@ -335,6 +370,9 @@ int cmd_status(int argc, char **argv)
 	}
 	if (argc - optind > 1)
 		return argument_error("status", "at most one NAME or DEVICE");
+	status = require("status", REQUIRE_DM);
+	if (status)
+		return status;
 	if (argc - optind == 0)
 		return list_all(json);
 	status = device_name_find(argv[optind], name);

@@ -10,6 +10,7 @@
 #include "lib/dm.h"
 #include "lib/exit.h"
 #include "lib/log.h"
+#include "lib/require.h"
 #include "lib/runtime.h"
 #include "lib/status-line.h"
 #include "restore/stack.h"
@@ -19,8 +20,8 @@ static const char help[] =
 "       dmlive stream NAME speed SIZE\n"
 "       dmlive stream NAME on-error POLICY\n"
 "\n"
-"Steers how the rest of the mapped device NAME (or its path, or VG/LV) is brought to its target. Reads and\n"
-"writes are served whatever the job does.\n"
+"Steers how the rest of the mapped device NAME (or its path, or VG/LV) is brought\n"
+"to its target. Reads and writes are served whatever the job does.\n"
 "\n"
 "  start         begin, also again after the job failed or was cancelled\n"
 "  pause         hold\n"
@@ -161,7 +162,8 @@ int cmd_stream(int argc, char **argv)
 	}
 	if (argc - optind < 2)
 		return argument_error("stream", "NAME and what to do");
-	exit_status = device_name_find(argv[optind], given);
+	exit_status = require("stream", REQUIRE_DM) ?:
+		      device_name_find(argv[optind], given);
 	if (exit_status)
 		return exit_status;
 	name = stack_restored(given, inner);

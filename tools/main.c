@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clean.h"
 #include "cmd.h"
 #include "cmd-image.h"
 #include "lib/dm.h"
@@ -18,29 +19,35 @@
 #define DMLIVE_VERSION "unknown"
 #endif
 
+#define DM_CONTROL "/dev/mapper/control"
+
 static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 	const char *help;
+	bool has_devices;		/* it is about mapped devices */
 } commands[] = {
 	{ "restore", cmd_restore,
-	  "restore an image onto a device that is usable at once" },
+	  "restore an image onto a device that is usable at once", true },
 	{ "resume", cmd_resume,
-	  "go on with a restore whose server process has ended" },
-	{ "status", cmd_status, "show devices that are being restored, or attached" },
+	  "go on with a restore whose server process has ended", true },
+	{ "status", cmd_status,
+	  "show devices that are being restored, or attached", true },
 	{ "stream", cmd_stream,
-	  "start, pause, resume, cancel or limit the streaming of a device" },
+	  "start, pause, resume, cancel or limit the streaming of a device",
+	  true },
 	{ "finish", cmd_finish,
-	  "turn a complete device into a plain linear mapping" },
+	  "turn a complete device into a plain linear mapping", true },
 	{ "backup", cmd_backup,
-	  "copy what a device in use holds now into an image" },
+	  "copy what a device in use holds now into an image", true },
 	{ "attach", cmd_attach,
-	  "put cbw over a device, for backups, also while it is in use" },
-	{ "detach", cmd_detach, "take cbw away again" },
-	{ "meta", cmd_meta, "make and check metadata devices" },
+	  "put cbw over a device, for backups, also while it is in use", true },
+	{ "detach", cmd_detach, "take cbw away again", true },
+	{ "meta", cmd_meta, "make and check metadata devices", false },
 	{ "bitmap", cmd_bitmap,
-	  "look at and change the bitmaps that record changes" },
-	{ "image", cmd_image, "look at, check and convert disk images" },
+	  "look at and change the bitmaps that record changes", false },
+	{ "image", cmd_image, "look at, check and convert disk images",
+	  false },
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -100,7 +107,11 @@ static int run(int argc, char **argv)
 		return EXIT_OK;
 	}
 	command = find_command(argv[1]);
-	return command ? command->run(argc - 1, argv + 1) : EXIT_USAGE;
+	if (!command)
+		return EXIT_USAGE;
+	if (command->has_devices && !access(DM_CONTROL, R_OK | W_OK))
+		clean_records();
+	return command->run(argc - 1, argv + 1);
 }
 
 /*

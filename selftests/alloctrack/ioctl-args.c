@@ -44,7 +44,7 @@ static const struct ioctl_kind {
 	  sizeof(struct dm_alloctrack_##name), flags, result }
 	KIND(ATTACH, attach, 0, EISCONN),
 	KIND(INFO, info, 0, 0),
-	KIND(WAIT, wait, 0, EAGAIN),
+	KIND(WAIT, wait, DM_ALLOCTRACK_WAIT_NONBLOCK, EAGAIN),
 	KIND(FILL, fill, DM_ALLOCTRACK_STREAM, EFAULT),
 	KIND(ZERO, zero, DM_ALLOCTRACK_STREAM, 0),
 	KIND(FAIL, fail, DM_ALLOCTRACK_STREAM, 0),

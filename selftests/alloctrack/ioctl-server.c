@@ -258,6 +258,34 @@ static void faults_are_polled(dev_t device, const char *node)
 	end_group("poll and WAIT: a fault is told, and told again to the next server");
 }
 
+/* The file descriptor blocks, this WAIT does not: it ends, or the test hangs. */
+static void wait_need_not_sleep(dev_t device, const char *node)
+{
+	int fd = open_attached(device, 0);
+	uint64_t block = info_of(fd).block_bytes;
+	struct dm_alloctrack_wait wait = {
+		.size = sizeof(wait), .flags = DM_ALLOCTRACK_WAIT_NONBLOCK,
+		.max = 4, .ranges = (uintptr_t)ranges,
+	};
+	struct reader reader;
+
+	expect_error(fd, DM_ALLOCTRACK_IOC_WAIT, &wait, EAGAIN,
+		     "WAIT for nothing, without sleeping");
+	start_reader(&reader, node, 5 * block);
+	events_are(fd, POLLIN, "a read waits");
+	expect_error(fd, DM_ALLOCTRACK_IOC_WAIT, &wait, 0,
+		     "WAIT for a read, without sleeping");
+	expect(wait.nr == 1 && ranges->offset == 5 * block,
+	       "%u ranges, the first at %llu", wait.nr,
+	       (unsigned long long)ranges->offset);
+	expect_error(fd, DM_ALLOCTRACK_IOC_WAIT, &wait, EAGAIN,
+		     "WAIT after it, without sleeping");
+	is_error(zero_range(fd, 5 * block, block), 0, "ZERO");
+	end_reader(&reader, 0, 0);
+	close(fd);
+	end_group("WAIT: does not sleep when the flag says so");
+}
+
 /* A range that did not get to the server was not told. */
 static void faults_are_not_lost(dev_t device, const char *node)
 {
@@ -486,6 +514,7 @@ int main(int argc, char **argv)
 		attach_raced(device);
 	} else if (!strcmp(test, "faults") && argc == 5) {
 		faults_are_polled(device, argv[3]);
+		wait_need_not_sleep(device, argv[3]);
 		faults_are_not_lost(device, argv[3]);
 		answers_reach_the_read(device, argv[3]);
 		control_changes_are_polled(device, argv[4]);

@@ -87,7 +87,7 @@ dm_remove t
 
 # Other users of the device.
 dm_create lin "0 2048 linear $meta 0" || bail "linear"
-refused "a device that is mapped" "in use by the block device dm-" clear "$meta" fine
+refused "a device that is mapped" "in use by the mapped device " clear "$meta" fine
 dm_remove lin
 
 # A device without room: what a spare has is used.

@@ -75,7 +75,17 @@ refused "a loop of backing files" "backing chain has a loop" image map two.qcow2
 check "info does not follow the chain" dmlive image info two.qcow2
 refused "info --chain does" "backing chain has a loop" image info --chain two.qcow2
 qemu-img rebase -u -b gone.qcow2 -F qcow2 one.qcow2
-refused "a missing backing file" "gone.qcow2: cannot open" image map two.qcow2
+refused "a missing backing file" \
+	"one.qcow2: its backing file is missing: gone.qcow2: cannot open.*put it back" \
+	image map two.qcow2
+check_fails "info --chain fails too" dmlive image info --chain two.qcow2
+like "but shows what there is" "$(dmlive image info --chain two.qcow2 2>/dev/null)" \
+	"image: two.qcow2.*image: one.qcow2"
+like "also as JSON" "$(dmlive image info --chain --json two.qcow2 2>/dev/null |
+	jq -c 'map(.filename)')" '\["two.qcow2","one.qcow2"\]'
+qemu-img rebase -u -b . -F qcow2 one.qcow2
+refused "a backing file that is none" "one.qcow2: its backing file: .*neither a regular" \
+	image map two.qcow2
 qemu-img rebase -u -b nbd://nowhere/x -F raw one.qcow2
 refused "a protocol" "one.qcow2: its backing file 'nbd://nowhere/x' is not a plain" \
 	image map two.qcow2
@@ -85,7 +95,8 @@ qemu-img rebase -u -b base.qcow2 -F vmdk one.qcow2
 refused "a stated format of the backing" "base.qcow2: format 'vmdk'" image map two.qcow2
 image_create -o data_file=data.raw,data_file_raw=on d.qcow2 1M
 rm data.raw
-refused "a missing data file" "data.raw: cannot open" image map d.qcow2
+refused "a missing data file" "d.qcow2: its data file is missing: data.raw: cannot open" \
+	image map d.qcow2
 check "info does not need the data file" dmlive image info d.qcow2
 
 # A file that was cut off must not read as zeros.

@@ -49,7 +49,7 @@ for device in tvg-vol tvg/vol /dev/tvg/vol; do
 	is "status of $device" "$(dmlive status $device --json | jq -r .name)" tvg-vol
 done
 run 3 "status of another device: refused" dmlive status "$pv"
-says "and why" "$pv is no mapped device"
+says "and why" "$pv is not a mapped device"
 run 1 "status of no device: refused" dmlive status tvg/none
 says "and why" "tvg/none"
 run 3 "bitmaps by its path: none" dmlive bitmap list tvg/vol

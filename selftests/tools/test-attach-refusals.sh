@@ -28,7 +28,7 @@ run 1 "detach of no device" dmlive detach absent
 run 3 "not a mapped device" dmlive attach "$other"
 says "the way out" "--name NAME"
 run 3 "over a disk in use" dmlive attach "$disk" --name n
-says "the reason" "in use by the block device"
+says "the reason" "in use by the mapped device .*; to free it:"
 run 3 "a name that is taken" dmlive attach "$other" --name a
 says "the reason" "already"
 dm_create user "0 8 linear $A 0" || bail "user"

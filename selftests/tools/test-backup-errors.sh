@@ -75,7 +75,7 @@ fleece=$(make_disk 1) || bail "disk"
 for output in a.raw a.qcow2; do
 	run 4 "a fleece device that is too small: $output" \
 		dmlive backup g $output --fleece "$fleece" --speed 1M
-	says "the reason" "session broke.*$fleece is full.*larger"
+	says "the reason" "session broke.*$fleece is full .* of 1.0 MiB: .*larger"
 	check "no output: $output" [ -z "$(ls ./*.raw* ./*.qcow2* 2>/dev/null)" ]
 	is_idle g "a full fleece device: $output"
 done
@@ -96,8 +96,23 @@ for output in full/a.raw full/a.qcow2; do
 	is_idle g "a full file system: $output"
 done
 run 4 "no room for old data" dmlive backup g a.raw --fleece full --speed 1M
-says "the reason" "session broke.*temporary file in full"
+says "which, how full, the way out" \
+	"session broke: the file system of full is full .*0 B free of 2.0 MiB.*make room there"
 is_idle g "no room for old data"
+
+# A pool of 1 MiB, which promises 16.
+if has_target thin-pool; then
+	thin=$(make_disk 4) pool_data=$(make_disk 1) || bail "disks"
+	dd if=/dev/zero of="$thin" bs=4k count=1 oflag=direct status=none
+	dm_create pool "0 2048 thin-pool $thin $pool_data 128 0 1 error_if_no_space"
+	dmsetup message pool 0 "create_thin 0"
+	dm_create thin "0 32768 thin /dev/mapper/pool 0"
+	run 4 "a thin pool that is full" dmlive backup g a.raw --fleece /dev/mapper/thin \
+		--speed 1M
+	says "which, how full, the way out" \
+		"session broke: the thin pool pool, which /dev/mapper/thin is in, is full .100.0%"
+	is_idle g "a thin pool that is full"
+fi
 still_writes "the guest has noticed nothing"
 
 # When the guest is to suffer instead.

@@ -53,7 +53,7 @@ refused "physical volume" 3 "LVM2_member signature.*--force" image.qcow2 "$disk"
 wipefs -qa "$disk"
 
 dm_create holder "0 2048 linear $disk 0"
-refused "held by another device" 3 "in use by the block device dm-" image.qcow2 "$disk" --force
+refused "held by another device" 3 "in use by the mapped device holder; to free it: dmsetup remove holder" image.qcow2 "$disk" --force
 dm_remove holder
 
 # Neither of them has it open exclusively.

@@ -40,7 +40,8 @@ static int check_meta(const struct volume *volume, const struct blockdev *meta)
 		      meta->path, volume->device.path);
 		return EXIT_REFUSED;
 	}
-	return blockdev_check_unused(meta) ? EXIT_REFUSED : EXIT_OK;
+	return blockdev_check_unused(meta) ? EXIT_REFUSED :
+					     store_check_size(volume, meta);
 }
 
 static int make_params(const struct volume *volume,
@@ -136,7 +137,8 @@ static int make_device(const struct volume *volume,
 {
 	char uuid[DM_NAME_BYTES + sizeof(DM_UUID_PREFIX)];
 
-	snprintf(uuid, sizeof(uuid), "%scbw-%.100s", DM_UUID_PREFIX,
+	/* As much of it as a UUID has room for. */
+	snprintf(uuid, sizeof(uuid), "%scbw-%.117s", DM_UUID_PREFIX,
 		 request->name);
 	if (dm_create_empty(request->name, uuid))
 		return EXIT_ERROR;

@@ -57,4 +57,10 @@ int attach_insert(struct volume *volume, const struct attach_request *request,
  */
 int attach_undo(struct volume *volume, bool force, bool *inserted);
 
+/*
+ * store-size.c: refuse a store on @meta that is for a volume of another size. An exit
+ * status, after a message.
+ */
+int store_check_size(const struct volume *volume, const struct blockdev *meta);
+
 #endif /* DMLIVE_ATTACH_ATTACH_H */

@@ -8,7 +8,6 @@
 #include "lib/exit.h"
 #include "lib/log.h"
 
-#define SUFFIX		"-dmlive"
 #define LVM_PREFIX	"LVM-"
 #define OTHER_PREFIX	LVM_PREFIX "dmlive-"
 
@@ -25,8 +24,8 @@ bool inner_is_uuid(const char *uuid)
 	if (!strncmp(uuid, OTHER_PREFIX, strlen(OTHER_PREFIX)))
 		return true;
 	return !strncmp(uuid, LVM_PREFIX, strlen(LVM_PREFIX)) &&
-	       length == LVM_UUID_LENGTH + strlen(SUFFIX) &&
-	       !strcmp(uuid + LVM_UUID_LENGTH, SUFFIX);
+	       length == LVM_UUID_LENGTH + strlen(INNER_SUFFIX) &&
+	       !strcmp(uuid + LVM_UUID_LENGTH, INNER_SUFFIX);
 }
 
 void inner_make_uuid(const char *name, char uuid[INNER_UUID_BYTES])
@@ -42,7 +41,7 @@ static void make_uuid(const struct volume *volume, struct inner *inner)
 	if (strlen(uuid) == LVM_UUID_LENGTH &&
 	    !strncmp(uuid, LVM_PREFIX, strlen(LVM_PREFIX)))
 		snprintf(inner->uuid, sizeof(inner->uuid), "%.100s%s", uuid,
-			 SUFFIX);
+			 INNER_SUFFIX);
 	else
 		inner_make_uuid(volume->name, inner->uuid);
 }
@@ -51,12 +50,12 @@ int inner_find(const struct volume *volume, struct inner *inner)
 {
 	memset(inner, 0, sizeof(*inner));
 	if (strlen(volume->name) > MAX_NAME_LENGTH) {
-		error("%s: the name is too long for that of an inner device to be made from it: more than %d characters",
-		      volume->name, MAX_NAME_LENGTH);
+		error("%s: the name has %zu characters, and that of its inner device, which gets " INNER_SUFFIX " behind it, can be made of %d at most; use a shorter name, or attach it with --name NAME",
+		      volume->name, strlen(volume->name), MAX_NAME_LENGTH);
 		return EXIT_REFUSED;
 	}
 	snprintf(inner->name, sizeof(inner->name), "%.*s%s", MAX_NAME_LENGTH,
-		 volume->name, SUFFIX);
+		 volume->name, INNER_SUFFIX);
 	make_uuid(volume, inner);
 	/* The volume may have got another name since. */
 	inner->exists = dm_name_of_uuid(inner->uuid, inner->name);

@@ -21,6 +21,9 @@
 
 #define INNER_UUID_BYTES 129
 
+/* Behind the name of the volume. */
+#define INNER_SUFFIX "-dmlive"
+
 struct inner {
 	char name[DM_NAME_BYTES];
 	char uuid[INNER_UUID_BYTES];

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "attach/volume.h"
 #include "lib/device-name.h"
@@ -13,16 +14,19 @@
 #include "lib/log.h"
 
 /* A path, GROUP/VOLUME, or a name. */
-static void choose_path(const char *text, char *path, size_t path_bytes)
+static int choose_path(const char *text, char *path, size_t path_bytes)
 {
-	if (device_name_path(text, path, path_bytes))
-		return;
+	int status = device_name_path(text, path, path_bytes);
+
+	if (status || path[0])
+		return status;
 	snprintf(path, path_bytes, "%s", text);
 	if (path_is_blockdev(path))
-		return;
+		return EXIT_OK;
 	snprintf(path, path_bytes, "%s", dm_node_path(text));
 	if (!path_is_blockdev(path))
 		snprintf(path, path_bytes, "%s", text);
+	return EXIT_OK;
 }
 
 int volume_refresh(struct volume *volume)
@@ -44,11 +48,16 @@ int volume_refresh(struct volume *volume)
 int volume_find(const char *text, struct volume *volume)
 {
 	char path[PATH_MAX];
+	int status;
 
 	memset(volume, 0, sizeof(*volume));
-	choose_path(text, path, sizeof(path));
+	status = choose_path(text, path, sizeof(path));
+	if (status)
+		return status;
 	if (!path_is_blockdev(path)) {
-		error("%s is no block device; want a path, GROUP/VOLUME or the name of a mapped device",
+		error(access(path, F_OK) ?
+		      "there is no block device %s; give a path, VG/LV or the name of a mapped device" :
+		      "%s is not a block device; give a path, VG/LV or the name of a mapped device",
 		      text);
 		return EXIT_ERROR;
 	}

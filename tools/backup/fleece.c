@@ -121,6 +121,8 @@ static int make_loop(struct volume *volume, int file, const char *folder)
 		return EXIT_ERROR;
 	snprintf(volume->store, sizeof(volume->store),
 		 "the temporary file in %s", folder);
+	snprintf(volume->store_folder, sizeof(volume->store_folder), "%s",
+		 folder);
 	snprintf(volume->store_number, sizeof(volume->store_number), "%u:%u",
 		 major(st.st_rdev), minor(st.st_rdev));
 	return EXIT_OK;

@@ -23,9 +23,6 @@
 
 #define POLL_MS 100
 
-/* Fewer free slots than one copy may need: the fleece device is full. */
-#define FULL_SLOTS 256
-
 /* Each time another device may have been written to past its target. */
 #define MAX_PLANS (BACKUP_MAX_VOLUMES + 1)
 
@@ -309,12 +306,9 @@ static int plan_and_begin(struct run *run)
 static void explain_broken(const struct volume *volume,
 			   const struct cbw_status *status)
 {
-	if (status->slots && status->slots - status->slots_used < FULL_SLOTS &&
-	    status->target_errors)
-		error("%s: the session broke: %s is full (%" PRIu64 " of %" PRIu64 " blocks of old data); take a larger one, or back up when less is written",
-		      volume->name, volume->store, status->slots_used,
-		      status->slots);
-	else if (status->target_errors)
+	if (status->target_errors && full_explain(volume, status))
+		return;
+	if (status->target_errors)
 		error("%s: the session broke: old data could not be written to %s; the kernel log says why",
 		      volume->name, volume->store);
 	else if (status->source_errors)

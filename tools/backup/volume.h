@@ -14,6 +14,7 @@
 #include "backup/backup.h"
 #include "backup/extents.h"
 #include "backup/increment.h"
+#include "backup/view.h"
 #include "lib/blockdev.h"
 #include "lib/dm.h"
 
@@ -48,6 +49,7 @@ struct volume {
 	int output_fd;			/* by_job: wiped through it */
 	struct writer *writer;
 	char store[4096];
+	char store_folder[4096];	/* of a temporary file, or "" */
 	char store_number[32];
 	int store_fd;
 	int store_lock_fd;
@@ -102,9 +104,13 @@ void destination_abort(struct volume *volume);
 int fleece_open(struct volume *volumes, unsigned int nr, struct volume *volume,
 		const char *fleece, bool force);
 
+struct cbw_status;
+
+/* full.c: say so if that is why old data could not be kept. False: it is not. */
+bool full_explain(const struct volume *volume, const struct cbw_status *status);
+
 /* view.c */
 int view_make(struct volume *volume);
-void view_name(char name[32], dev_t devt);
 /* On failure, of which it tells, the view is left to leftovers_lock_and_clear(). */
 int view_remove(struct volume *volume);
 

@@ -38,3 +38,16 @@ int blockdev_lock(const struct blockdev *device)
 		close(fd);
 	return -1;
 }
+
+bool blockdev_any_is_locked(void)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open(LOCK_PATH, O_RDONLY | O_CLOEXEC);
+	bool locked;
+
+	if (fd < 0)
+		return false;
+	locked = !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
+	close(fd);
+	return locked;
+}

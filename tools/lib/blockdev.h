@@ -57,6 +57,9 @@ int blockdev_check_own_files(const struct blockdev *device);
  */
 int blockdev_lock(const struct blockdev *device);
 
+/* Does a process hold such a lock of any device? */
+bool blockdev_any_is_locked(void);
+
 /*
  * A path of the device that it will have after a restart of the machine too, as
  * far as there is one: that of its logical volume, its mapped device's name, a

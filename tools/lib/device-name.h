@@ -2,16 +2,28 @@
 #ifndef DEVICE_NAME_H
 #define DEVICE_NAME_H
 
-/* Which mapped device a user means: by its name, a path of it, or GROUP/VOLUME. */
+/*
+ * What a command line says where a device or a file is wanted: a path, GROUP/VOLUME, or,
+ * for mapped devices, a name.
+ */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/dm.h"
 
 /*
- * The path that @given leads to: @given itself, or /dev/GROUP/VOLUME. False: it is a
- * bare word, and so a name. The path may be that of anything, or of nothing.
+ * Replace *@given, a path, by /dev/GROUP/VOLUME where it means that; a bare word and
+ * NULL are left alone. What is both, a file here and a logical volume, is refused, and
+ * so are URLs. @is_new: it may be a file that is to be made. An exit status; what is
+ * wrong has been said. The new text stays for the life of the process.
  */
-bool device_name_path(const char *given, char *path, size_t path_bytes);
+int device_argument(const char **given, bool is_new);
+
+/*
+ * The path that @given leads to: @given itself, or /dev/GROUP/VOLUME; of a bare word ""
+ * as it is a name. An exit status, as above.
+ */
+int device_name_path(const char *given, char *path, size_t path_bytes);
 
 /*
  * The name of the mapped device that is meant, which is pinned (dm_pin()). A bare word is taken for a name

@@ -17,6 +17,7 @@
 
 #include "lib/blockdev.h"
 #include "lib/dm.h"
+#include "lib/holder.h"
 #include "lib/log.h"
 #include "qcow2/host-lock.h"
 
@@ -134,7 +135,7 @@ static bool find_holder(const char *path, char *holder, size_t holder_bytes)
 
 static int check_holders(const struct blockdev *device)
 {
-	char base[PATH_MAX], path[PATH_MAX + 300], holder[256];
+	char base[PATH_MAX], path[PATH_MAX + 300], holder[256], text[1500];
 	struct dirent *entry;
 	DIR *folder;
 	int r = 0;
@@ -143,8 +144,8 @@ static int check_holders(const struct blockdev *device)
 		 major(device->devt), minor(device->devt));
 	snprintf(path, sizeof(path), "%s/holders", base);
 	if (find_holder(path, holder, sizeof(holder))) {
-		error("%s is in use by the block device %s; remove that first",
-		      device->path, holder);
+		error("%s is in use by %s", device->path,
+		      holder_describe(holder, text, sizeof(text)));
 		return -EBUSY;
 	}
 	folder = opendir(base);
@@ -157,8 +158,9 @@ static int check_holders(const struct blockdev *device)
 			 entry->d_name);
 		if (!find_holder(path, holder, sizeof(holder)))
 			continue;
-		error("%s: its partition %s is in use by the block device %s; remove that first",
-		      device->path, entry->d_name, holder);
+		error("%s: its partition %s is in use by %s", device->path,
+		      entry->d_name,
+		      holder_describe(holder, text, sizeof(text)));
 		r = -EBUSY;
 	}
 	if (folder)

@@ -15,6 +15,7 @@
 
 #include "lib/blockdev.h"
 #include "lib/dm.h"
+#include "lib/log.h"
 #include "lib/lvm.h"
 
 #define LVM_UUID_PREFIX "LVM-"
@@ -45,6 +46,21 @@ bool lvm_beside(const struct blockdev *device, const char *suffix,
 		return false;
 	strcpy(volume->name + length, suffix);
 	return true;
+}
+
+void lvm_refuse_beside(const char *option, const char *given,
+		       const struct blockdev *device, const char *suffix,
+		       uint64_t bytes)
+{
+	struct lvm_volume volume;
+
+	if (lvm_find(device, &volume))
+		error("%s: the name of %s/%s is too long for that of a volume with %s behind it, of %d characters at most; give a device of at least %" PRIu64 " bytes: %s DEVICE",
+		      option, volume.group, volume.name, suffix,
+		      LVM_NAME_BYTES - 1, bytes, given);
+	else
+		error("%s: %s is no logical volume that a small one could be made beside; give a device of at least %" PRIu64 " bytes: %s DEVICE",
+		      option, device->path, bytes, given);
 }
 
 const char *lvm_path(const struct lvm_volume *volume, char *path,

@@ -30,6 +30,14 @@ bool lvm_find(const struct blockdev *device, struct lvm_volume *volume);
 bool lvm_beside(const struct blockdev *device, const char *suffix,
 		struct lvm_volume *volume);
 
+/*
+ * Say why lvm_beside() was false: for the option @option, instead of which a device of
+ * @bytes can be given as the value of @given.
+ */
+void lvm_refuse_beside(const char *option, const char *given,
+		       const struct blockdev *device, const char *suffix,
+		       uint64_t bytes);
+
 /* Its node, /dev/GROUP/NAME. Returns @path. */
 const char *lvm_path(const struct lvm_volume *volume, char *path,
 		     size_t path_bytes);

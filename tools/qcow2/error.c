@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "error.h"
 
@@ -28,4 +29,23 @@ void image_error_set(struct image_error *err, const char *format, ...)
 int image_fail_memory(struct image_error *err, const char *path)
 {
 	return image_fail(err, -ENOMEM, "%s: out of memory", path);
+}
+
+int image_blame(struct image_error *err, int code, const char *owner,
+		const char *what)
+{
+	const size_t length = strlen(owner);
+	struct image_error reason;
+
+	if (!code || !err || (!strncmp(err->message, owner, length) &&
+		     err->message[length] == ':'))
+		return code;
+	reason = *err;
+	if (code == -ENOENT || code == -ENOTDIR)
+		image_error_set(err, "%.140s: its %s is missing: %.200s; put it back, or have the image name another one (qemu-img rebase -u)",
+				owner, what, reason.message);
+	else
+		image_error_set(err, "%.140s: its %s: %.300s", owner, what,
+				reason.message);
+	return code;
 }

@@ -23,4 +23,11 @@ void image_error_set(struct image_error *err, const char *format, ...)
 /* The same for lack of memory: returns -ENOMEM. */
 int image_fail_memory(struct image_error *err, const char *path);
 
+/*
+ * Put before the message in @err which image names the file that cannot be opened, and
+ * as its what, unless it says so already. Returns @code; 0: there is no error.
+ */
+int image_blame(struct image_error *err, int code, const char *owner,
+		const char *what);
+
 #endif /* DMLIVE_IMAGE_ERROR_H */

@@ -15,6 +15,7 @@ struct image {
 	unsigned int nr_layers;
 	struct layer *layers[MAX_LAYERS];	/* [0] is the image itself */
 	struct image_description *descriptions[MAX_LAYERS]; /* or NULL */
+	struct image_error missing;	/* why a layer below is; "" if none is */
 };
 
 void image_description_free(struct image_description *description);

@@ -120,6 +120,32 @@ static int add_backing(struct image *image, const struct image_options *options,
 	return ret;
 }
 
+/* All that the image lies on. */
+static int add_chain(struct image *image, const struct image_options *options,
+		     struct image_error *err)
+{
+	struct layer *overlay;
+	int ret = 0;
+
+	while (!ret) {
+		overlay = image->layers[image->nr_layers - 1];
+		if (!overlay->backing_name)
+			return 0;
+		ret = add_backing(image, options, err);
+	}
+	ret = image_blame(err, ret, host_file_path(overlay->file),
+			  "backing file");
+	if (!options->partial || !err)
+		return ret;
+	image->missing = *err;
+	return 0;
+}
+
+const char *image_missing(const struct image *image)
+{
+	return image->missing.message[0] ? image->missing.message : NULL;
+}
+
 int image_open(const char *path, const struct image_options *options,
 	       struct image **out, struct image_error *err)
 {
@@ -132,9 +158,8 @@ int image_open(const char *path, const struct image_options *options,
 	if (!options)
 		options = &defaults;
 	ret = add_layer(image, path, options, err);
-	while (!ret && !options->metadata_only &&
-	       image->layers[image->nr_layers - 1]->backing_name)
-		ret = add_backing(image, options, err);
+	if (!ret && !options->metadata_only)
+		ret = add_chain(image, options, err);
 	if (ret) {
 		image_close(image);
 		return ret;

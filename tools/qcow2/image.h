@@ -41,6 +41,8 @@ struct image_options {
 	 * read with our rights. NULL: any. See lib/named-path.h.
 	 */
 	bool (*may_name)(const char *owner, const char *path);
+	/* To describe: what is below a layer that cannot be opened is left out. */
+	bool partial;
 };
 
 /* What is stored at a range of the guest's address space. */
@@ -68,6 +70,9 @@ struct image_extent {
 int image_open(const char *path, const struct image_options *options,
 	       struct image **image, struct image_error *err);
 void image_close(struct image *image);
+
+/* What image_options.partial has left out, and why. NULL: nothing. */
+const char *image_missing(const struct image *image);
 
 /* Size that a guest sees. */
 uint64_t image_size(const struct image *image);

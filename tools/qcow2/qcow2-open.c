@@ -205,7 +205,8 @@ static int setup(struct qcow2_layer *q, const struct image_options *options,
 	/* The guest sees whole sectors; QEMU rounds a qcow2 image down. */
 	q->layer.size_bytes &= ~(uint64_t)(SECTOR_BYTES - 1);
 	if (!options->metadata_only) {
-		ret = open_data_file(q, options, err);
+		ret = image_blame(err, open_data_file(q, options, err),
+				  qcow2_path(q), "data file");
 		if (ret)
 			return ret;
 	}

@@ -25,7 +25,8 @@ struct channel_ops {
 
 	/*
 	 * Sleep until guest I/O waits for something, and take at most @max
-	 * ranges. Return: their number, 0 when @stop was called, or an error.
+	 * ranges. Return: their number, 0 when @stop was called or nothing is left
+	 * to take, or an error.
 	 */
 	int (*wait)(struct channel *channel, struct dm_alloctrack_range *ranges,
 		    unsigned int max);

@@ -4,7 +4,9 @@
  *
  * The file descriptor blocks: on a suspended device the ioctls wait for the
  * resume. Sleeping for faults or control is done in poll(), together with an
- * eventfd by which stop() wakes the sleepers.
+ * eventfd by which stop() wakes the sleepers; so WAIT itself must not sleep, even
+ * when streaming has served what woke poll(). Modules that have no flag for that are
+ * told by O_NONBLOCK; then the other ioctls wait for a resume here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,12 +24,15 @@
 
 #define NODE "/dev/" DM_ALLOCTRACK_NODE
 
+#define RESUME_POLL_US 20000
+
 struct control_channel {
 	struct channel channel;
 	const char *name;
 	int fd;
 	int stop_fd;
 	int wake_fd;
+	bool is_nonblocking;		/* WAIT has no flag; set once */
 };
 
 static struct control_channel *control_of(struct channel *channel)
@@ -35,12 +40,50 @@ static struct control_channel *control_of(struct channel *channel)
 	return (struct control_channel *)channel;
 }
 
+static bool is_nonblocking(struct control_channel *control)
+{
+	return __atomic_load_n(&control->is_nonblocking, __ATOMIC_RELAXED);
+}
+
 static int call(struct control_channel *control, unsigned long request,
 		void *argument)
 {
-	while (ioctl(control->fd, request, argument))
-		if (errno != EINTR)
+	while (ioctl(control->fd, request, argument)) {
+		if (errno == EAGAIN && is_nonblocking(control))
+			usleep(RESUME_POLL_US);
+		else if (errno != EINTR)
 			return -errno;
+	}
+	return 0;
+}
+
+/* 0 with *@nr 0: streaming was quicker. */
+static int call_wait(struct control_channel *control,
+		     struct dm_alloctrack_wait *wait)
+{
+	int r;
+
+	wait->flags = is_nonblocking(control) ? 0 : DM_ALLOCTRACK_WAIT_NONBLOCK;
+	do {
+		r = ioctl(control->fd, DM_ALLOCTRACK_IOC_WAIT, wait) ? -errno :
+								       0;
+	} while (r == -EINTR);
+	if (r == -EAGAIN) {
+		wait->nr = 0;
+		r = 0;
+	}
+	return r;
+}
+
+/* Have WAIT not sleep where it has no flag for that. */
+static int set_nonblocking(struct control_channel *control)
+{
+	int flags = fcntl(control->fd, F_GETFL);
+
+	/* First: others may be told EAGAIN from then on. */
+	__atomic_store_n(&control->is_nonblocking, true, __ATOMIC_RELAXED);
+	if (flags < 0 || fcntl(control->fd, F_SETFL, flags | O_NONBLOCK))
+		return -errno;
 	return 0;
 }
 
@@ -87,7 +130,9 @@ static int channel_wait(struct channel *channel,
 
 	if (r <= 0)
 		return r;
-	r = call(control, DM_ALLOCTRACK_IOC_WAIT, &wait);
+	r = call_wait(control, &wait);
+	if (r == -EINVAL && !is_nonblocking(control))
+		r = set_nonblocking(control) ?: call_wait(control, &wait);
 	return r ? r : (int)wait.nr;
 }
 

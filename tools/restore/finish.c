@@ -15,8 +15,10 @@
 
 #include "lib/blockdev.h"
 #include "lib/dm.h"
+#include "lib/finished.h"
 #include "lib/log.h"
 #include "lib/process.h"
+#include "lib/runtime.h"
 #include "lib/status-line.h"
 #include "restore/finish.h"
 #include "restore/metadata.h"
@@ -98,6 +100,21 @@ static void retire_metadata(const struct alloctrack_table *table)
 						 sizeof(path)));
 }
 
+/* For `dmlive status`. */
+static void note_finished(const char *name, const struct dm_device *device,
+			  const struct alloctrack_table *table)
+{
+	struct restore_options options;
+	char path[PATH_MAX];
+
+	if (runtime_load(name, &options))
+		memset(&options, 0, sizeof(options));
+	finished_save(name, device->uuid,
+		      blockdev_path_of(table->file, path, sizeof(path)),
+		      options.image);
+	restore_options_free(&options);
+}
+
 int finish_device(const char *name)
 {
 	struct alloctrack_table table;
@@ -135,8 +152,10 @@ int finish_device(const char *name)
 	r = check_complete(name);
 	if (!r)
 		r = swap(name, &line, &table, device.read_only);
-	if (!r)
+	if (!r) {
+		note_finished(name, &device, &table);
 		retire_metadata(&table);
+	}
 free:
 	dm_line_free(&line);
 	return r;

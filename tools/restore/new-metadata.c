@@ -197,8 +197,8 @@ static int check_automatic(struct server *server, uint64_t bytes)
 	char path[PATH_MAX];
 
 	if (!automatic_volume(server, &volume)) {
-		error("--meta auto: %s is no logical volume that a small one could be made beside; give a device of at least %llu bytes: --meta DEVICE",
-		      server->target.path, (unsigned long long)bytes);
+		lvm_refuse_beside("--meta auto", "--meta", &server->target,
+				  METADATA_LV_SUFFIX, bytes);
 		return EXIT_REFUSED;
 	}
 	lvm_path(&volume, path, sizeof(path));

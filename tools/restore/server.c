@@ -3,9 +3,9 @@
  * The life of the server process: prepare the device, tell that it is usable,
  * serve it till everything is on the target, swap it to a linear mapping, end.
  *
- * Once the device is usable the process ends only when nobody needs it any more:
- * it ignores requests to terminate, since reads would hang. (SIGKILL ends it; then
- * reads wait for the next server.)
+ * While the device is usable and not complete the process ignores requests to
+ * terminate, since reads would hang. (SIGKILL ends it; then reads wait for the next
+ * server.) Before and after that a request is heeded.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,13 +31,13 @@
 
 #define POLL_MS 200
 
-static volatile sig_atomic_t is_usable;
+static volatile sig_atomic_t is_needed;
 static volatile sig_atomic_t is_interrupted;
 
 static void take_terminate(int number)
 {
 	(void)number;
-	if (!is_usable)
+	if (!is_needed)
 		is_interrupted = 1;
 	else
 		report_from_signal_handler("info: asked to terminate, but the device needs this process; it ends by itself\n");
@@ -88,7 +88,22 @@ static void note_identity(struct server *server)
 				  st.st_mtim.tv_nsec;
 }
 
-int server_open_image(struct server *server)
+/* Where it was when the restore began. */
+static int check_moved(const struct server *server)
+{
+	const struct restore_request *request = server->request;
+	const char *image = server->options.image;
+	struct stat st;
+
+	if (request->target || request->image || !stat(image, &st))
+		return EXIT_OK;
+	error("%s, the image of %s, cannot be opened (%s); if it was moved, name its new path: dmlive resume %s IMAGE",
+	      image, request->name, strerror(errno),
+	      request->meta ?: request->name);
+	return EXIT_ERROR;
+}
+
+static int open_image(struct server *server)
 {
 	struct restore_options *options = &server->options;
 	struct image_options image_options = {
@@ -119,6 +134,13 @@ int server_open_image(struct server *server)
 				  !strcmp(image_format(server->image), "raw");
 	note_identity(server);
 	return EXIT_OK;
+}
+
+int server_open_image(struct server *server)
+{
+	int status = check_moved(server);
+
+	return status ? status : open_image(server);
 }
 
 static void tell_state(const struct dm_alloctrack_info *info, void *argument)
@@ -159,7 +181,7 @@ int server_attach(struct server *server)
 
 static void announce(struct server *server)
 {
-	is_usable = 1;
+	is_needed = 1;
 	dm_pin(server->name);
 	/* What came too late to be heeded means nothing from now on. */
 	is_interrupted = 0;
@@ -238,6 +260,7 @@ static int end_complete(struct server *server)
 {
 	int status = EXIT_OK;
 
+	is_needed = 0;
 	info("%s: all data are on the target", server->name);
 	wait_while_suspended(server);
 	if (!server->options.no_finish && finish_device(server->name)) {
@@ -262,6 +285,9 @@ static int serve(struct server *server)
 					  judge_gone(server);
 	runtime_remove(server->name, server->lock_fd);
 	report_done(status);
+	/* A thread may wait for the resume of the device, for nothing: nobody waits for it. */
+	if (is_interrupted)
+		_exit(status);
 	return status;
 }
 

@@ -228,8 +228,8 @@ static int check_automatic(struct server *server, uint64_t bytes)
 	char *path = server->tracking.path;
 
 	if (!lvm_beside(&server->target, LV_SUFFIX, &volume)) {
-		error("--track: %s is no logical volume that a small one could be made beside; give a device of at least %llu bytes: --track-meta DEVICE",
-		      server->target.path, (unsigned long long)bytes);
+		lvm_refuse_beside("--track", "--track-meta", &server->target,
+				  LV_SUFFIX, bytes);
 		return EXIT_REFUSED;
 	}
 	lvm_path(&volume, path, sizeof(server->tracking.path));

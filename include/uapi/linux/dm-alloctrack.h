@@ -187,10 +187,13 @@ struct dm_alloctrack_range {
  *
  * Take the ranges that guest I/O waits for and that this file descriptor was
  * not told yet, oldest first. Sleeps until there is one, unless the file
- * descriptor is O_NONBLOCK (then EAGAIN). Each must be answered with FILL, ZERO
- * or FAIL, in any order and in parts of any size; if the answer is an error of
- * that ioctl, the I/O that waits for the range gets that error. Ranges may
- * overlap each other.
+ * descriptor is O_NONBLOCK or @flags has DM_ALLOCTRACK_WAIT_NONBLOCK (then
+ * EAGAIN). Each must be answered with FILL, ZERO or FAIL, in any order and in
+ * parts of any size; if the answer is an error of that ioctl, the I/O that waits
+ * for the range gets that error. Ranges may overlap each other.
+ *
+ * What poll() reported may be served by streaming before WAIT is called. So a
+ * server that sleeps in poll() needs the flag, or it may sleep in WAIT.
  */
 struct dm_alloctrack_wait {
 	__u32 size;
@@ -202,6 +205,14 @@ struct dm_alloctrack_wait {
 
 #define DM_ALLOCTRACK_IOC_WAIT \
 	_IO(DM_ALLOCTRACK_IOC, DM_ALLOCTRACK_CMD_WAIT)
+
+/**
+ * DM_ALLOCTRACK_WAIT_NONBLOCK - flag of WAIT: EAGAIN rather than sleep
+ *
+ * As O_NONBLOCK, but for this call alone: FILL and the others still wait while
+ * the device is suspended. Modules that do not have the flag return EINVAL.
+ */
+#define DM_ALLOCTRACK_WAIT_NONBLOCK	(1u << 0)
 
 /**
  * DM_ALLOCTRACK_STREAM - flag of FILL, ZERO and FAIL: this is streaming

@@ -1,0 +1,30 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Every command has help, whose lines fit in 80 columns.
+
+# shellcheck source=image-lib.sh
+. "$(dirname "$(realpath "$0")")/image-lib.sh"
+
+# fits DESCRIPTION COMMAND...: it ends with status 0 and prints lines that fit.
+fits()
+{
+	local text long
+	text=$("${@:2}" 2>&1)
+	is "$1: status" $? 0
+	like "$1: it is help" "$text" "Usage: *"
+	long=$(awk 'length > 80' <<< "$text")
+	is "$1: the lines that are too long" "$long" ""
+}
+
+fits "dmlive --help" dmlive --help
+mapfile -t commands < <(dmlive --help | sed -n 's/^  \([a-z]*\)  .*/\1/p')
+check "there are commands" [ ${#commands[@]} -ge 11 ]
+for command in "${commands[@]}"; do
+	fits "$command --help" dmlive "$command" --help
+	is "help $command: the same" "$(dmlive help "$command")" "$(dmlive "$command" --help)"
+done
+for verb in "meta format" "bitmap list" "image convert"; do
+	# shellcheck disable=SC2086
+	fits "$verb --help" dmlive $verb --help
+done
+finish

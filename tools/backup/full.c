@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Why a session broke whose old data could not be kept: what holds them is full, or it
+ * is the file system that their file lies on, or the pool of a thin volume.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "backup/volume.h"
+#include "lib/cbw-status.h"
+#include "lib/log.h"
+#include "lib/size.h"
+
+/* Fewer free slots than one copy may need. */
+#define FULL_SLOTS 256
+
+/* Less of a file system than this is none. */
+#define FULL_BYTES (1u << 20)
+
+static bool explain_device(const struct volume *volume,
+			   const struct cbw_status *status)
+{
+	char used[SIZE_TEXT_BYTES], size[SIZE_TEXT_BYTES];
+
+	if (!status->slots || status->slots - status->slots_used >= FULL_SLOTS)
+		return false;
+	error("%s: the session broke: %s is full (%s of %s: %" PRIu64 " of %" PRIu64 " blocks of old data); take a larger one, or back up when less is written",
+	      volume->name, volume->store,
+	      size_format(status->slots_used * status->block_bytes, used),
+	      size_format(status->slots * status->block_bytes, size),
+	      status->slots_used, status->slots);
+	return true;
+}
+
+static bool explain_folder(const struct volume *volume,
+			   const struct cbw_status *status)
+{
+	char free[SIZE_TEXT_BYTES], size[SIZE_TEXT_BYTES];
+	char used[SIZE_TEXT_BYTES];
+	struct statvfs st;
+	uint64_t free_bytes;
+
+	if (statvfs(volume->store_folder, &st))
+		return false;
+	free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+	if (free_bytes >= FULL_BYTES)
+		return false;
+	error("%s: the session broke: the file system of %s is full (%s free of %s), and %s has %s of old data; make room there, name another folder or a device with --fleece, or back up when less is written",
+	      volume->name, volume->store_folder,
+	      size_format(free_bytes, free),
+	      size_format((uint64_t)st.f_blocks * st.f_frsize, size),
+	      volume->store,
+	      size_format(status->slots_used * status->block_bytes, used));
+	return true;
+}
+
+/* The pool of the thin volume with this number. False: it is none. */
+static bool find_pool(const char *number, char pool[DM_NAME_BYTES])
+{
+	unsigned int major, minor, pool_major, pool_minor;
+	struct dm_line line = { 0 };
+	char name[DM_NAME_BYTES];
+	bool found;
+
+	found = sscanf(number, "%u:%u", &major, &minor) == 2 &&
+		dm_name_of(major, minor, name) &&
+		!dm_get_line(name, DM_LINE_TABLE, &line, NULL) &&
+		!strcmp(line.target, "thin") &&
+		sscanf(line.params, "%u:%u", &pool_major, &pool_minor) == 2 &&
+		dm_name_of(pool_major, pool_minor, pool);
+	dm_line_free(&line);
+	return found;
+}
+
+static bool explain_pool(const struct volume *volume)
+{
+	uint64_t meta_used, meta_total, data_used, data_total;
+	char pool[DM_NAME_BYTES];
+	struct dm_line line = { 0 };
+	bool full;
+
+	if (!find_pool(volume->store_number, pool))
+		return false;
+	full = !dm_get_line(pool, DM_LINE_STATUS, &line, NULL) &&
+	       !strcmp(line.target, "thin-pool") &&
+	       sscanf(line.params, "%*u %" SCNu64 "/%" SCNu64 " %" SCNu64
+		      "/%" SCNu64, &meta_used, &meta_total, &data_used,
+		      &data_total) == 4 && data_total && meta_total &&
+	       (data_used >= data_total || meta_used >= meta_total);
+	dm_line_free(&line);
+	if (!full)
+		return false;
+	error("%s: the session broke: the thin pool %s, which %s is in, is full (%.1f%% of its data, %.1f%% of its metadata); extend it (lvextend), or name another place with --fleece",
+	      volume->name, pool, volume->store,
+	      100.0 * (double)data_used / (double)data_total,
+	      100.0 * (double)meta_used / (double)meta_total);
+	return true;
+}
+
+bool full_explain(const struct volume *volume, const struct cbw_status *status)
+{
+	/* A file is as large as the device: it is full after its file system. */
+	if (volume->store_folder[0])
+		return explain_folder(volume, status);
+	return explain_pool(volume) || explain_device(volume, status);
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_BACKUP_VIEW_H
+#define DMLIVE_BACKUP_VIEW_H
+
+#include <sys/types.h>
+
+/* What the view of the device with this number is called. */
+void view_name(char name[32], dev_t devt);
+
+#endif /* DMLIVE_BACKUP_VIEW_H */
