@@ -126,9 +126,17 @@ struct watcher {
 
 static void show_progress(struct watcher *watcher)
 {
-	progress_update(&watcher->progress,
-			atomic_load(&watcher->convert->done_bytes),
-			watcher->total_bytes, "running");
+	struct convert *convert = watcher->convert;
+	uint64_t done_bytes = atomic_load(&convert->done_bytes);
+
+	if (!done_bytes && atomic_load(&convert->tables_bytes))
+		progress_update(&watcher->progress,
+				atomic_load(&convert->checked_bytes),
+				atomic_load(&convert->tables_bytes),
+				"checking the tables");
+	else
+		progress_update(&watcher->progress, done_bytes,
+				watcher->total_bytes, "running");
 }
 
 static void *watch(void *context)
