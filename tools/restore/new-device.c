@@ -17,6 +17,7 @@
 #include "lib/size.h"
 #include "qcow2/preflight.h"
 #include "restore/report.h"
+#include "restore/sector-size.h"
 #include "restore/server.h"
 #include "restore/tracking.h"
 
@@ -114,6 +115,9 @@ static int check_target(struct server *server)
 		status = choose_size(server);
 	if (!status)
 		status = check_content(server);
+	if (!status)
+		status = sector_size_check(server->image, target,
+					   server->request->force);
 	return status;
 }
 
