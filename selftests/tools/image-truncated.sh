@@ -100,6 +100,10 @@ image_io base.qcow2 "write -s pattern-a 0 1M"
 image_create -b base.qcow2 -F qcow2 top.qcow2
 image_io top.qcow2 "write -P 1 2M 64k"
 cut "the backing image" top.qcow2 base.qcow2 1
+# What an image above hides is not needed.
+image_create -b base.qcow2 -F qcow2 over.qcow2
+image_io over.qcow2 "write -P 4 960k 64k"
+spare "a cluster that is hidden" over.qcow2 base.qcow2 1
 # Nobody sees more of it than that.
 image_create -u -b base.qcow2 -F qcow2 small.qcow2 512k
 spare "what an image does not show of its backing" small.qcow2 base.qcow2 65536

@@ -5,8 +5,8 @@
  * The L2 tables of a layer are taken in the order of the file, each once however many
  * L1 entries name it, so that the time is bounded by the size of the file; tables that
  * adjoin are read together. An entry that is plainly right costs a few comparisons.
- * About all others the layer itself is asked, as in reading: so nothing is refused
- * here that can be read, and the messages are the same.
+ * About all others the image is asked, as in reading: so nothing is refused here that
+ * can be read, because a layer above hides it say, and the messages are the same.
  */
 #include <endian.h>
 #include <errno.h>
@@ -33,7 +33,9 @@ struct table {
 };
 
 struct walk {
-	struct qcow2_layer *q;
+	struct image *image;
+	unsigned int depth;
+	struct qcow2_layer *q;		/* the layer there */
 	const struct preflight *preflight;
 	uint64_t visible_bytes;
 	uint64_t cluster_bytes;
@@ -68,26 +70,25 @@ static void give_up(struct walk *w, int ret, const struct image_error *err)
 	atomic_store(&w->stop, true);
 }
 
-/* What reading the cluster would say. */
-static int ask_layer(struct walk *w, uint64_t cluster, struct image_error *err)
+/* What reading @nr clusters would say, as far as they come from this layer. */
+static int ask_image(struct walk *w, uint64_t cluster, uint64_t nr,
+		     struct image_error *err)
 {
-	struct layer *layer = &w->q->layer;
 	uint64_t offset = cluster * w->cluster_bytes;
-	uint64_t end = offset + w->cluster_bytes;
-	struct layer_run run;
+	uint64_t end = offset + nr * w->cluster_bytes;
+	struct image_extent extent = { 0 };
 	char sector[512];
 	int ret = 0;
 
 	if (end > w->visible_bytes)
 		end = w->visible_bytes;
-	for (; !ret && offset < end; offset += run.length) {
-		ret = layer->ops->lookup(layer, offset, end - offset, &run, err);
-		if (ret || run.kind != RUN_COMPRESSED)
-			continue;
-		/* In part: whole ones bypass the cache, and many may be alike. */
-		return layer->ops->read_compressed(layer, run.descriptor,
-						   offset, sector,
-						   sizeof(sector), err);
+	for (; !ret && offset < end; offset += extent.length) {
+		ret = image_map(w->image, offset, end - offset, &extent, err);
+		if (!ret && extent.kind == IMAGE_EXTENT_COMPRESSED &&
+		    extent.depth == w->depth)
+			/* In part: the cache then has it, and many may be alike. */
+			ret = image_read(w->image, offset, sector,
+					 sizeof(sector), err);
 	}
 	return ret;
 }
@@ -121,7 +122,8 @@ static bool is_plainly_right(const struct walk *w, uint64_t cluster,
 		return !w->extended && w->q->info.version >= 3;
 	if (w->extended && !(uint32_t)bitmap)
 		return true;
-	if (w->extended && (uint32_t)bitmap & bitmap >> 32)
+	if (w->extended && ((uint32_t)bitmap & bitmap >> 32 ||
+			    (!offset && !w->q->data_file)))
 		return false;
 	if (w->q->data_file && offset != cluster * w->cluster_bytes)
 		return false;
@@ -143,7 +145,7 @@ static int check_table(struct walk *w, const __be64 *entries,
 			continue;
 		if (!is_plainly_right(w, first + i, be64toh(entries[0]),
 				      w->extended ? be64toh(entries[1]) : 0))
-			ret = ask_layer(w, first + i, err);
+			ret = ask_image(w, first + i, 1, err);
 	}
 	return ret;
 }
@@ -296,7 +298,6 @@ static uint64_t count_l1(const struct walk *w)
 	return needed < w->q->l1_entries ? needed : w->q->l1_entries;
 }
 
-/* What is wrong with an L1 entry is said when its first cluster is asked for. */
 static bool l1_entry_is_right(const struct walk *w, uint64_t entry)
 {
 	uint64_t offset = entry & QCOW2_L1E_OFFSET_MASK;
@@ -325,7 +326,8 @@ static int collect_tables(struct walk *w, struct image_error *err)
 				.l1_index = i,
 			};
 		else
-			ret = ask_layer(w, i * w->entries_per_table, err);
+			ret = ask_image(w, i * w->entries_per_table,
+					w->entries_per_table, err);
 	}
 	sort_tables(w);
 	return ret;
@@ -343,9 +345,10 @@ static int check_layer(struct walk *w, struct image_error *err)
 	return ret;
 }
 
-static void describe_layer(struct walk *w, struct layer *layer,
-			   uint64_t visible_bytes)
+static void describe_layer(struct walk *w, uint64_t visible_bytes)
 {
+	struct layer *layer = w->image->layers[w->depth];
+
 	w->q = to_qcow2(layer);
 	w->visible_bytes = visible_bytes;
 	w->cluster_bytes = layer->cluster_bytes;
@@ -381,6 +384,8 @@ int image_preflight(struct image *image, const struct preflight *preflight,
 	for (i = 0; !ret && i < image->nr_layers; i++) {
 		struct layer *layer = image->layers[i];
 		struct walk w = {
+			.image = image,
+			.depth = i,
 			.preflight = preflight,
 			.total_bytes = total,
 			.done_bytes = &done,
@@ -393,7 +398,7 @@ int image_preflight(struct image *image, const struct preflight *preflight,
 			visible = layer->size_bytes;
 		if (!visible || !layer_qcow2_header(layer))
 			continue;
-		describe_layer(&w, layer, visible);
+		describe_layer(&w, visible);
 		ret = check_layer(&w, err);
 	}
 	return ret;
