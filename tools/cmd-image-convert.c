@@ -17,6 +17,7 @@
 #include "lib/progress.h"
 #include "qcow2/check.h"
 #include "qcow2/convert.h"
+#include "restore/sector-size.h"
 
 /* More findings of one kind tell nobody more. */
 #define MAX_FINDINGS_SHOWN 50
@@ -222,20 +223,25 @@ static int check_file(const char *path)
 }
 
 /* A device may lie on the source's files, or they on it. */
-static int check_device(const char *path)
+static int check_device(const struct convert *convert)
 {
 	struct blockdev target;
+	int r;
 
-	if (!path_is_blockdev(path))
+	if (!path_is_blockdev(convert->target_path))
 		return 0;
-	return blockdev_open(path, &target) ?:
-	       blockdev_check_own_files(&target);
+	r = blockdev_open(convert->target_path, &target) ?:
+	    blockdev_check_own_files(&target);
+	/* A copy is a copy; a warning will do. */
+	if (!r && convert->options.format == WRITER_RAW)
+		sector_size_check(convert->image, &target, true);
+	return r;
 }
 
 static int convert_to_target(struct convert *convert, bool quiet,
 			     struct image_error *err)
 {
-	if (check_device(convert->target_path)) {
+	if (check_device(convert)) {
 		err->message[0] = '\0';
 		return -EBUSY;
 	}

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# only on: uml
 #
 # What would restore wrong is refused before the target is touched: an image of which a
 # part is missing, or one for other sectors than the target has. And what a former owner
@@ -155,6 +156,9 @@ presented()
 }
 presented gpt512 "$large" 512
 presented gpt4096 "$disk" 4096
+
+run 0 "a conversion" dmlive image convert --quiet gpt512 "$large"
+says "a conversion: a warning" "warning: .*GPT for sectors of 512"
 
 # fits IMAGE DEVICE
 fits()

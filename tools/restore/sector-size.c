@@ -229,7 +229,7 @@ int sector_size_check(struct image *image, const struct blockdev *target,
 	if (!finding.bytes || finding.bytes == wanted)
 		return EXIT_OK;
 	if (force) {
-		warning("the image holds %s, and %s has sectors of %" PRIu32 ": present the restored device with others, as by losetup --sector-size %" PRIu32,
+		warning("the image holds %s, and %s has sectors of %" PRIu32 ": it can be used where others are presented, as by losetup --sector-size %" PRIu32,
 			finding.what, target->path, wanted, finding.bytes);
 		return EXIT_OK;
 	}

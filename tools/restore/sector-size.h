@@ -14,8 +14,8 @@
 
 /*
  * Does the content of @image show another sector size than @target has? Then it is
- * refused, unless @force is set. Where nothing tells, it is not. Returns an exit status,
- * after a message.
+ * refused, or with @force there is a warning. Where nothing tells, it is taken. Returns
+ * an exit status, after a message.
  */
 int sector_size_check(struct image *image, const struct blockdev *target,
 		      bool force);
