@@ -24,6 +24,7 @@
 #include "qcow2/convert.h"
 #include "qcow2/error.h"
 #include "qcow2-format.h"
+#include "restore/sector-size.h"
 
 /* More findings of one kind tell nobody more. */
 #define MAX_FINDINGS_SHOWN 50
@@ -133,9 +134,17 @@ struct watcher {
 
 static void show_progress(struct watcher *watcher)
 {
-	progress_update(&watcher->progress,
-			atomic_load(&watcher->convert->done_bytes),
-			watcher->total_bytes, "running");
+	struct convert *convert = watcher->convert;
+	uint64_t done_bytes = atomic_load(&convert->done_bytes);
+
+	if (!done_bytes && atomic_load(&convert->tables_bytes))
+		progress_update(&watcher->progress,
+				atomic_load(&convert->checked_bytes),
+				atomic_load(&convert->tables_bytes),
+				"checking the tables");
+	else
+		progress_update(&watcher->progress, done_bytes,
+				watcher->total_bytes, "running");
 }
 
 static void *watch(void *context)
@@ -230,14 +239,19 @@ static int check_overlays(const char *path)
 }
 
 /* A device may lie on the source's files, or they on it. */
-static int check_device(const char *path)
+static int check_device(const struct convert *convert)
 {
 	struct blockdev target;
+	int r;
 
-	if (!path_is_blockdev(path))
+	if (!path_is_blockdev(convert->target_path))
 		return 0;
-	return blockdev_open(path, &target) ?:
-	       blockdev_check_own_files(&target);
+	r = blockdev_open(convert->target_path, &target) ?:
+	    blockdev_check_own_files(&target);
+	/* A copy is a copy; a warning will do. */
+	if (!r && convert->options.format == WRITER_RAW)
+		sector_size_check(convert->image, &target, true);
+	return r;
 }
 
 static int convert_to_target(struct convert *convert, bool quiet, bool force,
@@ -247,7 +261,7 @@ static int convert_to_target(struct convert *convert, bool quiet, bool force,
 
 	if (ret)
 		return ret;
-	if (check_device(convert->target_path) ||
+	if (check_device(convert) ||
 	    (!force && check_overlays(convert->target_path))) {
 		err->message[0] = '\0';
 		return -EBUSY;

@@ -12,6 +12,7 @@
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "lib/size.h"
+#include "qcow2/output-format.h"
 
 #define HELP_COLUMNS 80
 
@@ -58,7 +59,8 @@ static const struct option_help {
 	{ OPTION_SNAPSHOT, "snapshot", "ID|NAME",
 	  "the state in an internal snapshot" },
 	{ OPTION_TARGET_FORMAT, "target-format", "FORMAT",
-	  "raw or qcow2; default: raw" },
+	  "raw or qcow2; default: by TARGET's suffix: .qcow2, or .raw, .img or\n"
+	  "none for raw" },
 	{ OPTION_THREADS, "threads", "N",
 	  "work with N threads; default: one for each CPU" },
 };
@@ -235,6 +237,7 @@ static int take_option(enum argument_option option,
 	case OPTION_CLUSTER_SIZE:
 	case OPTION_COMPRESSION:
 	case OPTION_TARGET_FORMAT:
+		arguments->format_is_given |= option == OPTION_TARGET_FORMAT;
 		return take_target_option(option, &arguments->target_options);
 	case OPTION_KEEP_BACKING:
 		arguments->keep_backing = true;
@@ -260,15 +263,23 @@ static int take_option(enum argument_option option,
 	return 0;
 }
 
-static int check_target_options(const struct image_arguments *arguments)
+static int check_target_options(struct image_arguments *arguments)
 {
-	const struct writer_options *options = &arguments->target_options;
+	struct writer_options *options = &arguments->target_options;
+	struct image_error err;
 
+	if (output_format_choose(arguments->target, "--target-format",
+				 arguments->format_is_given, &options->format,
+				 &err)) {
+		error("%s", err.message);
+		return -1;
+	}
 	if (options->format == WRITER_QCOW2 ||
 	    (options->compression == WRITER_PLAIN && !arguments->keep_backing &&
 	     !options->cluster_bytes))
 		return 0;
-	error("--cluster-size, --compression and --keep-backing need --target-format qcow2");
+	error("%s is to be raw; --cluster-size, --compression and --keep-backing need a qcow2 image: --target-format qcow2",
+	      arguments->target);
 	return -1;
 }
 
@@ -299,12 +310,12 @@ static int parse_arguments(const struct subcommand *subcommand, int argc,
 		      subcommand->name, subcommand->arguments);
 		return -1;
 	}
-	if (check_target_options(arguments))
-		return -1;
 	arguments->image = argv[optind];
 	arguments->target = wants_target ? argv[optind + 1] : NULL;
-	return device_argument(&arguments->image, false) ||
-	       device_argument(&arguments->target, true) ? -1 : 0;
+	if (device_argument(&arguments->image, false) ||
+	    device_argument(&arguments->target, true))
+		return -1;
+	return wants_target ? check_target_options(arguments) : 0;
 }
 
 int cmd_image(int argc, char **argv)

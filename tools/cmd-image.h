@@ -20,6 +20,7 @@ struct image_arguments {
 
 	/* convert */
 	struct writer_options target_options;
+	bool format_is_given;		/* else by the target's name */
 	bool keep_backing;
 	bool allow_paths;		/* that the image names */
 };

@@ -67,6 +67,54 @@ refused "a stated format is believed" "not a qcow2 image" \
 	image info --format qcow2 pattern-a
 check "a stated raw format is believed" dmlive image info --format raw a.vmdk
 
+# no_disk NAME FILE REGEX: refused, unless it is said to be raw, with the way out.
+no_disk()
+{
+	refused "$1" "$2: $3.*--format raw" image convert "$2" out
+	check "$1: as raw" dmlive image convert --quiet --format raw "$2" got.raw
+	check "$1: as it is" cmp -n "$(stat -c %s "$2")" "$2" got.raw
+}
+for format in qed vdi vhdx vmdk parallels; do
+	qemu-img convert -f raw -O $format pattern-b a.img || bail "qemu-img convert"
+	no_disk $format a.img "looks like format $format,.*qemu-img convert -f $format"
+done
+qemu-img convert -f raw -O vpc pattern-b a.img
+no_disk "dynamic VHD" a.img "looks like format vhd.*-f vpc"
+qemu-img convert -f raw -O vpc -o subformat=fixed,force_size=on pattern-b a.img
+no_disk "fixed VHD" a.img "looks like format fixed vhd.*-f vpc"
+for program in gzip bzip2 xz zstd lz4 lzop; do
+	if command -v $program > /dev/null; then
+		$program -qc pattern-b > a.img
+		no_disk $program a.img "is compressed with $program.*$program -dc"
+	else
+		skip "$program" "no such program"
+	fi
+done
+tar -cf a.img pattern-b
+no_disk tar a.img "is a tar archive.*tar -xf"
+cp pattern-b disk.ovf
+tar --format=ustar -cf a.img disk.ovf pattern-b
+no_disk OVA a.img "is an OVA archive.*tar -xf.*qemu-img convert"
+# no_disk_hex NAME HEX REGEX
+no_disk_hex()
+{
+	cp pattern-b a.img
+	poke a.img 0 "$2"
+	no_disk "$1" a.img "$3"
+}
+no_disk_hex VMA 564d4100 "is a VMA archive.*vma extract"
+no_disk_hex "PBS, fixed index" 2f7f41ed91fd0fcd "is an index.*fidx.*proxmox-backup-client restore"
+no_disk_hex "PBS, dynamic index" 1c914ea519bab3cd "is an index.*didx.*proxmox-backup-client"
+no_disk_hex "PBS, blob" 31b958426fb6a37f "is a blob.*proxmox-backup-client"
+
+# What a guest may have on its disk: a LUKS header, the magic of tar in a boot sector's
+# code, that of a VHD's footer in the last sector. The right checksums are missing.
+cp pattern-b a.raw
+poke a.raw 0 4c554b53babe0001
+poke a.raw 257 7573746172003030
+poke a.raw $((1048576 - 512)) 636f6e6563746978
+same_content "a raw disk that looks a little like them" a.raw -- -f raw
+
 # Chains.
 image_create -b base.qcow2 -F qcow2 one.qcow2
 image_create -b one.qcow2 -F qcow2 two.qcow2

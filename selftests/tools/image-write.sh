@@ -165,8 +165,27 @@ refused "an odd cluster size" "cluster-size 3000" --target-format qcow2 --cluste
 	mixed.qcow2 out.qcow2
 refused "an unknown method" "compression lzo" --target-format qcow2 --compression lzo \
 	mixed.qcow2 out.qcow2
-refused "a raw image that is compressed" "need --target-format" --compression zlib \
+refused "a raw image that is compressed" "out.raw is to be raw.*--target-format" \
+	--compression zlib mixed.qcow2 out.raw
+# By the suffix.
+for name in vmdk vdi vhdx ova backup.zst; do
+	refused "the suffix .$name" "suffix \.${name##*.} .*--target-format" mixed.qcow2 out.$name
+	check_fails "and nothing is written" ls out.$name
+done
+refused "raw as .qcow2" "raw contradicts its suffix .qcow2" --target-format raw \
 	mixed.qcow2 out.qcow2
+refused "qcow2 as .raw" "qcow2 contradicts its suffix .raw" --target-format qcow2 \
+	mixed.qcow2 out.raw
+for name in a.QCOW2 a.qcow a.raw a.img folder.d/plain .hidden; do
+	mkdir -p folder.d
+	case $name in *.[qQ]*) wanted=qcow2 ;; *) wanted=raw ;; esac
+	dmlive image convert --quiet mixed.qcow2 $name
+	is "$name is $wanted" "$(info $name .format)" $wanted
+done
+dmlive image convert --quiet --target-format qcow2 mixed.qcow2 b.img
+is "qcow2 as .img" "$(info b.img .format)" qcow2
+dmlive image convert --quiet --target-format raw mixed.qcow2 b.vmdk
+is "raw as .vmdk, if that is wanted" "$(info b.vmdk .format)" raw
 refused "a backing file that is not there" "no backing file" --target-format qcow2 \
 	--keep-backing mixed.qcow2 out.qcow2
 image_create over.qcow2 129G

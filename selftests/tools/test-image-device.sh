@@ -64,6 +64,12 @@ qemu-img rebase -u -b "$TMP/over.qcow2" -F qcow2 "$holder" || bail "rebase"
 refused "a loop over a device is found" "has a loop" dmlive image map over.qcow2
 qemu-img rebase -u -b "" "$holder" || bail "rebase"
 
+# By less than its last cluster.
+cp image.qcow2 cut.qcow2
+truncate -s -65000 cut.qcow2
+garbage > "$disk"
+refused "a part of the image is missing" "truncated" dmlive image convert cut.qcow2 "$disk"
+check "the target is as it was" cmp "$disk" <(garbage)
 refused "the image's own device is no target" "would be overwritten" dmlive image convert --allow-paths over.qcow2 node
 small=$(make_loop 1) || bail "loop device"
 garbage | head -c 1M > "$small"

@@ -30,6 +30,7 @@
 #include "lib/stacking.h"
 #include "meta/overlays.h"
 #include "meta/registry.h"
+#include "qcow2/output-format.h"
 
 #define WIPE_BYTES (1u << 20)
 
@@ -123,15 +124,18 @@ static int refuse_without_fleece(const struct volume *volume)
 	return EXIT_USAGE;
 }
 
-/* By default the name says it. */
-static enum writer_format choose_format(const struct volume *volume,
-					const struct backup_request *request)
+static int choose_format(struct volume *volume,
+			 const struct backup_request *request)
 {
-	const char *suffix = strrchr(volume->output, '.');
+	struct image_error err;
 
-	if (request->format_is_given)
-		return request->image.format;
-	return suffix && !strcmp(suffix, ".qcow2") ? WRITER_QCOW2 : WRITER_RAW;
+	volume->format = request->image.format;
+	if (!output_format_choose(volume->output, "--format",
+				  request->format_is_given, &volume->format,
+				  &err))
+		return EXIT_OK;
+	error("%s", err.message);
+	return EXIT_USAGE;
 }
 
 /* Of a file that need not be there. */
@@ -159,9 +163,10 @@ int destination_check(struct volume *volumes, unsigned int nr,
 	bool none = fleece && !strcmp(fleece, BACKUP_FLEECE_NONE);
 	struct stat st;
 	bool exists = !stat(volume->output, &st);
-	int status;
+	int status = choose_format(volume, request);
 
-	volume->format = choose_format(volume, request);
+	if (status)
+		return status;
 	if (exists && S_ISBLK(st.st_mode)) {
 		if (volume->format != WRITER_RAW && (none || !fleece))
 			return refuse_without_fleece(volume);

@@ -17,6 +17,7 @@
 #include "convert.h"
 #include "error.h"
 #include "path.h"
+#include "preflight.h"
 
 #define CHUNK_BYTES (4ULL << 20)	/* a multiple of every cluster size */
 #define MAX_CHUNK_CLUSTERS (CHUNK_BYTES / 512)
@@ -320,9 +321,22 @@ static int find_backing(const struct convert *convert, char **name,
 	return ret;
 }
 
+static bool note_check(void *context, uint64_t done_bytes, uint64_t total_bytes)
+{
+	struct convert *convert = context;
+
+	atomic_store(&convert->checked_bytes, done_bytes);
+	atomic_store(&convert->tables_bytes, total_bytes);
+	return atomic_load(&convert->cancelled);
+}
+
 int convert_run(struct convert *convert, struct image_error *err)
 {
 	struct writer_options options = convert->options;
+	const struct preflight preflight = {
+		.tick = note_check,
+		.context = convert,
+	};
 	char *backing = NULL;
 	int ret;
 
@@ -334,6 +348,8 @@ int convert_run(struct convert *convert, struct image_error *err)
 		ret = find_backing(convert, &backing, &options.backing_format,
 				   err);
 	options.backing_file = backing;
+	if (!ret)
+		ret = image_preflight(convert->image, &preflight, err);
 	if (!ret)
 		ret = convert_to(convert, &options, err);
 	free(backing);

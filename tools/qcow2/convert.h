@@ -29,6 +29,9 @@ struct convert {
 
 	/* for whoever shows progress: bytes of the guest's address space */
 	_Atomic uint64_t done_bytes;
+	/* and of the image's tables, which are looked at first */
+	_Atomic uint64_t checked_bytes;
+	_Atomic uint64_t tables_bytes;
 };
 
 /* Refuse a target that is part of the image. */
@@ -37,7 +40,8 @@ int convert_check_target(const struct convert *convert,
 
 /*
  * Write the image to the target and make it durable, in the way of writer.h. A
- * target that is part of the image's own chain is refused.
+ * target that is part of the image's own chain is refused, and an image of which a
+ * part is missing, before the target is touched.
  *
  * On failure, and when it is cancelled (-ECANCELED), there is no target.
  */

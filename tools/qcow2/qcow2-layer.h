@@ -2,7 +2,7 @@
 #ifndef DMLIVE_QCOW2_LAYER_H
 #define DMLIVE_QCOW2_LAYER_H
 
-/* A qcow2 layer from inside: shared by its opening and its reading only. */
+/* A qcow2 layer from inside: shared by its opening, its reading and its preflight. */
 
 #include "block-cache.h"
 #include "decompress.h"

@@ -7,9 +7,10 @@
  * pass through a bounded cache in slices. Entries are checked whenever they are
  * used, never before: an image may be larger than one wants to scan.
  *
- * What a file may lack at its end: a valid image may end within its last
- * cluster, whose rest then reads as zeros. A cluster that starts beyond the end
- * means that the file was truncated, and that is an error.
+ * What a file may lack at its end: what no guest sees of the disk's last cluster
+ * (old versions of QEMU did not write it), a subcluster that is not allocated, and
+ * the rest of the sector in which a compressed cluster ends. Anything else means
+ * that the file was truncated, and that is an error: it would read as zeros.
  */
 #include <endian.h>
 #include <errno.h>
@@ -81,7 +82,8 @@ static int check_l1_entry(const struct qcow2_layer *q, uint64_t guest_offset,
 	if (into_cluster(q, *l2_offset))
 		return fail_at(q, guest_offset, err, "misaligned L2 table",
 			       *l2_offset);
-	if (*l2_offset && *l2_offset >= host_file_size(q->layer.file))
+	if (*l2_offset &&
+	    *l2_offset + cluster_bytes(q) > host_file_size(q->layer.file))
 		return fail_at(q, guest_offset, err,
 			       "L2 table beyond the end of the file, which was truncated",
 			       *l2_offset);
@@ -109,6 +111,20 @@ static int check_compressed(const struct qcow2_layer *q, uint64_t guest_offset,
 	return 0;
 }
 
+/*
+ * The end of what has to be in the file of the unit at @guest_offset, whose
+ * cluster is at @offset.
+ */
+static uint64_t needed_end(const struct qcow2_layer *q, uint64_t guest_offset,
+			   uint64_t offset)
+{
+	uint64_t unit_bytes = 1ULL << q->unit_shift;
+	uint64_t start = guest_offset & ~(unit_bytes - 1);
+
+	return offset + into_cluster(q, start) +
+	       min_u64(unit_bytes, q->layer.size_bytes - start);
+}
+
 static int check_data(const struct qcow2_layer *q, uint64_t guest_offset,
 		      uint64_t offset, struct image_error *err)
 {
@@ -123,8 +139,9 @@ static int check_data(const struct qcow2_layer *q, uint64_t guest_offset,
 		return fail_at(q, guest_offset, err,
 			       "data file offset differs from guest offset",
 			       offset);
-	if (offset >= host_file_size(file))
-		return fail_at(q, guest_offset, err,
+	if (needed_end(q, guest_offset, offset) > host_file_size(file))
+		return fail_at(q, guest_offset, err, has_data_file(q) ?
+			       "cluster beyond the end of the data file, which was truncated" :
 			       "cluster beyond the end of the file, which was truncated",
 			       offset);
 	return 0;
@@ -319,17 +336,24 @@ static int decompress_with(struct qcow2_layer *q, struct decompressor *d,
 	uint64_t more_sectors = (descriptor & ~QCOW2_OFLAG_COMPRESSED) >> shift;
 	size_t length = (more_sectors + 1) * QCOW2_COMPRESSED_SECTOR_BYTES -
 			offset % QCOW2_COMPRESSED_SECTOR_BYTES;
+	uint64_t present = host_file_size(q->layer.file) - offset;
+	bool is_cut = length > present;
 	int ret;
 
+	/* Not with zeros behind the end, which could decompress to anything. */
+	if (is_cut)
+		length = present;
 	ret = host_file_read(q->layer.file, offset, decompressor_input(d),
 			     length, err);
 	if (ret)
 		return ret;
 	if (decompressor_run(d, length, cluster))
 		return image_fail(err, -EINVAL,
-				  "%s: corrupt: the compressed cluster at %#llx (up to %zu bytes) does not decompress",
+				  "%s: corrupt: the compressed cluster at %#llx (up to %zu bytes) does not decompress%s",
 				  qcow2_path(q), (unsigned long long)offset,
-				  length);
+				  length, is_cut ?
+				  ": it reaches beyond the end of the file, which was truncated" :
+				  "");
 	return 0;
 }
 

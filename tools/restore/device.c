@@ -14,6 +14,7 @@
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "restore/server.h"
+#include "restore/stale-tail.h"
 #include "restore/tracking.h"
 
 #define SECTOR_BYTES 512u
@@ -122,6 +123,8 @@ int device_make(struct server *server)
 	char params[512];
 	int status = make_params(server, params, sizeof(params));
 
+	if (!status)
+		status = stale_tail_wipe(&server->target, server->device_bytes);
 	if (status)
 		return status;
 	if (dm_create_empty(server->name, server->outer ?

@@ -285,15 +285,39 @@ static int take_done(struct front *front, int status)
 	return status == EXIT_OK ? end_done(front) : status;
 }
 
+/* How far the image's tables have been looked through, before all else. */
+static void take_check(struct front *front, const char *numbers)
+{
+	uint64_t done_bytes, total_bytes;
+	struct json_object *object;
+
+	if (sscanf(numbers, "%" SCNu64 " %" SCNu64, &done_bytes,
+		   &total_bytes) != 2)
+		return;
+	progress_update(&front->progress, done_bytes, total_bytes,
+			"checking the image's tables");
+	if (!front->request->json)
+		return;
+	object = new_event(front, "check");
+	json_add_number(object, "checked_bytes", done_bytes);
+	json_add_number(object, "total_bytes", total_bytes);
+	json_print_line(object);
+}
+
 static int take_line(struct front *front, const char *line)
 {
 	switch (line[0]) {
+	case 'P':
+		take_check(front, line + 1);
+		break;
 	case 'U':
 		return take_usable(front);
 	case 'S':
 		return take_state(front, line + 1);
 	case 'N':
 		say(front, "%s: %s", front->name, line + 1);
+		if (front->request->json)
+			print_event(front, "note", "message", line + 1);
 		break;
 	case 'D':
 		return take_done(front, atoi(line + 1));

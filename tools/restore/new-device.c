@@ -15,6 +15,9 @@
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "lib/size.h"
+#include "qcow2/preflight.h"
+#include "restore/report.h"
+#include "restore/sector-size.h"
 #include "restore/server.h"
 #include "restore/tracking.h"
 
@@ -112,7 +115,38 @@ static int check_target(struct server *server)
 		status = choose_size(server);
 	if (!status)
 		status = check_content(server);
+	if (!status)
+		status = sector_size_check(server->image, target,
+					   server->request->force);
 	return status;
+}
+
+static bool show_check(void *context, uint64_t done_bytes, uint64_t total_bytes)
+{
+	(void)context;
+	report_check(done_bytes, total_bytes);
+	return server_is_interrupted();
+}
+
+/*
+ * Does the image hold all that its tables name? Who wants what can be read of it
+ * says so.
+ */
+static int check_image(struct server *server)
+{
+	const struct preflight preflight = { .tick = show_check };
+	struct image_error err = { "" };
+	int r = image_preflight(server->image, &preflight, &err);
+
+	if (!r || r == -ECANCELED)
+		return r ? EXIT_ERROR : EXIT_OK;
+	if (server->request->on_error == DM_ALLOCTRACK_ON_ERROR_IGNORE) {
+		warning("%s; what can be read is restored", err.message);
+		return EXIT_OK;
+	}
+	error("%s; nothing was written (what can be read of it is restored with --on-error ignore)",
+	      err.message);
+	return EXIT_ERROR;
 }
 
 static char *copy(const char *text)
@@ -158,6 +192,8 @@ int new_device_prepare(struct server *server)
 	status = new_metadata_check(server);
 	if (!status)
 		status = tracking_check(server);
+	if (!status)
+		status = check_image(server);
 	if (!status)
 		status = tracking_make(server);
 	if (!status)

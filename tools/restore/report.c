@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -57,6 +58,15 @@ void report_note(const char *text)
 void report_state(const char *state)
 {
 	put('S', state);
+}
+
+void report_check(uint64_t done_bytes, uint64_t total_bytes)
+{
+	char text[48];
+
+	snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64, done_bytes,
+		 total_bytes);
+	put('P', text);
 }
 
 void report_done(int exit_status)

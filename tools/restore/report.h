@@ -10,10 +10,13 @@
  *   E, W, I	an error, a warning, a remark: the text follows
  *   N		a note that people want to see: the text follows
  *   S		the stream job has another state: its name follows
+ *   P		how far the image's tables have been looked through: bytes of bytes
  *   D		all done: the exit status follows
  *
  * The server never waits for the reader and does not care if there is one.
  */
+
+#include <stdint.h>
 
 #include "lib/log.h"
 
@@ -22,6 +25,7 @@ void report_init(int fd);
 void report_usable(void);
 void report_note(const char *text);
 void report_state(const char *state);
+void report_check(uint64_t done_bytes, uint64_t total_bytes);
 void report_done(int exit_status);
 
 /*

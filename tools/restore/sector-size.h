@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DMLIVE_RESTORE_SECTOR_SIZE_H
+#define DMLIVE_RESTORE_SECTOR_SIZE_H
+
+/*
+ * Images are made of bytes, partition tables and file systems of sectors: what a disk
+ * with 512-byte sectors holds is not found on one with 4096-byte sectors.
+ */
+
+#include <stdbool.h>
+
+#include "lib/blockdev.h"
+#include "qcow2/image.h"
+
+/*
+ * Does the content of @image show another sector size than @target has? Then it is
+ * refused, or with @force there is a warning. Where nothing tells, it is taken. Returns
+ * an exit status, after a message.
+ */
+int sector_size_check(struct image *image, const struct blockdev *target,
+		      bool force);
+
+#endif /* DMLIVE_RESTORE_SECTOR_SIZE_H */
