@@ -176,6 +176,7 @@ struct at_device {
 	bool file_is_zero;
 	bool applied;	/* was active: the bitmap in memory is the truth */
 	bool lacks_bits;	/* its metadata were closed without all bits */
+	u64 closing;	/* of its metadata, see dm_live_store_closing() */
 	/*
 	 * A flush of the file that the guest did not ask for has failed, or 0. The
 	 * file may tell of lost data once only: the next flush of the guest fails.

@@ -424,14 +424,9 @@ static int next(struct request *request, void *argument)
 		block = dm_live_bitmap_next_clear_slowly(bitmap, block,
 							 nr_blocks);
 	end = block;
-	if (block < nr_blocks) {
-		allocated = dm_live_bitmap_test(bitmap, block);
-		end = allocated ?
-		      dm_live_bitmap_next_clear_slowly(bitmap, block + 1,
-						       nr_blocks) :
-		      dm_live_bitmap_next_set_slowly(bitmap, block + 1,
-						     nr_blocks);
-	}
+	if (block < nr_blocks)
+		end = dm_live_bitmap_run_slowly(bitmap, block, nr_blocks,
+						&allocated);
 	next->allocated = allocated;
 	next->offset = (u64)at_end_sector(device, block) << SECTOR_SHIFT;
 	next->length = ((u64)at_end_sector(device, end) << SECTOR_SHIFT) -

@@ -61,22 +61,32 @@ int at_meta_open(struct at_table *table, unsigned int block_shift)
 	return r;
 }
 
+/* Once the structures are read. */
+static enum dm_live_attach which_bits(const struct at_table *table)
+{
+	const struct at_device *device = table->device;
+
+	if (!device->applied)
+		return DM_LIVE_ATTACH_LOAD;
+	if (device->lacks_bits)
+		return DM_LIVE_ATTACH_IMPOSE;
+	return dm_live_store_is_as_closed(table->store, device->closing) ?
+	       DM_LIVE_ATTACH_SAME : DM_LIVE_ATTACH_KEEP;
+}
+
 static int activate(struct at_table *table)
 {
 	struct at_device *device = table->device;
-	enum dm_live_attach how = DM_LIVE_ATTACH_LOAD;
 	bool was_in_use;
 	int r;
 
-	if (device->applied)
-		how = device->lacks_bits ? DM_LIVE_ATTACH_IMPOSE :
-					   DM_LIVE_ATTACH_KEEP;
 	r = dm_live_store_reload(table->store);
 	if (r)
 		return r;
 	r = dm_live_store_attach(table->store, AT_BITMAP_NAME,
 				 (u64)at_block_sectors(device) << SECTOR_SHIFT,
-				 device->bitmap, how, &was_in_use);
+				 device->bitmap, which_bits(table),
+				 &was_in_use);
 	if (r)
 		return r;
 	if (was_in_use && !device->applied)
@@ -86,6 +96,7 @@ static int activate(struct at_table *table)
 	table->store_is_fresh = !dm_live_store_was_used(table->store);
 	if (table->read_only)
 		return 0;
+	device->closing = 0;
 	r = dm_live_store_activate(table->store);
 	table->store_active = !r;
 	return r;
@@ -134,6 +145,7 @@ void at_meta_deactivate(struct at_table *table)
 		return;
 	dm_live_store_deactivate(table->store);
 	table->store_active = false;
+	table->device->closing = dm_live_store_closing(table->store);
 	table->device->lacks_bits = !dm_live_store_is_durable(table->store);
 	/* The next table has a store of its own. */
 	r = dm_live_store_take_error(table->store);

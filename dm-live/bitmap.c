@@ -220,37 +220,42 @@ u64 dm_live_bitmap_run(const struct dm_live_bitmap *bitmap, u64 block, u64 end,
 }
 EXPORT_SYMBOL_GPL(dm_live_bitmap_run);
 
-u64 dm_live_bitmap_next_set_slowly(const struct dm_live_bitmap *bitmap,
-				   u64 block, u64 end)
+static u64 find_slowly(const struct dm_live_bitmap *bitmap, u64 block, u64 end,
+		       bool set)
 {
 	u64 found, piece;
 
 	for (; block < end; block = piece) {
 		piece = dm_live_bitmap_piece_end(block, end);
-		found = find_block(bitmap, block, piece, true);
+		found = find_block(bitmap, block, piece, set);
 		if (found < piece)
 			return found;
 		cond_resched();
 	}
 	return end;
+}
+
+u64 dm_live_bitmap_next_set_slowly(const struct dm_live_bitmap *bitmap,
+				   u64 block, u64 end)
+{
+	return find_slowly(bitmap, block, end, true);
 }
 EXPORT_SYMBOL_GPL(dm_live_bitmap_next_set_slowly);
 
 u64 dm_live_bitmap_next_clear_slowly(const struct dm_live_bitmap *bitmap,
 				     u64 block, u64 end)
 {
-	u64 found, piece;
-
-	for (; block < end; block = piece) {
-		piece = dm_live_bitmap_piece_end(block, end);
-		found = find_block(bitmap, block, piece, false);
-		if (found < piece)
-			return found;
-		cond_resched();
-	}
-	return end;
+	return find_slowly(bitmap, block, end, false);
 }
 EXPORT_SYMBOL_GPL(dm_live_bitmap_next_clear_slowly);
+
+u64 dm_live_bitmap_run_slowly(const struct dm_live_bitmap *bitmap, u64 block,
+			      u64 end, bool *is_set)
+{
+	*is_set = dm_live_bitmap_test(bitmap, block);
+	return find_slowly(bitmap, block + 1, end, !*is_set);
+}
+EXPORT_SYMBOL_GPL(dm_live_bitmap_run_slowly);
 
 /* The bits of one word that lie in [bit, end); bit is in that word. */
 static unsigned long mask_of(u64 bit, u64 end)
@@ -372,7 +377,7 @@ static u64 change_whole(struct dm_live_bitmap *bitmap, u64 page, bool set)
 
 static void mark_dirty(struct dm_live_bitmap *bitmap, u64 page)
 {
-	if (!is_right(bitmap->dirty, page, mask_of(page, page + 1), true))
+	if (!dm_live_bitmap_is_dirty(bitmap, page))
 		change_word(bitmap->dirty, page, mask_of(page, page + 1), true);
 }
 
@@ -420,31 +425,30 @@ u64 dm_live_bitmap_clear_range(struct dm_live_bitmap *bitmap, u64 block, u64 nr)
 }
 EXPORT_SYMBOL_GPL(dm_live_bitmap_clear_range);
 
-u64 dm_live_bitmap_set_range_slowly(struct dm_live_bitmap *bitmap, u64 block,
-				    u64 nr)
+static u64 change_slowly(struct dm_live_bitmap *bitmap, u64 block, u64 nr,
+			 bool set)
 {
 	u64 end = block + nr, piece, total = 0;
 
 	for (; block < end; block = piece) {
 		piece = dm_live_bitmap_piece_end(block, end);
-		total += change_range(bitmap, block, piece - block, true);
+		total += change_range(bitmap, block, piece - block, set);
 		cond_resched();
 	}
 	return total;
+}
+
+u64 dm_live_bitmap_set_range_slowly(struct dm_live_bitmap *bitmap, u64 block,
+				    u64 nr)
+{
+	return change_slowly(bitmap, block, nr, true);
 }
 EXPORT_SYMBOL_GPL(dm_live_bitmap_set_range_slowly);
 
 u64 dm_live_bitmap_clear_range_slowly(struct dm_live_bitmap *bitmap, u64 block,
 				      u64 nr)
 {
-	u64 end = block + nr, piece, total = 0;
-
-	for (; block < end; block = piece) {
-		piece = dm_live_bitmap_piece_end(block, end);
-		total += change_range(bitmap, block, piece - block, false);
-		cond_resched();
-	}
-	return total;
+	return change_slowly(bitmap, block, nr, false);
 }
 EXPORT_SYMBOL_GPL(dm_live_bitmap_clear_range_slowly);
 
@@ -481,6 +485,12 @@ u64 dm_live_bitmap_next_dirty(const struct dm_live_bitmap *bitmap, u64 page)
 }
 EXPORT_SYMBOL_GPL(dm_live_bitmap_next_dirty);
 
+bool dm_live_bitmap_is_dirty(const struct dm_live_bitmap *bitmap, u64 page)
+{
+	return is_right(bitmap->dirty, page, mask_of(page, page + 1), true);
+}
+EXPORT_SYMBOL_GPL(dm_live_bitmap_is_dirty);
+
 void dm_live_bitmap_mark_dirty(struct dm_live_bitmap *bitmap, u64 page)
 {
 	mark_dirty(bitmap, page);
@@ -496,19 +506,27 @@ static unsigned long to_disk_order(unsigned long word)
 #endif
 }
 
-void dm_live_bitmap_stage_page(struct dm_live_bitmap *bitmap, u64 page,
-			       void *dst)
+void dm_live_bitmap_copy_page(const struct dm_live_bitmap *bitmap, u64 page,
+			      void *dst)
 {
-	unsigned long *words = &bitmap->words[(size_t)page * WORDS_PER_PAGE];
+	const unsigned long *words =
+		&bitmap->words[(size_t)page * WORDS_PER_PAGE];
 	unsigned long *out = dst;
 	unsigned int i;
 
+	for (i = 0; i < WORDS_PER_PAGE; i++)
+		out[i] = to_disk_order(READ_ONCE(words[i]));
+}
+EXPORT_SYMBOL_GPL(dm_live_bitmap_copy_page);
+
+void dm_live_bitmap_stage_page(struct dm_live_bitmap *bitmap, u64 page,
+			       void *dst)
+{
 	if (!is_right(bitmap->dirty, page, mask_of(page, page + 1), false))
 		change_word(bitmap->dirty, page, mask_of(page, page + 1), false);
 	/* The flag before the bits: partner of the barrier in change_range(). */
 	smp_mb();
-	for (i = 0; i < WORDS_PER_PAGE; i++)
-		out[i] = to_disk_order(READ_ONCE(words[i]));
+	dm_live_bitmap_copy_page(bitmap, page, dst);
 }
 EXPORT_SYMBOL_GPL(dm_live_bitmap_stage_page);
 

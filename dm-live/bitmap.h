@@ -108,6 +108,13 @@ u64 dm_live_bitmap_next_clear_slowly(const struct dm_live_bitmap *bitmap,
 				     u64 block, u64 end);
 
 /**
+ * dm_live_bitmap_run_slowly - as dm_live_bitmap_run(), of any range
+ * Context: may sleep.
+ */
+u64 dm_live_bitmap_run_slowly(const struct dm_live_bitmap *bitmap, u64 block,
+			      u64 end, bool *is_set);
+
+/**
  * dm_live_bitmap_set_range - set the bits of @nr blocks from @block
  *
  * All bits are visible to other CPUs before the dirty flag of their page is,
@@ -160,6 +167,9 @@ u64 dm_live_bitmap_nr_pages(const struct dm_live_bitmap *bitmap);
  */
 u64 dm_live_bitmap_next_dirty(const struct dm_live_bitmap *bitmap, u64 page);
 
+/** dm_live_bitmap_is_dirty - does @page have the dirty flag? */
+bool dm_live_bitmap_is_dirty(const struct dm_live_bitmap *bitmap, u64 page);
+
 /** dm_live_bitmap_mark_dirty - set the dirty flag of @page */
 void dm_live_bitmap_mark_dirty(struct dm_live_bitmap *bitmap, u64 page);
 
@@ -173,6 +183,15 @@ void dm_live_bitmap_mark_dirty(struct dm_live_bitmap *bitmap, u64 page);
  */
 void dm_live_bitmap_stage_page(struct dm_live_bitmap *bitmap, u64 page,
 			       void *dst);
+
+/**
+ * dm_live_bitmap_copy_page - copy @page; its dirty flag stays
+ * @dst: as for dm_live_bitmap_stage_page()
+ *
+ * Each bit is as it was at some moment during the call.
+ */
+void dm_live_bitmap_copy_page(const struct dm_live_bitmap *bitmap, u64 page,
+			      void *dst);
 
 /**
  * dm_live_bitmap_load_page - replace the bits of @page by those at @src

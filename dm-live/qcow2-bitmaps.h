@@ -43,6 +43,7 @@ struct qcow2_store_error {
  * @snapshots_bytes: size of it at least; names make it longer
  * @bitmaps_valid: the bitmaps are consistent: autoclear bit 0 is set, or it is
  *	clear because dmlive was interrupted while it rewrote the directory
+ * @closing: the number that the last closing has left, or 0
  * @state_offset: flags of the state extension, in bytes; 0: there is none
  * @state_flags: QCOW2_DMLIVE_*
  * @generations_offset: of the sector of generations, in bytes; 0: there is none
@@ -63,6 +64,7 @@ struct qcow2_store_header {
 	u64 snapshots_offset;
 	u64 snapshots_bytes;
 	bool bitmaps_valid;
+	u64 closing;
 	u64 state_offset;
 	u32 state_flags;
 	u64 generations_offset;
@@ -215,6 +217,12 @@ u64 qcow2_store_bitmap_bytes(const struct qcow2_store_header *header,
  * Bits that are not known are cleared in any case.
  */
 void qcow2_store_set_autoclear(void *header_data, bool valid);
+
+/**
+ * qcow2_store_set_closing - leave the number of a closing in the header
+ * @closing: at most QCOW2_AUTOCLEAR_CLOSING_MAX; 0: none
+ */
+void qcow2_store_set_closing(void *header_data, u64 closing);
 
 /** qcow2_store_set_flags - replace the flags of a bitmap, or of the state */
 void qcow2_store_set_flags(void *flags_data, u32 flags);

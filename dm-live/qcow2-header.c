@@ -340,6 +340,7 @@ int qcow2_store_check_header(const void *data, size_t bytes, u64 device_bytes,
 			     struct qcow2_store_error *error)
 {
 	u32 header_bytes;
+	u64 autoclear;
 	size_t end;
 	int r;
 
@@ -363,10 +364,12 @@ int qcow2_store_check_header(const void *data, size_t bytes, u64 device_bytes,
 		r = check_tables(data, header, error);
 	if (r)
 		return r;
+	autoclear = be64_at(HEADER_FIELD(data, autoclear_features));
 	header->bitmaps_valid = header->nr_bitmaps &&
-		((be64_at(HEADER_FIELD(data, autoclear_features)) &
-		  QCOW2_AUTOCLEAR_BITMAPS) ||
+		((autoclear & QCOW2_AUTOCLEAR_BITMAPS) ||
 		 (header->state_flags & QCOW2_DMLIVE_UPDATING));
+	header->closing = autoclear >> QCOW2_AUTOCLEAR_CLOSING_SHIFT &
+			  QCOW2_AUTOCLEAR_CLOSING_MAX;
 	return 0;
 }
 
@@ -381,6 +384,17 @@ void qcow2_store_set_autoclear(void *header_data, bool valid)
 	else
 		features &= ~QCOW2_AUTOCLEAR_BITMAPS;
 	put_be64(at, features);
+}
+
+void qcow2_store_set_closing(void *header_data, u64 closing)
+{
+	u8 *at = (u8 *)header_data +
+		 offsetof(struct qcow2_header, autoclear_features);
+	u64 features = be64_at(at);
+
+	features &= ~(QCOW2_AUTOCLEAR_CLOSING_MAX <<
+		      QCOW2_AUTOCLEAR_CLOSING_SHIFT);
+	put_be64(at, features | closing << QCOW2_AUTOCLEAR_CLOSING_SHIFT);
 }
 
 void qcow2_store_set_flags(void *flags_data, u32 flags)

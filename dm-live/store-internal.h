@@ -3,8 +3,9 @@
 #define DM_LIVE_STORE_INTERNAL_H
 
 /*
- * What store-open.c (reading and checking), store.c (commits), store-use.c (the
- * directory, in use or not) and store-track.c (for change tracking) share.
+ * What store-open.c (reading and checking), store-bits.c (reading bits), store.c
+ * (commits), store-use.c (the directory, in use or not) and store-track.c (for change
+ * tracking) share.
  */
 
 #include <linux/dm-bufio.h>
@@ -16,11 +17,18 @@
 
 /* Pages of bits that are staged at a time. */
 #define DM_LIVE_STORE_STAGE_PAGES	256u
+#define DM_LIVE_STORE_STAGE_BYTES \
+	(DM_LIVE_STORE_STAGE_PAGES * DM_LIVE_BITMAP_PAGE_BYTES)
 
 struct dm_live_store_bitmap {
 	struct qcow2_store_bitmap entry;
 	u64 *clusters;			/* where the bits are, 0: not allocated */
 	struct dm_live_bitmap *bitmap;	/* attached, or NULL */
+	/*
+	 * A bit for each page that is as it was read, but may not be durable. NULL:
+	 * none; always so in a store without a data device.
+	 */
+	struct dm_live_bitmap *as_read;
 };
 
 struct dm_live_staged {
@@ -32,6 +40,7 @@ struct dm_live_store {
 	struct dm_live_store_params params;
 	struct dm_bufio_client *bufio;
 	unsigned int buffer_bits;	/* log2 of the bytes in a buffer */
+	u32 cluster_bits;	/* as it was found last */
 	struct qcow2_store_header header;
 	/* As read; valid if header.generations_offset is not 0. */
 	u8 generations[QCOW2_DMLIVE_GENERATIONS_BYTES];
@@ -60,7 +69,8 @@ struct dm_live_store {
 	struct delayed_work timer_work;
 	spinlock_t lock;		/* protects waiters */
 	struct list_head waiters;
-	void *stage;
+	u64 closing;		/* see dm_live_store_closing() */
+	void *stage;		/* of commits; and for what is read, when inactive */
 	struct dm_live_staged *staged;
 	unsigned int nr_staged;
 };
@@ -113,6 +123,15 @@ void dm_live_store_init_commits(struct dm_live_store *store);
 int dm_live_store_read_bits(struct dm_live_store *store,
 			    struct dm_live_store_bitmap *bitmap,
 			    enum dm_live_attach how);
+
+/**
+ * dm_live_store_read_to_stage - read a part of the device to the start of the stage
+ * @offset: in bytes; it and @bytes, at most a stage full, are multiples of a logical
+ *	block
+ * What is wrong is logged. Not while the store is active.
+ */
+int dm_live_store_read_to_stage(struct dm_live_store *store, u64 offset,
+				u64 bytes);
 
 /** dm_live_store_find - a bitmap by its name, or NULL */
 struct dm_live_store_bitmap *dm_live_store_find(struct dm_live_store *store,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Opening a bitmap store: everything is read through the checks of
- * qcow2-bitmaps.c before it is used. Nothing is written here.
+ * qcow2-bitmaps.c before it is used. Nothing is written here. The bits are read in
+ * store-bits.c.
  */
 #include <linux/blkdev.h>
 #include <linux/device-mapper.h>
@@ -16,35 +17,22 @@
 /* Buffers are no larger than this: the unit of bits that commits write. */
 #define MAX_BUFFER_BITS		12
 
-/* Buffers asked for ahead when all bits are read. */
-#define PREFETCH_BUFFERS	256
-
 /* Copy @bytes at @offset of the device to memory. */
 static int read_bytes(struct dm_live_store *store, u64 offset, void *to,
 		      u64 bytes)
 {
-	const u64 buffer_bytes = 1ULL << store->buffer_bits;
+	const u64 unit = 1ULL << store->buffer_bits;
 
-	dm_bufio_prefetch(store->bufio, offset >> store->buffer_bits,
-			  min_t(u64, PREFETCH_BUFFERS,
-				((offset & (buffer_bytes - 1)) + bytes +
-				 buffer_bytes - 1) >> store->buffer_bits));
 	while (bytes) {
-		u64 in_buffer = offset & (buffer_bytes - 1);
-		u64 chunk = min(bytes, buffer_bytes - in_buffer);
-		struct dm_buffer *buffer;
-		void *data;
+		u64 start = round_down(offset, unit);
+		u64 skip = offset - start;
+		u64 chunk = min_t(u64, bytes, DM_LIVE_STORE_STAGE_BYTES - skip);
+		int r = dm_live_store_read_to_stage(store, start,
+						    round_up(skip + chunk, unit));
 
-		data = dm_bufio_read(store->bufio, offset >> store->buffer_bits,
-				     &buffer);
-		if (IS_ERR(data)) {
-			DMERR("%s: metadata device: read error %ld at byte %llu",
-			      store->params.name, PTR_ERR(data), offset);
-			WRITE_ONCE(store->failed, true);
-			return PTR_ERR(data);
-		}
-		memcpy(to, data + in_buffer, chunk);
-		dm_bufio_release(buffer);
+		if (r)
+			return r;
+		memcpy(to, store->stage + skip, chunk);
 		offset += chunk;
 		to += chunk;
 		bytes -= chunk;
@@ -75,18 +63,6 @@ static int open_bufio(struct dm_live_store *store)
 	return 0;
 }
 
-static int read_start(struct dm_live_store *store, u8 *start, size_t bytes)
-{
-	int r = open_bufio(store);
-
-	if (r)
-		return r;
-	r = read_bytes(store, 0, start, bytes);
-	dm_bufio_client_destroy(store->bufio);
-	store->bufio = NULL;
-	return r;
-}
-
 /* The cluster size limits the size of a buffer, so it is looked up first. */
 static int choose_buffers(struct dm_live_store *store)
 {
@@ -96,7 +72,7 @@ static int choose_buffers(struct dm_live_store *store)
 	int r;
 
 	store->buffer_bits = ilog2(block_bytes);
-	r = read_start(store, start, sizeof(start));
+	r = read_bytes(store, 0, start, sizeof(start));
 	if (r)
 		return r;
 
@@ -106,6 +82,7 @@ static int choose_buffers(struct dm_live_store *store)
 		      store->params.name);
 		return -EINVAL;
 	}
+	store->cluster_bits = cluster_bits;
 	store->buffer_bits = min_t(u32, cluster_bits, MAX_BUFFER_BITS);
 	if (1U << store->buffer_bits < block_bytes) {
 		DMERR("%s: metadata device: its logical block size is larger than a cluster or than 4096 bytes",
@@ -115,30 +92,55 @@ static int choose_buffers(struct dm_live_store *store)
 	return open_bufio(store);
 }
 
-static int read_header(struct dm_live_store *store)
+/* The header and its extensions; the caller frees it. */
+static int read_first_cluster(struct dm_live_store *store, void **data,
+			      u64 *bytes)
 {
 	u64 device_bytes = bdev_nr_bytes(store->params.meta);
-	struct qcow2_store_error error;
-	u64 bytes;
-	void *data;
-	int r;
 
-	bytes = min_t(u64, device_bytes, 1U << QCOW2_MAX_CLUSTER_BITS);
+	*bytes = min_t(u64, device_bytes, 1U << store->cluster_bits);
 	/* The rest of a device that is no multiple of a buffer cannot be read. */
-	bytes = round_down(bytes, 1ULL << store->buffer_bits);
-	if (!bytes) {
+	*bytes = round_down(*bytes, 1ULL << store->buffer_bits);
+	if (!*bytes) {
 		DMERR("%s: metadata device: it is too small",
 		      store->params.name);
 		return -EINVAL;
 	}
-	data = vmalloc(bytes);
-	if (!data)
+	*data = vmalloc(*bytes);
+	if (!*data)
 		return -ENOMEM;
-	r = read_bytes(store, 0, data, bytes);
-	if (!r && qcow2_store_check_header(data, bytes, device_bytes,
+	return read_bytes(store, 0, *data, *bytes);
+}
+
+static int check_header(struct dm_live_store *store)
+{
+	struct qcow2_store_error error;
+	u32 cluster_bits;
+	void *data = NULL;
+	u64 bytes;
+	int r;
+
+	r = read_first_cluster(store, &data, &bytes);
+	cluster_bits = r ? 0 : qcow2_store_probe_cluster_bits(data, bytes);
+	/* Something has made it anew since it was opened. */
+	if (cluster_bits && cluster_bits != store->cluster_bits) {
+		vfree(data);
+		data = NULL;
+		store->cluster_bits = cluster_bits;
+		r = read_first_cluster(store, &data, &bytes);
+	}
+	if (!r && qcow2_store_check_header(data, bytes,
+					   bdev_nr_bytes(store->params.meta),
 					   &store->header, &error))
 		r = refused(store, &error);
 	vfree(data);
+	return r;
+}
+
+static int read_header(struct dm_live_store *store)
+{
+	int r = check_header(store);
+
 	if (r)
 		return r;
 
@@ -342,8 +344,10 @@ static void free_structures(struct dm_live_store *store)
 {
 	u32 i;
 
-	for (i = 0; store->bitmaps && i < store->header.nr_bitmaps; i++)
+	for (i = 0; store->bitmaps && i < store->header.nr_bitmaps; i++) {
 		vfree(store->bitmaps[i].clusters);
+		dm_live_bitmap_destroy(store->bitmaps[i].as_read);
+	}
 	kvfree(store->bitmaps);
 	vfree(store->directory);
 	store->bitmaps = NULL;
@@ -389,8 +393,7 @@ EXPORT_SYMBOL_GPL(dm_live_store_reload);
 
 static int allocate(struct dm_live_store *store)
 {
-	store->stage = vmalloc(DM_LIVE_STORE_STAGE_PAGES *
-			       DM_LIVE_BITMAP_PAGE_BYTES);
+	store->stage = vmalloc(DM_LIVE_STORE_STAGE_BYTES);
 	store->staged = kvcalloc(DM_LIVE_STORE_STAGE_PAGES,
 				 sizeof(*store->staged), GFP_KERNEL);
 	store->wq = alloc_ordered_workqueue("dm_live_store", WQ_MEM_RECLAIM);
@@ -432,114 +435,3 @@ void dm_live_store_close(struct dm_live_store *store)
 	kfree(store);
 }
 EXPORT_SYMBOL_GPL(dm_live_store_close);
-
-u64 dm_live_store_locate(const struct dm_live_store *store,
-			 const struct dm_live_store_bitmap *bitmap, u64 offset)
-{
-	u64 cluster = offset >> store->header.cluster_bits;
-	u64 base;
-
-	if (cluster >= bitmap->entry.table_entries)
-		return 0;
-	base = bitmap->clusters[cluster] & QCOW2_BITMAP_TABLE_OFFSET_MASK;
-	if (!base)
-		return 0;
-	return base + (offset & ((1ULL << store->header.cluster_bits) - 1));
-}
-
-/* The bits of one buffer's worth, from disk or as the table entry says. */
-static int read_piece(struct dm_live_store *store,
-		      struct dm_live_store_bitmap *bitmap, u64 offset, void *to,
-		      u64 bytes)
-{
-	u64 cluster = offset >> store->header.cluster_bits;
-	u64 at = dm_live_store_locate(store, bitmap, offset);
-
-	if (at)
-		return read_bytes(store, at, to, bytes);
-	memset(to, 0, bytes);
-	if (cluster < bitmap->entry.table_entries &&
-	    (bitmap->clusters[cluster] & QCOW2_BITMAP_TABLE_ALL_ONES))
-		memset(to, 0xff, bytes);
-	return 0;
-}
-
-static int read_page(struct dm_live_store *store,
-		     struct dm_live_store_bitmap *bitmap, u64 page, void *to)
-{
-	const u64 piece_bytes = 1ULL << store->buffer_bits;
-	u64 done;
-	int r = 0;
-
-	for (done = 0; !r && done < DM_LIVE_BITMAP_PAGE_BYTES;
-	     done += piece_bytes)
-		r = read_piece(store, bitmap,
-			       page * DM_LIVE_BITMAP_PAGE_BYTES + done,
-			       to + done, piece_bytes);
-	return r;
-}
-
-/* Is there a bit on disk that memory does not have? Not past the bitmap's end. */
-static bool has_more(const struct dm_live_store *store,
-		     const struct dm_live_store_bitmap *bitmap, u64 page,
-		     const u8 *on_disk, const u8 *in_memory)
-{
-	u64 nr_bits = ((store->header.size_bytes - 1) >>
-		       bitmap->entry.granularity_bits) + 1;
-	u64 first_bit = page * DM_LIVE_BITMAP_PAGE_BYTES * 8;
-	u64 left = nr_bits - first_bit;
-	unsigned int i;
-
-	for (i = 0; i < DM_LIVE_BITMAP_PAGE_BYTES && i * 8ULL < left; i++) {
-		u8 more = on_disk[i] & ~in_memory[i];
-
-		if (left - i * 8ULL < 8)
-			more &= (1U << (left - i * 8ULL)) - 1;
-		if (more)
-			return true;
-	}
-	return false;
-}
-
-int dm_live_store_read_bits(struct dm_live_store *store,
-			    struct dm_live_store_bitmap *bitmap,
-			    enum dm_live_attach how)
-{
-	bool in_doubt = !store->params.read_only &&
-			bitmap->entry.flags & QCOW2_BITMAP_IN_USE;
-	u64 nr_pages = dm_live_bitmap_nr_pages(bitmap->bitmap);
-	void *on_disk, *in_memory;
-	u64 page;
-	int r = 0;
-
-	on_disk = kmalloc(2 * DM_LIVE_BITMAP_PAGE_BYTES, GFP_KERNEL);
-	if (!on_disk)
-		return -ENOMEM;
-	in_memory = on_disk + DM_LIVE_BITMAP_PAGE_BYTES;
-	for (page = 0; page < nr_pages; page++) {
-		r = read_page(store, bitmap, page, on_disk);
-		if (r)
-			break;
-		if (how == DM_LIVE_ATTACH_LOAD) {
-			dm_live_bitmap_load_page(bitmap->bitmap, page, on_disk);
-			if (in_doubt)
-				dm_live_bitmap_mark_dirty(bitmap->bitmap, page);
-			continue;
-		}
-		dm_live_bitmap_stage_page(bitmap->bitmap, page, in_memory);
-		if (how == DM_LIVE_ATTACH_KEEP &&
-		    has_more(store, bitmap, page, on_disk, in_memory)) {
-			DMERR("%s: metadata device: bitmap '%.*s' was changed by something else since it was closed: remove the mapped device and make it anew to use it as it is now",
-			      store->params.name, bitmap->entry.name_bytes,
-			      bitmap->entry.name);
-			r = -ESTALE;
-			break;
-		}
-		if (in_doubt ||
-		    (!store->params.read_only &&
-		     memcmp(on_disk, in_memory, DM_LIVE_BITMAP_PAGE_BYTES)))
-			dm_live_bitmap_mark_dirty(bitmap->bitmap, page);
-	}
-	kfree(on_disk);
-	return r;
-}

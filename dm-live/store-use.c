@@ -17,6 +17,7 @@
  * All of it runs in the store's ordered workqueue, or before and after its life.
  */
 #include <linux/device-mapper.h>
+#include <linux/random.h>
 
 #include "store-internal.h"
 
@@ -63,6 +64,7 @@ static void edit_flags(void *at, u32 value)
 	qcow2_store_set_flags(at, value);
 }
 
+/* This also takes away the number of the last closing. */
 static void edit_autoclear(void *at, u32 value)
 {
 	qcow2_store_set_autoclear(at, value);
@@ -151,12 +153,25 @@ static int edit_in_use(struct dm_live_store *store, void *context)
 	return r;
 }
 
-/* The bit is set and UPDATING cleared by one write if they share a sector. */
+/*
+ * The bit is set and UPDATING cleared by one write if they share a sector. With the bit
+ * comes the number of a closing, if it is one: all else is durable by now.
+ */
 static int end_update(struct dm_live_store *store, u32 flags)
 {
-	int r = edit_seal(store) ?: edit_buffer(store, 0, edit_autoclear, true);
+	struct dm_buffer *buffer;
+	void *header;
+	int r = edit_seal(store);
 
-	if (!r && store->header.state_offset >> SECTOR_SHIFT)
+	if (r)
+		return r;
+	header = begin_edit(store, 0, &buffer);
+	if (IS_ERR(header))
+		return PTR_ERR(header);
+	qcow2_store_set_autoclear(header, true);
+	qcow2_store_set_closing(header, store->closing);
+	end_edit(buffer);
+	if (store->header.state_offset >> SECTOR_SHIFT)
 		r = dm_live_store_sync(store);
 	return r ?: write_state(store, flags);
 }
@@ -183,6 +198,28 @@ int dm_live_store_update(struct dm_live_store *store,
 	       dm_live_store_sync(store) ?:
 	       /* crash: the same, with the directory as it was or as it will be */
 	       end_update(store, flags);
+}
+
+u64 dm_live_store_closing(const struct dm_live_store *store)
+{
+	return store->closing;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_closing);
+
+bool dm_live_store_is_as_closed(const struct dm_live_store *store, u64 closing)
+{
+	return closing && store->header.closing == closing;
+}
+EXPORT_SYMBOL_GPL(dm_live_store_is_as_closed);
+
+static u64 random_closing(void)
+{
+	u64 closing;
+
+	do {
+		closing = get_random_u64() & QCOW2_AUTOCLEAR_CLOSING_MAX;
+	} while (!closing);
+	return closing;
 }
 
 static int set_in_use(struct dm_live_store *store, bool in_use)
@@ -245,6 +282,7 @@ int dm_live_store_activate(struct dm_live_store *store)
 	if (r)
 		return r;
 	store->failed = false;
+	store->closing = 0;
 	store->in_flight = false;
 	store->nr_staged = 0;
 	/* What was recovered is durable before the state says that nothing is missing. */
@@ -277,8 +315,12 @@ int dm_live_store_deactivate(struct dm_live_store *store)
 	if (r)
 		DMERR("%s: metadata device: the last commit failed: the bitmaps stay marked as in use",
 		      store->params.name);
-	else
+	if (!r) {
+		store->closing = random_closing();
 		r = set_in_use(store, false);
+	}
+	if (r)
+		store->closing = 0;
 	/* What could not be written must not be written later. */
 	dm_bufio_client_reset(store->bufio);
 	leave_active(store);

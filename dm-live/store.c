@@ -9,7 +9,8 @@
  * The stage is copied to buffers, which may be written from here on whenever
  * dm-bufio likes, and are written and (4) flushed at the end. (5) Who waited is
  * told. Staging comes before the flush: a bit that was set after the flush
- * might speak of data that are not durable.
+ * might speak of data that are not durable. Before all this come the pages that are
+ * only written again, after a store that was not closed; they need no flush.
  *
  * A crash leaves, for each sector of bits, the old or the new ones; both are
  * true.
@@ -72,7 +73,10 @@ int dm_live_store_attach(struct dm_live_store *store, const char *name,
 	found = dm_live_store_find(store, name);
 	found->bitmap = bitmap;
 	*was_in_use = found->entry.flags & QCOW2_BITMAP_IN_USE;
-	if (how == DM_LIVE_ATTACH_IMPOSE && !*was_in_use)
+	if (how == DM_LIVE_ATTACH_SAME && !*was_in_use)
+		return 0;
+	if (how == DM_LIVE_ATTACH_SAME ||
+	    (how == DM_LIVE_ATTACH_IMPOSE && !*was_in_use))
 		how = DM_LIVE_ATTACH_KEEP;
 	r = dm_live_store_read_bits(store, found, how);
 	if (r)
@@ -264,6 +268,62 @@ int dm_live_store_write_bitmap(struct dm_live_store *store,
 	       dm_live_store_sync(store);
 }
 
+/* Copy up to a stage full of pages that are as they were read, and take them out. */
+static void stage_as_read(struct dm_live_store *store,
+			  struct dm_live_store_bitmap *bitmap)
+{
+	u64 nr_pages = dm_live_bitmap_nr_pages(bitmap->bitmap);
+	u64 page = 0;
+
+	while (store->nr_staged < DM_LIVE_STORE_STAGE_PAGES) {
+		page = dm_live_bitmap_next_set(bitmap->as_read, page, nr_pages);
+		if (page == nr_pages)
+			return;
+		dm_live_bitmap_clear_range(bitmap->as_read, page, 1);
+		store->staged[store->nr_staged] = (struct dm_live_staged) {
+			.bitmap = bitmap,
+			.page = page,
+		};
+		dm_live_bitmap_copy_page(bitmap->bitmap, page, store->stage +
+					 store->nr_staged *
+					 DM_LIVE_BITMAP_PAGE_BYTES);
+		store->nr_staged++;
+	}
+}
+
+/*
+ * Write the pages again that are as they were read. They speak of nothing that was not
+ * flushed before they were written the first time. A bit that was set since, and is in
+ * the copy, may not be written like that: who sets one marks its page as dirty, and is
+ * waited for. Such a page is left to the rest of the commit, like all dirty ones.
+ */
+static int rewrite_as_read(struct dm_live_store *store,
+			   struct dm_live_store_bitmap *bitmap)
+{
+	unsigned int i;
+	int r = 0;
+
+	while (!r && bitmap->as_read && dm_live_bitmap_weight(bitmap->as_read)) {
+		stage_as_read(store, bitmap);
+		/* The bits before the count: partner in begin_change(). */
+		smp_mb();
+		wait_for_changes(store);
+		for (i = 0; !r && i < store->nr_staged; i++) {
+			u64 page = store->staged[i].page;
+
+			if (dm_live_bitmap_is_dirty(bitmap->bitmap, page))
+				continue;
+			r = write_staged_page(store, &store->staged[i],
+					      store->stage +
+					      i * DM_LIVE_BITMAP_PAGE_BYTES);
+		}
+		store->nr_staged = 0;
+	}
+	if (r)
+		dm_live_store_fail(store, r);
+	return r;
+}
+
 /*
  * A commit. Each page is taken once at the most, so it ends however many bits
  * are set meanwhile. When it fails, in_flight stays set, which keeps the store
@@ -281,6 +341,9 @@ int dm_live_store_commit_now(struct dm_live_store *store)
 	/* Before the flags are cleared: partner in dm_live_store_is_clean(). */
 	smp_mb();
 	wait_for_changes(store);
+	for (i = 0; !r && i < store->header.nr_bitmaps; i++)
+		if (store->bitmaps[i].bitmap)
+			r = rewrite_as_read(store, &store->bitmaps[i]);
 	for (i = 0; !r && i < store->header.nr_bitmaps; i++)
 		if (store->bitmaps[i].bitmap)
 			r = stage_all(store, &store->bitmaps[i], &flushed);
@@ -307,8 +370,12 @@ bool dm_live_store_any_dirty(const struct dm_live_store *store)
 	for (i = 0; i < store->header.nr_bitmaps; i++) {
 		const struct dm_live_bitmap *bitmap = store->bitmaps[i].bitmap;
 
+		const struct dm_live_bitmap *as_read = store->bitmaps[i].as_read;
+
 		if (bitmap && dm_live_bitmap_next_dirty(bitmap, 0) <
 			      dm_live_bitmap_nr_pages(bitmap))
+			return true;
+		if (bitmap && as_read && dm_live_bitmap_weight(as_read))
 			return true;
 	}
 	return false;

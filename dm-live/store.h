@@ -109,12 +109,14 @@ int dm_live_store_check(struct dm_live_store *store, const char *name,
  * enum dm_live_attach - which bits are the truth
  * @DM_LIVE_ATTACH_LOAD: those on disk
  * @DM_LIVE_ATTACH_KEEP: those in memory: the store was closed and is opened again
- * @DM_LIVE_ATTACH_IMPOSE: the same, but it was closed without the last changes: unless
+ * @DM_LIVE_ATTACH_SAME: both, as dm_live_store_is_as_closed() says: nothing is read
+ * @DM_LIVE_ATTACH_IMPOSE: the same as KEEP, but it was closed without the last changes: unless
  *	somebody has closed it since, bits may be set on disk that are not in memory
  */
 enum dm_live_attach {
 	DM_LIVE_ATTACH_LOAD,
 	DM_LIVE_ATTACH_KEEP,
+	DM_LIVE_ATTACH_SAME,
 	DM_LIVE_ATTACH_IMPOSE,
 };
 
@@ -125,9 +127,10 @@ enum dm_live_attach {
  * @was_in_use: out: it was not closed cleanly
  *
  * After dm_live_store_reload(), before dm_live_store_activate(). Pages whose bits may
- * not be durable are marked dirty: those that differ from what is read, and all if the
- * bitmap was not closed cleanly. For a flush may have failed then, and what is read
- * may come from a cache that has lost it, and tells nobody a second time.
+ * not be durable are written by the next commit: those that differ from what is read,
+ * and all if the bitmap was not closed cleanly. For a flush may have failed then, and
+ * what is read may come from a cache that has lost it, and tells nobody a second time.
+ * Of the bits that are on disk the data are durable.
  *
  * -ESTALE: a bit on disk is not set in memory, so somebody else has used the store
  * since.
@@ -135,6 +138,23 @@ enum dm_live_attach {
 int dm_live_store_attach(struct dm_live_store *store, const char *name,
 			 u64 granularity_bytes, struct dm_live_bitmap *bitmap,
 			 enum dm_live_attach how, bool *was_in_use);
+
+/**
+ * dm_live_store_closing - what tells the last closing of the store from all others
+ * After dm_live_store_deactivate(). 0: it was not closed, or not with all bits.
+ */
+u64 dm_live_store_closing(const struct dm_live_store *store);
+
+/**
+ * dm_live_store_is_as_closed - has nobody written to it since it was closed?
+ * @closing: dm_live_store_closing() of that time, of this or another store on the same
+ *	device
+ *
+ * After dm_live_store_reload(). The number stands among the autoclear features of the
+ * image, and whatever writes to a qcow2 image clears those first that it does not know;
+ * so do QEMU and all of dmlive. An older copy of the device has another number.
+ */
+bool dm_live_store_is_as_closed(const struct dm_live_store *store, u64 closing);
 
 /** dm_live_store_was_used - was the store ever activated, before this time? */
 bool dm_live_store_was_used(const struct dm_live_store *store);

@@ -104,6 +104,15 @@ enum qcow2_compression_type {
  */
 #define QCOW2_AUTOCLEAR_DMLIVE_BIT	48
 #define QCOW2_AUTOCLEAR_DMLIVE_BACKUP	(1ULL << QCOW2_AUTOCLEAR_DMLIVE_BIT)
+/*
+ * A random number, not 0, that a target leaves in a bitmap store when it has closed it.
+ * Whatever writes to the image clears it first, by the rule for bits that are not
+ * known. So where it is found again nothing was written since, and it is no other copy
+ * of the image either. It is not a KNOWN one, as that would spare it.
+ */
+#define QCOW2_AUTOCLEAR_CLOSING_SHIFT	16
+#define QCOW2_AUTOCLEAR_CLOSING_BITS	32
+#define QCOW2_AUTOCLEAR_CLOSING_MAX	((1ULL << QCOW2_AUTOCLEAR_CLOSING_BITS) - 1)
 
 /* Header extension: this, then @length bytes, padded to a multiple of 8. */
 struct qcow2_extension {

@@ -246,6 +246,7 @@ static void all_is_model(struct dm_live_bitmap *bitmap, struct model *model)
 		while (page < nr_pages && !model->dirty[page])
 			page++;
 		assert_int_equal(dm_live_bitmap_next_dirty(bitmap, i), page);
+		assert_int_equal(dm_live_bitmap_is_dirty(bitmap, i), model->dirty[i]);
 	}
 }
 
@@ -273,8 +274,9 @@ static void random_step(struct dm_live_bitmap *bitmap, struct model *model,
 	u64 limit = rng_below(rng, 4) ? 200 : model->size;
 	u64 nr = rng_below(rng, min(limit, model->size - first) + 1);
 	u64 page = first / PAGE_BLOCKS;
+	bool is_set = model->bits[first];
 
-	switch (rng_below(rng, 68)) {
+	switch (rng_below(rng, 69)) {
 	case 0 ... 19:
 		assert_int_equal(dm_live_bitmap_set_range(bitmap, first, nr),
 				 model_change(model, first, first + nr, true));
@@ -294,6 +296,11 @@ static void random_step(struct dm_live_bitmap *bitmap, struct model *model,
 	case 67:
 		assert_int_equal(dm_live_bitmap_next_clear_slowly(bitmap, first, first + nr),
 				 model_find(model, first, first + nr, false));
+		break;
+	case 68:
+		assert_int_equal(dm_live_bitmap_run_slowly(bitmap, first, model->size,
+							   &is_set),
+				 model_find(model, first, model->size, !is_set));
 		break;
 	case 20 ... 39:
 		assert_int_equal(dm_live_bitmap_clear_range(bitmap, first, nr),

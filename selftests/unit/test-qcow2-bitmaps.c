@@ -525,8 +525,17 @@ static void writes_what_it_reads(void **state)
 	for (i = 0; i < 8; i++)
 		assert_int_equal(image[HEADER(autoclear_features) + i],
 				 i == 7 ? QCOW2_AUTOCLEAR_KNOWN : 0);
+	/* The number of a closing is there until whoever writes clears what is not known. */
+	qcow2_store_set_closing(image, QCOW2_AUTOCLEAR_CLOSING_MAX);
+	assert_int_equal(check_header(CLUSTER), 0);
+	assert_true(header.bitmaps_valid);
+	assert_int_equal(header.closing, QCOW2_AUTOCLEAR_CLOSING_MAX);
+	qcow2_store_set_closing(image, 0x12345678);
+	assert_int_equal(check_header(CLUSTER), 0);
+	assert_int_equal(header.closing, 0x12345678);
 	qcow2_store_set_autoclear(image, false);
 	assert_int_equal(check_header(CLUSTER), 0);
+	assert_int_equal(header.closing, 0);
 	assert_false(header.bitmaps_valid);
 	qcow2_store_set_autoclear(image, true);
 	qcow2_store_set_flags(image + header.state_offset,
