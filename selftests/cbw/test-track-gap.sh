@@ -184,6 +184,7 @@ past_t()
 	like "$label: the log says so" "$(log_since)" "1 sectors were written .* past it"
 	read_meta
 	is_so "it is not sealed" "$(seal)" "8 6"
+	cp "$TMP/meta" "$TMP/known"
 	dmsetup resume t
 	gap 6 "written to directly"
 	is_so "the session is lost" "$(st 1)" broken
@@ -241,6 +242,17 @@ crash()
 	dd_write "$origin" 0 512
 	create
 	no_gap "the region that was written to" 256
+	label="crash after a gap"
+	dm_remove t
+	# Its flags: 12 bytes into its entry, which has 32 bytes and is the one before.
+	entry=$(grep -abo dmlive-intent "$TMP/known" | head -n 1 | cut -d : -f 1)
+	printf '\0\0\0\3' | dd of="$TMP/known" bs=1 seek=$((entry - 24 - 32 + 12)) \
+		conv=notrunc status=none
+	is_so "it was not closed" "$(flags_of B "$TMP/known")" "auto in-use"
+	write_meta "$TMP/known" "$meta"
+	log_mark
+	create
+	gap 6 "written to directly"
 	label="not closed"
 	based
 	dmsetup suspend t
