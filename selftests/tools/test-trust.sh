@@ -70,8 +70,9 @@ attach; is_increment
 detach
 dd if=old of=/dev/t/bm bs=1M oflag=direct status=none
 attach; is_gap "$written"
-label="restored onto"
+label="restored onto, and nothing says which store it has"
 detach
+rm -r /var/lib/dmlive
 run 0 "$label: restore" dmlive restore 1.qcow2 $V --name r --force
 check "$label: it is through" wait_until is_linear r
 dm_remove r
