@@ -242,15 +242,16 @@ static int check_device(const char *path)
 static int convert_to_target(struct convert *convert, bool quiet, bool force,
 			     struct image_error *err)
 {
-	int ret = convert_check_target(convert, err);
+	int ret;
 
+	err->message[0] = '\0';
+	if (check_device(convert->target_path))
+		return -EBUSY;
+	ret = convert_check_target(convert, err);
 	if (ret)
 		return ret;
-	if (check_device(convert->target_path) ||
-	    (!force && check_overlays(convert->target_path))) {
-		err->message[0] = '\0';
+	if (!force && check_overlays(convert->target_path))
 		return -EBUSY;
-	}
 	return quiet ? convert_run(convert, err) :
 		       convert_watched(convert, err);
 }
