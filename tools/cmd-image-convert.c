@@ -257,15 +257,16 @@ static int check_device(const struct convert *convert)
 static int convert_to_target(struct convert *convert, bool quiet, bool force,
 			     struct image_error *err)
 {
-	int ret = convert_check_target(convert, err);
+	int ret;
 
+	err->message[0] = '\0';
+	if (check_device(convert))
+		return -EBUSY;
+	ret = convert_check_target(convert, err);
 	if (ret)
 		return ret;
-	if (check_device(convert) ||
-	    (!force && check_overlays(convert->target_path))) {
-		err->message[0] = '\0';
+	if (!force && check_overlays(convert->target_path))
 		return -EBUSY;
-	}
 	registry_void_path(convert->target_path);
 	return quiet ? convert_run(convert, err) :
 		       convert_watched(convert, err);

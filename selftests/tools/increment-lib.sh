@@ -43,6 +43,12 @@ bitmap_of()
 		jq -r --arg f "$2" '.[] | select(.name == "B") | .[$f]'
 }
 
+# set_bit IMAGE: as if nobody had opened it for writing.
+set_bit()
+{
+	printf '\0\1\0\0\0\0\0\0' | dd of="$1" bs=1 seek=88 conv=notrunc status=none
+}
+
 # record IMAGE FIELD: of the backup that it is; null: it says nothing of that.
 record()
 {

@@ -26,12 +26,6 @@ is_refused()
 	is "$3: the bitmap is as it was" "$(bitmap_of g generation)" "$generation"
 }
 
-# set_bit IMAGE: as if nobody had opened it for writing.
-set_bit()
-{
-	printf '\0\1\0\0\0\0\0\0' | dd of="$1" bs=1 seek=88 conv=notrunc status=none
-}
-
 is_refused 0.qcow2 "an older backup" "an older base"
 mv 1.qcow2 kept.qcow2
 cp 0.qcow2 1.qcow2

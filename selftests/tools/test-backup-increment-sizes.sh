@@ -11,6 +11,7 @@
 for row in "8 2M 0" "4096 4K 0" "8 512 3" "128 64K 7"; do
 	read -r block granularity less <<< "$row"
 	label="blocks of $block sectors, bits of $granularity"
+	rm -f s?.qcow2
 	size=$((8 * 2048 - less))
 	name=s$block-$granularity
 	disk=$(make_disk 8) || bail "disk"

@@ -94,7 +94,8 @@ qemu-img create -q -f qcow2 -F qcow2 -b \
 	'json:{"driver":"qcow2","file":{"driver":"file","filename":"image.qcow2"}}' j.qcow2 ||
 	bail "qemu-img"
 qemu-img bitmap --add j.qcow2 x || bail "qemu-img"
-at=$(grep -obUaP '\x23\x85\x28\x75\x00\x00\x00\x18' j.qcow2 | head -n 1 | cut -d: -f1)
+at=$(LC_ALL=C grep -obUaP '\x23\x85\x28\x75\x00\x00\x00\x18' j.qcow2 | head -n 1 | cut -d: -f1)
+[ -n "$at" ] || bail "no bitmaps extension"
 printf '\0\0\0\0' | dd of=j.qcow2 bs=1 seek=$((at + 8)) conv=notrunc status=none
 run 0 "a json: name and bad bitmaps" dmlive restore j.qcow2 "$other" --name r --force
 says "a warning" "j.qcow2: bad bitmaps extension: .*its bitmaps cannot be read"

@@ -55,12 +55,12 @@ refuses_base image.qcow2 "does not say which backup it is" "the image, after tha
 : > written
 guest_writes g 777 1000
 exactly g "since the first increment"
-mv 1.qcow2 kept.qcow2
+cp 1.qcow2 kept.qcow2
 qemu-img rebase -u -F qcow2 -b copy.qcow2 kept.qcow2
+refuses_base kept.qcow2 "it was written to after the backup" "an increment that was rebased"
+set_bit kept.qcow2
 refuses_base kept.qcow2 "what it lies on is not" "an increment on another image"
 check_fails "dmlive image chain sees it" dmlive image chain kept.qcow2
-qemu-img rebase -u -F qcow2 -b image.qcow2 kept.qcow2
-mv kept.qcow2 1.qcow2
 run 0 "the next increment" dmlive backup g 2.qcow2 --bitmap B --base 1.qcow2 --no-full
 same_image 2.qcow2 expected.raw
 is_increment 2.qcow2 1.qcow2 "the next increment"

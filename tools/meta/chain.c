@@ -10,8 +10,9 @@
 #include "meta/identity.h"
 #include "qcow2/error.h"
 
-#define NO_POINT_IN_TIME "so its content is that of no point in time"
-#define ON_PURPOSE "where somebody made it so and knows that it is right (qemu-img commit, rebase): --force"
+/* What follows from each of the reasons, and the way out. */
+static const char so_broken[] =
+	"so its content is that of no point in time; where somebody made it so and knows that it is right (qemu-img commit, rebase): --force";
 
 int chain_read_record(struct image *image, unsigned int depth,
 		      struct backup_record *record, struct image_error *err)
@@ -54,8 +55,8 @@ static int check_restored(struct image *image, unsigned int depth,
 	if (same)
 		return CHAIN_RESTORED;
 	return image_fail(err, CHAIN_WRONG,
-			  "%s: it is an increment of the image that the device was restored from, and its backing file %s is not that, or has changed, " NO_POINT_IN_TIME "; " ON_PURPOSE,
-			  path, image_layer_path(image, depth + 1));
+			  "%s: it is an increment of the image that the device was restored from, and its backing file %s is not that, or has changed, %s",
+			  path, image_layer_path(image, depth + 1), so_broken);
 }
 
 static int check_base(struct image *image, unsigned int depth, const char *path,
@@ -70,13 +71,13 @@ static int check_base(struct image *image, unsigned int depth, const char *path,
 		return r;
 	if (r || !backup_record_follows(record, &base))
 		r = image_fail(err, CHAIN_WRONG,
-			       "%s: it is an increment of the backup with generation %" PRIu64 " of bitmap '%s', and its backing file is another one, %s, " NO_POINT_IN_TIME "; " ON_PURPOSE,
+			       "%s: it is an increment of the backup with generation %" PRIu64 " of bitmap '%s', and its backing file is another one, %s, %s",
 			       path, record->base_generation, record->bitmap,
-			       below);
+			       below, so_broken);
 	else if (chain_is_written_to(image, depth + 1, &base))
 		r = image_fail(err, CHAIN_WRONG,
-			       "%s: its backing file %s was written to after that backup was made, " NO_POINT_IN_TIME "; " ON_PURPOSE,
-			       path, below);
+			       "%s: its backing file %s was written to after that backup was made, %s",
+			       path, below, so_broken);
 	else
 		r = CHAIN_RIGHT;
 	backup_record_free(&base);
@@ -93,15 +94,16 @@ static int check_record(struct image *image, unsigned int depth,
 	if (!record->base_generation)
 		return is_last ? CHAIN_UNKNOWN :
 		       image_fail(err, CHAIN_WRONG,
-				  "%s: it is a full backup, and somebody gave it a backing file, %s, " NO_POINT_IN_TIME "; " ON_PURPOSE,
-				  path, image_layer_path(image, depth + 1));
+				  "%s: it is a full backup, and somebody gave it a backing file, %s, %s",
+				  path, image_layer_path(image, depth + 1),
+				  so_broken);
 	if (is_last)
 		return image_fail(err, CHAIN_WRONG,
-				  "%s: it is an increment of the %s generation %" PRIu64 " of bitmap '%s', and it has no backing file, " NO_POINT_IN_TIME "; " ON_PURPOSE,
+				  "%s: it is an increment of the %s generation %" PRIu64 " of bitmap '%s', and it has no backing file, %s",
 				  path, record->base_identity ?
 				  "image that the device was restored from, with" :
 				  "backup with", record->base_generation,
-				  record->bitmap);
+				  record->bitmap, so_broken);
 	if (record->base_identity)
 		return check_restored(image, depth, path, record->base_identity,
 				      err);
