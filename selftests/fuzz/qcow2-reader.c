@@ -15,6 +15,7 @@
 #include "libfuzzer.h"
 #include "qcow2/check.h"
 #include "qcow2/image.h"
+#include "qcow2/preflight.h"
 
 #define MAX_EXTENTS 200
 #define MAX_PLACES 50
@@ -76,8 +77,10 @@ static uint64_t visit(struct image *image, uint64_t offset)
 static void visit_all(struct image *image)
 {
 	uint64_t size = image_size(image), offset = 0, length;
+	struct image_error err = { "" };
 	unsigned int i;
 
+	failed(image_preflight(image, NULL, &err), &err);
 	for (i = 0; i < MAX_EXTENTS && offset < size; i++) {
 		length = visit(image, offset);
 		if (!length)
