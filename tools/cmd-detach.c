@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* `dmlive detach`: undoes `dmlive attach`. */
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -57,16 +58,17 @@ static int detach(const char *device, bool force, bool json)
 
 	status = volume_find(device, &volume);
 	if (!status) {
+		/* With /run full or read-only it works as well. */
 		lock_fd = blockdev_lock(&volume.device);
-		status = lock_fd < 0 ? EXIT_REFUSED : EXIT_OK;
+		status = lock_fd == -EBUSY ? EXIT_REFUSED : EXIT_OK;
 	}
 	/*
 	 * A backup that was killed would keep it busy; one that begins now would put
 	 * cbw back, over an inner device that is gone.
 	 */
 	if (!status && volume.is_mapped && volume_is_cbw(&volume, &cbw)) {
-		backup_fd = leftovers_lock_and_clear(volume.name);
-		status = backup_fd < 0 ? EXIT_REFUSED : EXIT_OK;
+		if (leftovers_clear_to_detach(volume.name, &backup_fd))
+			status = EXIT_REFUSED;
 	}
 	if (!status && volume.is_mapped)
 		status = volume_refresh(&volume);

@@ -73,6 +73,36 @@ check "files" sh -c "cd mnt && sha256sum --quiet -c ../sums"
 lvm_works "detached"
 is "no inner device is left" "$(inner_count)" 0
 
+# While a command of lvm2 has the group's lock, nothing is loaded; what it has loaded by
+# then stays.
+plain=$(dmsetup table tvg-vol)
+is_made()
+{
+	[ "$(inner_count)" = 1 ]
+}
+for loaded in '' "$plain"; do
+	mkdir -p /run/lock/lvm
+	exec {lock}>> /run/lock/lvm/V_tvg
+	flock -x $lock || bail "flock"
+	dmlive attach tvg/vol > "$out" 2> "$err" {lock}>&- &
+	attach=$!
+	wait_until is_made || bail "not made: $(cat "$err")"
+	is "lvm2 is at work: no table" "$(dmsetup info -c --noheadings -o tables_loaded tvg-vol)" \
+		Live
+	[ -z "$loaded" ] || dmsetup load tvg-vol --table "$loaded" || bail "load"
+	exec {lock}>&-
+	wait $attach
+	is "lvm2 was at work${loaded:+, and has loaded a table}" $? $([ -z "$loaded" ]; echo $(($? * 3)))
+	if [ -z "$loaded" ]; then
+		run 0 "detach" dmlive detach tvg/vol
+		continue
+	fi
+	says "the reason" "someone else is changing it"
+	is "its table stays" "$(dmsetup table --inactive tvg-vol)" "$loaded"
+	check "cleared" dmsetup clear tvg-vol
+	is "no inner device" "$(inner_count)" 0
+done
+
 # What lvm2 does on its own.
 run 0 "attach" dmlive attach tvg/vol
 check "lvextend" lvextend -q -L +8M tvg/vol

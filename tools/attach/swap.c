@@ -14,6 +14,7 @@
 #include "lib/exit.h"
 #include "lib/guard.h"
 #include "lib/log.h"
+#include "lib/lvm.h"
 #include "lib/process.h"
 
 static volatile sig_atomic_t interrupted;
@@ -34,21 +35,50 @@ static void catch_signals(void)
 		sigaction(numbers[i], &action, NULL);
 }
 
-/* Somebody else, lvm2 for example, may have given it a table meanwhile. */
-static int check_unchanged(const struct volume *volume)
+static int check_interrupted(const struct volume *volume)
 {
-	struct dm_table now;
-	bool same = false;
-
-	if (!dm_get_table(volume->name, false, &now, NULL)) {
-		same = dm_table_equal(&volume->table, &now);
-		dm_table_free(&now);
-	}
-	if (same)
+	if (!interrupted)
 		return EXIT_OK;
-	error("%s got another table meanwhile: someone else is changing it; try again",
-	      volume->name);
+	error("interrupted; %s is as it was", dm_name_now(volume->name));
+	return EXIT_ERROR;
+}
+
+/* Does it wait to be swapped in? One like @table was left by a command that was killed. */
+static bool is_loaded_by_other(const struct volume *volume,
+			       const struct dm_table *table)
+{
+	struct dm_table loaded;
+	bool ours;
+
+	if (dm_get_table(volume->name, true, &loaded, NULL))
+		return false;
+	ours = dm_table_equal(&loaded, table);
+	dm_table_free(&loaded);
+	return !ours;
+}
+
+static int say_changed(const struct volume *volume)
+{
+	error("%s got another table meanwhile, or was suspended: someone else is changing it; try again",
+	      dm_name_now(volume->name));
 	return EXIT_REFUSED;
+}
+
+/* Somebody else, lvm2 for example, may have given it a table meanwhile, or begun to. */
+static int check_unchanged(const struct volume *volume,
+			   const struct dm_table *table)
+{
+	struct dm_device device;
+	struct dm_table now;
+	bool same;
+
+	if (dm_get_table(volume->name, false, &now, &device))
+		return say_changed(volume);
+	same = dm_table_equal(&volume->table, &now) &&
+	       device.suspended == volume->dm.suspended &&
+	       !(device.has_inactive_table && is_loaded_by_other(volume, table));
+	dm_table_free(&now);
+	return same ? EXIT_OK : say_changed(volume);
 }
 
 /* 1: it has not. 0: it has. */
@@ -111,9 +141,16 @@ static int swap(struct volume *volume, int (*settle)(void *context),
 {
 	struct process_state state;
 	struct guard guard;
+	bool suspended;
 	int r;
 
-	if (guard_start(&guard, put_back_abandoned, volume)) {
+	/* Those who take no lock may have come between the look and the load. */
+	if (lacks_its_table(volume, &suspended) || suspended) {
+		dm_clear(volume->name);
+		return say_changed(volume);
+	}
+	if (check_interrupted(volume) ||
+	    guard_start(&guard, put_back_abandoned, volume)) {
 		dm_clear(volume->name);
 		return EXIT_ERROR;
 	}
@@ -126,25 +163,40 @@ static int swap(struct volume *volume, int (*settle)(void *context),
 	return r ? EXIT_ERROR : EXIT_OK;
 }
 
+/* To take cbw away, it is enough that no command of lvm2 has a lock. */
+static int lock(const struct volume *volume, const struct dm_table *table,
+		struct lvm_locks *locks)
+{
+	int r = lvm_lock(&volume->device.devt, 1, true, locks);
+
+	if (r && r != -EBUSY && strcmp(table->lines[0].target, CBW_TARGET)) {
+		warning("%s: it is changed without that lock", volume->name);
+		r = 0;
+	}
+	if (!r)
+		return EXIT_OK;
+	return r == -EBUSY ? EXIT_REFUSED : EXIT_ERROR;
+}
+
 int swap_table_settled(struct volume *volume, const struct dm_table *table,
 		       int (*settle)(void *context), void *context)
 {
+	struct lvm_locks locks;
 	int status;
 
 	catch_signals();
-	if (dm_load_table(volume->name, table, volume->dm.read_only))
-		return EXIT_ERROR;
-	status = check_unchanged(volume);
-	if (!status && interrupted) {
-		error("interrupted; %s is as it was",
-		      dm_name_now(volume->name));
+	status = lock(volume, table, &locks);
+	if (!status)
+		status = check_interrupted(volume);
+	if (!status)
+		status = check_unchanged(volume, table);
+	if (!status &&
+	    dm_load_table(volume->name, table, volume->dm.read_only))
 		status = EXIT_ERROR;
-	}
-	if (status) {
-		dm_clear(volume->name);
-		return status;
-	}
-	return swap(volume, settle, context);
+	else if (!status)
+		status = swap(volume, settle, context);
+	lvm_unlock(&locks);
+	return status;
 }
 
 int swap_table(struct volume *volume, const struct dm_table *table)

@@ -326,20 +326,48 @@ static pid_t find_holder(const char *name)
 	return holder;
 }
 
-int leftovers_lock_and_clear(const char *name)
+/* -EBUSY after a message: there is one. */
+static int check_holder(const char *name)
 {
 	pid_t holder = find_holder(name);
-	int fd;
 
-	if (holder) {
-		error("%s is being backed up, restored or changed by process %d; wait for that, or end it",
-		      name, holder);
-		return -EBUSY;
-	}
-	fd = runtime_lock(name);
+	if (!holder)
+		return 0;
+	error("%s is being backed up, restored or changed by process %d; wait for that, or end it",
+	      dm_name_now(name), holder);
+	return -EBUSY;
+}
+
+int leftovers_lock_and_clear(const char *name)
+{
+	int fd = check_holder(name);
+
+	if (!fd)
+		fd = runtime_lock(name);
 	if (fd >= 0 && leftovers_clear(name)) {
 		runtime_unlock(name, fd);
 		fd = -EIO;
 	}
 	return fd;
+}
+
+int leftovers_clear_to_detach(const char *name, int *lock_fd)
+{
+	int r = check_holder(name);
+
+	*lock_fd = -1;
+	if (r)
+		return r;
+	*lock_fd = runtime_lock(name);
+	if (*lock_fd == -EBUSY)
+		return -EBUSY;
+	if (*lock_fd < 0)
+		warning("%s: it goes on all the same, and nothing keeps others from beginning with the device meanwhile",
+			dm_name_now(name));
+	if (!leftovers_clear(name))
+		return 0;
+	if (*lock_fd >= 0)
+		runtime_unlock(name, *lock_fd);
+	*lock_fd = -1;
+	return -EIO;
 }

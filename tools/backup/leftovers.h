@@ -29,6 +29,13 @@ void leftovers_forget(const char *name);
 int leftovers_lock_and_clear(const char *name);
 
 /*
+ * The same for what takes dmlive away from a device, which works also when /run/dmlive is
+ * full or read-only. @lock_fd: -1 then, with a warning, as nothing keeps others off.
+ * 0, or a negative errno as above.
+ */
+int leftovers_clear_to_detach(const char *name, int *lock_fd);
+
+/*
  * Resume those of @volumes that a backup has suspended in this order and not resumed:
  * it was killed, or could not. One whose session cannot be resumed gets its table from
  * before. All else is left to leftovers_lock_and_clear(). @cookie: as dm_resume_group().

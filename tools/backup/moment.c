@@ -20,17 +20,37 @@
 #include "lib/freeze.h"
 #include "lib/guard.h"
 #include "lib/log.h"
+#include "lib/lvm.h"
 #include "lib/process.h"
 #include "lib/stacking.h"
 
 #define SECTOR_BYTES 512u
+
+/* Somebody else, lvm2 for example, may have given it a table meanwhile, or begun to. */
+static int check_unchanged(const struct volume *volume)
+{
+	struct dm_device device;
+	struct dm_line line;
+	bool same = false;
+
+	if (!dm_get_line(volume->name, DM_LINE_TABLE, &line, &device)) {
+		same = !strcmp(line.params, volume->before) &&
+		       !device.suspended && !device.has_inactive_table;
+		dm_line_free(&line);
+	}
+	if (same)
+		return 0;
+	error("%s got another table meanwhile, or was suspended: someone else is changing it; try again",
+	      dm_name_now(volume->name));
+	return -EBUSY;
+}
 
 static int load_all(struct volume *volumes, unsigned int nr)
 {
 	struct volume *volume;
 
 	for (volume = volumes; volume < volumes + nr; volume++) {
-		if (leftovers_record(volume))
+		if (check_unchanged(volume) || leftovers_record(volume))
 			return -EIO;
 		volume->on_record = true;
 		if (dm_load(volume->name, volume->bytes / SECTOR_BYTES,
@@ -108,6 +128,7 @@ struct order {
 	struct volume *sorted[BACKUP_MAX_VOLUMES];
 	dev_t devices[BACKUP_MAX_VOLUMES];
 	unsigned int nr;
+	struct lvm_locks locks;
 	struct freeze *freeze;
 	struct guard guard;
 	const char *current;
@@ -235,8 +256,10 @@ static void free_all(void *context)
 static int prepare(struct volume *volumes, struct order *order,
 		   unsigned int limit_s)
 {
-	int r = load_all(volumes, order->nr);
+	int r = lvm_lock(order->devices, order->nr, true, &order->locks);
 
+	if (!r)
+		r = load_all(volumes, order->nr);
 	if (!r) {
 		order->freeze = freeze_prepare(order->devices, order->nr);
 		r = order->freeze ? 0 : -ENOMEM;
@@ -247,6 +270,7 @@ static int prepare(struct volume *volumes, struct order *order,
 	if (r) {
 		drop_all(order->sorted, order->nr);
 		freeze_free(order->freeze);
+		lvm_unlock(&order->locks);
 	}
 	return r;
 }
@@ -289,6 +313,7 @@ int moment_begin(struct volume *volumes, unsigned int nr, unsigned int limit_s,
 		say_too_late(&order, limit_s);
 	guard_end(&order.guard);
 	freeze_free(order.freeze);
+	lvm_unlock(&order.locks);
 	process_become_ordinary(&state);
 	for (i = 0; i < nr; i++) {
 		/* After a failure it may be any of them. */
@@ -336,14 +361,19 @@ static bool is_replaced(const struct volume *volume)
 
 int moment_end(struct volume *volume)
 {
+	struct lvm_locks locks;
 	int r;
 
-	if (volume->in_session && is_replaced(volume))
-		volume->in_session = false;
 	if (!volume->in_session)
 		return EXIT_OK;
-	r = moment_restore(volume->name, volume->bytes / SECTOR_BYTES,
-			   volume->before, volume->read_only);
+	/* It ends also when there is no lock. */
+	lvm_lock(&volume->devt, 1, false, &locks);
+	if (is_replaced(volume))
+		volume->in_session = false;
+	r = volume->in_session ?
+	    moment_restore(volume->name, volume->bytes / SECTOR_BYTES,
+			   volume->before, volume->read_only) : 0;
+	lvm_unlock(&locks);
 	volume->in_session = r;
 	return r ? EXIT_ERROR : EXIT_OK;
 }

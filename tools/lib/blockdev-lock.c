@@ -26,17 +26,19 @@ int blockdev_lock(const struct blockdev *device)
 		.l_len = 1,
 	};
 	int fd = open(LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int r;
 
 	if (fd >= 0 && !fcntl(fd, F_OFD_SETLK, &lock))
 		return fd;
-	if (fd >= 0 && (errno == EAGAIN || errno == EACCES))
+	r = fd >= 0 && (errno == EAGAIN || errno == EACCES) ? -EBUSY : -errno;
+	if (r == -EBUSY)
 		error("%s is being attached, detached, restored or backed up to by another process; try again when that is through",
 		      device->path);
 	else
-		error_errno(errno, "%s", LOCK_PATH);
+		error_errno(r, "%s", LOCK_PATH);
 	if (fd >= 0)
 		close(fd);
-	return -1;
+	return r;
 }
 
 bool blockdev_any_is_locked(void)

@@ -52,8 +52,8 @@ int blockdev_check_own_files(const struct blockdev *device);
 
 /*
  * Only one process at a time attaches, detaches, restores or backs up to a device, or
- * makes a mapped device over it. -1 after a message, or a file descriptor; the lock goes with
- * it.
+ * makes a mapped device over it. A file descriptor, and the lock ends with it; or a
+ * negative errno after a message, -EBUSY: there is another one.
  */
 int blockdev_lock(const struct blockdev *device);
 

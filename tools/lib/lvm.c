@@ -7,10 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/blockdev.h"
@@ -19,6 +23,13 @@
 #include "lib/lvm.h"
 
 #define LVM_UUID_PREFIX "LVM-"
+
+#define CONFIGURATION "/etc/lvm/lvm.conf"
+#define LOCKING_DIR "/run/lock/lvm"
+
+/* Ten seconds. */
+#define LOCK_POLL_NS 50000000
+#define LOCK_TRIES 200
 
 bool lvm_find(const struct blockdev *device, struct lvm_volume *volume)
 {
@@ -155,4 +166,123 @@ int lvm_remove(const struct lvm_volume *volume, char *reason,
 
 	snprintf(name, sizeof(name), "%s/%s", volume->group, volume->name);
 	return run(argv, reason, reason_bytes);
+}
+
+/* global/locking_dir: the only setting of that name. */
+static void find_folder(char folder[PATH_MAX])
+{
+	FILE *file = fopen(CONFIGURATION, "re");
+	char line[PATH_MAX + 64];
+
+	snprintf(folder, PATH_MAX, "%s", LOCKING_DIR);
+	while (file && fgets(line, sizeof(line), file))
+		sscanf(line, " locking_dir = \"%4000[^\"]\"", folder);
+	if (file)
+		fclose(file);
+}
+
+/* Locked, or -EWOULDBLOCK, or another negative errno. lvm2 removes its files. */
+static int try_lock(const char *path)
+{
+	struct stat opened, named;
+	int fd, r;
+
+	for (;;) {
+		fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return -errno;
+		r = flock(fd, LOCK_EX | LOCK_NB) ? -errno : 0;
+		if (!r && !fstat(fd, &opened) && !stat(path, &named) &&
+		    opened.st_ino == named.st_ino &&
+		    opened.st_dev == named.st_dev)
+			return fd;
+		close(fd);
+		if (r && r != -EINTR)
+			return r;
+	}
+}
+
+static int lock_group(const char *folder, const char *group, bool must)
+{
+	void (*say)(const char *format, ...) = must ? error : warning;
+	const struct timespec pause = { .tv_nsec = LOCK_POLL_NS };
+	char path[PATH_MAX + LVM_NAME_BYTES];
+	int fd, tries;
+
+	snprintf(path, sizeof(path), "%s/V_%s", folder, group);
+	fd = try_lock(path);
+	if (fd == -ENOENT && !mkdir(folder, 0700))
+		fd = try_lock(path);
+	for (tries = 0; fd == -EWOULDBLOCK && tries < LOCK_TRIES; tries++) {
+		nanosleep(&pause, NULL);
+		fd = try_lock(path);
+	}
+	if (fd == -EWOULDBLOCK) {
+		say("a command of lvm2 has the volume group %s locked, for more than 10 s: wait for it, or end it, and try again; lsof %s tells which",
+		    group, path);
+		return -EBUSY;
+	}
+	if (fd < 0)
+		say("%s: cannot lock the volume group %s: %s", path, group,
+		    strerrordesc_np(-fd));
+	return fd;
+}
+
+static int compare_groups(const void *a, const void *b)
+{
+	return strcmp(((const struct lvm_volume *)a)->group,
+		      ((const struct lvm_volume *)b)->group);
+}
+
+/* In the order of their names, as all do, each once. */
+static int lock_all(struct lvm_volume *volumes, unsigned int nr,
+		    bool must, struct lvm_locks *locks)
+{
+	char folder[PATH_MAX];
+	unsigned int i;
+	int fd;
+
+	if (nr)
+		find_folder(folder);
+	qsort(volumes, nr, sizeof(*volumes), compare_groups);
+	for (i = 0; i < nr; i++) {
+		if (i && !compare_groups(&volumes[i - 1], &volumes[i]))
+			continue;
+		fd = lock_group(folder, volumes[i].group, must);
+		if (fd < 0)
+			return fd;
+		locks->fds[locks->nr++] = fd;
+	}
+	return 0;
+}
+
+int lvm_lock(const dev_t *devices, unsigned int nr, bool must,
+	     struct lvm_locks *locks)
+{
+	struct lvm_volume *volumes = calloc(nr, sizeof(*volumes));
+	unsigned int i, nr_volumes = 0;
+	struct blockdev device = { 0 };
+	int r = -ENOMEM;
+
+	locks->nr = 0;
+	locks->fds = calloc(nr, sizeof(*locks->fds));
+	if (volumes && locks->fds) {
+		for (i = 0; i < nr; i++) {
+			device.devt = devices[i];
+			nr_volumes += lvm_find(&device, &volumes[nr_volumes]);
+		}
+		r = lock_all(volumes, nr_volumes, must, locks);
+	} else {
+		error("out of memory");
+	}
+	free(volumes);
+	return r;
+}
+
+void lvm_unlock(struct lvm_locks *locks)
+{
+	while (locks->nr)
+		close(locks->fds[--locks->nr]);
+	free(locks->fds);
+	locks->fds = NULL;
 }

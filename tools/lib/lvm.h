@@ -53,4 +53,24 @@ int lvm_create(const struct lvm_volume *volume, uint64_t bytes, char *reason,
 int lvm_remove(const struct lvm_volume *volume, char *reason,
 	       size_t reason_bytes);
 
+/* Locks of volume groups. */
+struct lvm_locks {
+	int *fds;
+	unsigned int nr;
+};
+
+/*
+ * Lock the groups of those of @devices that are logical volumes, as lvm2 does it on one
+ * machine, so that no command of it is at work on them: from before a look at their
+ * tables, to see that there is none that lvm2 has loaded, until they run with others.
+ * Waits for some seconds. Not while one of them is suspended. @must: it is an error to
+ * get none, else only a warning.
+ *
+ * Return: 0; -EBUSY, or another negative errno when there is no lock to be had, both
+ * after a message. To be unlocked also after a failure.
+ */
+int lvm_lock(const dev_t *devices, unsigned int nr, bool must,
+	     struct lvm_locks *locks);
+void lvm_unlock(struct lvm_locks *locks);
+
 #endif /* DMLIVE_LVM_H */
