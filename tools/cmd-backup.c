@@ -43,8 +43,8 @@ static const char backup_help[] =
 "                       or the guest's write\n"
 "  --cbw-timeout S      so it is too if that takes longer than S seconds; default:\n"
 "                       the guest's write waits\n"
-"  --force              replace a file OUT, unless another image in its folder lies\n"
-"                       on it; overwrite a device that holds something\n"
+"  --force              replace a file OUT, unless another image in its folder\n"
+"                       lies on it; overwrite a device that holds something\n"
 "  --json               print one JSON object a line\n";
 
 enum {
