@@ -57,8 +57,8 @@ static const char backup_help[] =
 "                       break_guest_write\n"
 "  --freeze-timeout S   fail if file systems would be frozen and devices suspended\n"
 "                       for longer than S seconds; 0: no limit; default: 30\n"
-"  --force              replace a file OUT, unless another image in its folder lies\n"
-"                       on it; overwrite a device that holds something\n"
+"  --force              replace a file OUT, unless another image in its folder\n"
+"                       lies on it; overwrite a device that holds something\n"
 "  --json               print one JSON object a line\n";
 
 enum {
