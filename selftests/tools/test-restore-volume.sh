@@ -80,6 +80,7 @@ refused()
 	says "$1: the reason" "$4"
 }
 
+[ -e /dev/loop-control ] || modprobe loop
 disk=$(make_disk 16 512) || bail "disk"
 large=$(make_disk 16 4096) || bail "disk"
 untouched=$(md5sum < "$disk")

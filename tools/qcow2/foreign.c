@@ -69,7 +69,7 @@ static const struct foreign {
 	/* Behind "BZh" and the level. */
 	{ KIND_COMPRESSED, "bzip2", 4, 6, "1AY&SY",
 	  "unpack it: bzip2 -dc IMAGE > OUT" },
-	{ KIND_COMPRESSED, "xz", 0, 6, "\xfd" "7zXZ\0",
+	{ KIND_COMPRESSED, "xz", 0, 6, "\3757zXZ\0",
 	  "unpack it: xz -dc IMAGE > OUT" },
 	{ KIND_COMPRESSED, "zstd", 0, 4, "\x28\xb5\x2f\xfd",
 	  "unpack it: zstd -dc IMAGE > OUT" },

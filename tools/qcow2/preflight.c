@@ -122,7 +122,7 @@ static bool is_plainly_right(const struct walk *w, uint64_t cluster,
 		return !w->extended && w->q->info.version >= 3;
 	if (w->extended && !(uint32_t)bitmap)
 		return true;
-	if (w->extended && ((uint32_t)bitmap & bitmap >> 32 ||
+	if (w->extended && ((uint32_t)bitmap & (bitmap >> 32) ||
 			    (!offset && !w->q->data_file)))
 		return false;
 	if (w->q->data_file && offset != cluster * w->cluster_bytes)

@@ -12,7 +12,6 @@
  */
 #include <blkid/blkid.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,7 +189,7 @@ static bool find_table(const struct sample *sample, uint32_t wanted,
 		was_gpt = is_gpt;
 	}
 	snprintf(finding->what, sizeof(finding->what),
-		 "a %s for sectors of %" PRIu32 " bytes",
+		 "a %s for sectors of %u bytes",
 		 was_gpt ? "GPT" : "partition table", finding->bytes);
 	return finding->bytes;
 }
@@ -206,7 +205,7 @@ static void find_file_system(const struct sample *sample, uint32_t wanted,
 		return;
 	finding->bytes = sector_sizes[0];
 	snprintf(finding->what, sizeof(finding->what),
-		 "a file system (%s) in blocks of %" PRIu32 " bytes", type,
+		 "a file system (%s) in blocks of %u bytes", type,
 		 block_bytes);
 }
 
@@ -229,11 +228,11 @@ int sector_size_check(struct image *image, const struct blockdev *target,
 	if (!finding.bytes || finding.bytes == wanted)
 		return EXIT_OK;
 	if (force) {
-		warning("the image holds %s, and %s has sectors of %" PRIu32 ": it can be used where others are presented, as by losetup --sector-size %" PRIu32,
+		warning("the image holds %s, and %s has sectors of %u: it can be used where others are presented, as by losetup --sector-size %u",
 			finding.what, target->path, wanted, finding.bytes);
 		return EXIT_OK;
 	}
-	error("the image holds %s, and %s has sectors of %" PRIu32 ", with which it cannot be used; to restore it all the same use --force, and present the restored device with other sectors: to a VM as a disk with logical_block_size=%" PRIu32 ", to this host by losetup --find --show --partscan --sector-size %" PRIu32 " DEVICE",
+	error("the image holds %s, and %s has sectors of %u, with which it cannot be used; to restore it all the same use --force, and present the restored device with other sectors: to a VM as a disk with logical_block_size=%u, to this host by losetup --find --show --partscan --sector-size %u DEVICE",
 	      finding.what, target->path, wanted, finding.bytes,
 	      finding.bytes);
 	return EXIT_REFUSED;
