@@ -310,9 +310,10 @@ static bool needs_loop(const struct backup_request *request)
 	for (i = 0; i < request->nr_pairs; i++) {
 		if (i && i < request->nr_fleeces)
 			fleece = request->fleeces[i];
-		if (fleece ? strcmp(fleece, BACKUP_FLEECE_NONE) &&
-			     !path_is_blockdev(fleece) :
-			     !path_is_blockdev(request->pairs[i].output))
+		if (fleece && strcmp(fleece, BACKUP_FLEECE_NONE) &&
+		    !path_is_blockdev(fleece))
+			return true;
+		if (!fleece && !path_is_blockdev(request->pairs[i].output))
 			return true;
 	}
 	return false;

@@ -14,7 +14,6 @@
 #include "lib/dm.h"
 #include "lib/exit.h"
 #include "lib/log.h"
-#include "lib/require.h"
 
 static const char help[] =
 "Usage: dmlive bitmap list STORE [--json]\n"
@@ -187,10 +186,11 @@ int cmd_bitmap(int argc, char **argv)
 		return r;
 	/* A name that is no file's can only be that of a mapped device. */
 	is_name = !strchr(arguments.store, '/') && access(arguments.store, F_OK);
-	if (is_name)
-		r = require("bitmap", REQUIRE_DM);
-	if (r)
-		return r;
+	if (is_name && access("/dev/mapper/control", R_OK | W_OK)) {
+		error("there is no file %s here; for a mapped device of that name this must be run as root, with device-mapper loaded",
+		      arguments.store);
+		return EXIT_ERROR;
+	}
 	r = bitmap_is_online(arguments.store, name, sizeof(name));
 	if (r < 0)
 		return EXIT_ERROR;

@@ -32,11 +32,12 @@ static void hold(const char *file)
 
 int ioctl(int fd, unsigned long request, ...)
 {
-	int (*real)(int, unsigned long, void *) = dlsym(RTLD_NEXT, "ioctl");
+	int (*real)(int fd, unsigned long request, void *argument);
 	const char *file = getenv("WAIT_HOLD");
 	void *argument;
 	va_list args;
 
+	real = dlsym(RTLD_NEXT, "ioctl");
 	va_start(args, request);
 	argument = va_arg(args, void *);
 	va_end(args);

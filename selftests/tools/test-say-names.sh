@@ -112,7 +112,7 @@ done
 # A volume that was resized.
 lvextend -q -L 16M t/vm > lvm.log 2>&1 || bail "lvextend: $(cat lvm.log)"
 run 3 "a resized volume" dmlive attach t/vm --meta t/track
-says "both sizes" "store on .* is for 8.0 MiB .*, and the volume .* has 16.0 MiB"
+says "both sizes" "store on .* is for 8.0 MiB .*, and the volume .* has 16.0 MiB .*: it was resized"
 way=$(sed 's/.*make a new one: \(.*\) (what.*/\1/' "$err")
 run 0 "the command that makes a new one: $way" $way
 run 0 "then it is attached" dmlive attach t/vm --meta t/track

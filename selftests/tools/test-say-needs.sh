@@ -12,7 +12,7 @@ require_command setpriv
 commands=(
 	"restore none.qcow2 /dev/none --name r" "resume r" "resume /dev/none" "status"
 	"status /dev/none" "stream /dev/none pause" "finish /dev/none" "attach /dev/none"
-	"detach /dev/none" "backup /dev/none none/out" "bitmap list none"
+	"detach /dev/none" "backup /dev/none none/out"
 )
 
 # lacking DESCRIPTION REGEX PREFIX...: every command, run by the prefix, says so.
@@ -30,7 +30,7 @@ lacking()
 lacking "not root" "must be run as root" setpriv --reuid 65534 --clear-groups
 
 # That is enough of one kind of command each.
-commands=("restore none.qcow2 /dev/none --name r" "status" "bitmap list none")
+commands=("restore none.qcow2 /dev/none --name r" "status")
 
 # A kernel without device-mapper has neither its number nor its node.
 : > empty

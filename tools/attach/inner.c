@@ -50,8 +50,9 @@ int inner_find(const struct volume *volume, struct inner *inner)
 {
 	memset(inner, 0, sizeof(*inner));
 	if (strlen(volume->name) > MAX_NAME_LENGTH) {
-		error("%s: the name has %zu characters, and that of its inner device, which gets " INNER_SUFFIX " behind it, can be made of %d at most; use a shorter name, or attach it with --name NAME",
-		      volume->name, strlen(volume->name), MAX_NAME_LENGTH);
+		error("%s: the name has %zu characters, and that of its inner device, which gets %s behind it, can be made of %d at most; use a shorter name, or attach it with --name NAME",
+		      volume->name, strlen(volume->name), INNER_SUFFIX,
+		      MAX_NAME_LENGTH);
 		return EXIT_REFUSED;
 	}
 	snprintf(inner->name, sizeof(inner->name), "%.*s%s", MAX_NAME_LENGTH,

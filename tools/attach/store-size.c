@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Is a bitmap store for a volume of this size? */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "attach/attach.h"
 #include "lib/exit.h"
@@ -8,13 +9,24 @@
 #include "lib/size.h"
 #include "qcow2/image.h"
 
+#define TEXT_BYTES 64
+
+static const char *describe(uint64_t bytes, char text[TEXT_BYTES])
+{
+	char size[SIZE_TEXT_BYTES];
+
+	snprintf(text, TEXT_BYTES, "%s (%" PRIu64 " bytes)",
+		 size_format(bytes, size), bytes);
+	return text;
+}
+
 int store_check_size(const struct volume *volume, const struct blockdev *meta)
 {
 	const struct image_options options = {
 		.format = "qcow2",
 		.metadata_only = true,
 	};
-	char store[SIZE_TEXT_BYTES], present[SIZE_TEXT_BYTES];
+	char store[TEXT_BYTES], present[TEXT_BYTES], command[4200];
 	struct image_error ignored;
 	struct image *image;
 	uint64_t bytes;
@@ -26,10 +38,11 @@ int store_check_size(const struct volume *volume, const struct blockdev *meta)
 	image_close(image);
 	if (bytes == volume->device.bytes)
 		return EXIT_OK;
-	error("the store on %s is for %s (%" PRIu64 " bytes), and the volume %s has %s (%" PRIu64 "): it was resized, or the store is another volume's; make a new one: dmlive meta format %s --track --size %" PRIu64 " --force (what its bitmaps recorded is lost, so the next backup is a full one)",
-	      meta->path, size_format(bytes, store), bytes,
-	      volume->device.path,
-	      size_format(volume->device.bytes, present),
-	      volume->device.bytes, meta->path, volume->device.bytes);
+	snprintf(command, sizeof(command),
+		 "dmlive meta format %.4000s --track --size %" PRIu64 " --force",
+		 meta->path, volume->device.bytes);
+	error("the store on %s is for %s, and the volume %s has %s: it was resized, or the store is another volume's; make a new one: %s (what its bitmaps recorded is lost, so the next backup is a full one)",
+	      meta->path, describe(bytes, store), volume->device.path,
+	      describe(volume->device.bytes, present), command);
 	return EXIT_REFUSED;
 }

@@ -55,10 +55,12 @@ int volume_find(const char *text, struct volume *volume)
 	if (status)
 		return status;
 	if (!path_is_blockdev(path)) {
-		error(access(path, F_OK) ?
-		      "there is no block device %s; give a path, VG/LV or the name of a mapped device" :
-		      "%s is not a block device; give a path, VG/LV or the name of a mapped device",
-		      text);
+		if (access(path, F_OK))
+			error("there is no block device %s; give a path, VG/LV or the name of a mapped device",
+			      text);
+		else
+			error("%s is not a block device; give a path, VG/LV or the name of a mapped device",
+			      text);
 		return EXIT_ERROR;
 	}
 	if (blockdev_open(path, &volume->device))

@@ -78,7 +78,7 @@ static void look_at(const char *device, struct holder *holder)
 	    !dm_split_lv_name(holder->name, holder->group,
 			      sizeof(holder->group), holder->volume,
 			      sizeof(holder->volume)))
-		holder->group[0] = holder->volume[0] = '\0';
+		holder->volume[0] = '\0';
 }
 
 static bool is_cbw(const struct holder *holder)

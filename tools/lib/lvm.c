@@ -64,14 +64,18 @@ void lvm_refuse_beside(const char *option, const char *given,
 		       uint64_t bytes)
 {
 	struct lvm_volume volume;
+	char way[128];
 
+	snprintf(way, sizeof(way),
+		 "give a device of at least %" PRIu64 " bytes: %s DEVICE",
+		 bytes, given);
 	if (lvm_find(device, &volume))
-		error("%s: the name of %s/%s is too long for that of a volume with %s behind it, of %d characters at most; give a device of at least %" PRIu64 " bytes: %s DEVICE",
+		error("%s: the name of %s/%s is too long for that of a volume with %s behind it, of %d characters at most; %s",
 		      option, volume.group, volume.name, suffix,
-		      LVM_NAME_BYTES - 1, bytes, given);
+		      LVM_NAME_BYTES - 1, way);
 	else
-		error("%s: %s is no logical volume that a small one could be made beside; give a device of at least %" PRIu64 " bytes: %s DEVICE",
-		      option, device->path, bytes, given);
+		error("%s: %s is not a logical volume that a small one could be made beside; %s",
+		      option, device->path, way);
 }
 
 const char *lvm_path(const struct lvm_volume *volume, char *path,

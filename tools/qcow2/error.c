@@ -37,12 +37,15 @@ int image_blame(struct image_error *err, int code, const char *owner,
 	const size_t length = strlen(owner);
 	struct image_error reason;
 
-	if (!code || !err || (!strncmp(err->message, owner, length) &&
-		     err->message[length] == ':'))
+	if (!code || !err)
+		return code;
+	if (!strncmp(err->message, owner, length) &&
+	    err->message[length] == ':')
 		return code;
 	reason = *err;
 	if (code == -ENOENT || code == -ENOTDIR)
-		image_error_set(err, "%.140s: its %s is missing: %.200s; put it back, or have the image name another one (qemu-img rebase -u)",
+		image_error_set(err,
+				"%.140s: its %s is missing: %.200s; put it back, or have the image name another one (qemu-img rebase -u)",
 				owner, what, reason.message);
 	else
 		image_error_set(err, "%.140s: its %s: %.300s", owner, what,
