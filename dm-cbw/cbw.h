@@ -473,6 +473,7 @@ int cbw_message(struct dm_target *ti, unsigned int argc, char **argv,
 /* io.c: the guest's I/O */
 
 int cbw_map(struct dm_target *ti, struct bio *bio);
+int cbw_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error);
 
 /** cbw_map_again - for a write that change tracking has parked. May not sleep. */
 void cbw_map_again(struct cbw_table *table, struct bio *bio);
