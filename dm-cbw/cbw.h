@@ -473,6 +473,7 @@ int cbw_message(struct dm_target *ti, unsigned int argc, char **argv,
 /* io.c: the guest's I/O */
 
 int cbw_map(struct dm_target *ti, struct bio *bio);
+int cbw_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error);
 
 /** cbw_map_again - for a write that change tracking has parked. May not sleep. */
 void cbw_map_again(struct cbw_table *table, struct bio *bio);
@@ -668,9 +669,9 @@ void cbw_transfer_commit(struct cbw_chunk *chunk,
 
 /* fleece.c: slots */
 
-/* No slot: not copied, or not in scope. */
+/* No slot. */
 #define CBW_SLOT_NONE	U32_MAX
-/* No slot needed: the block is zero. */
+/* No slot needed: the block is zero. So it is if it is copied and has none. */
 #define CBW_SLOT_ZERO	(U32_MAX - 1)
 
 /** cbw_fleece_create - Context: may sleep. Return: the store or an ERR_PTR. */
@@ -681,7 +682,7 @@ void cbw_fleece_destroy(struct cbw_fleece *fleece);
 /**
  * cbw_fleece_alloc - take up to @nr slots that follow each other
  * @slot: out: the first
- * Context: any. Return: how many, 0: all are in use.
+ * Context: may sleep. Return: how many, 0: all are in use.
  */
 unsigned int cbw_fleece_alloc(struct cbw_session *session, unsigned int nr,
 			      u32 *slot);
@@ -689,11 +690,23 @@ unsigned int cbw_fleece_alloc(struct cbw_session *session, unsigned int nr,
 /** cbw_fleece_free - give slots back. CBW_SLOT_NONE and _ZERO are ignored. */
 void cbw_fleece_free(struct cbw_session *session, u32 slot);
 
-/** cbw_fleece_set - the block is in that slot; under its exclusive lock */
+/**
+ * cbw_fleece_set - a block that was not copied is in that slot, or zero
+ * Under the exclusive range lock of the block; as cbw_fleece_take(). Any context.
+ */
 void cbw_fleece_set(struct cbw_fleece *fleece, u64 block, u32 slot);
 
-/** cbw_fleece_get - the slot of a block; under its lock, shared at least */
-u32 cbw_fleece_get(const struct cbw_fleece *fleece, u64 block);
+/**
+ * cbw_fleece_get - the slot of a copied block that is left, or CBW_SLOT_ZERO
+ * Under its range lock, shared at least, or with the lock held. Any context.
+ */
+u32 cbw_fleece_get(struct cbw_fleece *fleece, u64 block);
+
+/**
+ * cbw_fleece_take - the slot of a block, which has none any more
+ * The caller gives it back. Return: the slot, or CBW_SLOT_NONE: it had none.
+ */
+u32 cbw_fleece_take(struct cbw_fleece *fleece, u64 block);
 
 u64 cbw_fleece_used(const struct cbw_fleece *fleece);
 u64 cbw_fleece_total(const struct cbw_fleece *fleece);

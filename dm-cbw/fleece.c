@@ -3,49 +3,37 @@
  * The fleece store: slots of one block each on a device of any size, given out
  * on demand.
  *
- * The map from blocks to slots is an array in memory, four bytes for each block
- * of the origin. Nothing of it is written: with the session it is gone.
+ * Which block is in which slot stands in memory only, see fleece-map.c: with the session
+ * it is gone.
  */
+#include <linux/sched.h>
 #include <linux/slab.h>
-#include <linux/vmalloc.h>
 
 #include "cbw.h"
+#include "fleece.h"
+
+/* Slots that are looked at before others may run. */
+#define SCAN_SLOTS	(1u << 20)
 
 /**
  * struct cbw_fleece - the store of a session
- * @map: slot of each block; an entry is protected by the block's range lock
  * @nr_slots: how many there are
  * @low_water: the event is raised when fewer are free
- * @lock: protects the members after it
+ * @lock: protects the members after it, but for looking at @used and @cursor
+ * @map: the slots that hold a block
  * @used: the slots in use, or being written
  * @cursor: where to look for the next free one
  * @low: the event for little room was raised
  */
 struct cbw_fleece {
-	u32 *map;
 	u64 nr_slots;
 	u64 low_water;
 	spinlock_t lock;	/* see above */
+	struct cbw_fleece_map *map;
 	struct dm_live_bitmap *used;
-	u64 cursor;
+	u32 cursor;
 	bool low;
 };
-
-static u32 *create_map(u64 nr_blocks)
-{
-	u64 i;
-	u32 *map;
-
-	if (nr_blocks > SIZE_MAX / sizeof(*map))
-		return NULL;
-	/* However large the device is: too much is an error, not a warning. */
-	map = __vmalloc(nr_blocks * sizeof(*map), GFP_KERNEL | __GFP_NOWARN);
-	if (!map)
-		return NULL;
-	for (i = 0; i < nr_blocks; i++)
-		map[i] = CBW_SLOT_NONE;
-	return map;
-}
 
 struct cbw_fleece *cbw_fleece_create(struct cbw_session *session,
 				     sector_t nr_sectors)
@@ -71,7 +59,7 @@ struct cbw_fleece *cbw_fleece_create(struct cbw_session *session,
 		DIV_ROUND_UP_ULL(nr_slots * session->config.low_water_percent,
 				 100);
 	fleece->used = dm_live_bitmap_create(nr_slots);
-	fleece->map = create_map(session->nr_blocks);
+	fleece->map = cbw_fleece_map_create(session->nr_blocks, nr_slots);
 	if (!fleece->used || !fleece->map) {
 		cbw_fleece_destroy(fleece);
 		return ERR_PTR(-ENOMEM);
@@ -83,7 +71,7 @@ void cbw_fleece_destroy(struct cbw_fleece *fleece)
 {
 	if (!fleece)
 		return;
-	vfree(fleece->map);
+	cbw_fleece_map_destroy(fleece->map);
 	dm_live_bitmap_destroy(fleece->used);
 	kfree(fleece);
 }
@@ -110,39 +98,74 @@ static bool check_low(struct cbw_fleece *fleece)
 	return changed;
 }
 
+/* A slot in [slot, end) that was free when it was looked at; @end: none was. */
+static u64 scan(const struct cbw_fleece *fleece, u64 slot, u64 end)
+{
+	while (slot < end) {
+		u64 stop = min(slot + SCAN_SLOTS, end);
+
+		slot = dm_live_bitmap_next_clear(fleece->used, slot, stop);
+		if (slot < stop)
+			return slot;
+		cond_resched();
+	}
+	return end;
+}
+
+static u64 find_free(const struct cbw_fleece *fleece)
+{
+	u64 cursor = READ_ONCE(fleece->cursor);
+	u64 slot = scan(fleece, cursor, fleece->nr_slots);
+
+	if (slot == fleece->nr_slots) {
+		slot = scan(fleece, 0, cursor);
+		if (slot == cursor)
+			return fleece->nr_slots;
+	}
+	return slot;
+}
+
+/* Take up to @nr slots from @first on. 0: somebody else has taken the first. */
+static unsigned int take(struct cbw_fleece *fleece, u64 first, unsigned int nr)
+{
+	u64 end = min(first + nr, fleece->nr_slots);
+
+	lockdep_assert_held(&fleece->lock);
+	end = dm_live_bitmap_next_set(fleece->used, first, end);
+	dm_live_bitmap_set_range(fleece->used, first, end - first);
+	if (end > first)
+		WRITE_ONCE(fleece->cursor, end == fleece->nr_slots ? 0 : end);
+	return end - first;
+}
+
 unsigned int cbw_fleece_alloc(struct cbw_session *session, unsigned int nr,
 			      u32 *slot)
 {
 	struct cbw_fleece *fleece = session->fleece;
-	bool became_low = false;
+	bool is_full = false, became_low = false;
+	unsigned int taken = 0;
 	unsigned long flags;
-	u64 first, end;
+	u64 first;
 
-	spin_lock_irqsave(&fleece->lock, flags);
-	first = dm_live_bitmap_next_clear(fleece->used, fleece->cursor,
-					  fleece->nr_slots);
-	if (first == fleece->nr_slots)
-		first = dm_live_bitmap_next_clear(fleece->used, 0,
-						  fleece->nr_slots);
-	if (first == fleece->nr_slots) {
-		nr = 0;
-	} else {
-		end = min(first + nr, fleece->nr_slots);
-		end = dm_live_bitmap_next_set(fleece->used, first, end);
-		nr = end - first;
-		dm_live_bitmap_set_range(fleece->used, first, nr);
-		fleece->cursor = end == fleece->nr_slots ? 0 : end;
-		*slot = first;
-		became_low = check_low(fleece);
+	/* The search needs no lock; what it finds is looked at again. */
+	while (!taken && !is_full) {
+		first = find_free(fleece);
+		spin_lock_irqsave(&fleece->lock, flags);
+		if (first < fleece->nr_slots)
+			taken = take(fleece, first, nr);
+		else
+			is_full = cbw_fleece_used(fleece) == fleece->nr_slots;
+		became_low = taken && check_low(fleece);
+		spin_unlock_irqrestore(&fleece->lock, flags);
 	}
-	spin_unlock_irqrestore(&fleece->lock, flags);
+	*slot = first;
 
 	if (became_low) {
 		DMWARN_LIMIT("%s: the fleece device has less than %u percent of its slots free",
 			     session->name, session->config.low_water_percent);
 		cbw_raise_event(session);
 	}
-	return nr;
+	return taken;
 }
 
 void cbw_fleece_free(struct cbw_session *session, u32 slot)
@@ -160,10 +183,33 @@ void cbw_fleece_free(struct cbw_session *session, u32 slot)
 
 void cbw_fleece_set(struct cbw_fleece *fleece, u64 block, u32 slot)
 {
-	fleece->map[block] = slot;
+	unsigned long flags;
+
+	if (slot >= fleece->nr_slots)
+		return;
+	spin_lock_irqsave(&fleece->lock, flags);
+	cbw_fleece_map_set(fleece->map, block, slot);
+	spin_unlock_irqrestore(&fleece->lock, flags);
 }
 
-u32 cbw_fleece_get(const struct cbw_fleece *fleece, u64 block)
+u32 cbw_fleece_get(struct cbw_fleece *fleece, u64 block)
 {
-	return fleece->map[block];
+	unsigned long flags;
+	u32 slot;
+
+	spin_lock_irqsave(&fleece->lock, flags);
+	slot = cbw_fleece_map_get(fleece->map, block);
+	spin_unlock_irqrestore(&fleece->lock, flags);
+	return slot == CBW_SLOT_NONE ? CBW_SLOT_ZERO : slot;
+}
+
+u32 cbw_fleece_take(struct cbw_fleece *fleece, u64 block)
+{
+	unsigned long flags;
+	u32 slot;
+
+	spin_lock_irqsave(&fleece->lock, flags);
+	slot = cbw_fleece_map_take(fleece->map, block);
+	spin_unlock_irqrestore(&fleece->lock, flags);
+	return slot;
 }

@@ -335,6 +335,17 @@ int cbw_map(struct dm_target *ti, struct bio *bio)
 	return map_session(table, bio);
 }
 
+int cbw_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
+{
+	struct cbw_table *table = ti->private;
+
+	/* These two say that it was not tried. */
+	if (unlikely(*error) && table->track && op_is_flush(bio->bi_opf) &&
+	    *error != BLK_STS_AGAIN && *error != BLK_STS_DM_REQUEUE)
+		cbw_track_flush_failed(table->track);
+	return DM_ENDIO_DONE;
+}
+
 void cbw_map_again(struct cbw_table *table, struct bio *bio)
 {
 	if (!cbw_track_record(table->track, bio->bi_iter.bi_sector,

@@ -18,6 +18,7 @@
 #include <linux/slab.h>
 
 #include "cbw.h"
+#include "dm-live/memory.h"
 
 static DEFINE_MUTEX(registry_mutex);
 static LIST_HEAD(registry);
@@ -551,7 +552,7 @@ struct cbw_session *cbw_session_create(struct cbw_table *table)
 	struct cbw_session *session;
 	int r;
 
-	session = kvzalloc(sizeof(*session), GFP_KERNEL);
+	session = dm_live_zalloc_large(sizeof(*session));
 	if (!session) {
 		ti->error = "Cannot allocate the session";
 		return ERR_PTR(-ENOMEM);

@@ -105,22 +105,16 @@ static u64 end_block(const struct cbw_session *session, const struct bio *bio)
 	return cbw_sector_to_block(session, bio_end_sector(bio) - 1) + 1;
 }
 
-/* A copied block that has no slot: the job has put it on the target. */
-static void locate_transferred(const struct cbw_session *session, u64 block,
-			       u64 end, struct place *place)
+/* Has the job put a copied block on the target? */
+static bool is_transferred(const struct cbw_session *session, u64 block)
 {
-	u64 next = block + 1;
-
-	while (next < end &&
-	       cbw_fleece_get(session->fleece, next) == CBW_SLOT_NONE)
-		next++;
-	place->bdev = session->target_bdev;
-	place->end = next;
+	return session->left != session->todo &&
+	       !dm_live_bitmap_test(session->left, block);
 }
 
 /*
  * Where a block in a slot is, and how far the slots follow each other. All before
- * @end are copied.
+ * @end are copied, and not transferred.
  */
 static void locate_slot(const struct cbw_session *session, u64 block, u64 end,
 			struct place *place)
@@ -163,9 +157,13 @@ static bool locate(const struct cbw_session *session, u64 block, u64 end,
 	if (!session->fleece) {
 		place->bdev = session->target_bdev;
 		place->end = end;
-	} else if (cbw_fleece_get(session->fleece, block) == CBW_SLOT_NONE) {
-		locate_transferred(session, block, end, place);
+	} else if (is_transferred(session, block)) {
+		place->bdev = session->target_bdev;
+		place->end = dm_live_bitmap_next_set(session->left, block, end);
 	} else {
+		if (session->left != session->todo)
+			end = dm_live_bitmap_next_clear(session->left, block,
+							end);
 		locate_slot(session, block, end, place);
 	}
 	return true;
@@ -274,15 +272,17 @@ static blk_status_t begin_release(struct cbw_session *session)
 
 static void release_blocks(struct cbw_session *session, u64 first, u64 nr)
 {
-	u64 block;
+	u64 block, end = first + nr;
 
 	spin_lock_irq(&session->lock);
 	if (session->fleece) {
-		for (block = first; block < first + nr; block++) {
-			cbw_fleece_free(session, cbw_fleece_get(session->fleece,
-								block));
-			cbw_fleece_set(session->fleece, block, CBW_SLOT_NONE);
-		}
+		/* Only what is copied has a slot. */
+		for (block = dm_live_bitmap_next_clear(session->todo, first, end);
+		     block < end;
+		     block = dm_live_bitmap_next_clear(session->todo, block + 1,
+						       end))
+			cbw_fleece_free(session, cbw_fleece_take(session->fleece,
+								 block));
 	}
 	dm_live_bitmap_clear_range(session->todo, first, nr);
 	dm_live_bitmap_clear_range(session->left, first, nr);

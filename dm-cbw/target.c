@@ -221,6 +221,7 @@ static struct target_type cbw_target = {
 	.ctr = construct,
 	.dtr = destroy,
 	.map = cbw_map,
+	.end_io = cbw_end_io,
 	.postsuspend = postsuspend,
 	.preresume = preresume,
 	.resume = resume,

@@ -9,7 +9,8 @@
  * Closing a region that was idle for a while:
  *  (a) it is marked as not open: new writes take the slow path;
  *  (b) an RCU grace period: every write that had passed has set its bits;
- *  (c) all recording bitmaps are made durable;
+ *  (c) all recording bitmaps are made durable; if bits were cleared, see
+ *      track-durable.c, the origin's data before them;
  *  (d) only then its bit is cleared on disk, if it has not been opened again.
  * A crash before (d) is over finds the bit, or bits that are durable since (c): too
  * much, never too little. So no flush of the guest needs the metadata: of a write
@@ -175,6 +176,7 @@ static void close_work(struct work_struct *work)
 	mutex_lock(&track->admin);
 	if (shut_idle(track)) {
 		synchronize_rcu();
+		cbw_track_settle_clears(track, false);
 		if (!dm_live_store_commit_wait(track->store))
 			clear_shut(track);
 	}
@@ -195,6 +197,9 @@ void cbw_intent_stop(struct cbw_track *track)
 {
 	flush_work(&track->open_work);
 	cancel_delayed_work_sync(&track->close_work);
+	mutex_lock(&track->admin);
+	cbw_track_settle_clears(track, true);
+	mutex_unlock(&track->admin);
 	/* Only when the bitmaps are durable: then nothing is open any more. */
 	if (!track->intent || dm_live_store_commit_wait(track->store))
 		return;

@@ -4,7 +4,7 @@
  *
  * Each change is durable when its message is over. Who takes bits away from a bitmap,
  * or stops it from recording, takes its generation away first: it goes with no backup
- * any more.
+ * any more. Bits go only when the origin was flushed, see track-durable.c.
  */
 #include <linux/sched/mm.h>
 
@@ -103,10 +103,15 @@ static int do_disable(struct request *request)
 static int do_clear(struct request *request)
 {
 	struct dm_live_bitmap *bits = request->bitmap->bits;
-	int r = forget_backup(request);
+	int r;
 
+	if (cbw_track_flush_origin(request->track))
+		return refuse(request, -EIO,
+			      "the origin cannot be flushed: it may lose changes that nothing would record then");
+	r = forget_backup(request);
 	if (r)
 		return r;
+	request->bitmap->cleared = true;
 	/* Writes that are under way may or may not be in it. */
 	dm_live_bitmap_clear_range_slowly(bits, 0,
 					  dm_live_bitmap_nr_blocks(bits));

@@ -4,9 +4,9 @@
  * guest writes set as well. On disk stands the union of both till somebody says what
  * became of the backup: a crash, or a table that goes away, leaves the union.
  *
- * Commit makes the new generation durable first: from then on the bitmap goes with the
- * new backup, for which the union is right too, only too much. Then the bits become
- * those of the successor, in any order.
+ * Commit flushes the origin first, see track-durable.c. Then it makes the new generation
+ * durable: from then on the bitmap goes with the new backup, for which the union is
+ * right too, only too much. Then the bits become those of the successor, in any order.
  *
  * All under cbw_track.admin, so no region is closed meanwhile.
  */
@@ -74,6 +74,7 @@ static int begin(struct cbw_track *track, struct cbw_session *session)
 		kfree(recorders);
 		return -ENOMEM;
 	}
+	cbw_track_note_flushes(track, bitmap);
 	WRITE_ONCE(bitmap->successor, successor);
 	cbw_track_set_recorders(track, recorders);
 	if (!config->bitmap_is_new)
@@ -148,6 +149,20 @@ int cbw_track_abort(struct cbw_track *track, struct cbw_bitmap *bitmap)
 	return 0;
 }
 
+/* Is all that the backup holds durable on the origin? */
+static int settle(struct cbw_track *track, struct cbw_bitmap *bitmap,
+		  const char **why)
+{
+	int r = cbw_track_flush_origin(track);
+
+	*why = "the origin cannot be flushed: it may lose what the backup has";
+	if (!r && cbw_track_lost_data(track, bitmap)) {
+		*why = "a flush of the origin has failed during the session: it may have lost what the backup has: abort, and make another backup";
+		r = -EIO;
+	}
+	return r;
+}
+
 int cbw_track_commit(struct cbw_track *track, struct cbw_bitmap *bitmap,
 		     u64 generation, const char **why)
 {
@@ -155,6 +170,9 @@ int cbw_track_commit(struct cbw_track *track, struct cbw_bitmap *bitmap,
 	int r;
 
 	lockdep_assert_held(&track->admin);
+	r = settle(track, bitmap, why);
+	if (r)
+		return r;
 	recorders = cbw_track_alloc_recorders(track);
 	r = recorders ? cbw_track_set_generation(track, bitmap, generation) :
 			-ENOMEM;

@@ -37,6 +37,8 @@
  * @successor: while a session is on it: the bits of what was written since; else NULL.
  *	All of them are set in @bits too.
  * @generation: which is durable in the store; 0: it goes with no backup
+ * @flush_errors: cbw_track.flush_errors when the session began
+ * @cleared: see track-durable.c
  *
  * All but @successor and @recording lives till all is loaded anew.
  */
@@ -48,6 +50,8 @@ struct cbw_bitmap {
 	struct dm_live_bitmap *bits;
 	struct dm_live_bitmap *successor;
 	u64 generation;
+	unsigned int flush_errors;
+	bool cleared;
 };
 
 /** struct cbw_recorders - where guest writes set bits; never changed, replaced */
@@ -74,6 +78,7 @@ struct cbw_recorders {
  * @bitmaps: struct cbw_bitmap, in the order of the directory; @admin
  * @recorders: RCU; replaced under @admin
  * @recovered: bits that were added since nobody knows, at the last activation
+ * @flush_errors: how often a flush of the origin has failed, whoever asked for it
  * @region_shift: log2 of the bytes of a region
  * @intent: what stands on disk, or will; @intent_lock; NULL: there is none
  * @open: regions into which writes may go
@@ -101,6 +106,7 @@ struct cbw_track {
 	struct list_head bitmaps;
 	struct cbw_recorders __rcu *recorders;
 	u64 recovered;
+	atomic_t flush_errors;
 	struct mutex load_lock;	/* see above */
 
 	struct mutex intent_lock;	/* see above */
@@ -198,6 +204,33 @@ void cbw_dead_leave(struct cbw_track *track);
  * first table, so that the resume had better fail.
  */
 bool cbw_dead_resume(struct cbw_track *track);
+
+/* track-durable.c */
+
+/** cbw_track_flush_failed - a flush of the origin has failed. Any context. */
+void cbw_track_flush_failed(struct cbw_track *track);
+
+/**
+ * cbw_track_flush_origin - make durable what the guest has written
+ *
+ * With cbw_track.admin held, which no guest I/O waits for. Sleeps, for as long as the
+ * origin takes. Return: 0, or an error, which is logged: then no bit may be cleared.
+ */
+int cbw_track_flush_origin(struct cbw_track *track);
+
+/** cbw_track_note_flushes - a session on the bitmap begins */
+void cbw_track_note_flushes(struct cbw_track *track, struct cbw_bitmap *bitmap);
+
+/** cbw_track_lost_data - has a flush of the origin failed since the session began? */
+bool cbw_track_lost_data(const struct cbw_track *track,
+			 const struct cbw_bitmap *bitmap);
+
+/**
+ * cbw_track_settle_clears - before regions are closed
+ * @is_idle: no write is under way
+ * With cbw_track.admin held. Sets bits if need be; they are to be made durable then.
+ */
+void cbw_track_settle_clears(struct cbw_track *track, bool is_idle);
 
 /* track-message.c */
 

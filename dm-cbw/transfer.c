@@ -125,8 +125,7 @@ void cbw_transfer_commit(struct cbw_chunk *chunk,
 	     block < end;
 	     block = dm_live_bitmap_next_set(session->left, block + 1, end)) {
 		chunk->slots[extent->index + block - extent->first] =
-			cbw_fleece_get(session->fleece, block);
-		cbw_fleece_set(session->fleece, block, CBW_SLOT_NONE);
+			cbw_fleece_take(session->fleece, block);
 	}
 	dm_live_bitmap_clear_range(session->todo, extent->first, extent->nr);
 	dm_live_bitmap_clear_range(session->left, extent->first, extent->nr);

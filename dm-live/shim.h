@@ -27,15 +27,13 @@
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/types.h>
-#include <linux/vmalloc.h>
 #include <asm/byteorder.h>
 
-/* Zeroed memory of any size; kvzalloc() warns above INT_MAX. */
+#include "memory.h"
+
 static inline void *shim_zalloc_large(u64 bytes)
 {
-	if (bytes != (size_t)bytes)
-		return NULL;
-	return bytes > INT_MAX ? vzalloc(bytes) : kvzalloc(bytes, GFP_KERNEL);
+	return dm_live_zalloc_large(bytes);
 }
 
 static inline void shim_free_large(void *memory)

@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include "memory.h"
 #include "qcow2-generations.h"
 #include "store-internal.h"
 
@@ -106,7 +107,7 @@ static int read_first_cluster(struct dm_live_store *store, void **data,
 		      store->params.name);
 		return -EINVAL;
 	}
-	*data = vmalloc(*bytes);
+	*data = dm_live_zalloc_large(*bytes);
 	if (!*data)
 		return -ENOMEM;
 	return read_bytes(store, 0, *data, *bytes);
@@ -124,7 +125,7 @@ static int check_header(struct dm_live_store *store)
 	cluster_bits = r ? 0 : qcow2_store_probe_cluster_bits(data, bytes);
 	/* Something has made it anew since it was opened. */
 	if (cluster_bits && cluster_bits != store->cluster_bits) {
-		vfree(data);
+		kvfree(data);
 		data = NULL;
 		store->cluster_bits = cluster_bits;
 		r = read_first_cluster(store, &data, &bytes);
@@ -133,7 +134,7 @@ static int check_header(struct dm_live_store *store)
 					   bdev_nr_bytes(store->params.meta),
 					   &store->header, &error))
 		r = refused(store, &error);
-	vfree(data);
+	kvfree(data);
 	return r;
 }
 
@@ -221,10 +222,11 @@ static int read_directory(struct dm_live_store *store)
 	u32 i;
 	int r;
 
-	store->directory = vmalloc(header->directory_bytes);
-	store->bitmaps = kvcalloc(header->nr_bitmaps, sizeof(*store->bitmaps),
-				  GFP_KERNEL);
-	entries = kvcalloc(header->nr_bitmaps, sizeof(*entries), GFP_KERNEL);
+	store->directory = dm_live_zalloc_large(header->directory_bytes);
+	store->bitmaps = dm_live_zalloc_large(array_size(header->nr_bitmaps,
+							 sizeof(*store->bitmaps)));
+	entries = dm_live_zalloc_large(array_size(header->nr_bitmaps,
+						  sizeof(*entries)));
 	r = -ENOMEM;
 	if (!store->directory || !store->bitmaps || !entries)
 		goto free_entries;
@@ -251,7 +253,7 @@ static int read_table(struct dm_live_store *store,
 
 	if (!nr)
 		return 0;
-	table = vmalloc(array_size(nr, sizeof(*table)));
+	table = dm_live_zalloc_large((u64)nr * sizeof(*table));
 	if (!table)
 		return -ENOMEM;
 	r = read_bytes(store, bitmap->entry.table_offset, table,
@@ -274,7 +276,7 @@ static int read_refcounts(struct dm_live_store *store, __be64 **table)
 	struct qcow2_store_error error;
 	int r;
 
-	*table = vmalloc(header->refcount_table_bytes);
+	*table = dm_live_zalloc_large(header->refcount_table_bytes);
 	if (!*table)
 		return -ENOMEM;
 	r = read_bytes(store, header->refcount_table_offset, *table,
@@ -296,7 +298,8 @@ static int check_extents(struct dm_live_store *store, const __be64 *refcounts)
 	nr += qcow2_store_count_refcounts(header, refcounts);
 	for (i = 0; i < header->nr_bitmaps; i++)
 		nr += qcow2_store_count_bitmap(&store->bitmaps[i].entry);
-	extents.list = kvcalloc(nr, sizeof(*extents.list), GFP_KERNEL);
+	extents.list = dm_live_zalloc_large(array_size(nr,
+						       sizeof(*extents.list)));
 	if (!extents.list)
 		return -ENOMEM;
 	qcow2_store_add_header(&extents, header);
@@ -318,7 +321,7 @@ static int check_overlaps(struct dm_live_store *store)
 
 	r = read_refcounts(store, &refcounts) ?:
 	    check_extents(store, refcounts);
-	vfree(refcounts);
+	kvfree(refcounts);
 	return r;
 }
 
@@ -345,11 +348,11 @@ static void free_structures(struct dm_live_store *store)
 	u32 i;
 
 	for (i = 0; store->bitmaps && i < store->header.nr_bitmaps; i++) {
-		vfree(store->bitmaps[i].clusters);
+		kvfree(store->bitmaps[i].clusters);
 		dm_live_bitmap_destroy(store->bitmaps[i].as_read);
 	}
 	kvfree(store->bitmaps);
-	vfree(store->directory);
+	kvfree(store->directory);
 	store->bitmaps = NULL;
 	store->directory = NULL;
 	memset(&store->header, 0, sizeof(store->header));

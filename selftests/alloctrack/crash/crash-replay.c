@@ -7,11 +7,10 @@
  *		block=SECTORS [fua-window=SECTOR:SECTORS] [trials=N] [samples=N]
  *		[seed=N]
  *
- * FILE is the logged device as it was before the log began: the volume, then the
- * metadata device. Every entry of the log is applied to it; after each one is a
- * state. Before each flush there are "trials" more: of the writes that this
- * flush made durable, some only, in whole or in part. The first two of these are:
- * only what was written to the metadata, and only what was not.
+ * FILE is the volume as it was before the log began, then the metadata device. Every
+ * write of the log is applied to it; after each one is a state. Before each flush there
+ * are "trials" more, in which some only of what is not durable was written: volume and
+ * metadata device have a cache each, see caches.h.
  *
  * What the device would show in a state is computed, and only sectors are looked
  * at that may have changed; now and then all.
@@ -34,6 +33,7 @@
 #include <unistd.h>
 
 #include "../../lib/replay/args.h"
+#include "../../lib/replay/caches.h"
 #include "../../lib/replay/log.h"
 #include "../../lib/replay/replay.h"
 #include "media.h"
@@ -42,7 +42,6 @@
 #define SECTOR_BYTES	512
 #define FULL_CHECK_STATES 2000
 #define READ_BYTES	(1 << 20)
-#define MARK_BYTES	64
 
 static const char *log_path, *image_path, *backing_path, *journal_path;
 static uint64_t volume_sectors, block_sectors, fua_window[2];
@@ -50,6 +49,7 @@ static uint64_t nr_trials = 4, nr_samples;
 
 static struct log crash_log;
 static struct media media;
+static struct caches caches;
 static struct promise promise;
 static const uint8_t *backing;
 static uint64_t backing_sectors;
@@ -240,92 +240,69 @@ static void apply(const struct log_entry *entry, bool torn)
 
 static void apply_mark(const struct log_entry *entry)
 {
-	char text[MARK_BYTES] = "";
+	char text[LOG_TEXT_BYTES];
 
-	if (entry->data_bytes >= sizeof(text))
-		return;
-	log_read(&crash_log, entry, text);
-	if (promise_mark(&promise, text, touch, NULL))
+	if (log_read_mark(&crash_log, entry, text) &&
+	    promise_mark(&promise, text, touch, NULL))
 		nr_marks++;
 }
 
-static bool is_chosen(const struct log_entry *entry, uint64_t trial)
+static void changed(uint64_t sector)
 {
-	bool is_meta = entry->sector >= volume_sectors;
-
-	if (trial == 0)
-		return is_meta;
-	if (trial == 1)
-		return !is_meta;
-	return random_below(2);
+	media_changed(&media, sector);
+	if (sector < volume_sectors)
+		touch(NULL, sector);
 }
 
-/* Of the entries [from, to), which a flush follows, only some are durable. */
-static void check_trials(size_t from, size_t to)
+static void replay_write(size_t i)
 {
-	char text[MEDIA_TEXT_BYTES];
-	uint64_t trial;
-	size_t i;
-
-	for (trial = 0; trial < nr_trials; trial++) {
-		snprintf(state_name, sizeof(state_name),
-			 "some of the entries %zu to %zu, trial %" PRIu64, from,
-			 to - 1, trial);
-		media_begin(&media);
-		for (i = from; i < to; i++)
-			if (is_chosen(&crash_log.entries[i], trial))
-				apply(&crash_log.entries[i], trial % 2 == 1);
-		check_state();
-		media_roll_back(&media);
-		media_read_bits(&media, NULL, NULL, text);
-	}
-}
-
-static size_t end_of_run(size_t from)
-{
-	while (from < crash_log.nr_entries &&
-	       log_is_cached_write(&crash_log.entries[from]))
-		from++;
-	return from;
+	caches_before(&caches, i);
+	apply(&crash_log.entries[i], false);
+	caches_after(&caches, i);
+	snprintf(state_name, sizeof(state_name), "entry %zu", i);
+	check_state();
 }
 
 static void replay(void)
 {
-	size_t i, end = 0;
+	const struct trial trial = {
+		.apply = apply,
+		.changed = changed,
+		.check = check_state,
+	};
+	enum log_device device;
+	size_t i;
 
 	snprintf(state_name, sizeof(state_name), "before the log");
 	check_state();
 	for (i = 0; i < crash_log.nr_entries; i++) {
 		const struct log_entry *entry = &crash_log.entries[i];
 
-		if (i >= end && log_is_cached_write(entry)) {
-			end = end_of_run(i);
-			check_trials(i, end);
-		}
-		snprintf(state_name, sizeof(state_name), "entry %zu", i);
-		if (entry->flags & LOG_MARK)
+		if (log_is_flush(&crash_log, entry, &device)) {
+			caches_try(&caches, nr_trials, &trial);
+			caches_flush(&caches, device);
+		} else if (log_device(&crash_log, entry) == LOG_MARKS) {
 			apply_mark(entry);
-		else
-			apply(entry, false);
-		check_state();
+		} else if (entry->nr_sectors && !(entry->flags & LOG_MARK)) {
+			replay_write(i);
+		}
 	}
 }
 
-/* Room for the data of the largest entry, and the number of states. */
+/* Room for the data of the largest entry, and the most states that there are. */
 static uint64_t prepare(void)
 {
-	uint64_t max = 0, states = 1 + crash_log.nr_entries;
-	size_t i, end = 0;
+	uint64_t max = 0, states = 1;
+	enum log_device device;
+	size_t i;
 
 	for (i = 0; i < crash_log.nr_entries; i++) {
 		const struct log_entry *entry = &crash_log.entries[i];
 
 		if (entry->data_bytes > max)
 			max = entry->data_bytes;
-		if (i >= end && log_is_cached_write(entry)) {
-			end = end_of_run(i);
-			states += nr_trials;
-		}
+		states += log_is_flush(&crash_log, entry, &device) ?
+			  nr_trials : 1;
 	}
 	entry_data = malloc(max + 1);
 	touched = calloc(volume_sectors, sizeof(*touched));
@@ -377,6 +354,10 @@ int main(int argc, char **argv)
 	parse_arguments(argv);
 	log_open(&crash_log, log_path);
 	media_open(&media, image_path, volume_sectors, block_sectors);
+	log_set_parts(&crash_log, volume_sectors,
+		      media.bytes / SECTOR_BYTES - volume_sectors);
+	caches_open(&caches, &crash_log, media.data,
+		    media.bytes / SECTOR_BYTES);
 	promise_open(&promise, journal_path, volume_sectors);
 	open_backing();
 	states = prepare();

@@ -2,13 +2,12 @@
 /*
  * crash-writer: the guest of the crash test.
  *
- *	crash-writer device=DEV log=NAME journal=FILE window=SECTOR:SECTORS
+ *	crash-writer device=DEV marks=DEV journal=FILE window=SECTOR:SECTORS
  *		[window2=SECTOR:SECTORS] [fua-device=DEV fua-window=SECTOR:SECTORS]
  *		[ops=N] [threads=N] [seed=N] [block=SECTORS] [unit=SECTORS]
  *
  * Several threads write, flush, discard, zero and read, and every promise that
- * the device makes is noted as a mark in the log of the device below
- * (dm-log-writes):
+ * the device makes is noted as a mark (see log.h) on DEV:
  *
  *	A<n>	a flush has ended; it began after n operations were acknowledged,
  *		so these are durable
@@ -21,7 +20,6 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/dm-ioctl.h>
 #include <linux/fs.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -43,7 +41,7 @@ struct range {
 
 enum { FUA_WINDOW = 2, NR_WINDOWS };
 
-static const char *device_path, *fua_path, *log_name, *journal_path;
+static const char *device_path, *fua_path, *marks_path, *journal_path;
 static uint64_t windows[NR_WINDOWS][2];		/* first sector, sectors */
 static uint64_t nr_ops = 1000, nr_threads = 6, seed = 1, block_sectors = 8;
 static uint64_t unit_sectors = 1;		/* of the logical block size */
@@ -58,8 +56,8 @@ struct thread {
 	pthread_t thread;
 	unsigned int index;
 	uint64_t random;
-	int device, fua_device, control;
-	void *buffer;
+	int device, fua_device, marks;
+	void *buffer, *mark;
 };
 
 static uint64_t random_below(struct thread *thread, uint64_t limit)
@@ -72,24 +70,14 @@ static uint64_t random_below(struct thread *thread, uint64_t limit)
 
 static void mark(struct thread *thread, char kind, uint64_t number)
 {
-	struct {
-		struct dm_ioctl ioctl;
-		struct dm_target_msg message;
-		char text[64];
-	} request = {
-		.ioctl.version = { DM_VERSION_MAJOR, 0, 0 },
-		.ioctl.data_size = sizeof(request),
-		.ioctl.data_start = sizeof(struct dm_ioctl),
-	};
+	char *text = thread->mark;
 
-	snprintf(request.ioctl.name, sizeof(request.ioctl.name), "%s",
-		 log_name);
-	/* The text follows the message's fixed part without a gap. */
-	snprintf((char *)&request.message + sizeof(struct dm_target_msg),
-		 sizeof(request.text), "mark %c%llu", kind,
-		 (unsigned long long)number);
-	if (ioctl(thread->control, DM_TARGET_MSG, &request))
-		err(1, "%s: mark", log_name);
+	memset(text, 0, STAMP_SECTOR_BYTES);
+	sprintf(text, "%c%llu\n", kind, (unsigned long long)number);
+	if (pwrite(thread->marks, text, STAMP_SECTOR_BYTES,
+		   (1 + thread->index) * STAMP_SECTOR_BYTES) !=
+	    STAMP_SECTOR_BYTES)
+		err(1, "%s", marks_path);
 }
 
 static bool overlap(const struct range *a, const struct range *b)
@@ -294,11 +282,10 @@ static void start(struct thread *thread, unsigned int index)
 	thread->random = seed * 0x9e3779b97f4a7c15ULL + index * 7919 + 1;
 	thread->device = open_direct(device_path, 0);
 	thread->fua_device = fua_path ? open_direct(fua_path, O_DSYNC) : -1;
-	thread->control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
-	if (thread->control < 0)
-		err(1, "/dev/mapper/control");
+	thread->marks = open_direct(marks_path, 0);
 	if (posix_memalign(&thread->buffer, 4096,
-			   MAX_WRITE_SECTORS * STAMP_SECTOR_BYTES))
+			   MAX_WRITE_SECTORS * STAMP_SECTOR_BYTES) ||
+	    posix_memalign(&thread->mark, 4096, STAMP_SECTOR_BYTES))
 		errx(1, "out of memory");
 	if (pthread_create(&thread->thread, NULL, run, thread))
 		errx(1, "cannot make a thread");
@@ -318,7 +305,7 @@ static void parse_arguments(char **argv)
 	const struct arg args[] = {
 		{ "device", .text = &device_path },
 		{ "fua-device", .text = &fua_path },
-		{ "log", .text = &log_name },
+		{ "marks", .text = &marks_path },
 		{ "journal", .text = &journal_path },
 		{ "ops", .number = &nr_ops },
 		{ "threads", .number = &nr_threads },
@@ -331,7 +318,7 @@ static void parse_arguments(char **argv)
 	};
 
 	args_parse(args, sizeof(args) / sizeof(*args), argv);
-	if (!device_path || !log_name || !journal_path || !nr_threads ||
+	if (!device_path || !marks_path || !journal_path || !nr_threads ||
 	    nr_threads > MAX_THREADS || windows[0][1] < MAX_WRITE_SECTORS)
 		errx(2, "arguments are missing; the program's first comment has them");
 }

@@ -16,11 +16,6 @@
 #define BITMAP_NAME	"alloctrack"
 #define MAX_BITMAPS	16
 
-struct media_undo {
-	uint64_t sector;
-	uint8_t data[MEDIA_SECTOR_BYTES];
-};
-
 static void *allocate(size_t bytes)
 {
 	void *memory = calloc(1, bytes ? bytes : 1);
@@ -56,20 +51,6 @@ void media_open(struct media *media, const char *path, uint64_t volume_sectors,
 	media->new_bits = allocate(media->bits_bytes);
 }
 
-static void save(struct media *media, uint64_t sector, const void *at)
-{
-	if (media->nr_undo == media->max_undo) {
-		media->max_undo = media->max_undo * 2 + 1024;
-		media->undo = realloc(media->undo, media->max_undo *
-						   sizeof(*media->undo));
-		if (!media->undo)
-			errx(2, "out of memory");
-	}
-	media->undo[media->nr_undo].sector = sector;
-	memcpy(media->undo[media->nr_undo].data, at, MEDIA_SECTOR_BYTES);
-	media->nr_undo++;
-}
-
 void media_write(struct media *media, uint64_t sector, const void *data)
 {
 	uint8_t *at = media->data + sector * MEDIA_SECTOR_BYTES;
@@ -77,30 +58,17 @@ void media_write(struct media *media, uint64_t sector, const void *data)
 	if (sector >= media->bytes / MEDIA_SECTOR_BYTES)
 		errx(2, "the log has a write beyond the device, at sector %llu",
 		     (unsigned long long)sector);
-	if (media->is_trial)
-		save(media, sector, at);
 	if (data)
 		memcpy(at, data, MEDIA_SECTOR_BYTES);
 	else
 		memset(at, 0, MEDIA_SECTOR_BYTES);
+	media_changed(media, sector);
+}
+
+void media_changed(struct media *media, uint64_t sector)
+{
 	if (sector >= media->volume_sectors)
 		media->meta_changed = true;
-}
-
-void media_begin(struct media *media)
-{
-	media->is_trial = true;
-	media->nr_undo = 0;
-}
-
-void media_roll_back(struct media *media)
-{
-	media->is_trial = false;
-	while (media->nr_undo) {
-		const struct media_undo *undo = &media->undo[--media->nr_undo];
-
-		media_write(media, undo->sector, undo->data);
-	}
 }
 
 /* A part of the metadata device, or NULL if it reaches beyond. */

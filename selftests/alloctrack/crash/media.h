@@ -21,11 +21,6 @@ struct media {
 	uint64_t volume_sectors;
 	uint32_t block_sectors;
 
-	/* What was overwritten since media_begin(). */
-	bool is_trial;
-	struct media_undo *undo;
-	size_t nr_undo, max_undo;
-
 	bool meta_changed;
 	uint8_t *bits;		/* of the last media_read_bits() */
 	uint8_t *new_bits;
@@ -40,9 +35,8 @@ void media_open(struct media *media, const char *path, uint64_t volume_sectors,
 /* A write of one sector; NULL as @data: zeros. */
 void media_write(struct media *media, uint64_t sector, const void *data);
 
-/* What is written from here on is taken back by media_roll_back(). */
-void media_begin(struct media *media);
-void media_roll_back(struct media *media);
+/* A sector was changed by somebody else. */
+void media_changed(struct media *media, uint64_t sector);
 
 /*
  * Read the bitmap, if the metadata has changed since the last time; calls

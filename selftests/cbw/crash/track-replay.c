@@ -7,11 +7,10 @@
  *	track-replay log=DEV image=FILE volume=SECTORS bitmap=NAME [trials=N]
  *		[samples=N] [seed=N]
  *
- * FILE is the logged device as it was before the log began: the volume, then the
- * metadata device. Every entry of the log is applied to it; after each one is a
- * state. Before each flush there are "trials" more: of the writes that this flush
- * made durable, some only, in whole or in part. The first two of these are: only what
- * was written to the volume, and only what was not.
+ * FILE is the volume as it was before the log began, then the metadata device. Every
+ * write of the log is applied to it; after each one is a state. Before each flush there
+ * are "trials" more, in which some only of what is not durable was written: volume and
+ * metadata device have a cache each, see caches.h.
  *
  * The mark "backup<generation>" in the log says that now, where nothing is under way, a
  * session begins whose backup has that generation: while the bitmap has that, it must
@@ -41,6 +40,7 @@
 #include <unistd.h>
 
 #include "../../lib/replay/args.h"
+#include "../../lib/replay/caches.h"
 #include "../../lib/replay/log.h"
 #include "../../lib/replay/replay.h"
 #include "../../../dm-live/qcow2-generations.h"
@@ -50,20 +50,13 @@
 #define MAX_BACKUPS	8
 #define MAX_PARTS	32
 
-struct undo {
-	uint64_t sector;
-	uint8_t data[SECTOR_BYTES];
-};
-
 static const char *log_path, *image_path, *bitmap_name;
 static uint64_t volume_sectors, nr_trials = 4, nr_samples;
 
 static struct log crash_log;
 static uint8_t *image, *entry_data;
 static uint64_t image_bytes, meta_bytes;
-static bool is_trial;
-static struct undo *undo;
-static size_t nr_undo, max_undo;
+static struct caches caches;
 
 /* Of the bitmap: a byte for each bit. */
 static unsigned int shift, region_shift;
@@ -265,16 +258,14 @@ static void add_backup(uint64_t generation)
 
 /*
  * Are all regions closed here? @generation: of the backup that begins here; 0: none.
- * The target that logs sets marks of its own.
  */
 static bool read_mark(const struct log_entry *entry, uint64_t *generation)
 {
-	char text[64] = "";
+	char text[LOG_TEXT_BYTES];
 
 	*generation = 0;
-	if (entry->data_bytes >= sizeof(text))
+	if (!log_read_mark(&crash_log, entry, text))
 		return false;
-	log_read(&crash_log, entry, text);
 	if (!strncmp(text, "backup", 6))
 		*generation = strtoull(text + 6, NULL, 10);
 	return *generation || !strcmp(text, "closed");
@@ -294,21 +285,17 @@ static void apply_mark(const struct log_entry *entry)
 static void put_sector(uint64_t sector, const void *data)
 {
 	static const uint8_t zeros[SECTOR_BYTES];
-	uint8_t *at = image + sector * SECTOR_BYTES;
 
 	if (sector >= image_bytes / SECTOR_BYTES)
 		errx(2, "the log has a write beyond the device");
-	if (is_trial) {
-		if (nr_undo == max_undo) {
-			max_undo = max_undo * 2 + 1024;
-			undo = realloc(undo, max_undo * sizeof(*undo));
-			if (!undo)
-				errx(2, "out of memory");
-		}
-		undo[nr_undo].sector = sector;
-		memcpy(undo[nr_undo++].data, at, SECTOR_BYTES);
-	}
-	memcpy(at, data ? data : zeros, SECTOR_BYTES);
+	memcpy(image + sector * SECTOR_BYTES, data ? data : zeros,
+	       SECTOR_BYTES);
+}
+
+static void changed(uint64_t sector)
+{
+	if (sector < volume_sectors)
+		look_at(sector);
 }
 
 static void apply(const struct log_entry *entry, bool torn)
@@ -322,49 +309,7 @@ static void apply(const struct log_entry *entry, bool torn)
 				   entry->flags & LOG_DISCARD ? NULL :
 				   entry_data + i * SECTOR_BYTES);
 	for (i = 0; i < entry->nr_sectors; i++)
-		if (entry->sector + i < volume_sectors)
-			look_at(entry->sector + i);
-}
-
-static void roll_back(void)
-{
-	is_trial = false;
-	while (nr_undo) {
-		nr_undo--;
-		put_sector(undo[nr_undo].sector, undo[nr_undo].data);
-		if (undo[nr_undo].sector < volume_sectors)
-			look_at(undo[nr_undo].sector);
-	}
-}
-
-static bool is_chosen(const struct log_entry *entry, uint64_t trial)
-{
-	bool is_volume = entry->sector < volume_sectors;
-
-	if (trial == 0)
-		return is_volume;
-	if (trial == 1)
-		return !is_volume;
-	return random_below(2);
-}
-
-/* Of the entries [from, to), which a flush follows, only some are durable. */
-static void check_trials(size_t from, size_t to)
-{
-	uint64_t trial;
-	size_t i;
-
-	for (trial = 0; trial < nr_trials; trial++) {
-		snprintf(state_name, sizeof(state_name),
-			 "some of the entries %zu to %zu, trial %" PRIu64, from,
-			 to - 1, trial);
-		is_trial = true;
-		for (i = from; i < to; i++)
-			if (is_chosen(&crash_log.entries[i], trial))
-				apply(&crash_log.entries[i], trial > 2);
-		check_state();
-		roll_back();
-	}
+		changed(entry->sector + i);
 }
 
 /*
@@ -420,28 +365,40 @@ static void sample(void)
 	free(computed);
 }
 
+static void replay_write(size_t i)
+{
+	const struct log_entry *entry = &crash_log.entries[i];
+
+	caches_before(&caches, i);
+	apply(entry, false);
+	caches_after(&caches, i);
+	snprintf(state_name, sizeof(state_name), "entry %zu", i);
+	check_state();
+	if (sample_interval && i % sample_interval == 0)
+		sample();
+}
+
 static void replay(void)
 {
-	size_t i, end = 0;
+	const struct trial trial = {
+		.apply = apply,
+		.changed = changed,
+		.check = check_state,
+	};
+	enum log_device device;
+	size_t i;
 
 	for (i = 0; i < crash_log.nr_entries; i++) {
 		const struct log_entry *entry = &crash_log.entries[i];
 
-		if (i >= end && log_is_cached_write(entry)) {
-			for (end = i; end < crash_log.nr_entries &&
-			     log_is_cached_write(&crash_log.entries[end]);)
-				end++;
-			check_trials(i, end);
-		}
-		if (entry->flags & LOG_MARK) {
+		if (log_is_flush(&crash_log, entry, &device)) {
+			caches_try(&caches, nr_trials, &trial);
+			caches_flush(&caches, device);
+		} else if (log_device(&crash_log, entry) == LOG_MARKS) {
 			apply_mark(entry);
-			continue;
+		} else if (entry->nr_sectors && !(entry->flags & LOG_MARK)) {
+			replay_write(i);
 		}
-		snprintf(state_name, sizeof(state_name), "entry %zu", i);
-		apply(entry, false);
-		check_state();
-		if (sample_interval && i % sample_interval == 0)
-			sample();
 	}
 }
 
@@ -457,8 +414,8 @@ static void prepare(void)
 
 		if (entry->data_bytes > max)
 			max = entry->data_bytes;
-		if (entry->flags & LOG_MARK) {
-			in += read_mark(entry, &generation);
+		if (read_mark(entry, &generation)) {
+			in++;
 			if (in == MAX_PARTS)
 				errx(2, "too many marks");
 			continue;
@@ -490,6 +447,8 @@ static void open_image(void)
 		     0);
 	if (image == MAP_FAILED)
 		err(2, "%s", image_path);
+	log_set_parts(&crash_log, volume_sectors, meta_bytes / SECTOR_BYTES);
+	caches_open(&caches, &crash_log, image, image_bytes / SECTOR_BYTES);
 	if (!read_store(&store))
 		errx(2, "%s: %s", image_path, store.error.message);
 	shift = store.bitmap->granularity_bits;

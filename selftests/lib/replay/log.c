@@ -6,6 +6,7 @@
 #include <err.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -78,6 +79,45 @@ void log_open(struct log *log, const char *path)
 	at = sector_bytes;
 	for (i = 0; i < log->nr_entries; i++)
 		at = read_entry(log, &log->entries[i], at, sector_bytes);
+}
+
+void log_set_parts(struct log *log, uint64_t volume_sectors,
+		   uint64_t meta_sectors)
+{
+	log->volume_sectors = volume_sectors;
+	log->meta_sectors = meta_sectors;
+}
+
+enum log_device log_device(const struct log *log, const struct log_entry *entry)
+{
+	if (entry->sector < log->volume_sectors)
+		return LOG_VOLUME;
+	return entry->sector < log->volume_sectors + log->meta_sectors ?
+	       LOG_META : LOG_MARKS;
+}
+
+bool log_read_mark(const struct log *log, const struct log_entry *entry,
+		   char text[LOG_TEXT_BYTES])
+{
+	if (!entry->nr_sectors || entry->flags & (LOG_MARK | LOG_DISCARD) ||
+	    log_device(log, entry) != LOG_MARKS)
+		return false;
+	read_at(log, text, LOG_TEXT_BYTES - 1, entry->data_offset);
+	text[LOG_TEXT_BYTES - 1] = 0;
+	text[strcspn(text, "\n")] = 0;
+	return true;
+}
+
+bool log_is_flush(const struct log *log, const struct log_entry *entry,
+		  enum log_device *device)
+{
+	char text[LOG_TEXT_BYTES];
+
+	*device = LOG_VOLUME;
+	if (entry->flags & LOG_FLUSH)
+		return true;
+	*device = LOG_META;
+	return log_read_mark(log, entry, text) && !strcmp(text, "flush");
 }
 
 void log_read(const struct log *log, const struct log_entry *entry, void *data)

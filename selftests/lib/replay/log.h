@@ -12,8 +12,12 @@
  *
  * The order of entries: a write is logged when a flush that began after it had
  * completed completes, just before that flush, in order of completion; one with
- * FUA, and a mark, at once. So before a flush stand the writes that it made
- * durable, of which a crash in its course leaves any part.
+ * FUA at once.
+ *
+ * What is logged is one device with three parts (see replay.sh): the volume, the metadata
+ * device, and a place for marks, which are written there as text, so that they stand in
+ * the order of completion too. A flush of the log is one of the volume; one of the
+ * metadata device is a mark "flush". Marks of dm-log-writes itself do not count.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,14 +39,38 @@ struct log_entry {
 	uint64_t data_bytes;	/* 0 for a discard */
 };
 
+enum log_device {
+	LOG_VOLUME,
+	LOG_META,
+	LOG_MARKS,
+};
+
+#define LOG_TEXT_BYTES	64
+
 struct log {
 	int fd;
+	uint64_t volume_sectors, meta_sectors;
 	struct log_entry *entries;
 	size_t nr_entries;
 };
 
 /* Ends the program, with a message, when there is no valid log. */
 void log_open(struct log *log, const char *path);
+
+/* Where the parts of the device end; to be called before the next three. */
+void log_set_parts(struct log *log, uint64_t volume_sectors,
+		   uint64_t meta_sectors);
+
+/* To which part is it a write? */
+enum log_device log_device(const struct log *log, const struct log_entry *entry);
+
+/* Is it a mark? Then its text is read. */
+bool log_read_mark(const struct log *log, const struct log_entry *entry,
+		   char text[LOG_TEXT_BYTES]);
+
+/* Is it a flush of the volume, or of the metadata? */
+bool log_is_flush(const struct log *log, const struct log_entry *entry,
+		  enum log_device *device);
 
 /* Reads the data of an entry, data_bytes. */
 void log_read(const struct log *log, const struct log_entry *entry, void *data);

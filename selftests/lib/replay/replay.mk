@@ -3,5 +3,12 @@
 # What programs that go through a log of dm-log-writes are made of; included by the
 # Makefiles of suites that have such a test.
 
-replay-sources := $(addprefix ../lib/replay/,log.c replay.c)
+replay-sources := $(addprefix ../lib/replay/,caches.c log.c replay.c)
 replay-headers := $(wildcard ../lib/replay/*.h)
+
+all: $(OUTPUT)/flush-marker
+
+$(OUTPUT)/flush-marker: ../lib/replay/flush-marker.c
+	@mkdir -p $(OUTPUT)
+	@echo '  CC      $(SUITE)/flush-marker'
+	$(if $(V),,@)$(CC) $(TEST_CFLAGS) -o $@ $<

@@ -28,3 +28,50 @@ replay()
 	exec {from}<&- {to}>&-
 	diag "${replayed:-the replay has not come to its end}"
 }
+
+# make_logged DISK LOG_DISK VOLUME_SECTORS META_MIB: /dev/mapper/volume and
+# /dev/mapper/meta, whose writes are logged, in their order; then DISK must have room for
+# 1 MiB more, for marks. Each has a cache of its own: a flush of the volume is one in the
+# log; one of the metadata device becomes a mark, see flush-marker.c.
+#
+# One flush of the volume comes after the other: dm-log-writes takes a write to be durable
+# with the flush that came next, so when two flushes at once end in the other order, the
+# log has what was durable before the end of the second behind it.
+make_logged()
+{
+	local meta=$3 marks=$(($3 + $4 * 2048)) order=/dev/mapper/order pid
+
+	dm_create log "0 $(sectors "$1") log-writes $1 $2" || bail "log"
+	dm_create order "0 $(sectors "$1") delay /dev/mapper/log 0 0 /dev/mapper/log 0 0 \
+/dev/mapper/log 0 1" || bail "order"
+	dm_create marks "0 2048 linear $order $marks" || bail "marks"
+	[ -b /dev/nbd0 ] || modprobe nbd nbds_max=1 || bail "nbd"
+	flush-marker /dev/nbd0 /dev/mapper/marks "$4" > "$TMP/flush-marker" &
+	pid=$!
+	on_exit stop_process $pid
+	wait_until -t 20 grep -q ready "$TMP/flush-marker" || bail "flush-marker"
+	dm_create volume "0 $3 linear $order 0" || bail "volume"
+	dm_create meta "0 $(($4 * 2048)) delay $order $meta 0 $order $meta 0 /dev/nbd0 0 0" ||
+		bail "meta"
+	flush_marker=$pid
+}
+
+# remove_logged: then all is in the log. Sets logged to its status.
+remove_logged()
+{
+	dm_remove volume
+	dm_remove meta
+	stop_process $flush_marker
+	dm_remove marks
+	dm_remove order
+	logged=$(dm_status log)
+	diag "log: $logged"
+	dm_remove log
+}
+
+# mark TEXT: in the log, where everything that has ended is before it.
+mark()
+{
+	echo "$1" | dd of=/dev/mapper/marks bs=512 conv=sync oflag=direct status=none ||
+		bail "mark"
+}
