@@ -55,8 +55,9 @@ static const char backup_help[] =
 "  --cbw-timeout S      so it is too if that takes longer than S seconds. 0: the\n"
 "                       guest's write waits; default: 45, and 0 with\n"
 "                       break_guest_write\n"
-"  --freeze-timeout S   fail if file systems would be frozen and devices suspended\n"
-"                       for longer than S seconds; 0: no limit; default: 30\n"
+"  --freeze-timeout S   fail if file systems would be frozen, and devices\n"
+"                       suspended, for longer than S seconds; 0: no limit;\n"
+"                       default: 30\n"
 "  --force              replace a file OUT, unless another image in its folder\n"
 "                       lies on it; overwrite a device that holds something\n"
 "  --json               print one JSON object a line\n";

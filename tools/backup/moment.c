@@ -6,7 +6,8 @@
  * While one is suspended, this process must not need any of them: it is independent,
  * see process.h, and cannot be stopped. A signal to terminate ends only a suspend that
  * waits. If it is killed all the same, or that takes too long, its guard resumes what is
- * suspended, and thaws. A device whose new table cannot be resumed gets the old one back before anybody is told.
+ * suspended, and thaws. A device whose new table cannot be resumed gets the old one
+ * back before anybody is told.
  */
 #include <assert.h>
 #include <errno.h>

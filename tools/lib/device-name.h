@@ -26,9 +26,9 @@ int device_argument(const char **given, bool is_new);
 int device_name_path(const char *given, char *path, size_t path_bytes);
 
 /*
- * The name of the mapped device that is meant, which is pinned (dm_pin()). A bare word is taken for a name
- * whether there is such a device or not. An exit status; what is wrong has been said,
- * EXIT_REFUSED: that it is no mapped device.
+ * The name of the mapped device that is meant, which is pinned (dm_pin()). A bare word
+ * is taken for a name whether there is such a device or not. An exit status; what is
+ * wrong has been said, EXIT_REFUSED: that it is no mapped device.
  */
 int device_name_find(const char *given, char name[DM_NAME_BYTES]);
 

@@ -3,7 +3,7 @@
 #define DMLIVE_DM_TASK_H
 
 /*
- * Tasks of libdevmapper: for dm.c and dm-table.c alone, which hide it. Functions
+ * Tasks of libdevmapper: for dm.c, dm-pin.c and dm-table.c alone, which hide it. Functions
  * return 0 or a negative errno.
  */
 
@@ -20,5 +20,12 @@ void task_say_failed(int r, const char *name, const char *what);
 
 /* Of a task that was run. @device may be NULL. -ENXIO: there is no device. */
 int task_get_info(struct dm_task *task, struct dm_device *device);
+
+/* dm-pin.c: is @name pinned? Then it means its device from here on. */
+bool pin_find(const char *name);
+void pin_drop(const char *name);
+
+/* Set the device that @name means, pinned or not. */
+bool pin_set_device(struct dm_task *task, const char *name);
 
 #endif /* DMLIVE_DM_TASK_H */

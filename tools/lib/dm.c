@@ -94,84 +94,6 @@ bool dm_split_lv_name(const char *dm_name, char *group, size_t group_bytes,
 	return found;
 }
 
-/* A name that stands for one device, whatever that is called by now. */
-struct pin {
-	struct pin *next;
-	char name[DM_NAME_BYTES];
-	char uuid[129];			/* "": by its number */
-	unsigned int major, minor;
-};
-
-static struct pin *pins;
-
-static struct pin *find_pin(const char *name)
-{
-	struct pin *pin;
-
-	for (pin = pins; pin; pin = pin->next)
-		if (!strcmp(pin->name, name))
-			return pin;
-	return NULL;
-}
-
-/* libdevmapper would mangle others, which the kernel then does not find. */
-static bool is_plain_uuid(const char *uuid)
-{
-	return *uuid && uuid[strspn(uuid, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "abcdefghijklmnopqrstuvwxyz"
-				    "0123456789#+-.:=@_")] == '\0';
-}
-
-int dm_pin(const char *name)
-{
-	struct dm_device device;
-	struct pin *pin;
-	int r;
-
-	if (find_pin(name))
-		return 0;
-	r = dm_get_device(name, &device);
-	if (r)
-		return r;
-	pin = calloc(1, sizeof(*pin));
-	if (!pin)
-		return -ENOMEM;
-	snprintf(pin->name, sizeof(pin->name), "%s", name);
-	if (is_plain_uuid(device.uuid))
-		snprintf(pin->uuid, sizeof(pin->uuid), "%s", device.uuid);
-	pin->major = device.major;
-	pin->minor = device.minor;
-	pin->next = pins;
-	pins = pin;
-	return 0;
-}
-
-static void unpin(const char *name)
-{
-	struct pin **link, *pin;
-
-	for (link = &pins; *link; link = &(*link)->next) {
-		if (strcmp((*link)->name, name))
-			continue;
-		pin = *link;
-		*link = pin->next;
-		free(pin);
-		return;
-	}
-}
-
-static bool set_device(struct dm_task *task, const char *name)
-{
-	const struct pin *pin = find_pin(name);
-
-	if (!pin)
-		return dm_task_set_name(task, name);
-	if (pin->uuid[0])
-		return dm_task_set_uuid(task, pin->uuid);
-	return dm_task_set_major(task, pin->major) &&
-	       dm_task_set_minor(task, pin->minor);
-}
-
 static struct dm_task *end_new(struct dm_task *task, bool is_good,
 			       const char *name)
 {
@@ -200,7 +122,7 @@ struct dm_task *task_new(int type, const char *name)
 
 	last_message[0] = '\0';
 	task = dm_task_create(type);
-	return end_new(task, task && (!name || set_device(task, name)), name);
+	return end_new(task, task && (!name || pin_set_device(task, name)), name);
 }
 
 int task_run(struct dm_task *task)
@@ -358,7 +280,7 @@ int dm_create_empty(const char *name, const char *uuid)
 	struct dm_task *task;
 
 	/* From now on it means this one. */
-	unpin(name);
+	pin_drop(name);
 	task = new_by_name(DM_DEVICE_CREATE, name);
 
 	if (!task)
@@ -405,7 +327,7 @@ const char *dm_name_now(const char *name)
 	static unsigned int last;
 	struct dm_task *task;
 
-	if (!find_pin(name))
+	if (!pin_find(name))
 		return name;
 	last = (last + 1) % 4;
 	task = task_new(DM_DEVICE_INFO, name);
@@ -487,7 +409,7 @@ static struct dm_task *new_resume(const char *name)
 	struct dm_task *task = task_new(DM_DEVICE_RESUME, name);
 
 	/* One that is pinned has its node. */
-	if (!task || find_pin(name) ||
+	if (!task || pin_find(name) ||
 	    dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME))
 		return task;
 	dm_task_destroy(task);
@@ -594,7 +516,7 @@ int dm_remove(const char *name)
 		 !dm_get_device(name, NULL));
 	task_say_failed(r, name, "remove the mapped device");
 	if (!r)
-		unpin(name);
+		pin_drop(name);
 	return r;
 }
 

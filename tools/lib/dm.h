@@ -7,8 +7,10 @@
  *
  * Names are as people write them; libdevmapper mangles what a file name may not
  * hold. A device may be renamed at any time: a command pins the names that it works
- * with (dm_pin()), and then means these devices, by UUID or number. Works with udev (waits for its rules) and without (DM_DISABLE_UDEV set,
- * or no udev running: makes the nodes itself).
+ * with (dm_pin()), and then means these devices, by UUID or number.
+ *
+ * Works with udev (waits for its rules) and without (DM_DISABLE_UDEV set, or no udev
+ * running: makes the nodes itself).
  *
  * Functions return 0 or a negative errno. Those that change something print why
  * they failed; those that look return -ENXIO in silence when there is no such

@@ -152,7 +152,7 @@ static bool mount_is_above(struct libmnt_fs *fs, const struct lower *lower,
 	return mount_each_device(fs, search_device, &search);
 }
 
-/* The file system may have other devices than that of its number, or none: ask its mount. */
+/* Its file system may have other devices than that of its number: ask the mount. */
 static bool mount_of_file_is_above(const char *path, const struct lower *lower,
 				   unsigned int depth)
 {
