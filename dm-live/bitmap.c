@@ -40,9 +40,9 @@ struct dm_live_bitmap {
 #define SUMMARY_SET		1
 #define SUMMARY_UNKNOWN		2
 #define SUMMARY_KNOWLEDGE	3
-#define SUMMARY_CHANGER		(1LL << 2)
+#define SUMMARY_CHANGER		4LL	/* above the knowledge */
 #define SUMMARY_CHANGERS	(0xffffLL << 2)
-#define SUMMARY_VERSION		(1LL << 18)
+#define SUMMARY_VERSION		0x40000LL	/* above the changers */
 
 struct dm_live_bitmap *dm_live_bitmap_create(u64 nr_blocks)
 {

@@ -256,8 +256,8 @@ int dm_live_store_read_bits(struct dm_live_store *store,
 	/* Without memory for it, the pages count as changed, which costs flushes. */
 	if (store->params.data && !store->params.read_only &&
 	    bitmap->entry.flags & QCOW2_BITMAP_IN_USE && !bitmap->as_read)
-		bitmap->as_read = dm_live_bitmap_create(
-				dm_live_bitmap_nr_pages(bitmap->bitmap));
+		bitmap->as_read =
+			dm_live_bitmap_create(dm_live_bitmap_nr_pages(bitmap->bitmap));
 	r = read_pages(store, bitmap, in_memory, how);
 	kfree(in_memory);
 	return r;

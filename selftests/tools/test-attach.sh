@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# also on: uml-udev
+# also on: uml-udev stock
 #
 # cbw is inserted into a mapped device and taken out again while it is written and
 # verified, again and again, and nothing is lost; over a device that is not in use a

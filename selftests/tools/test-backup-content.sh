@@ -3,6 +3,7 @@
 #
 # A backup is what the device held at its point in time, in every format, size and
 # block size, and can be restored.
+# also on: stock
 
 . "$(dirname "$0")/backup-lib.sh"
 

@@ -3,6 +3,7 @@
 #
 # Images on block devices are read like files; a conversion onto a device writes
 # the whole disk, zeros too, and nothing beyond it.
+# also on: stock
 
 # shellcheck source=../lib/common.sh
 . "$(dirname "$0")/../lib/common.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# also on: uml-udev
+# also on: uml-udev stock
 #
 # Whatever the image and the target, the restored device has the image's content
 # to the last byte, and nothing of what was on the target before.

@@ -3,6 +3,7 @@
 #
 # A guest works on a logical volume while it is restored, to the swap and beyond:
 # it reads back what it wrote, and the image's data everywhere else.
+# also on: stock
 
 . "$(dirname "$0")/restore-lib.sh"
 require_command fio lvcreate

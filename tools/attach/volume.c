@@ -56,7 +56,7 @@ int volume_find(const char *text, struct volume *volume)
 		return status;
 	if (!path_is_blockdev(path)) {
 		if (access(path, F_OK))
-			error("there is no block device %s; give a path, VG/LV or the name of a mapped device",
+			error("there is no block device %s; want a path, VG/LV or a mapped device's name",
 			      text);
 		else
 			error("%s is not a block device; give a path, VG/LV or the name of a mapped device",

@@ -12,7 +12,8 @@
 
 /* What follows from each of the reasons, and the way out. */
 static const char so_broken[] =
-	"so its content is that of no point in time; where somebody made it so and knows that it is right (qemu-img commit, rebase): --force";
+	"so its content is that of no point in time; where somebody made it so and "
+	"knows that it is right (qemu-img commit, rebase): --force";
 
 int chain_read_record(struct image *image, unsigned int depth,
 		      struct backup_record *record, struct image_error *err)
