@@ -34,7 +34,7 @@ refused "no block device" "losetup" --meta "$TMP/image.qcow2"
 blockdev --setro "$tiny"
 refused "read-only" "read-only" --meta "$tiny"
 blockdev --setrw "$tiny"
-refused "no volume for auto" "no logical volume.*at least [0-9]* bytes.*--meta DEVICE" --meta auto
+refused "no volume for auto" "not a logical volume.*at least [0-9]* bytes.*--meta DEVICE" --meta auto
 dmlive meta format "$tiny" --size 16M --granularity 4K --force
 run 2 "metadata that know no name" dmlive resume "$tiny"
 run 2 "metadata that know no target" dmlive resume "$tiny" --name f

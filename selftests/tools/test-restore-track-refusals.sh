@@ -42,7 +42,7 @@ run 2 "--track-meta alone" dmlive restore image.qcow2 "$target" --name g --track
 run 2 "a name that is reserved" dmlive restore image.qcow2 "$target" --name g \
 	--track dmlive-x --track-meta "$track"
 says "the reason" "not begin with dmlive-"
-refused "no volume" "no logical volume that a small one.*--track-meta DEVICE"
+refused "no volume" "not a logical volume that a small one.*--track-meta DEVICE"
 truncate -s 256K small
 small=$(make_loop "$TMP/small") || bail "loop"
 refused "too small" "too small for the tracking of g: it has 256" --track-meta "$small"
