@@ -92,7 +92,7 @@ for loaded in '' "$plain"; do
 	[ -z "$loaded" ] || dmsetup load tvg-vol --table "$loaded" || bail "load"
 	exec {lock}>&-
 	wait $attach
-	is "lvm2 was at work${loaded:+, and has loaded a table}" $? $([ -z "$loaded" ]; echo $(($? * 3)))
+	is "lvm2 was at work${loaded:+, and has loaded a table}" $? "$([ -z "$loaded" ]; echo $(($? * 3)))"
 	if [ -z "$loaded" ]; then
 		run 0 "detach" dmlive detach tvg/vol
 		continue

@@ -18,7 +18,7 @@ no_output()
 # How long a guest write waits: by default as in Proxmox VE, but no write fails for that.
 declare -A option=([TERM]="--cbw-timeout 0" [HUP]="--on-cbw-error break_guest_write")
 declare -A policy=([INT]="break_snapshot cbw_timeout 45000" [TERM]=break_snapshot
-	[HUP]=)
+	[HUP]="")
 
 for signal in INT TERM HUP; do
 	# shellcheck disable=SC2086

@@ -164,13 +164,14 @@ static int swap(struct volume *volume, int (*settle)(void *context),
 }
 
 /* To take cbw away, it is enough that no command of lvm2 has a lock. */
-static int lock(const struct volume *volume, const struct dm_table *table,
-		struct lvm_locks *locks)
+static int lock_group(const struct volume *volume,
+		      const struct dm_table *table, struct lvm_locks *locks)
 {
 	int r = lvm_lock(&volume->device.devt, 1, true, locks);
 
 	if (r && r != -EBUSY && strcmp(table->lines[0].target, CBW_TARGET)) {
-		warning("%s: it is changed without that lock", volume->name);
+		warning("%s is changed all the same, with no lock held",
+			dm_name_now(volume->name));
 		r = 0;
 	}
 	if (!r)
@@ -185,7 +186,7 @@ int swap_table_settled(struct volume *volume, const struct dm_table *table,
 	int status;
 
 	catch_signals();
-	status = lock(volume, table, &locks);
+	status = lock_group(volume, table, &locks);
 	if (!status)
 		status = check_interrupted(volume);
 	if (!status)

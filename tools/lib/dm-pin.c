@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Names that stand for one device, whatever that is called by now: see dm_pin(). */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,9 +36,12 @@ bool pin_find(const char *name)
 /* libdevmapper would mangle others, which the kernel then does not find. */
 static bool is_plain_uuid(const char *uuid)
 {
-	return *uuid && uuid[strspn(uuid, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "abcdefghijklmnopqrstuvwxyz"
-				    "0123456789#+-.:=@_")] == '\0';
+	const char *at;
+
+	for (at = uuid; *at; at++)
+		if (!isalnum((unsigned char)*at) && !strchr("#+-.:=@_", *at))
+			return false;
+	return *uuid;
 }
 
 int dm_pin(const char *name)

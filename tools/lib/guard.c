@@ -89,7 +89,7 @@ static void take_alarm(int number)
 	(void)number;
 }
 
-static int share(struct guard *guard)
+static int map_shared(struct guard *guard)
 {
 	void *shared = mmap(NULL, sizeof(*guard->shared),
 			    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
@@ -150,7 +150,7 @@ int guard_start_limited(struct guard *guard, unsigned int seconds,
 	int r;
 
 	guard->pid = 0;
-	r = share(guard);
+	r = map_shared(guard);
 	if (r)
 		return r;
 	r = begin(guard, seconds, rescue, context);
