@@ -6,6 +6,7 @@
  * Which block is in which slot stands in memory only, see fleece-map.c: with the session
  * it is gone.
  */
+#include <linux/bits.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
@@ -13,7 +14,7 @@
 #include "fleece.h"
 
 /* Slots that are looked at before others may run. */
-#define SCAN_SLOTS	(1u << 20)
+#define SCAN_SLOTS	BIT_ULL(20)
 
 /**
  * struct cbw_fleece - the store of a session

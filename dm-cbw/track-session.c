@@ -157,7 +157,7 @@ static int settle(struct cbw_track *track, struct cbw_bitmap *bitmap,
 
 	*why = "the origin cannot be flushed: it may lose what the backup has";
 	if (!r && cbw_track_lost_data(track, bitmap)) {
-		*why = "a flush of the origin has failed during the session: it may have lost what the backup has: abort, and make another backup";
+		*why = "a flush of the origin failed during the session: abort, and back up again";
 		r = -EIO;
 	}
 	return r;

@@ -7,6 +7,7 @@
  * by then, and whoever wants one meanwhile is the next to wake the OOM killer: so what
  * is clearly too much is not begun with.
  */
+#include <linux/bits.h>
 #include <linux/export.h>
 #include <linux/gfp.h>
 #include <linux/slab.h>
@@ -15,7 +16,7 @@
 #include "memory.h"
 
 /* Less than that is not worth a look. */
-#define LARGE_BYTES	(1u << 20)
+#define LARGE_BYTES	BIT(20)
 
 /* An eighth is left to everybody else: how much is available is an estimate. */
 static bool is_available(u64 bytes)

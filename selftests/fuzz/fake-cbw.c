@@ -79,6 +79,23 @@ int cbw_track_set_generation(struct cbw_track *track, struct cbw_bitmap *bitmap,
 	return 0;
 }
 
+int cbw_track_flush_origin(struct cbw_track *track)
+{
+	shim_assert_held(&track->admin);
+	return fake_options & FAKE_BAD_META ? -EIO : 0;
+}
+
+void cbw_track_note_flushes(struct cbw_track *track, struct cbw_bitmap *bitmap)
+{
+	bitmap->flush_errors = 0;
+}
+
+bool cbw_track_lost_data(const struct cbw_track *track,
+			 const struct cbw_bitmap *bitmap)
+{
+	return bitmap->flush_errors;
+}
+
 struct cbw_recorders *cbw_track_alloc_recorders(struct cbw_track *track)
 {
 	shim_assert_held(&track->admin);
