@@ -48,7 +48,10 @@ bits_on_disk()
 # few_reads DESCRIPTION COMMAND... - it does not read the bits.
 few_reads()
 {
-	local reads=$(reads) sectors=$(sectors_read)
+	local reads sectors
+
+	reads=$(reads)
+	sectors=$(sectors_read)
 	check "$1" "${@:2}"
 	reads=$(($(reads) - reads)) sectors=$(($(sectors_read) - sectors))
 	diag "$1: $reads reads, $sectors sectors"

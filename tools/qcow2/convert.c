@@ -270,25 +270,26 @@ static int backing_name(const struct convert *convert,
 			struct image_error *err)
 {
 	char *path = NULL, *folder = NULL, *ours = NULL, *theirs = NULL;
-	const char *format;
+	const char *format, *leaf;
 	int ret;
 
 	ret = path_of_backing(info->backing_file, info->path, &path, &format,
 			      err);
 	if (ret)
 		return ret;
+	leaf = strrchr(path, '/');
+	leaf = leaf ? leaf + 1 : path;
 	ours = folder_of(convert->target_path);
 	theirs = folder_of(info->path);
 	folder = folder_of(path);
 	if (path[0] == '/' && convert->stable_name && is_device(path))
 		*name = convert->stable_name(path);
-	else if (path[0] == '/' ||
-	    (ours && theirs && !strcmp(ours, theirs) &&
-	     path_is_plain_name(info->backing_file)))
-		*name = strdup(path[0] == '/' ? path : info->backing_file);
-	else if (!folder ||
-		 asprintf(name, "%s/%s", folder,
-			  strrchr(path, '/') ? strrchr(path, '/') + 1 : path) < 0)
+	else if (path[0] == '/')
+		*name = strdup(path);
+	else if (ours && theirs && !strcmp(ours, theirs) &&
+		 path_is_plain_name(info->backing_file))
+		*name = strdup(info->backing_file);
+	else if (!folder || asprintf(name, "%s/%s", folder, leaf) < 0)
 		*name = NULL;
 	ret = *name ? 0 :
 	      image_fail(err, -ENOENT, "%s: cannot find the folder of its backing file '%s'",
