@@ -52,30 +52,13 @@ static bool is_there(const char *name, const char *uuid)
 	       (*uuid && dm_name_of_uuid(uuid, found));
 }
 
-/* The lock file may say which device it is. */
-static void read_uuid(const char *name, char uuid[129])
-{
-	char path[PATH_MAX];
-	FILE *file;
-
-	uuid[0] = '\0';
-	snprintf(path, sizeof(path), RUNTIME_FOLDER "/%s.lock", name);
-	file = fopen(path, "re");
-	if (!file)
-		return;
-	if (fscanf(file, "%*d %*u:%*u %128[^\n]", uuid) != 1)
-		uuid[0] = '\0';
-	fclose(file);
-}
-
 static bool is_needed(const char *name)
 {
 	struct restore_options options = { 0 };
-	char uuid[129];
 	bool needed;
 
-	read_uuid(name, uuid);
-	if (runtime_server(name) || is_there(name, uuid))
+	if (runtime_server(name) || is_there(name, "") ||
+	    runtime_has_device(name))
 		return true;
 	log_set_sink(drop);
 	if (runtime_load(name, &options))

@@ -86,6 +86,13 @@ static bool is_there(const struct identity *identity)
 					    name);
 }
 
+bool runtime_has_device(const char *file)
+{
+	struct identity identity;
+
+	return read_identity(file, &identity) && is_there(&identity);
+}
+
 /* The lock file, not that of @but, that says that it is of this device. */
 static bool find_file_of(const struct identity *identity, const char *but,
 			 char key[NAME_MAX + 1])

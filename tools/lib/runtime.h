@@ -64,6 +64,12 @@ void runtime_unlock(const char *name, int lock_fd);
 /* Of the files of the device @name, that with this suffix, be it there or not. */
 void runtime_path(char path[PATH_MAX], const char *name, const char *suffix);
 
+/*
+ * Does the lock file that is called @file, as its device was at first, say which device
+ * that is, and is it there, under whatever name?
+ */
+bool runtime_has_device(const char *file);
+
 /* The process that serves @name, 0 when there is none. */
 pid_t runtime_server(const char *name);
 
