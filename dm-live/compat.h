@@ -44,17 +44,24 @@ static inline unsigned int dm_live_bdev_partno(const struct block_device *bdev)
 }
 
 /*
- * Are sectors that are written to the device counted? Before its DM_IO_BLK_STAT device
- * mapper counts whatever the queue says, which does not say so then.
+ * Before its DM_IO_BLK_STAT device mapper counts the sectors that are written whatever
+ * the queue of a mapped device says.
+ */
+static inline bool dm_live_mapped_always_counts(void)
+{
+	return LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0);
+}
+
+/*
+ * Are sectors that are written to the device counted?
  * @mapped: a mapped device, to know others by
  */
 static inline bool dm_live_bdev_counts(struct block_device *bdev,
 				       const struct gendisk *mapped)
 {
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
-	if (bdev->bd_disk->fops == mapped->fops)
+	if (dm_live_mapped_always_counts() &&
+	    bdev->bd_disk->fops == mapped->fops)
 		return true;
-#endif
 	return blk_queue_io_stat(bdev_get_queue(bdev));
 }
 

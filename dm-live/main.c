@@ -7,6 +7,7 @@
 #include <linux/random.h>
 #include <linux/uuid.h>
 
+#include "compat.h"
 #include "instance.h"
 
 static u8 instance[UUID_SIZE];
@@ -14,6 +15,10 @@ static u8 instance[UUID_SIZE];
 static char instance_text[UUID_STRING_LEN + 1];
 module_param_string(instance, instance_text, sizeof(instance_text), 0444);
 MODULE_PARM_DESC(instance, "random UUID of this load of the module (read only)");
+
+static bool mapped_counts;
+module_param(mapped_counts, bool, 0444);
+MODULE_PARM_DESC(mapped_counts, "mapped devices count what is written, whatever queue/iostats says (read only)");
 
 const u8 *dm_live_instance(void)
 {
@@ -26,6 +31,7 @@ static int __init dm_live_init(void)
 	generate_random_uuid(instance);
 	/* Whatever was given: it must be one that nothing was sealed with. */
 	snprintf(instance_text, sizeof(instance_text), "%pUb", instance);
+	mapped_counts = dm_live_mapped_always_counts();
 	return 0;
 }
 

@@ -257,14 +257,15 @@ static void free_all(void *context)
 static int prepare(struct volume *volumes, struct order *order,
 		   unsigned int limit_s)
 {
-	int r = lvm_lock(order->devices, order->nr, true, &order->locks);
+	int r;
 
+	/* It writes out dirty data, which may take long: not with a lock of lvm2. */
+	order->freeze = freeze_prepare(order->devices, order->nr);
+	if (!order->freeze)
+		return -ENOMEM;
+	r = lvm_lock(order->devices, order->nr, true, &order->locks);
 	if (!r)
 		r = load_all(volumes, order->nr);
-	if (!r) {
-		order->freeze = freeze_prepare(order->devices, order->nr);
-		r = order->freeze ? 0 : -ENOMEM;
-	}
 	if (!r)
 		r = guard_start_limited(&order->guard, limit_s, free_all,
 					order);
@@ -310,8 +311,10 @@ int moment_begin(struct volume *volumes, unsigned int nr, unsigned int limit_s,
 	start_ns = monotonic_ns();
 	r = hold_and_switch(&order);
 	*suspended_ns = monotonic_ns() - start_ns;
-	if (guard_has_acted(&order.guard))
+	if (guard_has_acted(&order.guard)) {
 		say_too_late(&order, limit_s);
+		r = -ECANCELED;
+	}
 	guard_end(&order.guard);
 	freeze_free(order.freeze);
 	lvm_unlock(&order.locks);

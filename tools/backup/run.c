@@ -270,7 +270,7 @@ static int begin(struct run *run)
  * A device was written to past its target, which the kernel has seen when it was
  * suspended: by now all counts as changed.
  */
-static void forget_plans(struct run *run)
+static int forget_plans(struct run *run)
 {
 	struct volume *volume;
 
@@ -279,7 +279,12 @@ static void forget_plans(struct run *run)
 		increment_forget(&volume->increment);
 		free(volume->during);
 		volume->during = NULL;
+		/* That of an increment is not that of a full backup. */
+		extents_free(&volume->scope);
+		if (extents_add(&volume->scope, 0, volume->bytes))
+			return EXIT_ERROR;
 	}
+	return EXIT_OK;
 }
 
 /* From what kind of backup each one is to be, until all have begun. */
@@ -295,7 +300,9 @@ static int plan_and_begin(struct run *run)
 			status = begin(run);
 		if (status != MOMENT_STALE || ++tries == MAX_PLANS)
 			break;
-		forget_plans(run);
+		status = forget_plans(run);
+		if (status)
+			return status;
 	}
 	if (status != MOMENT_STALE)
 		return status;

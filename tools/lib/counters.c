@@ -8,6 +8,7 @@
 #include "lib/counters.h"
 
 #define INSTANCE_PATH "/sys/module/dm_live/parameters/instance"
+#define MAPPED_COUNTS_PATH "/sys/module/dm_live/parameters/mapped_counts"
 
 /* What belongs to the disk stands in the folder above that of a partition. */
 static bool read_of_disk(dev_t devt, bool is_part, const char *name,
@@ -36,9 +37,32 @@ static bool read_sectors(dev_t devt, struct qcow2_seal_device *counters)
 	return true;
 }
 
+/* The kernels differ in whether this is said of mapped devices: as dm_live sees it. */
+static bool mapped_always_counts(void)
+{
+	FILE *file = fopen(MAPPED_COUNTS_PATH, "re");
+	bool counts = file && getc(file) == 'Y';
+
+	if (file)
+		fclose(file);
+	return counts;
+}
+
+static bool is_counted(dev_t devt, bool is_part)
+{
+	unsigned long long counts;
+	char name[256];
+
+	if (!is_part && blockdev_read_attribute(devt, "dm/name", name,
+						sizeof(name)) &&
+	    mapped_always_counts())
+		return true;
+	return read_of_disk(devt, is_part, "queue/iostats", &counts) && counts;
+}
+
 bool blockdev_count(dev_t devt, struct qcow2_seal_device *counters)
 {
-	unsigned long long seq, counts;
+	unsigned long long seq;
 	char text[64];
 	bool is_part;
 
@@ -51,8 +75,7 @@ bool blockdev_count(dev_t devt, struct qcow2_seal_device *counters)
 	if (!read_of_disk(devt, is_part, "diskseq", &seq))
 		return false;
 	counters->seq = seq;
-	return read_of_disk(devt, is_part, "queue/iostats", &counts) &&
-	       counts && read_sectors(devt, counters);
+	return is_counted(devt, is_part) && read_sectors(devt, counters);
 }
 
 bool dm_live_read_instance(uint8_t instance[QCOW2_DMLIVE_UUID_BYTES])

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "lib/json.h"
@@ -16,6 +17,22 @@
 
 #define STATE_FOLDER	"/var/lib/dmlive"
 #define SUFFIX		".json"
+
+/* Devices on devices that are looked below. */
+#define MAX_DEPTH	8
+
+/* The first line of a file, without its end. */
+static bool read_line(const char *path, char *text, int bytes)
+{
+	FILE *file = fopen(path, "re");
+	bool good = file && fgets(text, bytes, file);
+
+	if (file)
+		fclose(file);
+	if (good)
+		text[strcspn(text, "\n")] = '\0';
+	return good;
+}
 
 static void save(const char *path, struct json_object *object)
 {
@@ -92,6 +109,16 @@ static bool is_same_device(const char *a, const char *b)
 	       sa.st_rdev == sb.st_rdev;
 }
 
+/* The same device, or the one is a partition of the other. */
+static bool overlaps(const char *a, const char *b)
+{
+	size_t a_length = strlen(a), b_length = strlen(b);
+
+	if (a_length > b_length)
+		return overlaps(b, a);
+	return !strncmp(a, b, a_length) && (!b[a_length] || b[a_length] == ':');
+}
+
 static void look_at(const struct blockdev *volume, const char *identity,
 		    struct json_object *record, const char *except)
 {
@@ -99,9 +126,9 @@ static void look_at(const struct blockdev *volume, const char *identity,
 	const char *meta = json_get_string(record, "meta");
 	const char *uuid = json_get_string(record, "store");
 
-	if (bound && meta && uuid && !strcmp(bound, identity) &&
+	if (bound && meta && uuid && overlaps(bound, identity) &&
 	    !is_same_device(meta, except))
-		void_recorded(volume, identity, meta, uuid);
+		void_recorded(volume, bound, meta, uuid);
 }
 
 static bool is_record(const char *name)
@@ -111,7 +138,7 @@ static bool is_record(const char *name)
 	return length > suffix && !strcmp(name + length - suffix, SUFFIX);
 }
 
-void registry_void(const struct blockdev *volume, const char *except)
+static void void_stores_of(const struct blockdev *volume, const char *except)
 {
 	char identity[QCOW2_DMLIVE_IDENTITY_BYTES + 1], path[PATH_MAX];
 	DIR *folder = opendir(REGISTRY_FOLDER);
@@ -131,6 +158,40 @@ void registry_void(const struct blockdev *volume, const char *except)
 	}
 	if (folder)
 		closedir(folder);
+}
+
+/* What it lies on is written to as well; a store may be bound to that. */
+static void void_below(dev_t devt, const char *except, unsigned int depth)
+{
+	char path[PATH_MAX], number[32];
+	struct blockdev lower;
+	struct dirent *entry;
+	DIR *folder;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major(devt),
+		 minor(devt));
+	folder = opendir(path);
+	while (folder && (entry = readdir(folder))) {
+		snprintf(path, sizeof(path), "/sys/class/block/%s/dev",
+			 entry->d_name);
+		if (entry->d_name[0] == '.' || !read_line(path, number, 32) ||
+		    blockdev_open(blockdev_path_of(number, path, sizeof(path)),
+				  &lower))
+			continue;
+		void_stores_of(&lower, except);
+		if (depth)
+			void_below(lower.devt, except, depth - 1);
+	}
+	if (folder)
+		closedir(folder);
+}
+
+void registry_void(const struct blockdev *volume, const char *except)
+{
+	if (access(REGISTRY_FOLDER, F_OK))
+		return;
+	void_stores_of(volume, except);
+	void_below(volume->devt, except, MAX_DEPTH);
 }
 
 void registry_void_path(const char *path)

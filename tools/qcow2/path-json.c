@@ -52,11 +52,10 @@ static bool flatten(struct json_name *n, struct json_object *object,
 			return refuse(n, "unknown option ", name);
 		if (json_object_is_type(value, json_type_object)) {
 			strcat(key, ".");
-			if (depth == MAX_DEPTH ||
-			    !flatten(n, value, key, depth + 1))
-				return refuse(n, n->why[0] ? "" :
-					      "too deep: ",
-					      n->why[0] ? n->why : name);
+			if (depth == MAX_DEPTH)
+				return refuse(n, "too deep: ", name);
+			if (!flatten(n, value, key, depth + 1))
+				return false;
 			continue;
 		}
 		if (json_object_object_get_ex(n->flat, key, NULL))
