@@ -130,6 +130,8 @@ static void fail_all(struct list_head *failed, blk_status_t status)
 	list_for_each_entry_safe(waiter, next, failed, age) {
 		struct bio *bio = bio_of(waiter);
 
+		/* It never went down: no flush has failed, see cbw_end_io(). */
+		bio->bi_opf &= ~(REQ_PREFLUSH | REQ_FUA);
 		bio->bi_status = status;
 		bio_endio(bio);
 	}

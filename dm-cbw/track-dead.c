@@ -47,7 +47,13 @@ bool cbw_dead_may_follow(const struct cbw_track *track)
 
 void cbw_dead_enter(struct cbw_track *track)
 {
+	const struct cbw_track *former;
+
 	mutex_lock(&lock);
+	former = find_former(track);
+	if (former && (former->may_have_lost ||
+		       atomic_read(&former->flush_errors)))
+		track->may_have_lost = true;
 	if (list_empty(&track->link))
 		list_add(&track->link, &tracks);
 	mutex_unlock(&lock);

@@ -6,8 +6,9 @@
  *
  * Commit: all that was written before the point in time has completed by then, and one
  * flush after that makes it durable. A device reports data that it lost in one flush
- * only, be it ours or the guest's: so of a session during which any flush has failed,
- * no bit goes.
+ * only, be it ours or the guest's: so a session during which any flush has failed cannot
+ * be committed. When one had failed before, the origin may show data that it has not
+ * got, until it is attached anew: the commit takes no bit away.
  *
  * Clear: a flush makes durable what had completed before. What is under way lies in
  * regions that are open, all of which recovery adds. So after a clear, regions are
@@ -40,6 +41,7 @@ int cbw_track_flush_origin(struct cbw_track *track)
 void cbw_track_note_flushes(struct cbw_track *track, struct cbw_bitmap *bitmap)
 {
 	bitmap->flush_errors = atomic_read(&track->flush_errors);
+	bitmap->keep_bits = track->may_have_lost || bitmap->flush_errors;
 }
 
 bool cbw_track_lost_data(const struct cbw_track *track,

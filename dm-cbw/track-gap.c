@@ -85,10 +85,16 @@ static u32 find_gap(const struct cbw_track *track,
 	    (!is_known && !dm_live_store_was_used(track->store)))
 		return QCOW2_DMLIVE_GAP_NONE;
 	if (!is_known && was_in_use(track)) {
-		/* A crash, or it could not be closed: that is known here alone. */
-		if (!track->closed.flags)
+		/*
+		 * A crash, or it could not be closed: that is known here alone. Or
+		 * it could not be opened: then the last seal stands, and counts.
+		 */
+		if (track->closed.flags)
+			seal = &track->closed;
+		else if (!(seal->flags & QCOW2_DMLIVE_SEAL_SEALED) ||
+			 memcmp(seal->instance, dm_live_instance(),
+				sizeof(seal->instance)))
 			return QCOW2_DMLIVE_GAP_NONE;
-		seal = &track->closed;
 	}
 	return qcow2_seal_find_gap(seal, &track->origin_then,
 				   &track->device_then, dm_live_instance());
@@ -117,6 +123,19 @@ static int count_all(struct cbw_track *track)
 	return 0;
 }
 
+/*
+ * The backups that sessions are making may have what was written after the point in
+ * time, or lack what was written before: whatever state a session is in.
+ */
+static void tear_sessions(struct cbw_track *track)
+{
+	struct cbw_bitmap *bitmap;
+
+	list_for_each_entry(bitmap, &track->bitmaps, link)
+		if (bitmap->successor)
+			bitmap->is_torn = true;
+}
+
 static void warn(const struct cbw_track *track, const struct qcow2_seal *seal)
 {
 	time64_t from = seal->gap_from_s, to = seal->gap_to_s;
@@ -142,8 +161,10 @@ static void break_session(const struct cbw_track *track, u32 reason)
 static int close_gap(struct cbw_track *track, struct qcow2_seal *seal,
 		     u32 reason)
 {
-	int r = count_all(track);
+	int r;
 
+	tear_sessions(track);
+	r = count_all(track);
 	if (r)
 		return r;
 	/* What was noticed before may have gone on. */
@@ -229,6 +250,7 @@ void cbw_gap_seal(struct cbw_track *track)
 		       track->name, sectors);
 		qcow2_seal_set_gap(&seal, QCOW2_DMLIVE_GAP_BYPASS,
 				   track->since_s, now_s);
+		tear_sessions(track);
 		break_session(track, QCOW2_DMLIVE_GAP_BYPASS);
 	} else {
 		seal.flags |= QCOW2_DMLIVE_SEAL_SEALED;

@@ -96,8 +96,11 @@ static void fail_bios(struct cbw_track *track, struct bio_list *bios)
 
 	DMERR_LIMIT("%s: a write fails: that it changes the device cannot be recorded",
 		    track->name);
-	while ((bio = bio_list_pop(bios)))
+	while ((bio = bio_list_pop(bios))) {
+		/* It never went down: no flush has failed, see cbw_end_io(). */
+		bio->bi_opf &= ~(REQ_PREFLUSH | REQ_FUA);
 		bio_io_error(bio);
+	}
 }
 
 static void open_work(struct work_struct *work)

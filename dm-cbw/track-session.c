@@ -75,6 +75,7 @@ static int begin(struct cbw_track *track, struct cbw_session *session)
 		return -ENOMEM;
 	}
 	cbw_track_note_flushes(track, bitmap);
+	bitmap->is_torn = false;
 	WRITE_ONCE(bitmap->successor, successor);
 	cbw_track_set_recorders(track, recorders);
 	if (!config->bitmap_is_new)
@@ -170,6 +171,10 @@ int cbw_track_commit(struct cbw_track *track, struct cbw_bitmap *bitmap,
 	int r;
 
 	lockdep_assert_held(&track->admin);
+	if (bitmap->is_torn) {
+		*why = "changes were not tracked during the session: abort, and back up again";
+		return -EIO;
+	}
 	r = settle(track, bitmap, why);
 	if (r)
 		return r;
@@ -186,7 +191,8 @@ int cbw_track_commit(struct cbw_track *track, struct cbw_bitmap *bitmap,
 		return r;
 	}
 	/* Crash: the union goes with the new backup. */
-	subtract(bitmap);
+	if (!bitmap->keep_bits && !cbw_track_lost_data(track, bitmap))
+		subtract(bitmap);
 	/*
 	 * A write may have set its bit in the bitmap before it was cleared there, and
 	 * in the successor after that was looked at. It lies in a region that is open

@@ -326,11 +326,19 @@ static int load_bitmap(struct cbw_track *track, struct list_head *kept,
 
 static int load(struct cbw_track *track)
 {
+	struct cbw_bitmap *bitmap, *next;
 	LIST_HEAD(kept);
 	u32 i;
 	int r;
 
 	list_splice_init(&track->bitmaps, &kept);
+	/* They are read again, and their memory is needed for that. */
+	list_for_each_entry_safe(bitmap, next, &kept, link) {
+		if (bitmap->successor)
+			continue;
+		list_del(&bitmap->link);
+		free_bitmap(bitmap);
+	}
 	free_intent(track);
 	track->recovered = 0;
 	r = dm_live_store_reload(track->store) ?:

@@ -38,6 +38,8 @@
  *	All of them are set in @bits too.
  * @generation: which is durable in the store; 0: it goes with no backup
  * @flush_errors: cbw_track.flush_errors when the session began
+ * @keep_bits: a flush had failed before: a commit takes no bits away
+ * @is_torn: changes were not tracked during the session: it cannot be committed
  * @cleared: see track-durable.c
  *
  * All but @successor and @recording lives till all is loaded anew.
@@ -51,6 +53,8 @@ struct cbw_bitmap {
 	struct dm_live_bitmap *successor;
 	u64 generation;
 	unsigned int flush_errors;
+	bool keep_bits;
+	bool is_torn;
 	bool cleared;
 };
 
@@ -70,6 +74,7 @@ struct cbw_recorders {
  * @blocked: resumed without metadata, so that no write may pass; then nothing is loaded
  * @all_unknown: valid while not @active: on disk it is durable that nobody knows what
  *	has changed
+ * @may_have_lost: a flush has failed under an earlier table of the mapped device
  * @warned: that the store has no place for a seal
  * @origin_then: the origin when all was loaded; see track-gap.c, as for the next three
  * @device_then: the mapped device then
@@ -95,6 +100,7 @@ struct cbw_track {
 	bool active;
 	bool blocked;
 	bool all_unknown;
+	bool may_have_lost;
 	bool warned;
 	u64 size_bytes;
 	struct qcow2_seal_device origin_then;

@@ -10,6 +10,7 @@
 #include <linux/bits.h>
 #include <linux/export.h>
 #include <linux/gfp.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -33,7 +34,9 @@ void *dm_live_zalloc_large(u64 bytes)
 
 	if (bytes != (size_t)bytes)
 		return NULL;
-	if (bytes > LARGE_BYTES && !is_available(bytes))
+	/* No device is to stay suspended because of an estimate. */
+	if (bytes > LARGE_BYTES && !(current->flags & PF_MEMALLOC_NOIO) &&
+	    !is_available(bytes))
 		return NULL;
 	if (bytes <= KMALLOC_MAX_SIZE)
 		memory = kmalloc(bytes, gfp | __GFP_NORETRY);
