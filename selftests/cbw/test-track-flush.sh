@@ -135,11 +135,12 @@ check_fails "$label: commit after that" message backup commit B 79
 check_so "another table" dm_reload t "$(track_table $SIZE /dev/mapper/origin "$meta" $block)"
 session 80
 check_so "commit of the next backup" message backup commit B 80
-is_so "the bits are gone" "$(tracking B)" "recording 0"
+# What it shows it may not have got, until the device is made anew.
+is_so "the bits stay" "$(tracking B)" "recording 1"
 
 label="a clear"
 paint C 7
-check_so "all is written" tracking_is B "recording 1"
+check_so "all is written" tracking_is B "recording 2"
 check_so "regions are closed" wait_until tracking_is regions 0/1
 flushes=$(nr_flushes)
 check_so "clear" message bitmap clear B
