@@ -12,7 +12,7 @@
 
 /* What follows from each of the reasons, and the way out. */
 static const char so_broken[] =
-	"so its content is that of no point in time; if it was made so on purpose: --force";
+	"so its content is that of no point in time; if right (qemu-img commit, rebase): --force";
 
 int chain_read_record(struct image *image, unsigned int depth,
 		      struct backup_record *record, struct image_error *err)
