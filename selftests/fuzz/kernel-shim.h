@@ -23,8 +23,7 @@
 #define IS_ERR(pointer)		((uintptr_t)(pointer) >= (uintptr_t)-4095)
 #define PTR_ERR(pointer)	((long)(pointer))
 #define ERR_PTR(error)		((void *)(long)(error))
-#define smp_rmb()		smp_mb()	/* partners stand at its users */
-#define smp_wmb()		smp_mb()	/* as above */
+#define smp_wmb()		smp_mb()	/* partners stand at its users */
 #define cond_resched()		((void)0)
 #define synchronize_rcu()	((void)0)
 #define lockdep_assert_held(lock)	shim_assert_held(lock)
@@ -85,13 +84,38 @@ int kstrtouint(const char *text, unsigned int base, unsigned int *result);
 int match_string(const char *const *names, size_t nr, const char *name);
 
 /* Block devices. */
+struct gendisk {
+	const void *fops;
+};
+
+struct request_queue;
+
 struct block_device {
+	struct gendisk *bd_disk;
 	u64 nr_sectors;
 	unsigned int logical_block_size;
 	bool is_zoned;
 	bool is_read_only;
 	dev_t bd_dev;
 };
+
+static inline unsigned int bdev_partno(const struct block_device *bdev)
+{
+	(void)bdev;
+	return 0;
+}
+
+static inline struct request_queue *bdev_get_queue(const struct block_device *bdev)
+{
+	(void)bdev;
+	return NULL;
+}
+
+static inline bool blk_queue_io_stat(const struct request_queue *queue)
+{
+	(void)queue;
+	return true;
+}
 
 static inline sector_t bdev_nr_sectors(const struct block_device *bdev)
 {
