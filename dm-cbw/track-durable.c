@@ -7,8 +7,8 @@
  * Commit: all that was written before the point in time has completed by then, and one
  * flush after that makes it durable. A device reports data that it lost in one flush
  * only, be it ours or the guest's: so a session during which any flush has failed cannot
- * be committed. When one had failed before, the origin may show data that it has not
- * got, until it is attached anew: the commit takes no bit away.
+ * be committed. When one had failed before, the origin may show data that it does
+ * not have, until it is attached again: the commit takes no bit away.
  *
  * Clear: a flush makes durable what had completed before. What is under way lies in
  * regions that are open, all of which recovery adds. So after a clear, regions are

@@ -4,7 +4,7 @@
  *
  * vmalloc() takes page after page. Each is so small that the allocator would rather kill
  * a process than fail; with __GFP_RETRY_MAYFAIL it fails. But the last pages are taken
- * by then, and whoever wants one meanwhile is the next to wake the OOM killer: so what
+ * by then, and any other request meanwhile wakes the OOM killer: so what
  * is clearly too much is not begun with.
  */
 #include <linux/bits.h>

@@ -123,7 +123,7 @@ static int check_header(struct dm_live_store *store)
 
 	r = read_first_cluster(store, &data, &bytes);
 	cluster_bits = r ? 0 : qcow2_store_probe_cluster_bits(data, bytes);
-	/* Something has made it anew since it was opened. */
+	/* It was formatted again since it was opened. */
 	if (cluster_bits && cluster_bits != store->cluster_bits) {
 		kvfree(data);
 		data = NULL;

@@ -135,7 +135,7 @@ check_fails "$label: commit after that" message backup commit B 79
 check_so "another table" dm_reload t "$(track_table $SIZE /dev/mapper/origin "$meta" $block)"
 session 80
 check_so "commit of the next backup" message backup commit B 80
-# What it shows it may not have got, until the device is made anew.
+# The origin may show what it does not have, until the device is created again.
 is_so "the bits stay" "$(tracking B)" "recording 1"
 
 label="a clear"
