@@ -145,6 +145,18 @@ tap_exit()
 trap tap_exit EXIT
 trap 'exit 1' INT TERM HUP
 
+# wait PID - as the builtin, which once in some thousand times loses the race with its own
+# handler of SIGCHLD: waitpid() says ECHILD, and the status is 255. It knows the true one
+# the next time.
+wait()
+{
+	builtin wait "$@"
+	case $? in
+	255)	builtin wait "$@" ;;
+	*)	return $? ;;
+	esac
+}
+
 # wait_until [-t SECONDS] COMMAND [ARG...] - polls until the command succeeds;
 # fails at the deadline (default 90 s).
 wait_until()

@@ -49,6 +49,7 @@ dm_remove c
 # renamed_before CALL NUMBER OLD NEW COMMAND...: just before this call it has another name.
 renamed_before()
 {
+	rm -f "$TMP/strace"
 	strace -qq -o "$TMP/strace" -e "trace=$1" -e "inject=$1:signal=STOP:when=$2" \
 		"${@:5}" > "$out" 2> "$err" < /dev/null &
 	tracer=$!
@@ -60,7 +61,8 @@ renamed_before()
 
 is_stopped()
 {
-	pid=$(pgrep -x -P $tracer dmlive) && grep -q '^State:.*[tT]' "/proc/$pid/status"
+	# Between calls strace stops it too, for a moment.
+	grep -q 'stopped by SIGSTOP' "$TMP/strace" && pid=$(pgrep -x -P $tracer dmlive)
 }
 
 # The guard's sockets are made when a table is loaded and not yet live.

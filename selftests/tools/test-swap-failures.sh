@@ -31,17 +31,18 @@ put_back()
 # when all are. $pid is its number, $tracer that of strace.
 stopped_at()
 {
+	rm -f "$TMP/strace"
 	strace -qq -o "$TMP/strace" -e "trace=$1" -e "inject=$1:signal=STOP:when=1" \
 		"${@:2}" < /dev/null &
 	tracer=$!
 	on_exit stop_process $tracer
-	wait_until is_child_stopped "$1" || bail "not stopped at $1"
+	wait_until is_child_stopped || bail "not stopped at $1"
 }
 
 is_child_stopped()
 {
-	pid=$(pgrep -x -P $tracer dmlive) && grep -q '^State:.*[tT]' "/proc/$pid/status" &&
-		grep -q "$1" "$TMP/strace"
+	# Between calls strace stops it too, for a moment.
+	grep -q 'stopped by SIGSTOP' "$TMP/strace" && pid=$(pgrep -x -P $tracer dmlive)
 }
 
 go_on()
