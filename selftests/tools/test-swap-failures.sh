@@ -179,6 +179,39 @@ bitmap_meanwhile()
 	check "the metadata are good" dmlive meta check "${meta[k]}"
 }
 
+# The seal is written while the volume is suspended. If that takes long, the volume is let
+# go as it was, and what was written to it then is in no increment without being noticed.
+held_too_long()
+{
+	local plain writer
+	make_linear l "$(make_disk 8)" > /dev/null && metadata=$(make_disk 4) || bail "disks"
+	plain=$(dmsetup table l)
+	dmlive meta format "$metadata" --size 8M --track --bitmap B:64K > /dev/null ||
+		bail "meta"
+	run 0 "attach" dmlive attach l --meta "$metadata"
+	run 0 "the first backup" dmlive backup l l1.qcow2 --bitmap B
+	run 0 "detach" dmlive detach l
+	stopped_at pwrite64 dmlive attach l --meta "$metadata" > "$TMP/log" 2>&1
+	check_fails "held: it is suspended" is_active l
+	dd if=/dev/urandom of=/dev/mapper/l bs=64k seek=9 count=1 oflag=direct conv=notrunc \
+		status=none &
+	writer=$!
+	put_back l "$plain" "held"
+	check "held: what waited goes on" wait $writer
+	kill -CONT "$pid"
+	wait $tracer
+	is "held: the attach fails" $? 1
+	like "held: it says why" "$(cat "$TMP/log")" "l could not be suspended.*within"
+	put_back l "$plain" "held, in the end"
+	is "held: no inner device" "$(dmsetup ls | grep -c dmlive)" 0
+	run 0 "attach after that" dmlive attach l --meta "$metadata"
+	run 0 "an increment, or not" dmlive backup l l2.qcow2 --bitmap B --base l1.qcow2
+	qemu-img convert -O raw l2.qcow2 l2.raw
+	check "it has all" cmp l2.raw /dev/mapper/l
+	run 0 "detach in the end" dmlive detach l
+	dm_remove l
+}
+
 mkdir "$TMP/mnt"
 on_exit sh -c "! mountpoint -q $TMP/mnt || umount $TMP/mnt"
 failing_attach
@@ -187,4 +220,5 @@ failing_below
 one_store_for_two
 two_commands
 bitmap_meanwhile
+held_too_long
 finish

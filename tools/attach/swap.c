@@ -117,30 +117,57 @@ static void put_back(const struct volume *volume)
 		      dm_name_now(volume->name));
 }
 
-/* In the guard: else it runs, with the one table or the other. */
+/*
+ * How long a volume may be held while it is settled: its metadata device may be slow or
+ * dead. The drivers of a virtual machine give a request up after 30 s.
+ */
+#define SETTLE_LIMIT_S 15
+
+struct guarded_swap {
+	const struct volume *volume;
+	struct guard guard;
+};
+
+/*
+ * In the guard. Else it runs, with the one table or the other. A process that has
+ * committed to the swap and is alive puts it back itself.
+ */
 static void put_back_abandoned(void *context)
 {
-	const struct volume *volume = context;
+	const struct guarded_swap *swap = context;
+	const struct volume *volume = swap->volume;
 
+	if (!guard_is_alone(&swap->guard) && !guard_has_acted(&swap->guard))
+		return;
 	if (!volume->dm.suspended && dm_is_suspended(volume->name))
 		put_back(volume);
 }
 
-static int hold_and_swap(const char *name, int (*settle)(void *context),
-			 void *context)
+static int hold_and_swap(struct guarded_swap *swap,
+			 int (*settle)(void *context), void *context)
 {
-	int r = settle ? dm_hold(name) : 0;
+	const char *name = swap->volume->name;
+	int r;
 
-	if (!r && settle)
+	if (!settle)
+		return dm_swap(name);
+	r = dm_hold(name);
+	if (!r)
 		r = settle(context);
+	/* The guard may have let it go with its old table, and cleared the new one. */
+	if (!guard_commit(&swap->guard)) {
+		error("%s could not be suspended and its metadata written within %d s, as I/O is under way or the metadata device is slow; it is as it was",
+		      dm_name_now(name), SETTLE_LIMIT_S);
+		return -ECANCELED;
+	}
 	return r ? r : dm_swap(name);
 }
 
 static int swap(struct volume *volume, int (*settle)(void *context),
 		void *context)
 {
+	struct guarded_swap swap = { .volume = volume };
 	struct process_state state;
-	struct guard guard;
 	bool suspended;
 	int r;
 
@@ -150,15 +177,16 @@ static int swap(struct volume *volume, int (*settle)(void *context),
 		return say_changed(volume);
 	}
 	if (check_interrupted(volume) ||
-	    guard_start(&guard, put_back_abandoned, volume)) {
+	    guard_start_limited(&swap.guard, settle ? SETTLE_LIMIT_S : 0,
+				put_back_abandoned, &swap)) {
 		dm_clear(volume->name);
 		return EXIT_ERROR;
 	}
 	process_become_independent(&state, true);
-	r = hold_and_swap(volume->name, settle, context);
+	r = hold_and_swap(&swap, settle, context);
 	if (r)
 		put_back(volume);
-	guard_end(&guard);
+	guard_end(&swap.guard);
 	process_become_ordinary(&state);
 	return r ? EXIT_ERROR : EXIT_OK;
 }

@@ -118,12 +118,24 @@ int trust_check(struct trust *trust, const struct volume *volume)
 	return !status && add ? add_place(trust) : status;
 }
 
+/* What was compared is what is sealed: the volume may have been written to since. */
+static void seal_counts(const struct trust *trust,
+			const struct qcow2_seal_device *now, dev_t devt,
+			struct qcow2_seal_device *sealed)
+{
+	if (devt == trust->volume->device.devt)
+		*sealed = *now;
+	else
+		blockdev_count(devt, sealed);
+}
+
 /* What the target will find is what was closed. */
 static void carry_over(struct trust *trust, struct qcow2_seal *seal,
-		       dev_t origin, dev_t mapped)
+		       const struct qcow2_seal_device *now, dev_t origin,
+		       dev_t mapped)
 {
-	blockdev_count(origin, &seal->origin);
-	blockdev_count(mapped, &seal->device);
+	seal_counts(trust, now, origin, &seal->origin);
+	seal_counts(trust, now, mapped, &seal->device);
 	dm_live_read_instance(seal->instance);
 	seal->flags |= QCOW2_DMLIVE_SEAL_SEALED;
 	/* What was noticed, and is believed all the same. */
@@ -163,7 +175,7 @@ static int settle_closed(struct trust *trust, struct meta_writer *writer,
 
 	trust->trusted = trust->trust_store && !good;
 	if (good || trust->trusted) {
-		carry_over(trust, seal, origin, mapped);
+		carry_over(trust, seal, now, origin, mapped);
 		return 0;
 	}
 	trust->is_gap = true;
