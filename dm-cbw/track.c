@@ -371,8 +371,13 @@ static void forgo_intent(struct cbw_track *track)
 static int activate(struct cbw_track *track)
 {
 	struct cbw_recorders *recorders;
-	int r;
+	int r = 0;
 
+	/* Before anything is read: nobody changes it after that. */
+	if (!track->read_only)
+		r = dm_live_store_claim(track->store);
+	if (r)
+		return r;
 	mutex_lock(&track->load_lock);
 	r = load(track) ?: cbw_gap_close(track);
 	if (!r && track->table->config.on_meta_error == CBW_BREAK_TRACKING)
@@ -423,6 +428,7 @@ int cbw_track_activate(struct cbw_track *track)
 	if (!r) {
 		cbw_dead_enter(track);
 	} else {
+		dm_live_store_release(track->store);
 		DMERR("%s: cannot use the metadata device: %d", track->name, r);
 		if (dm_live_store_has_failed(track->store) &&
 		    cbw_dead_resume(track)) {

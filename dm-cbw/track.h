@@ -269,7 +269,8 @@ int cbw_track_abort(struct cbw_track *track, struct cbw_bitmap *bitmap);
 /**
  * cbw_gap_close - is there a gap in what was recorded? Then all blocks count as changed
  *
- * With all loaded, before the store is activated. With cbw_track.admin held.
+ * With all loaded, before the store is activated; but it is claimed, since generations
+ * go from it at once. With cbw_track.admin held.
  */
 int cbw_gap_close(struct cbw_track *track);
 

@@ -62,7 +62,7 @@ struct dm_live_store {
 	/* A failed flush of the data that the writers do not know of, or 0. */
 	int unreported;
 	atomic_t changing;	/* see dm_live_store_begin_change() */
-	struct list_head active_link;	/* while it is activated */
+	struct list_head claim_link;	/* while it is claimed */
 
 	struct workqueue_struct *wq;
 	struct work_struct commit_work;
@@ -100,6 +100,12 @@ int dm_live_store_edit_flags(struct dm_live_store *store,
  */
 int dm_live_store_write_bitmap(struct dm_live_store *store,
 			       struct dm_live_store_bitmap *bitmap);
+
+/** dm_live_store_is_claimed - may it be written to? For its owner. */
+static inline bool dm_live_store_is_claimed(const struct dm_live_store *store)
+{
+	return !list_empty(&store->claim_link);
+}
 
 /** dm_live_store_fail - writing has failed: nothing is written any more */
 void dm_live_store_fail(struct dm_live_store *store, int r);

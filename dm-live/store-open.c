@@ -430,6 +430,7 @@ void dm_live_store_close(struct dm_live_store *store)
 		cancel_delayed_work_sync(&store->timer_work);
 		destroy_workqueue(store->wq);
 	}
+	dm_live_store_release(store);
 	free_structures(store);
 	if (store->bufio)
 		dm_bufio_client_destroy(store->bufio);
