@@ -110,8 +110,8 @@ void dm_live_store_release(struct dm_live_store *store);
  * As it may have changed since it was opened or deactivated. Attached bitmaps
  * are not attached any more.
  *
- * Context: may sleep; allocates memory: under memalloc_noio_save() while a
- * device is suspended.
+ * Context: may sleep; allocates memory if the store has grown since it was read last:
+ * under memalloc_noio_save() while a device is suspended.
  *
  * Return: 0, or an errno; dm_live_store_has_failed() tells whether it is the device
  * that failed, or what stands on it is refused.
