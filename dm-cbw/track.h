@@ -193,6 +193,30 @@ struct cbw_recorders *cbw_track_alloc_recorders(struct cbw_track *track);
 void cbw_track_set_recorders(struct cbw_track *track,
 			     struct cbw_recorders *recorders);
 
+/* track-load.c */
+
+/** cbw_track_check_store - what only looking at the store can tell. Sets ti->error. */
+int cbw_track_check_store(struct cbw_track *track);
+
+/**
+ * cbw_track_load - read the store, and all its bitmaps, again; recover what is missing
+ * With cbw_track.admin and load_lock held. A table that is not read-only has claimed
+ * the store.
+ */
+int cbw_track_load(struct cbw_track *track);
+
+/**
+ * cbw_track_forgo_intent - use no intent bitmap: what it had is in the bitmaps now
+ * With cbw_track.admin and load_lock held, before the store is activated.
+ */
+void cbw_track_forgo_intent(struct cbw_track *track);
+
+/** cbw_track_forget - nothing is loaded any more. With cbw_track.admin held. */
+void cbw_track_forget(struct cbw_track *track);
+
+/** cbw_track_free_bitmaps - nobody knows the track any more */
+void cbw_track_free_bitmaps(struct cbw_track *track);
+
 /* track-dead.c */
 
 /** cbw_dead_may_follow - is the mapped device in use, with that metadata device? */
