@@ -9,6 +9,14 @@
  * the time (the state has no TRACKING, or it is not in use itself, or missing, or cannot
  * be read), all its bits. These are durable before anything on disk says otherwise.
  *
+ * Memory: bitmaps of large devices may take gigabytes, and a resume that fails leaves the
+ * mapped device suspended. So the constructor allocates what is in the store then, and
+ * each load uses the memory of the one before. What it allocates itself is what the
+ * store had not when the table was loaded: dmlive adds bitmaps while no table uses the
+ * store, which may be after that; and the store may have been unreadable then. While two
+ * tables of a device are there, or one that is loaded takes the place of another one
+ * that was, each has memory of its own: the contents differ as soon as one is resumed.
+ *
  * All under cbw_track.admin, or before anybody else knows the track, and after that.
  */
 #include "track.h"
@@ -24,22 +32,55 @@ static void free_bitmap(struct cbw_bitmap *bitmap)
 	kfree(bitmap);
 }
 
-static void free_intent(struct cbw_track *track)
+/* As from new_bitmap(). */
+static void renew_bitmap(struct cbw_bitmap *bitmap)
 {
-	dm_live_bitmap_destroy(track->intent);
-	dm_live_bitmap_destroy(track->open);
-	dm_live_bitmap_destroy(track->touched);
+	dm_live_bitmap_destroy(bitmap->successor);
+	bitmap->successor = NULL;
+	bitmap->recording = false;
+	bitmap->generation = 0;
+	bitmap->flush_errors = 0;
+	bitmap->keep_bits = false;
+	bitmap->is_torn = false;
+	bitmap->cleared = false;
+	dm_live_bitmap_renew(bitmap->bits);
+}
+
+static void drop_intent(struct cbw_track *track)
+{
 	track->intent = NULL;
 	track->open = NULL;
 	track->touched = NULL;
+}
+
+static int make_intent(struct cbw_track *track, u64 nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(track->spare_intent); i++) {
+		struct dm_live_bitmap *spare = track->spare_intent[i];
+
+		if (spare && dm_live_bitmap_nr_blocks(spare) == nr) {
+			dm_live_bitmap_renew(spare);
+			continue;
+		}
+		dm_live_bitmap_destroy(spare);
+		spare = dm_live_bitmap_create(nr);
+		track->spare_intent[i] = spare;
+		if (!spare)
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 static void free_list(struct list_head *bitmaps)
 {
 	struct cbw_bitmap *bitmap, *next;
 
-	list_for_each_entry_safe(bitmap, next, bitmaps, link)
+	list_for_each_entry_safe(bitmap, next, bitmaps, link) {
+		list_del(&bitmap->link);
 		free_bitmap(bitmap);
+	}
 }
 
 static bool is_reserved(const struct qcow2_store_bitmap *entry)
@@ -75,7 +116,15 @@ int cbw_track_check_store(struct cbw_track *track)
 	return 0;
 }
 
-static struct cbw_bitmap *add_bitmap(struct cbw_track *track,
+static bool is_of(const struct cbw_bitmap *bitmap,
+		  const struct qcow2_store_bitmap *entry)
+{
+	return bitmap->shift == entry->granularity_bits &&
+	       strlen(bitmap->name) == entry->name_bytes &&
+	       !memcmp(bitmap->name, entry->name, entry->name_bytes);
+}
+
+static struct cbw_bitmap *new_bitmap(const struct cbw_track *track,
 				     const struct qcow2_store_bitmap *entry)
 {
 	struct cbw_bitmap *bitmap = kzalloc(sizeof(*bitmap), GFP_NOIO);
@@ -90,8 +139,80 @@ static struct cbw_bitmap *add_bitmap(struct cbw_track *track,
 		free_bitmap(bitmap);
 		return NULL;
 	}
-	list_add_tail(&bitmap->link, &track->bitmaps);
 	return bitmap;
+}
+
+static struct cbw_bitmap *take_spare(struct cbw_track *track,
+				     const struct qcow2_store_bitmap *entry)
+{
+	struct cbw_bitmap *bitmap;
+
+	list_for_each_entry(bitmap, &track->spare, link) {
+		if (!is_of(bitmap, entry))
+			continue;
+		list_del(&bitmap->link);
+		renew_bitmap(bitmap);
+		return bitmap;
+	}
+	return NULL;
+}
+
+static struct cbw_bitmap *add_bitmap(struct cbw_track *track,
+				     const struct qcow2_store_bitmap *entry)
+{
+	struct cbw_bitmap *bitmap = take_spare(track, entry) ?:
+				    new_bitmap(track, entry);
+
+	if (bitmap)
+		list_add_tail(&bitmap->link, &track->bitmaps);
+	return bitmap;
+}
+
+/* Those that the store has no more: others may need their memory. */
+static void free_unneeded(struct cbw_track *track)
+{
+	struct cbw_bitmap *bitmap, *next;
+
+	list_for_each_entry_safe(bitmap, next, &track->spare, link) {
+		const struct qcow2_store_bitmap *entry =
+			dm_live_store_lookup(track->store, bitmap->name);
+
+		if (entry && is_of(bitmap, entry))
+			continue;
+		list_del(&bitmap->link);
+		free_bitmap(bitmap);
+	}
+}
+
+int cbw_track_prepare(struct cbw_track *track)
+{
+	const char *name = track->table->config.bitmap;
+	const struct qcow2_store_bitmap *entry;
+	struct cbw_bitmap *bitmap;
+	u32 i;
+
+	for (i = 0; i < dm_live_store_nr_bitmaps(track->store); i++) {
+		entry = dm_live_store_entry(track->store, i);
+		if (is_reserved(entry))
+			continue;
+		bitmap = new_bitmap(track, entry);
+		if (!bitmap)
+			return -ENOMEM;
+		list_add_tail(&bitmap->link, &track->spare);
+	}
+	entry = name ? dm_live_store_lookup(track->store, name) : NULL;
+	if (entry) {
+		track->spare_successor =
+			dm_live_bitmap_create(cbw_track_bits(track,
+							     entry->granularity_bits));
+		if (!track->spare_successor)
+			return -ENOMEM;
+	}
+	entry = dm_live_store_lookup(track->store, QCOW2_DMLIVE_INTENT_NAME);
+	if (!entry)
+		return 0;
+	return make_intent(track,
+			   cbw_track_bits(track, entry->granularity_bits));
 }
 
 /* One that cannot be read is as good as none. */
@@ -101,21 +222,21 @@ static int load_intent(struct cbw_track *track)
 	const struct qcow2_store_bitmap *entry =
 		dm_live_store_lookup(track->store, name);
 	bool was_in_use;
-	u64 nr;
+	int r;
 
 	if (!entry)
 		return 0;
 	track->region_shift = entry->granularity_bits;
-	nr = cbw_track_bits(track, track->region_shift);
-	track->intent = dm_live_bitmap_create(nr);
-	track->open = dm_live_bitmap_create(nr);
-	track->touched = dm_live_bitmap_create(nr);
-	if (!track->intent || !track->open || !track->touched)
-		return -ENOMEM;
+	r = make_intent(track, cbw_track_bits(track, track->region_shift));
+	if (r)
+		return r;
+	track->intent = track->spare_intent[0];
+	track->open = track->spare_intent[1];
+	track->touched = track->spare_intent[2];
 	if (dm_live_store_attach(track->store, name, 1ULL << track->region_shift,
 				 track->intent, DM_LIVE_ATTACH_LOAD,
 				 &was_in_use))
-		free_intent(track);
+		drop_intent(track);
 	return 0;
 }
 
@@ -174,10 +295,7 @@ static struct cbw_bitmap *take_kept(struct cbw_track *track,
 	struct cbw_bitmap *bitmap;
 
 	list_for_each_entry(bitmap, kept, link) {
-		if (!bitmap->successor ||
-		    bitmap->shift != entry->granularity_bits ||
-		    strlen(bitmap->name) != entry->name_bytes ||
-		    memcmp(bitmap->name, entry->name, entry->name_bytes))
+		if (!is_of(bitmap, entry))
 			continue;
 		list_move_tail(&bitmap->link, &track->bitmaps);
 		return bitmap;
@@ -234,18 +352,18 @@ int cbw_track_load(struct cbw_track *track)
 	int r;
 
 	list_splice_init(&track->bitmaps, &kept);
-	/* They are read again, and their memory is needed for that. */
-	list_for_each_entry_safe(bitmap, next, &kept, link) {
-		if (bitmap->successor)
-			continue;
-		list_del(&bitmap->link);
-		free_bitmap(bitmap);
-	}
-	free_intent(track);
+	/* They are read again, to the same memory. */
+	list_for_each_entry_safe(bitmap, next, &kept, link)
+		if (!bitmap->successor)
+			list_move_tail(&bitmap->link, &track->spare);
+	drop_intent(track);
 	track->recovered = 0;
 	r = dm_live_store_reload(track->store) ?:
-	    cbw_track_check_store(track) ?:
-	    load_intent(track);
+	    cbw_track_check_store(track);
+	if (!r) {
+		free_unneeded(track);
+		r = load_intent(track);
+	}
 	for (i = 0; !r && i < dm_live_store_nr_bitmaps(track->store); i++) {
 		const struct qcow2_store_bitmap *entry =
 			dm_live_store_entry(track->store, i);
@@ -253,12 +371,14 @@ int cbw_track_load(struct cbw_track *track)
 		if (!is_reserved(entry))
 			r = load_bitmap(track, &kept, entry);
 	}
-	if (r)
+	if (r) {
 		/* The next resume tries again. */
 		list_splice(&kept, &track->bitmaps);
-	else
-		free_list(&kept);
-	return r;
+		return r;
+	}
+	free_list(&kept);
+	free_list(&track->spare);
+	return 0;
 }
 
 /* What it had is in the bitmaps now. */
@@ -267,22 +387,26 @@ void cbw_track_forgo_intent(struct cbw_track *track)
 	if (!track->intent)
 		return;
 	dm_live_store_detach(track->store, QCOW2_DMLIVE_INTENT_NAME);
-	free_intent(track);
+	drop_intent(track);
 }
 
-/* What is in memory is not kept any more. */
 void cbw_track_forget(struct cbw_track *track)
 {
 	mutex_lock(&track->load_lock);
-	free_list(&track->bitmaps);
-	INIT_LIST_HEAD(&track->bitmaps);
-	free_intent(track);
+	/* The metadata device may be back at the next resume. */
+	list_splice_tail_init(&track->bitmaps, &track->spare);
+	drop_intent(track);
 	track->recovered = 0;
 	mutex_unlock(&track->load_lock);
 }
 
 void cbw_track_free_bitmaps(struct cbw_track *track)
 {
+	unsigned int i;
+
 	free_list(&track->bitmaps);
-	free_intent(track);
+	free_list(&track->spare);
+	dm_live_bitmap_destroy(track->spare_successor);
+	for (i = 0; i < ARRAY_SIZE(track->spare_intent); i++)
+		dm_live_bitmap_destroy(track->spare_intent[i]);
 }

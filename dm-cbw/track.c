@@ -68,7 +68,7 @@ struct cbw_recorders *cbw_track_alloc_recorders(struct cbw_track *track)
 	struct cbw_bitmap *bitmap;
 	unsigned int nr = 0;
 
-	/* Each with a successor. */
+	/* Each with a successor. Small, also in a resume: but for hundreds of bitmaps. */
 	list_for_each_entry(bitmap, &track->bitmaps, link)
 		nr += 2;
 	recorders = kmalloc(struct_size(recorders, list, nr), GFP_NOIO);
@@ -294,7 +294,13 @@ static int open_store(struct cbw_track *track)
 		ti->error = "The metadata device is refused";
 		return r;
 	}
-	return cbw_track_check_store(track);
+	r = cbw_track_check_store(track);
+	if (r)
+		return r;
+	r = cbw_track_prepare(track);
+	if (r)
+		ti->error = "Cannot allocate memory for the bitmaps";
+	return r;
 }
 
 int cbw_track_open(struct cbw_table *table)
@@ -315,6 +321,7 @@ int cbw_track_open(struct cbw_table *table)
 	mutex_init(&track->load_lock);
 	INIT_LIST_HEAD(&track->link);
 	INIT_LIST_HEAD(&track->bitmaps);
+	INIT_LIST_HEAD(&track->spare);
 	INIT_WORK(&track->event_work, event_work);
 	cbw_intent_init(track);
 	track->wq = alloc_workqueue("cbw_track", WQ_UNBOUND | WQ_MEM_RECLAIM,
