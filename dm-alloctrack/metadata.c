@@ -80,7 +80,8 @@ static int activate(struct at_table *table)
 	bool was_in_use;
 	int r;
 
-	r = dm_live_store_reload(table->store);
+	r = table->read_only ? 0 : dm_live_store_claim(table->store);
+	r = r ?: dm_live_store_reload(table->store);
 	if (r)
 		return r;
 	r = dm_live_store_attach(table->store, AT_BITMAP_NAME,
@@ -130,6 +131,7 @@ int at_meta_activate(struct at_table *table)
 			device->lacks_bits = false;
 		return 0;
 	}
+	dm_live_store_release(table->store);
 	DMERR("%s: cannot use the metadata device: %d", device->name, r);
 	if (!device->applied || !dm_live_store_has_failed(table->store))
 		return r;

@@ -45,6 +45,18 @@ static void limit_scope(const struct cbw_track *track,
 	release_range(session, block, session->nr_blocks);
 }
 
+/* The constructor has made it, unless the bitmap had another granularity then. */
+static struct dm_live_bitmap *take_successor(struct cbw_track *track, u64 nr)
+{
+	struct dm_live_bitmap *spare = track->spare_successor;
+
+	track->spare_successor = NULL;
+	if (spare && dm_live_bitmap_nr_blocks(spare) == nr)
+		return spare;
+	dm_live_bitmap_destroy(spare);
+	return dm_live_bitmap_create(nr);
+}
+
 static int begin(struct cbw_track *track, struct cbw_session *session)
 {
 	const struct cbw_config *config = &session->config;
@@ -69,7 +81,8 @@ static int begin(struct cbw_track *track, struct cbw_session *session)
 	recorders = cbw_track_alloc_recorders(track);
 	if (!recorders)
 		return -ENOMEM;
-	successor = dm_live_bitmap_create(dm_live_bitmap_nr_blocks(bitmap->bits));
+	successor = take_successor(track,
+				   dm_live_bitmap_nr_blocks(bitmap->bits));
 	if (!successor) {
 		kfree(recorders);
 		return -ENOMEM;

@@ -81,6 +81,9 @@ struct cbw_recorders {
  * @since_s: when that was
  * @closed: the seal that the store should have been closed with; no flags: none
  * @bitmaps: struct cbw_bitmap, in the order of the directory; @admin
+ * @spare: others, whose memory the next load uses; @admin, as the next two
+ * @spare_successor: for the session that is to begin on a bitmap, or NULL
+ * @spare_intent: the memory of @intent, @open and @touched, used or not
  * @recorders: RCU; replaced under @admin
  * @recovered: bits that were added since nobody knows, at the last activation
  * @flush_errors: how often a flush of the origin has failed, whoever asked for it
@@ -110,6 +113,9 @@ struct cbw_track {
 
 	struct mutex admin;	/* see above */
 	struct list_head bitmaps;
+	struct list_head spare;
+	struct dm_live_bitmap *spare_successor;
+	struct dm_live_bitmap *spare_intent[3];
 	struct cbw_recorders __rcu *recorders;
 	u64 recovered;
 	atomic_t flush_errors;
@@ -193,6 +199,40 @@ struct cbw_recorders *cbw_track_alloc_recorders(struct cbw_track *track);
 void cbw_track_set_recorders(struct cbw_track *track,
 			     struct cbw_recorders *recorders);
 
+/* track-load.c */
+
+/** cbw_track_check_store - what only looking at the store can tell. Sets ti->error. */
+int cbw_track_check_store(struct cbw_track *track);
+
+/**
+ * cbw_track_prepare - allocate what the next load and cbw_track_begin() need
+ *
+ * In the constructor, where it may fail: the store is open. Return: 0 or -ENOMEM.
+ */
+int cbw_track_prepare(struct cbw_track *track);
+
+/**
+ * cbw_track_load - read the store, and all its bitmaps, again; recover what is missing
+ * With cbw_track.admin and load_lock held. A table that is not read-only has claimed
+ * the store.
+ */
+int cbw_track_load(struct cbw_track *track);
+
+/**
+ * cbw_track_forgo_intent - use no intent bitmap: what it had is in the bitmaps now
+ * With cbw_track.admin and load_lock held, before the store is activated.
+ */
+void cbw_track_forgo_intent(struct cbw_track *track);
+
+/**
+ * cbw_track_forget - nothing is loaded any more, but the memory is kept
+ * With cbw_track.admin held.
+ */
+void cbw_track_forget(struct cbw_track *track);
+
+/** cbw_track_free_bitmaps - nobody knows the track any more */
+void cbw_track_free_bitmaps(struct cbw_track *track);
+
 /* track-dead.c */
 
 /** cbw_dead_may_follow - is the mapped device in use, with that metadata device? */
@@ -269,7 +309,8 @@ int cbw_track_abort(struct cbw_track *track, struct cbw_bitmap *bitmap);
 /**
  * cbw_gap_close - is there a gap in what was recorded? Then all blocks count as changed
  *
- * With all loaded, before the store is activated. With cbw_track.admin held.
+ * With all loaded, before the store is activated; but it is claimed, since generations
+ * go from it at once. With cbw_track.admin held.
  */
 int cbw_gap_close(struct cbw_track *track);
 

@@ -44,6 +44,12 @@ struct dm_live_bitmap {
 #define SUMMARY_CHANGERS	(0xffffLL << 2)
 #define SUMMARY_VERSION		0x40000LL	/* above the changers */
 
+static u64 bytes_of_flags(u64 nr_pages)
+{
+	return (div_u64(nr_pages - 1, BITS_PER_LONG) + 1) *
+	       sizeof(unsigned long);
+}
+
 struct dm_live_bitmap *dm_live_bitmap_create(u64 nr_blocks)
 {
 	struct dm_live_bitmap *bitmap = kzalloc(sizeof(*bitmap), GFP_KERNEL);
@@ -56,9 +62,7 @@ struct dm_live_bitmap *dm_live_bitmap_create(u64 nr_blocks)
 	atomic64_set(&bitmap->weight, 0);
 	bitmap->words = shim_zalloc_large(bitmap->nr_pages *
 					  DM_LIVE_BITMAP_PAGE_BYTES);
-	bitmap->dirty = shim_zalloc_large((div_u64(bitmap->nr_pages - 1,
-						   BITS_PER_LONG) + 1) *
-					  sizeof(unsigned long));
+	bitmap->dirty = shim_zalloc_large(bytes_of_flags(bitmap->nr_pages));
 	bitmap->summary = shim_zalloc_large(bitmap->nr_pages *
 					    sizeof(*bitmap->summary));
 	if (!bitmap->words || !bitmap->dirty || !bitmap->summary) {
@@ -472,6 +476,13 @@ void dm_live_bitmap_reset(struct dm_live_bitmap *bitmap)
 	atomic64_set(&bitmap->weight, 0);
 }
 EXPORT_SYMBOL_GPL(dm_live_bitmap_reset);
+
+void dm_live_bitmap_renew(struct dm_live_bitmap *bitmap)
+{
+	dm_live_bitmap_reset(bitmap);
+	memset(bitmap->dirty, 0, bytes_of_flags(bitmap->nr_pages));
+}
+EXPORT_SYMBOL_GPL(dm_live_bitmap_renew);
 
 u64 dm_live_bitmap_nr_pages(const struct dm_live_bitmap *bitmap)
 {

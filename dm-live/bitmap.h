@@ -158,6 +158,14 @@ u64 dm_live_bitmap_clear_range_slowly(struct dm_live_bitmap *bitmap, u64 block,
  */
 void dm_live_bitmap_reset(struct dm_live_bitmap *bitmap);
 
+/**
+ * dm_live_bitmap_renew - make it as dm_live_bitmap_create() returned it
+ *
+ * All bits and all dirty flags are clear. Nobody else may use the bitmap meanwhile.
+ * Context: may sleep.
+ */
+void dm_live_bitmap_renew(struct dm_live_bitmap *bitmap);
+
 /** dm_live_bitmap_nr_pages - number of pages (and dirty flags) */
 u64 dm_live_bitmap_nr_pages(const struct dm_live_bitmap *bitmap);
 

@@ -22,13 +22,30 @@
 
 struct dm_live_store_bitmap {
 	struct qcow2_store_bitmap entry;
-	u64 *clusters;			/* where the bits are, 0: not allocated */
+	u64 *clusters;			/* where the bits are, 0: not allocated; in a room */
 	struct dm_live_bitmap *bitmap;	/* attached, or NULL */
 	/*
 	 * A bit for each page that is as it was read, but may not be durable. NULL:
 	 * none; always so in a store without a data device.
 	 */
 	struct dm_live_bitmap *as_read;
+};
+
+/* What is read of the structures, or made of it; each has its place in memory. */
+enum dm_live_room_of {
+	DM_LIVE_ROOM_HEADER,
+	DM_LIVE_ROOM_DIRECTORY,
+	DM_LIVE_ROOM_BITMAPS,
+	DM_LIVE_ROOM_ENTRIES,
+	DM_LIVE_ROOM_TABLES,
+	DM_LIVE_ROOM_REFCOUNTS,
+	DM_LIVE_ROOM_EXTENTS,
+	DM_LIVE_NR_ROOMS,
+};
+
+struct dm_live_room {
+	void *memory;
+	u64 bytes;
 };
 
 struct dm_live_staged {
@@ -47,8 +64,9 @@ struct dm_live_store {
 	/* As read, or as it shall be; valid if header.seal_offset is not 0. */
 	struct qcow2_seal seal;
 	bool seal_is_due;	/* see dm_live_store_set_seal() */
-	void *directory;
+	void *directory;			/* in a room, as @bitmaps */
 	struct dm_live_store_bitmap *bitmaps;	/* header.nr_bitmaps */
+	struct dm_live_room rooms[DM_LIVE_NR_ROOMS];
 
 	bool tracking;
 	bool failed;
@@ -62,7 +80,7 @@ struct dm_live_store {
 	/* A failed flush of the data that the writers do not know of, or 0. */
 	int unreported;
 	atomic_t changing;	/* see dm_live_store_begin_change() */
-	struct list_head active_link;	/* while it is activated */
+	struct list_head claim_link;	/* while it is claimed */
 
 	struct workqueue_struct *wq;
 	struct work_struct commit_work;
@@ -100,6 +118,12 @@ int dm_live_store_edit_flags(struct dm_live_store *store,
  */
 int dm_live_store_write_bitmap(struct dm_live_store *store,
 			       struct dm_live_store_bitmap *bitmap);
+
+/** dm_live_store_is_claimed - may it be written to? For its owner. */
+static inline bool dm_live_store_is_claimed(const struct dm_live_store *store)
+{
+	return !list_empty(&store->claim_link);
+}
 
 /** dm_live_store_fail - writing has failed: nothing is written any more */
 void dm_live_store_fail(struct dm_live_store *store, int r);

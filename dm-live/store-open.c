@@ -18,6 +18,33 @@
 /* Buffers are no larger than this: the unit of bits that commits write. */
 #define MAX_BUFFER_BITS		12
 
+/*
+ * Memory for what is read, zeroed; it is kept until the store is closed. A reload is
+ * part of a resume, and when that fails for want of memory, the mapped device stays
+ * suspended. So whoever opens the store has what the next reload needs, unless the
+ * store has grown in between, or could not be read when it was opened.
+ */
+static void *take_room(struct dm_live_store *store, enum dm_live_room_of what,
+		       u64 bytes)
+{
+	struct dm_live_room *room = &store->rooms[what];
+
+	if (room->memory && bytes <= room->bytes)
+		return memset(room->memory, 0, bytes);
+	kvfree(room->memory);
+	room->memory = dm_live_zalloc_large(bytes);
+	room->bytes = bytes;
+	return room->memory;
+}
+
+static void free_rooms(struct dm_live_store *store)
+{
+	unsigned int i;
+
+	for (i = 0; i < DM_LIVE_NR_ROOMS; i++)
+		kvfree(store->rooms[i].memory);
+}
+
 /* Copy @bytes at @offset of the device to memory. */
 static int read_bytes(struct dm_live_store *store, u64 offset, void *to,
 		      u64 bytes)
@@ -93,7 +120,7 @@ static int choose_buffers(struct dm_live_store *store)
 	return open_bufio(store);
 }
 
-/* The header and its extensions; the caller frees it. */
+/* The header and its extensions. */
 static int read_first_cluster(struct dm_live_store *store, void **data,
 			      u64 *bytes)
 {
@@ -107,7 +134,7 @@ static int read_first_cluster(struct dm_live_store *store, void **data,
 		      store->params.name);
 		return -EINVAL;
 	}
-	*data = dm_live_zalloc_large(*bytes);
+	*data = take_room(store, DM_LIVE_ROOM_HEADER, *bytes);
 	if (!*data)
 		return -ENOMEM;
 	return read_bytes(store, 0, *data, *bytes);
@@ -125,8 +152,6 @@ static int check_header(struct dm_live_store *store)
 	cluster_bits = r ? 0 : qcow2_store_probe_cluster_bits(data, bytes);
 	/* It was formatted again since it was opened. */
 	if (cluster_bits && cluster_bits != store->cluster_bits) {
-		kvfree(data);
-		data = NULL;
 		store->cluster_bits = cluster_bits;
 		r = read_first_cluster(store, &data, &bytes);
 	}
@@ -134,7 +159,6 @@ static int check_header(struct dm_live_store *store)
 					   bdev_nr_bytes(store->params.meta),
 					   &store->header, &error))
 		r = refused(store, &error);
-	kvfree(data);
 	return r;
 }
 
@@ -222,14 +246,15 @@ static int read_directory(struct dm_live_store *store)
 	u32 i;
 	int r;
 
-	store->directory = dm_live_zalloc_large(header->directory_bytes);
-	store->bitmaps = dm_live_zalloc_large(array_size(header->nr_bitmaps,
-							 sizeof(*store->bitmaps)));
-	entries = dm_live_zalloc_large(array_size(header->nr_bitmaps,
-						  sizeof(*entries)));
-	r = -ENOMEM;
+	store->directory = take_room(store, DM_LIVE_ROOM_DIRECTORY,
+				     header->directory_bytes);
+	store->bitmaps = take_room(store, DM_LIVE_ROOM_BITMAPS,
+				   array_size(header->nr_bitmaps,
+					      sizeof(*store->bitmaps)));
+	entries = take_room(store, DM_LIVE_ROOM_ENTRIES,
+			    array_size(header->nr_bitmaps, sizeof(*entries)));
 	if (!store->directory || !store->bitmaps || !entries)
-		goto free_entries;
+		return -ENOMEM;
 	r = read_bytes(store, header->directory_offset, store->directory,
 		       header->directory_bytes);
 	if (!r && qcow2_store_check_directory(header, store->directory, entries,
@@ -237,25 +262,19 @@ static int read_directory(struct dm_live_store *store)
 		r = refused(store, &error);
 	for (i = 0; !r && i < header->nr_bitmaps; i++)
 		store->bitmaps[i].entry = entries[i];
-free_entries:
-	kvfree(entries);
 	return r;
 }
 
 static int read_table(struct dm_live_store *store,
-		      struct dm_live_store_bitmap *bitmap)
+		      struct dm_live_store_bitmap *bitmap, __be64 *table)
 {
 	u32 nr = bitmap->entry.table_entries;
 	struct qcow2_store_error error;
-	__be64 *table;
 	u32 i;
 	int r;
 
 	if (!nr)
 		return 0;
-	table = dm_live_zalloc_large((u64)nr * sizeof(*table));
-	if (!table)
-		return -ENOMEM;
 	r = read_bytes(store, bitmap->entry.table_offset, table,
 		       (u64)nr * sizeof(*table));
 	if (!r && qcow2_store_check_table(&store->header, &bitmap->entry, table,
@@ -269,14 +288,15 @@ static int read_table(struct dm_live_store *store,
 	return r;
 }
 
-/* The refcount table; the caller frees it. */
+/* The refcount table. */
 static int read_refcounts(struct dm_live_store *store, __be64 **table)
 {
 	const struct qcow2_store_header *header = &store->header;
 	struct qcow2_store_error error;
 	int r;
 
-	*table = dm_live_zalloc_large(header->refcount_table_bytes);
+	*table = take_room(store, DM_LIVE_ROOM_REFCOUNTS,
+			   header->refcount_table_bytes);
 	if (!*table)
 		return -ENOMEM;
 	r = read_bytes(store, header->refcount_table_offset, *table,
@@ -298,8 +318,8 @@ static int check_extents(struct dm_live_store *store, const __be64 *refcounts)
 	nr += qcow2_store_count_refcounts(header, refcounts);
 	for (i = 0; i < header->nr_bitmaps; i++)
 		nr += qcow2_store_count_bitmap(&store->bitmaps[i].entry);
-	extents.list = dm_live_zalloc_large(array_size(nr,
-						       sizeof(*extents.list)));
+	extents.list = take_room(store, DM_LIVE_ROOM_EXTENTS,
+				 array_size(nr, sizeof(*extents.list)));
 	if (!extents.list)
 		return -ENOMEM;
 	qcow2_store_add_header(&extents, header);
@@ -310,24 +330,21 @@ static int check_extents(struct dm_live_store *store, const __be64 *refcounts)
 				       store->bitmaps[i].clusters);
 	if (qcow2_store_check_overlaps(&extents, &error))
 		r = refused(store, &error);
-	kvfree(extents.list);
 	return r;
 }
 
 static int check_overlaps(struct dm_live_store *store)
 {
 	__be64 *refcounts = NULL;
-	int r;
 
-	r = read_refcounts(store, &refcounts) ?:
-	    check_extents(store, refcounts);
-	kvfree(refcounts);
-	return r;
+	return read_refcounts(store, &refcounts) ?:
+	       check_extents(store, refcounts);
 }
 
 static int read_tables(struct dm_live_store *store)
 {
 	u64 entries = 0;
+	__be64 *table;
 	u32 i;
 	int r = 0;
 
@@ -338,21 +355,23 @@ static int read_tables(struct dm_live_store *store)
 		      store->params.name, entries, QCOW2_DMLIVE_MAX_TABLE_ENTRIES);
 		return -EINVAL;
 	}
-	for (i = 0; !r && i < store->header.nr_bitmaps; i++)
-		r = read_table(store, &store->bitmaps[i]);
+	table = take_room(store, DM_LIVE_ROOM_TABLES, entries * sizeof(*table));
+	if (!table)
+		return -ENOMEM;
+	for (i = 0; !r && i < store->header.nr_bitmaps; i++) {
+		r = read_table(store, &store->bitmaps[i], table);
+		table += store->bitmaps[i].entry.table_entries;
+	}
 	return r;
 }
 
-static void free_structures(struct dm_live_store *store)
+/* Their memory is kept: take_room(). */
+static void forget_structures(struct dm_live_store *store)
 {
 	u32 i;
 
-	for (i = 0; store->bitmaps && i < store->header.nr_bitmaps; i++) {
-		kvfree(store->bitmaps[i].clusters);
+	for (i = 0; store->bitmaps && i < store->header.nr_bitmaps; i++)
 		dm_live_bitmap_destroy(store->bitmaps[i].as_read);
-	}
-	kvfree(store->bitmaps);
-	kvfree(store->directory);
 	store->bitmaps = NULL;
 	store->directory = NULL;
 	memset(&store->header, 0, sizeof(store->header));
@@ -369,7 +388,7 @@ static int read_structures(struct dm_live_store *store)
 	    read_tables(store) ?:
 	    check_overlaps(store);
 	if (r)
-		free_structures(store);
+		forget_structures(store);
 	return r;
 }
 
@@ -382,7 +401,7 @@ static int read_all(struct dm_live_store *store)
 
 int dm_live_store_reload(struct dm_live_store *store)
 {
-	free_structures(store);
+	forget_structures(store);
 	WRITE_ONCE(store->failed, false);
 	/* Nothing is dirty: forget what was read before, and errors that are old. */
 	if (store->bufio) {
@@ -430,7 +449,9 @@ void dm_live_store_close(struct dm_live_store *store)
 		cancel_delayed_work_sync(&store->timer_work);
 		destroy_workqueue(store->wq);
 	}
-	free_structures(store);
+	dm_live_store_release(store);
+	forget_structures(store);
+	free_rooms(store);
 	if (store->bufio)
 		dm_bufio_client_destroy(store->bufio);
 	vfree(store->stage);

@@ -237,36 +237,46 @@ bool dm_live_store_was_used(const struct dm_live_store *store)
 EXPORT_SYMBOL_GPL(dm_live_store_was_used);
 
 /*
- * Stores that are written to. Two on one device would overwrite each other's bits;
+ * Stores that may be written to. Two on one device would overwrite each other's bits;
  * device mapper lets any number of mapped devices open it.
  */
-static DEFINE_MUTEX(active_lock);
-static LIST_HEAD(active_stores);
+static DEFINE_MUTEX(claim_lock);
+static LIST_HEAD(claimed_stores);
 
-static int enter_active(struct dm_live_store *store)
+int dm_live_store_claim(struct dm_live_store *store)
 {
 	struct dm_live_store *other;
 	int r = 0;
 
-	mutex_lock(&active_lock);
-	list_for_each_entry(other, &active_stores, active_link)
-		if (other->params.meta->bd_dev == store->params.meta->bd_dev)
+	/* What failed before does not count any more, also if it is refused. */
+	WRITE_ONCE(store->failed, false);
+	mutex_lock(&claim_lock);
+	list_for_each_entry(other, &claimed_stores, claim_link)
+		if (other != store &&
+		    other->params.meta->bd_dev == store->params.meta->bd_dev)
 			r = -EBUSY;
 	if (r)
 		DMERR("%s: metadata device: another target uses it",
 		      store->params.name);
-	else
-		list_add(&store->active_link, &active_stores);
-	mutex_unlock(&active_lock);
+	else if (list_empty(&store->claim_link))
+		list_add(&store->claim_link, &claimed_stores);
+	mutex_unlock(&claim_lock);
 	return r;
 }
+EXPORT_SYMBOL_GPL(dm_live_store_claim);
 
-static void leave_active(struct dm_live_store *store)
+void dm_live_store_release(struct dm_live_store *store)
 {
-	mutex_lock(&active_lock);
-	list_del(&store->active_link);
-	mutex_unlock(&active_lock);
+	if (!dm_live_store_is_claimed(store))
+		return;
+	/* What is left in the buffers must not be written later. */
+	if (store->bufio)
+		dm_bufio_client_reset(store->bufio);
+	mutex_lock(&claim_lock);
+	list_del_init(&store->claim_link);
+	mutex_unlock(&claim_lock);
 }
+EXPORT_SYMBOL_GPL(dm_live_store_release);
 
 bool dm_live_store_is_marked(const struct dm_live_store *store)
 {
@@ -276,11 +286,10 @@ EXPORT_SYMBOL_GPL(dm_live_store_is_marked);
 
 int dm_live_store_activate(struct dm_live_store *store)
 {
-	int r;
+	int r = 0;
 
-	r = enter_active(store);
-	if (r)
-		return r;
+	if (WARN_ON_ONCE(!dm_live_store_is_claimed(store)))
+		return -EBUSY;
 	store->failed = false;
 	store->closing = 0;
 	store->in_flight = false;
@@ -289,12 +298,8 @@ int dm_live_store_activate(struct dm_live_store *store)
 	if (!store->params.data)
 		r = dm_live_store_commit_now(store);
 	r = r ?: set_in_use(store, true);
-	if (r) {
-		/* What is left in the buffers must not be written later. */
-		dm_bufio_client_reset(store->bufio);
-		leave_active(store);
+	if (r)
 		return r;
-	}
 	store->marked = true;
 	if (dm_live_store_any_dirty(store))
 		dm_live_store_changed(store);
@@ -321,9 +326,7 @@ int dm_live_store_deactivate(struct dm_live_store *store)
 	}
 	if (r)
 		store->closing = 0;
-	/* What could not be written must not be written later. */
-	dm_bufio_client_reset(store->bufio);
-	leave_active(store);
+	dm_live_store_release(store);
 	return r;
 }
 EXPORT_SYMBOL_GPL(dm_live_store_deactivate);

@@ -106,8 +106,10 @@ void dm_live_store_fail(struct dm_live_store *store, int r)
 /* Write what is in the buffers, and flush the metadata device. */
 int dm_live_store_sync(struct dm_live_store *store)
 {
-	int r = dm_bufio_write_dirty_buffers(store->bufio);
+	int r;
 
+	WARN_ON_ONCE(!dm_live_store_is_claimed(store));
+	r = dm_bufio_write_dirty_buffers(store->bufio);
 	if (r)
 		dm_live_store_fail(store, r);
 	return r;
@@ -540,6 +542,7 @@ void dm_live_store_init_commits(struct dm_live_store *store)
 {
 	spin_lock_init(&store->lock);
 	INIT_LIST_HEAD(&store->waiters);
+	INIT_LIST_HEAD(&store->claim_link);
 	INIT_WORK(&store->commit_work, commit_work);
 	INIT_DELAYED_WORK(&store->timer_work, timer_work);
 }

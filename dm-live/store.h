@@ -6,10 +6,11 @@
  * The bitmap store: bitmaps in memory, made durable on a metadata device that
  * is a qcow2 image (see qcow2-bitmaps.h).
  *
- * Life cycle: open (reads and checks), then any number of times: reload (reads
- * again), attach (loads a bitmap), activate (marks the attached bitmaps IN_USE
- * on disk), any number of commits, deactivate (last commit, IN_USE off); at last
- * close. A read-only store is never activated nor committed.
+ * Life cycle: open (reads and checks), then any number of times: claim (nobody else
+ * writes to it from now on), reload (reads again), attach (loads a bitmap), activate
+ * (marks the attached bitmaps IN_USE on disk), any number of commits, deactivate (last
+ * commit, IN_USE off); at last close. A read-only store is never claimed, activated nor
+ * committed.
  *
  * Commit: makes durable all bits that were set before it was asked for, and
  * first the data that they speak of. Requests that come while a commit runs
@@ -83,13 +84,34 @@ struct dm_live_store *
 dm_live_store_open(const struct dm_live_store_params *params);
 
 /**
+ * dm_live_store_claim - have the metadata device for this store alone
+ *
+ * Before dm_live_store_reload(), unless the store is read-only: nothing is written to a
+ * device that another store has claimed, and what is read from it may be changed by that
+ * one a moment later. It ends with dm_live_store_deactivate(), or, when the store does
+ * not become active, with dm_live_store_release(). Claimed already: it stays so.
+ *
+ * Context: may sleep.
+ * Return: 0, or -EBUSY, which is logged: another store has claimed the same device.
+ */
+int dm_live_store_claim(struct dm_live_store *store);
+
+/**
+ * dm_live_store_release - it did not become active: others may have the device
+ *
+ * Nothing is written any more when it returns. A store that is not claimed is ignored.
+ * Context: may sleep.
+ */
+void dm_live_store_release(struct dm_live_store *store);
+
+/**
  * dm_live_store_reload - read and check the metadata device again
  *
  * As it may have changed since it was opened or deactivated. Attached bitmaps
  * are not attached any more.
  *
- * Context: may sleep; allocates memory: under memalloc_noio_save() while a
- * device is suspended.
+ * Context: may sleep; allocates memory if the store has grown since it was read last:
+ * under memalloc_noio_save() while a device is suspended.
  *
  * Return: 0, or an errno; dm_live_store_has_failed() tells whether it is the device
  * that failed, or what stands on it is refused.
@@ -162,8 +184,8 @@ bool dm_live_store_was_used(const struct dm_live_store *store);
 /**
  * dm_live_store_activate - mark the attached bitmaps as in use
  *
- * When it returns 0, that is durable. -EBUSY: another activated store is on the same
- * metadata device. Context: may sleep.
+ * The store is claimed. When it returns 0, that is durable; otherwise the store stays
+ * claimed. Context: may sleep.
  */
 int dm_live_store_activate(struct dm_live_store *store);
 

@@ -204,6 +204,28 @@ past_t()
 	gap 5 "written to without tracking"
 }
 
+# A table that is refused since another one uses the store writes nothing to it,
+# whatever it finds there: as when an older copy of it was written back meanwhile.
+not_its_own()
+{
+	label="of another table"
+	write_meta "$TMP/new" "$meta"
+	create
+	write_meta "$TMP/known" "$meta"
+	is_so "what stands there is a gap" "$(seal)" "8 6"
+	log_mark
+	check_fails "$label: refused" dm_create t2 \
+		"$(track_table $SIZE "$origin" "$meta" 128)"
+	like "$label: the log says why" "$(log_since)" "another target uses it"
+	is "$label: and says nothing of a gap" "$(log_since | grep -c 'not tracked')" 0
+	read_meta
+	check_so "nothing was written" cmp "$TMP/meta" "$TMP/known"
+	dmsetup remove t2 2> /dev/null
+	check_so "the first one goes on" dd_write $T 0 512
+	dm_remove t
+	write_meta "$TMP/new" "$meta"
+}
+
 # The counts of the mapped device are the only ones.
 uncounted()
 {
@@ -295,6 +317,8 @@ through_t
 under_load
 in_between
 past_t
+dm_remove t
+not_its_own
 uncounted
 disk=$meta && dm_remove t
 meta=$(make_linear m "$disk") || bail "m"

@@ -255,12 +255,41 @@ static void on_bitmap(void)
 	sweep_must(resume(), "begin a session");
 }
 
+/* What the status says of B. */
+static bool has_bits(const char *what)
+{
+	char text[512] = "";
+
+	return !dmctl_status(DEVICE, false, text, sizeof(text)) &&
+	       strstr(text, what);
+}
+
+/* A write after it all is recorded, whatever has failed before. */
+static void must_record(void)
+{
+	sweep_must(dmctl_message(DEVICE, "bitmap clear B"), "clear");
+	sweep_must(write_pattern(fd, 65536, 4096, OLD_PATTERN), "write");
+	sweep_must(has_bits(" B 65536 recording 1 ") ? 0 : EBADMSG,
+		   "the write is recorded");
+}
+
 /* However it ends, the status can be asked for. */
 static int resume_and_query(void)
 {
 	int error = resume();
 
 	return query() ?: error;
+}
+
+/* The table that is there goes on, whatever fails; and nothing but memory does. */
+static int load_over(void)
+{
+	int error = load_on_bitmap();
+
+	if (!error)
+		return 0;
+	must_record();
+	return error == ENOMEM ? error : EBADMSG;
 }
 
 static int change_messages(void)
@@ -293,28 +322,16 @@ static int abort_message(void)
 	return dmctl_message(DEVICE, "backup abort B");
 }
 
-/* What the status says of B. */
-static bool has_bits(const char *what)
-{
-	char text[512] = "";
-
-	return !dmctl_status(DEVICE, false, text, sizeof(text)) &&
-	       strstr(text, what);
-}
-
-/* A write after it all is recorded, whatever has failed before. */
 static void end_recording(void)
 {
-	sweep_must(dmctl_message(DEVICE, "bitmap clear B"), "clear");
-	sweep_must(write_pattern(fd, 65536, 4096, OLD_PATTERN), "write");
-	sweep_must(has_bits(" B 65536 recording 1 ") ? 0 : EBADMSG,
-		   "the write is recorded");
+	must_record();
 	end();
 }
 
 const struct step cbw_track_steps[] = {
 	STEP("load", make_device, load_tracked, clear_device),
 	STEP("resume", loaded_tracked, resume_and_query, drop_device),
+	STEP("load another", tracked, load_over, end_recording),
 	STEP("suspend", tracked, suspend_and_resume, end_recording),
 	STEP("begin a session", loaded_on_bitmap, resume_and_query, end),
 	STEP("messages", tracked, change_messages, end_recording),

@@ -460,6 +460,31 @@ static void reset_clears_all(void **state)
 	}
 }
 
+/* As it was made, whatever was in it. */
+static void renewed_bitmap_is_new(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < NR_OF(sizes); i++) {
+		struct dm_live_bitmap *bitmap = dm_live_bitmap_create(sizes[i]);
+		u64 last = sizes[i] - 1;
+
+		dm_live_bitmap_set_range(bitmap, last, 1);
+		dm_live_bitmap_renew(bitmap);
+		no_dirty_page(bitmap);
+		assert_int_equal(dm_live_bitmap_weight(bitmap), 0);
+		dm_live_bitmap_set_range_slowly(bitmap, 0, sizes[i]);
+		dm_live_bitmap_renew(bitmap);
+		no_dirty_page(bitmap);
+		assert_int_equal(dm_live_bitmap_next_set_slowly(bitmap, 0, sizes[i]),
+				 sizes[i]);
+		assert_int_equal(dm_live_bitmap_set_range(bitmap, last, 1), 1);
+		dirty_pages_are(bitmap, last, sizes[i]);
+		dm_live_bitmap_destroy(bitmap);
+	}
+}
+
 static void no_memory_is_no_bitmap(void **state)
 {
 	(void)state;
@@ -477,6 +502,7 @@ int main(void)
 		cmocka_unit_test(staged_pages_can_be_loaded),
 		cmocka_unit_test(bits_past_the_end_are_ignored),
 		cmocka_unit_test(reset_clears_all),
+		cmocka_unit_test(renewed_bitmap_is_new),
 		cmocka_unit_test(no_memory_is_no_bitmap),
 	};
 
