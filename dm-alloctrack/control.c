@@ -17,6 +17,14 @@
 #include <linux/uaccess.h>
 
 #include "alloctrack.h"
+#include "blocks.h"
+#include "control.h"
+#include "device.h"
+#include "fault.h"
+#include "fill.h"
+#include "stream.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
 
 #define MAX_WAIT_RANGES		65536u
 #define WAIT_BATCH		256u

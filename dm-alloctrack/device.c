@@ -14,6 +14,13 @@
 #include <linux/slab.h>
 
 #include "alloctrack.h"
+#include "allocation.h"
+#include "device.h"
+#include "fault.h"
+#include "stream.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/range-lock.h"
+#include "dm-live/store.h"
 
 static DEFINE_MUTEX(registry_mutex);
 static LIST_HEAD(registry);

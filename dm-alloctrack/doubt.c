@@ -22,6 +22,11 @@
 #include <linux/blkdev.h>
 
 #include "alloctrack.h"
+#include "doubt.h"
+#include "metadata.h"
+#include "stream.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/store.h"
 
 void at_doubt_begin_fill(struct at_device *device)
 {

@@ -21,6 +21,12 @@
 #include <linux/interval_tree_generic.h>
 
 #include "alloctrack.h"
+#include "blocks.h"
+#include "fault.h"
+#include "per-bio.h"
+#include "submit.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
 
 #define START(fault) ((fault)->first)
 #define LAST(fault) ((fault)->last)

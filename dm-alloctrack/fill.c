@@ -10,6 +10,14 @@
 #include <linux/blkdev.h>
 
 #include "alloctrack.h"
+#include "allocation.h"
+#include "blocks.h"
+#include "doubt.h"
+#include "fill.h"
+#include "metadata.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
+#include "dm-live/range-lock.h"
 
 /*
  * The unallocated blocks may hold anything now. Partner of the reads of

@@ -14,6 +14,18 @@
 #include <linux/blkdev.h>
 
 #include "alloctrack.h"
+#include "allocation.h"
+#include "blocks.h"
+#include "doubt.h"
+#include "fault.h"
+#include "fill.h"
+#include "io.h"
+#include "metadata.h"
+#include "per-bio.h"
+#include "submit.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/range-lock.h"
+#include "dm-live/store.h"
 #include "dm-live/submit.h"
 
 /* A guest discard or write-zeroes is worked off in pieces of this size. */

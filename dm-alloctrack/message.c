@@ -3,6 +3,9 @@
  * Messages of the target "alloctrack": reading them, and saying why one is refused.
  */
 #include "alloctrack.h"
+#include "message.h"
+#include "names.h"
+#include "stream.h"
 
 static const char *refusal(int r)
 {

@@ -18,6 +18,15 @@
 #include <linux/sched/mm.h>
 
 #include "alloctrack.h"
+#include "blocks.h"
+#include "doubt.h"
+#include "metadata.h"
+#include "target.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/store.h"
+
+/* Name of the allocation bitmap in the metadata device. */
+#define BITMAP_NAME	"alloctrack"
 
 static void store_failed(void *context)
 {
@@ -54,7 +63,7 @@ int at_meta_open(struct at_table *table, unsigned int block_shift)
 		ti->error = "The metadata device is refused";
 		return r;
 	}
-	r = dm_live_store_check(table->store, AT_BITMAP_NAME,
+	r = dm_live_store_check(table->store, BITMAP_NAME,
 				1ULL << (block_shift + SECTOR_SHIFT));
 	if (r)
 		ti->error = "The bitmap of the metadata device does not fit";
@@ -83,7 +92,7 @@ static int activate(struct at_table *table)
 	r = dm_live_store_reload(table->store);
 	if (r)
 		return r;
-	r = dm_live_store_attach(table->store, AT_BITMAP_NAME,
+	r = dm_live_store_attach(table->store, BITMAP_NAME,
 				 (u64)at_block_sectors(device) << SECTOR_SHIFT,
 				 device->bitmap, which_bits(table),
 				 &was_in_use);

@@ -18,6 +18,14 @@
 #include <linux/blkdev.h>
 
 #include "alloctrack.h"
+#include "allocation.h"
+#include "blocks.h"
+#include "fill.h"
+#include "names.h"
+#include "stream.h"
+#include "target.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
 
 /* Workers that go on while the guest is at work. */
 #define BUSY_WORKERS	2

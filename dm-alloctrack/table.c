@@ -5,6 +5,12 @@
 #include <linux/blkdev.h>
 
 #include "alloctrack.h"
+#include "blocks.h"
+#include "device.h"
+#include "metadata.h"
+#include "names.h"
+#include "table.h"
+#include "dm-live/copier.h"
 #include "dm-live/table-line.h"
 
 #define MIN_BLOCK_SECTORS	(4096u >> SECTOR_SHIFT)

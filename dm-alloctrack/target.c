@@ -11,6 +11,24 @@
 #include <linux/slab.h>
 
 #include "alloctrack.h"
+#include "allocation.h"
+#include "blocks.h"
+#include "device.h"
+#include "doubt.h"
+#include "fault.h"
+#include "fill.h"
+#include "io.h"
+#include "message.h"
+#include "metadata.h"
+#include "names.h"
+#include "per-bio.h"
+#include "stream.h"
+#include "submit.h"
+#include "table.h"
+#include "target.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
+#include "dm-live/store.h"
 
 /* One guest discard reaches the file in pieces of at most this size. */
 #define MAX_DISCARD_SECTORS	BIT(22)

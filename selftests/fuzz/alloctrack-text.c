@@ -5,6 +5,11 @@
  * of. What the target shows of a table, also after messages, makes the same table again.
  */
 #include "dm-alloctrack/alloctrack.h"
+#include "dm-alloctrack/device.h"
+#include "dm-alloctrack/message.h"
+#include "dm-alloctrack/metadata.h"
+#include "dm-alloctrack/stream.h"
+#include "dm-alloctrack/table.h"
 #include "libfuzzer.h"
 #include "text.h"
 

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DM_ALLOCTRACK_ALLOCATION_H
+#define DM_ALLOCTRACK_ALLOCATION_H
+
+/* The allocation bitmap of a device, in memory. */
+
+#include "alloctrack.h"
+#include "dm-live/bitmap.h"
+
+static inline bool at_all_allocated(const struct at_device *device, u64 first,
+				    u64 end)
+{
+	return dm_live_bitmap_next_clear(device->bitmap, first, end) == end;
+}
+
+/**
+ * at_set_allocated - blocks are on the file now
+ *
+ * To be called after the write of all of the @nr blocks from @first succeeded.
+ * Context: any. Return: how many were not allocated before.
+ */
+u64 at_set_allocated(struct at_table *table, u64 first, u64 nr);
+
+/** at_device_is_full - are all blocks allocated? */
+bool at_device_is_full(const struct at_device *device);
+
+#endif /* DM_ALLOCTRACK_ALLOCATION_H */

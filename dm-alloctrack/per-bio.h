@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DM_ALLOCTRACK_PER_BIO_H
+#define DM_ALLOCTRACK_PER_BIO_H
+
+/* What the target keeps in each bio of the guest. */
+
+#include <linux/bio.h>
+#include <linux/device-mapper.h>
+#include <linux/list.h>
+#include <linux/rbtree.h>
+#include <linux/workqueue.h>
+
+#include "dm-live/range-lock.h"
+#include "dm-live/store.h"
+
+struct at_table;
+
+/* Blocks that one waiting read covers: one bit each in at_fault.want. */
+#define AT_FAULT_BLOCKS		64
+
+/**
+ * struct at_fault - guest I/O that waits for blocks from a user server
+ *
+ * All members are protected by at_faults.lock. A read holds the set of blocks
+ * that it still wants and is completed from arriving data. A write waits for
+ * its only, partly covered block to become allocated and is sent to the file
+ * then. @users counts who copies into the bio right now without the lock.
+ */
+struct at_fault {
+	struct rb_node rb;
+	u64 first;
+	u64 last;
+	u64 subtree_last;
+	struct list_head link;
+	unsigned long queued_jiffies;
+	u64 want;
+	unsigned int users;
+	bool ended;
+	blk_status_t status;
+};
+
+enum at_io_kind {
+	AT_IO_PLAIN,	/* nothing to do when it ends */
+	AT_IO_FLUSH,	/* of the file; first: at_doubt_mark() */
+	AT_IO_WRITE,	/* covers whole blocks, holds their range lock */
+};
+
+/* Data of each bio. */
+struct at_io {
+	struct at_table *table;
+	enum at_io_kind kind;
+	bool fua;	/* to be committed before it is reported */
+	bool flushes;	/* if it fails, a flush of the file may have failed */
+	u64 flushed;	/* with flushes: at_doubt_mark_flushed() */
+	u64 first;
+	u64 nr;
+	union {
+		struct dm_live_range range;	/* AT_IO_WRITE */
+		struct at_fault fault;		/* waiting for the server */
+		struct work_struct work;	/* waiting for a worker */
+		struct dm_live_commit commit;	/* waiting for a commit */
+	};
+};
+
+#endif /* DM_ALLOCTRACK_PER_BIO_H */

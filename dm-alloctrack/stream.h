@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DM_ALLOCTRACK_STREAM_H
+#define DM_ALLOCTRACK_STREAM_H
+
+/* The stream job. */
+
+#include "alloctrack.h"
+#include "blocks.h"
+
+/* @changed of the @nr blocks from @first became allocated by streaming. */
+static inline void at_count_streamed(struct at_device *device, u64 first,
+				     u64 nr, u64 changed)
+{
+	sector_t nr_sectors = changed == nr ?
+			      at_range_sectors(device, first, nr) :
+			      changed * at_block_sectors(device);
+
+	atomic64_add((u64)nr_sectors << SECTOR_SHIFT, &device->streamed_bytes);
+}
+
+void at_stream_init(struct at_device *device);
+void at_stream_init_workers(struct at_table *table);
+
+/** at_stream_kick - have the workers look for work. Any context. */
+void at_stream_kick(struct at_table *table);
+
+/** at_stream_stop_workers - wait until no worker runs */
+void at_stream_stop_workers(struct at_table *table);
+
+/** at_stream_message - start, pause, resume or cancel. 0 or a negative errno. */
+int at_stream_message(struct at_table *table, const char *verb);
+
+void at_stream_set_speed(struct at_device *device, u64 bytes_per_second);
+void at_stream_set_on_error(struct at_device *device,
+			    enum dm_alloctrack_on_error on_error);
+
+/**
+ * at_stream_error - the job met an error
+ * @first: first block that was not streamed
+ * @status: what happened
+ * @is_read: on the backing, else on the file
+ * Counts it and acts by the on_error policy.
+ */
+void at_stream_error(struct at_table *table, u64 first, blk_status_t status,
+		     bool is_read);
+
+/** at_stream_complete - everything is on the file and flushed */
+void at_stream_complete(struct at_table *table);
+
+/** at_stream_not_complete - everything is on the file, but the flush failed */
+void at_stream_not_complete(struct at_table *table, blk_status_t status);
+
+/** at_stream_doubt - what was copied may be lost: the job ends or stops */
+void at_stream_doubt(struct at_table *table);
+
+/** at_stream_rewind - blocks became unallocated again; no worker runs */
+void at_stream_rewind(struct at_device *device);
+
+#endif /* DM_ALLOCTRACK_STREAM_H */
