@@ -4,8 +4,6 @@
 
 /* Blocks and sectors of a device. */
 
-#include <linux/bio.h>
-
 #include "alloctrack.h"
 
 static inline sector_t at_block_to_sector(const struct at_device *device,

@@ -41,7 +41,7 @@ static struct at_io *io_of(struct at_fault *fault)
 
 static struct bio *bio_of(struct at_fault *fault)
 {
-	return dm_bio_from_per_bio_data(io_of(fault), sizeof(struct at_io));
+	return at_bio_of(io_of(fault));
 }
 
 static bool is_read(struct at_fault *fault)

@@ -26,26 +26,9 @@
 #include "dm-live/bitmap.h"
 #include "dm-live/range-lock.h"
 #include "dm-live/store.h"
-#include "dm-live/submit.h"
 
 /* A guest discard or write-zeroes is worked off in pieces of this size. */
 #define MAX_ZERO_SECTORS	((64u << 20) >> SECTOR_SHIFT)
-
-static struct at_io *io_of(struct bio *bio)
-{
-	return dm_per_bio_data(bio, sizeof(struct at_io));
-}
-
-static struct bio *bio_of(struct at_io *io)
-{
-	return dm_bio_from_per_bio_data(io, sizeof(struct at_io));
-}
-
-static int remap(struct bio *bio, struct dm_dev *dev)
-{
-	bio_set_dev(bio, dev->bdev);
-	return DM_MAPIO_REMAPPED;
-}
 
 static void trim(struct bio *bio, sector_t nr_sectors)
 {
@@ -58,37 +41,6 @@ static int end(struct bio *bio, blk_status_t status)
 	bio->bi_status = status;
 	bio_endio(bio);
 	return DM_MAPIO_SUBMITTED;
-}
-
-/* The blocks that a bio touches: [first, end). */
-static u64 first_block(const struct at_table *table, const struct bio *bio)
-{
-	return at_sector_to_block(table->device, bio->bi_iter.bi_sector);
-}
-
-static u64 end_block(const struct at_table *table, const struct bio *bio)
-{
-	return at_sector_to_block(table->device, bio_end_sector(bio) - 1) + 1;
-}
-
-/* A write to the file. */
-static int remap_to_file(struct at_table *table, struct bio *bio)
-{
-	struct block_device *file = table->file->bdev;
-
-	/* Without FUA of its own, a flush follows. */
-	io_of(bio)->flushes = (bio->bi_opf & REQ_FUA) && !bdev_fua(file);
-	if (io_of(bio)->flushes)
-		io_of(bio)->flushed = at_doubt_mark_flushed(table->device);
-	return remap(bio, table->file);
-}
-
-/* A write to allocated blocks. */
-static int overwrite(struct at_table *table, struct bio *bio)
-{
-	at_guest_owns(table->device, first_block(table, bio),
-		      end_block(table, bio));
-	return remap_to_file(table, bio);
 }
 
 /* Sectors of the bio that lie before block @end. */
@@ -108,7 +60,7 @@ static sector_t sectors_before(const struct at_table *table,
 static u64 whole_end(const struct at_table *table, const struct bio *bio)
 {
 	const struct at_device *device = table->device;
-	u64 first = first_block(table, bio);
+	u64 first = at_first_block(table, bio);
 
 	if (at_block_to_sector(device, first) != bio->bi_iter.bi_sector)
 		return first;
@@ -117,58 +69,19 @@ static u64 whole_end(const struct at_table *table, const struct bio *bio)
 	return at_sector_to_block(device, bio_end_sector(bio));
 }
 
-void at_defer(struct at_table *table, struct bio *bio)
-{
-	unsigned long flags;
-
-	/*
-	 * Queued under the lock: when the bio has ended, the table may go, and with it
-	 * the workqueue.
-	 */
-	spin_lock_irqsave(&table->deferred_lock, flags);
-	bio_list_add(&table->deferred, bio);
-	queue_work(table->submit_wq, &table->deferred_work);
-	spin_unlock_irqrestore(&table->deferred_lock, flags);
-}
-
-void at_submit_to_file(struct at_table *table, struct bio *bio)
-{
-	overwrite(table, bio);
-	dm_live_submit_deferred(bio);
-}
-
-void at_deferred_work(struct work_struct *work)
-{
-	struct at_table *table = container_of(work, struct at_table,
-					      deferred_work);
-	struct blk_plug plug;
-	struct bio_list bios;
-	struct bio *bio;
-
-	spin_lock_irq(&table->deferred_lock);
-	bios = table->deferred;
-	bio_list_init(&table->deferred);
-	spin_unlock_irq(&table->deferred_lock);
-
-	blk_start_plug(&plug);
-	while ((bio = bio_list_pop(&bios)))
-		at_submit_to_file(table, bio);
-	blk_finish_plug(&plug);
-}
-
 /* Rule 3, whole blocks: exclusive lock, to the file, bits in at_end_io(). */
 
 static void write_granted(struct dm_live_range *range)
 {
 	struct at_io *io = container_of(range, struct at_io, range);
 
-	at_defer(io->table, bio_of(io));
+	at_defer(io->table, at_bio_of(io));
 }
 
 static int write_whole(struct at_table *table, struct bio *bio, u64 first,
 		       u64 end)
 {
-	struct at_io *io = io_of(bio);
+	struct at_io *io = at_io_of(bio);
 
 	trim(bio, sectors_before(table, bio, end));
 	io->kind = AT_IO_WRITE;
@@ -187,7 +100,7 @@ static int write_whole(struct at_table *table, struct bio *bio, u64 first,
 		at_defer(table, bio);
 		return DM_MAPIO_SUBMITTED;
 	}
-	return remap_to_file(table, bio);
+	return at_remap_to_file(table, bio);
 }
 
 /* Rule 3, a partly covered block: first filled, then written as allocated. */
@@ -203,7 +116,7 @@ static void fill_then_write(struct work_struct *work)
 {
 	struct at_io *io = container_of(work, struct at_io, work);
 	struct at_table *table = io->table;
-	struct bio *bio = bio_of(io);
+	struct bio *bio = at_bio_of(io);
 	struct at_copy_result result;
 	blk_status_t status;
 
@@ -219,7 +132,7 @@ static void fill_then_write(struct work_struct *work)
 
 static int write_part(struct at_table *table, struct bio *bio, u64 block)
 {
-	struct at_io *io = io_of(bio);
+	struct at_io *io = at_io_of(bio);
 	sector_t nr_sectors = sectors_before(table, bio, block + 1);
 
 	io->first = block;
@@ -229,7 +142,7 @@ static int write_part(struct at_table *table, struct bio *bio, u64 block)
 			return DM_MAPIO_SUBMITTED;
 		/* Allocated meanwhile. */
 		trim(bio, nr_sectors);
-		return overwrite(table, bio);
+		return at_overwrite(table, bio);
 	}
 	trim(bio, nr_sectors);
 	INIT_WORK(&io->work, fill_then_write);
@@ -241,7 +154,7 @@ static int write_part(struct at_table *table, struct bio *bio, u64 block)
 static void zero_whole_work(struct work_struct *work)
 {
 	struct at_io *io = container_of(work, struct at_io, work);
-	struct bio *bio = bio_of(io);
+	struct bio *bio = at_bio_of(io);
 	blk_opf_t flags = 0;
 
 	if (bio_op(bio) == REQ_OP_WRITE_ZEROES)
@@ -252,7 +165,7 @@ static void zero_whole_work(struct work_struct *work)
 static int zero_whole(struct at_table *table, struct bio *bio, u64 first,
 		      u64 end)
 {
-	struct at_io *io = io_of(bio);
+	struct at_io *io = at_io_of(bio);
 	u64 max = max_t(u64, at_sector_to_block(table->device,
 						MAX_ZERO_SECTORS), 1);
 
@@ -269,7 +182,7 @@ static int zero_whole(struct at_table *table, struct bio *bio, u64 first,
 
 static void committed(struct dm_live_commit *commit, blk_status_t status)
 {
-	end(bio_of(container_of(commit, struct at_io, commit)), status);
+	end(at_bio_of(container_of(commit, struct at_io, commit)), status);
 }
 
 /* The error of a flush that the guest was not told of, once. */
@@ -291,27 +204,27 @@ static int map_flush(struct at_table *table, struct bio *bio)
 	if (table->read_only && READ_ONCE(device->lacks_bits))
 		return end(bio, BLK_STS_IOERR);
 	if (!at_meta_commits(table) || dm_live_store_is_clean(table->store)) {
-		io_of(bio)->kind = AT_IO_FLUSH;
-		io_of(bio)->first = at_doubt_mark(device);
-		io_of(bio)->flushed = at_doubt_mark_flushed(device);
-		io_of(bio)->flushes = true;
-		return remap(bio, table->file);
+		at_io_of(bio)->kind = AT_IO_FLUSH;
+		at_io_of(bio)->first = at_doubt_mark(device);
+		at_io_of(bio)->flushed = at_doubt_mark_flushed(device);
+		at_io_of(bio)->flushes = true;
+		return at_remap(bio, table->file);
 	}
 	/* A commit flushes the file too. */
-	io_of(bio)->commit.done = committed;
-	dm_live_store_commit_flush(table->store, &io_of(bio)->commit);
+	at_io_of(bio)->commit.done = committed;
+	dm_live_store_commit_flush(table->store, &at_io_of(bio)->commit);
 	return DM_MAPIO_SUBMITTED;
 }
 
 /* Writes and write-zeroes: rules 2, 3 and 4. */
 static int map_write(struct at_table *table, struct bio *bio)
 {
-	u64 first = first_block(table, bio);
-	u64 end = end_block(table, bio);
+	u64 first = at_first_block(table, bio);
+	u64 end = at_end_block(table, bio);
 	u64 whole;
 
 	if (likely(at_all_allocated(table->device, first, end)))
-		return overwrite(table, bio);
+		return at_overwrite(table, bio);
 	if (at_meta_failed(table))
 		return DM_MAPIO_KILL;
 
@@ -320,11 +233,11 @@ static int map_write(struct at_table *table, struct bio *bio)
 		if (!dm_live_bitmap_test(table->device->bitmap, first))
 			return write_part(table, bio, first);
 		trim(bio, sectors_before(table, bio, first + 1));
-		return overwrite(table, bio);
+		return at_overwrite(table, bio);
 	}
 	if (at_all_allocated(table->device, first, whole)) {
 		trim(bio, sectors_before(table, bio, whole));
-		return overwrite(table, bio);
+		return at_overwrite(table, bio);
 	}
 	if (bio_op(bio) == REQ_OP_WRITE_ZEROES)
 		return zero_whole(table, bio, first, whole);
@@ -334,15 +247,15 @@ static int map_write(struct at_table *table, struct bio *bio)
 /* Rule 4. */
 static int map_discard(struct at_table *table, struct bio *bio)
 {
-	u64 first = first_block(table, bio);
-	u64 end_of_bio = end_block(table, bio);
+	u64 first = at_first_block(table, bio);
+	u64 end_of_bio = at_end_block(table, bio);
 	u64 whole, next;
 
 	if (dm_live_bitmap_test(table->device->bitmap, first)) {
 		next = dm_live_bitmap_next_clear(table->device->bitmap, first,
 						 end_of_bio);
 		trim(bio, sectors_before(table, bio, next));
-		return overwrite(table, bio);
+		return at_overwrite(table, bio);
 	}
 
 	whole = whole_end(table, bio);
@@ -366,7 +279,7 @@ static void read_and_fill(struct work_struct *work)
 	struct at_copy_result result;
 
 	/* The bio, and @io in it, are gone once the data have arrived. */
-	at_copy(table, io->first, io->nr, bio_of(io), &result);
+	at_copy(table, io->first, io->nr, at_bio_of(io), &result);
 	count_write_error(table, &result);
 }
 
@@ -376,7 +289,7 @@ static int read_backing(struct at_table *table, struct bio *bio, u64 first,
 	struct at_device *device = table->device;
 	sector_t sector = bio->bi_iter.bi_sector;
 	sector_t nr_sectors = sectors_before(table, bio, end);
-	struct at_io *io = io_of(bio);
+	struct at_io *io = at_io_of(bio);
 
 	if (sector >= table->backing_sectors) {
 		trim(bio, nr_sectors);
@@ -389,13 +302,13 @@ static int read_backing(struct at_table *table, struct bio *bio, u64 first,
 		trim(bio, nr_sectors);
 		if (atomic64_read(&device->stream.demand) != first)
 			atomic64_set(&device->stream.demand, first);
-		return remap(bio, table->backing_dev);
+		return at_remap(bio, table->backing_dev);
 	}
 
 	end = min(end, first + at_fill_blocks(device));
 	trim(bio, min(nr_sectors, sectors_before(table, bio, end)));
 	io->first = first;
-	io->nr = end_block(table, bio) - first;
+	io->nr = at_end_block(table, bio) - first;
 	INIT_WORK(&io->work, read_and_fill);
 	queue_work(table->fill_wq, &io->work);
 	return DM_MAPIO_SUBMITTED;
@@ -404,7 +317,7 @@ static int read_backing(struct at_table *table, struct bio *bio, u64 first,
 static int read_user(struct at_table *table, struct bio *bio, u64 first,
 		     u64 end)
 {
-	struct at_io *io = io_of(bio);
+	struct at_io *io = at_io_of(bio);
 
 	end = min(end, first + AT_FAULT_BLOCKS);
 	io->first = first;
@@ -418,8 +331,8 @@ static int read_user(struct at_table *table, struct bio *bio, u64 first,
 static int map_read(struct at_table *table, struct bio *bio)
 {
 	const struct dm_live_bitmap *bitmap = table->device->bitmap;
-	u64 first = first_block(table, bio);
-	u64 end = end_block(table, bio);
+	u64 first = at_first_block(table, bio);
+	u64 end = at_end_block(table, bio);
 	bool allocated;
 	u64 next;
 	int r;
@@ -428,7 +341,7 @@ static int map_read(struct at_table *table, struct bio *bio)
 		next = dm_live_bitmap_run(bitmap, first, end, &allocated);
 		if (allocated) {
 			trim(bio, sectors_before(table, bio, next));
-			return remap(bio, table->file);
+			return at_remap(bio, table->file);
 		}
 		if (table->backing != AT_BACKING_USER)
 			return read_backing(table, bio, first, next);
@@ -441,7 +354,7 @@ static int map_read(struct at_table *table, struct bio *bio)
 int at_map(struct dm_target *ti, struct bio *bio)
 {
 	struct at_table *table = ti->private;
-	struct at_io *io = io_of(bio);
+	struct at_io *io = at_io_of(bio);
 
 	io->table = table;
 	io->kind = AT_IO_PLAIN;
@@ -451,7 +364,7 @@ int at_map(struct dm_target *ti, struct bio *bio)
 	if ((bio->bi_opf & REQ_PREFLUSH) || !bio_sectors(bio))
 		return map_flush(table, bio);
 	if (READ_ONCE(table->passthrough))
-		return remap(bio, table->file);
+		return at_remap(bio, table->file);
 	/* The block layer does not keep writes off a read-only device. */
 	if (table->read_only && op_is_write(bio_op(bio)))
 		return DM_MAPIO_KILL;
@@ -506,7 +419,7 @@ static void see_flush(struct at_table *table, struct at_io *io,
 
 int at_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
-	struct at_io *io = io_of(bio);
+	struct at_io *io = at_io_of(bio);
 	struct at_table *table = ti->private;
 	bool is_flush = io->kind == AT_IO_FLUSH;
 

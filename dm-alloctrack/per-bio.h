@@ -10,10 +10,10 @@
 #include <linux/rbtree.h>
 #include <linux/workqueue.h>
 
+#include "alloctrack.h"
+#include "blocks.h"
 #include "dm-live/range-lock.h"
 #include "dm-live/store.h"
-
-struct at_table;
 
 /* Blocks that one waiting read covers: one bit each in at_fault.want. */
 #define AT_FAULT_BLOCKS		64
@@ -61,5 +61,28 @@ struct at_io {
 		struct dm_live_commit commit;	/* waiting for a commit */
 	};
 };
+
+static inline struct at_io *at_io_of(struct bio *bio)
+{
+	return dm_per_bio_data(bio, sizeof(struct at_io));
+}
+
+static inline struct bio *at_bio_of(struct at_io *io)
+{
+	return dm_bio_from_per_bio_data(io, sizeof(struct at_io));
+}
+
+/* The blocks that a bio touches: [first, end). */
+static inline u64 at_first_block(const struct at_table *table,
+				 const struct bio *bio)
+{
+	return at_sector_to_block(table->device, bio->bi_iter.bi_sector);
+}
+
+static inline u64 at_end_block(const struct at_table *table,
+			       const struct bio *bio)
+{
+	return at_sector_to_block(table->device, bio_end_sector(bio) - 1) + 1;
+}
 
 #endif /* DM_ALLOCTRACK_PER_BIO_H */

@@ -4,17 +4,32 @@
 
 /* Bios of the guest on their way to the file. */
 
+#include <linux/bio.h>
+#include <linux/device-mapper.h>
 #include <linux/workqueue.h>
 
 struct at_table;
-struct bio;
 
-void at_deferred_work(struct work_struct *work);
+/** at_remap - have device mapper send the bio to @dev */
+static inline int at_remap(struct bio *bio, struct dm_dev *dev)
+{
+	bio_set_dev(bio, dev->bdev);
+	return DM_MAPIO_REMAPPED;
+}
+
+/** at_remap_to_file - a write to the file */
+int at_remap_to_file(struct at_table *table, struct bio *bio);
+
+/** at_overwrite - a write to allocated blocks of the file */
+int at_overwrite(struct at_table *table, struct bio *bio);
 
 /** at_submit_to_file - send a bio of the guest to the file, from a worker */
 void at_submit_to_file(struct at_table *table, struct bio *bio);
 
 /** at_defer - have a worker send a bio to the file. Any context. */
 void at_defer(struct at_table *table, struct bio *bio);
+
+/** at_deferred_work - the worker that at_defer() queues */
+void at_deferred_work(struct work_struct *work);
 
 #endif /* DM_ALLOCTRACK_SUBMIT_H */
