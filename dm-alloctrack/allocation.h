@@ -21,7 +21,13 @@ static inline bool at_all_allocated(const struct at_device *device, u64 first,
  */
 u64 at_set_allocated(struct at_table *table, u64 first, u64 nr);
 
-/** at_device_is_full - are all blocks allocated? */
-bool at_device_is_full(const struct at_device *device);
+/** at_is_full - are all blocks allocated? Any context. */
+bool at_is_full(const struct at_device *device);
+
+/** at_complete_if_full - then have a worker make it durable and say so. Any context. */
+void at_complete_if_full(struct at_table *table);
+
+/** at_raise_event - raise a device-mapper event, soon. Any context. */
+void at_raise_event(struct at_table *table);
 
 #endif /* DM_ALLOCTRACK_ALLOCATION_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The registry of mapped devices, and what of them outlives a table: the
- * allocation bitmap above all.
+ * The registry of mapped devices: what of them outlives a table, the allocation
+ * bitmap above all, and which table is the active one.
  *
  * Device mapper makes the new table while the old one runs, and destroys the
  * old one after the new one has resumed. So a device is found by the number of
@@ -14,13 +14,11 @@
 #include <linux/slab.h>
 
 #include "alloctrack.h"
-#include "allocation.h"
 #include "device.h"
 #include "fault.h"
 #include "stream.h"
 #include "dm-live/bitmap.h"
 #include "dm-live/range-lock.h"
-#include "dm-live/store.h"
 
 static DEFINE_MUTEX(registry_mutex);
 static LIST_HEAD(registry);
@@ -259,41 +257,4 @@ void at_device_set_active(struct at_device *device, struct at_table *table)
 	WRITE_ONCE(device->active, table);
 	up_write(&device->active_rwsem);
 	wake_up_all(&device->wait);
-}
-
-bool at_device_is_full(const struct at_device *device)
-{
-	return dm_live_bitmap_weight(device->bitmap) ==
-	       device->geometry.nr_blocks;
-}
-
-/* With preemption off, and commits wait: so a server's large range goes by pieces. */
-static u64 set_durable_bits(struct at_table *table, u64 first, u64 nr)
-{
-	u64 end = first + nr, piece, changed = 0;
-
-	for (; first < end; first = piece) {
-		piece = dm_live_bitmap_piece_end(first, end);
-		dm_live_store_begin_change(table->store);
-		changed += dm_live_bitmap_set_range(table->device->bitmap,
-						    first, piece - first);
-		dm_live_store_end_change(table->store);
-	}
-	dm_live_store_changed(table->store);
-	return changed;
-}
-
-u64 at_set_allocated(struct at_table *table, u64 first, u64 nr)
-{
-	struct at_device *device = table->device;
-	u64 changed;
-
-	changed = table->store_active ?
-		  set_durable_bits(table, first, nr) :
-		  dm_live_bitmap_set_range(device->bitmap, first, nr);
-	if (!changed)
-		return 0;
-	if (at_device_is_full(device))
-		queue_work(table->fill_wq, &table->complete_work);
-	return changed;
 }

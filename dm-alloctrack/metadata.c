@@ -18,10 +18,10 @@
 #include <linux/sched/mm.h>
 
 #include "alloctrack.h"
+#include "allocation.h"
 #include "blocks.h"
 #include "doubt.h"
 #include "metadata.h"
-#include "target.h"
 #include "dm-live/bitmap.h"
 #include "dm-live/store.h"
 

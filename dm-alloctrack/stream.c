@@ -23,7 +23,6 @@
 #include "fill.h"
 #include "names.h"
 #include "stream.h"
-#include "target.h"
 #include "dm-live/bitmap.h"
 #include "dm-live/copier.h"
 
@@ -110,9 +109,8 @@ int at_stream_message(struct at_table *table, const char *verb)
 	else
 		set_state(table, DM_ALLOCTRACK_CANCELLED);
 	/* Nothing may be left to copy, or only the last flush to be tried. */
-	if (!r && stream->state == DM_ALLOCTRACK_RUNNING &&
-	    at_device_is_full(table->device))
-		queue_work(table->fill_wq, &table->complete_work);
+	if (!r && stream->state == DM_ALLOCTRACK_RUNNING)
+		at_complete_if_full(table);
 	mutex_unlock(&stream->mutex);
 
 	if (!r)
@@ -416,7 +414,7 @@ static void reached_end(struct at_table *table)
 	if (!others && !holes)
 		stream->position = 0;
 	spin_unlock(&stream->lock);
-	if (others || at_device_is_full(device))
+	if (others || at_is_full(device))
 		return;
 	if (!holes) {
 		at_stream_kick(table);

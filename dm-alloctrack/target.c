@@ -36,11 +36,6 @@
 /* Workers of one device, streaming and guest I/O together. */
 #define MAX_FILL_WORKERS	64
 
-void at_raise_event(struct at_table *table)
-{
-	queue_work(table->submit_wq, &table->event_work);
-}
-
 static void event_work(struct work_struct *work)
 {
 	struct at_table *table = container_of(work, struct at_table,
@@ -59,7 +54,7 @@ static void complete_work(struct work_struct *work)
 
 	down_read(&device->active_rwsem);
 	if (device->active != table || table->read_only ||
-	    !at_device_is_full(device))
+	    !at_is_full(device))
 		goto unlock;
 	r = at_meta_flush(table) ?: at_doubt_end(device);
 	if (r) {
@@ -242,8 +237,7 @@ static void resume(struct dm_target *ti)
 	}
 	at_faults_resume(device);
 	at_device_set_active(device, table);
-	if (at_device_is_full(device))
-		queue_work(table->fill_wq, &table->complete_work);
+	at_complete_if_full(table);
 	if (start)
 		at_stream_message(table, "start");
 	at_stream_kick(table);
