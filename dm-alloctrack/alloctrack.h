@@ -106,11 +106,11 @@ struct at_stream {
 
 #define AT_NO_BLOCK	(-1LL)
 
-/* Is what was copied to the file lost? See doubt.c. */
-enum at_doubt {
-	AT_DOUBT_NONE,
-	AT_DOUBTFUL,	/* perhaps */
-	AT_DOUBT_OVER,	/* no, and it cannot be: the device is complete */
+/* May a failed flush have lost what was copied to the file? See lost-writes.c. */
+enum at_in_doubt {
+	AT_NOT_IN_DOUBT,
+	AT_IN_DOUBT,
+	AT_NEVER_IN_DOUBT,	/* the device is complete */
 };
 
 struct at_device {
@@ -132,9 +132,9 @@ struct at_device {
 	struct dm_live_bitmap *bitmap;
 	struct dm_live_range_lock *ranges;
 
-	/* See doubt.c. */
+	/* See lost-writes.c. */
 	struct dm_live_bitmap *copied;	/* and not written by the guest since */
-	int doubt;	/* enum at_doubt */
+	int in_doubt;	/* enum at_in_doubt */
 	atomic_t nr_filling;
 	atomic64_t nr_fills;
 	atomic64_t nr_fills_flushed;
@@ -227,7 +227,7 @@ struct at_table {
 	struct work_struct deferred_work;
 	struct work_struct complete_work;
 	struct work_struct event_work;
-	struct work_struct doubt_work;
+	struct work_struct lost_writes_work;
 	struct at_stream_worker workers[AT_STREAM_WORKERS];
 };
 

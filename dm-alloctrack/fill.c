@@ -12,8 +12,8 @@
 #include "alloctrack.h"
 #include "allocation.h"
 #include "blocks.h"
-#include "doubt.h"
 #include "fill.h"
+#include "lost-writes.h"
 #include "metadata.h"
 #include "dm-live/bitmap.h"
 #include "dm-live/copier.h"
@@ -206,14 +206,14 @@ static blk_status_t write_copy(struct at_table *table, u64 first, u64 nr,
 	if (at_all_allocated(device, first, first + nr))
 		return BLK_STS_OK;
 
-	at_doubt_begin_fill(device);
+	at_fill_begins(device);
 	if (data)
 		status = fill_data(table, first, nr, data, &wrote);
 	else
 		status = zero_runs(table, first, nr, false, 0);
 	if (!status && wrote)
 		mark_copied(device, first, first + nr);
-	at_doubt_end_fill(device, !status && wrote);
+	at_fill_ends(device, !status && wrote);
 	return status;
 }
 

@@ -16,10 +16,10 @@
 #include "alloctrack.h"
 #include "allocation.h"
 #include "blocks.h"
-#include "doubt.h"
 #include "fault.h"
 #include "fill.h"
 #include "io.h"
+#include "lost-writes.h"
 #include "metadata.h"
 #include "per-bio.h"
 #include "submit.h"
@@ -205,8 +205,8 @@ static int map_flush(struct at_table *table, struct bio *bio)
 		return end(bio, BLK_STS_IOERR);
 	if (!at_meta_commits(table) || dm_live_store_is_clean(table->store)) {
 		at_io_of(bio)->kind = AT_IO_FLUSH;
-		at_io_of(bio)->first = at_doubt_mark(device);
-		at_io_of(bio)->flushed = at_doubt_mark_flushed(device);
+		at_io_of(bio)->first = at_flush_mark(device);
+		at_io_of(bio)->flushed = at_durable_mark(device);
 		at_io_of(bio)->flushes = true;
 		return at_remap(bio, table->file);
 	}
@@ -406,13 +406,13 @@ static void see_flush(struct at_table *table, struct at_io *io,
 		      blk_status_t *status)
 {
 	if (io->kind == AT_IO_FLUSH && !*status) {
-		at_doubt_flushed(table->device, io->first);
+		at_flush_succeeded(table->device, io->first);
 		/* Meanwhile one of our own may have been told what this one was not. */
 		*status = take_flush_error(table->device);
 	} else if (io->flushes && *status && *status != BLK_STS_AGAIN &&
 		   *status != BLK_STS_DM_REQUEUE) {
 		/* The others say that it was not tried. */
-		at_doubt_failed(table, io->flushed);
+		at_flush_failed(table, io->flushed);
 	}
 	io->flushes = false;
 }

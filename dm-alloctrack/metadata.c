@@ -20,7 +20,7 @@
 #include "alloctrack.h"
 #include "allocation.h"
 #include "blocks.h"
-#include "doubt.h"
+#include "lost-writes.h"
 #include "metadata.h"
 #include "dm-live/bitmap.h"
 #include "dm-live/store.h"
@@ -38,7 +38,7 @@ static void store_failed(void *context)
 
 static int flush_data(void *context)
 {
-	return at_doubt_flush(context);
+	return at_flush_file(context);
 }
 
 int at_meta_open(struct at_table *table, unsigned int block_shift)
@@ -168,7 +168,7 @@ int at_meta_flush(struct at_table *table)
 
 	if (at_meta_commits(table))
 		return blk_status_to_errno(dm_live_store_commit_wait(table->store));
-	r = at_doubt_flush(table);
+	r = at_flush_file(table);
 	if (r)
 		WRITE_ONCE(table->device->flush_error, r);
 	return r;

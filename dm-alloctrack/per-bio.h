@@ -41,7 +41,7 @@ struct at_fault {
 
 enum at_io_kind {
 	AT_IO_PLAIN,	/* nothing to do when it ends */
-	AT_IO_FLUSH,	/* of the file; first: at_doubt_mark() */
+	AT_IO_FLUSH,	/* of the file; first: at_flush_mark() */
 	AT_IO_WRITE,	/* covers whole blocks, holds their range lock */
 };
 
@@ -51,7 +51,7 @@ struct at_io {
 	enum at_io_kind kind;
 	bool fua;	/* to be committed before it is reported */
 	bool flushes;	/* if it fails, a flush of the file may have failed */
-	u64 flushed;	/* with flushes: at_doubt_mark_flushed() */
+	u64 flushed;	/* with flushes: at_durable_mark() */
 	u64 first;
 	u64 nr;
 	union {

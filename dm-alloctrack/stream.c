@@ -158,7 +158,7 @@ void at_stream_not_complete(struct at_table *table, blk_status_t status)
 	mutex_unlock(&stream->mutex);
 }
 
-void at_stream_doubt(struct at_table *table)
+void at_stream_lost_writes(struct at_table *table)
 {
 	struct at_stream *stream = &table->device->stream;
 

@@ -50,8 +50,8 @@ void at_stream_complete(struct at_table *table);
 /** at_stream_not_complete - everything is on the file, but the flush failed */
 void at_stream_not_complete(struct at_table *table, blk_status_t status);
 
-/** at_stream_doubt - what was copied may be lost: the job ends or stops */
-void at_stream_doubt(struct at_table *table);
+/** at_stream_lost_writes - what was copied may be lost: the job ends or stops */
+void at_stream_lost_writes(struct at_table *table);
 
 /** at_stream_rewind - blocks became unallocated again; no worker runs */
 void at_stream_rewind(struct at_device *device);

@@ -7,7 +7,7 @@
 
 #include "alloctrack.h"
 #include "blocks.h"
-#include "doubt.h"
+#include "lost-writes.h"
 #include "per-bio.h"
 #include "submit.h"
 #include "dm-live/submit.h"
@@ -19,7 +19,7 @@ int at_remap_to_file(struct at_table *table, struct bio *bio)
 	/* Without FUA of its own, a flush follows. */
 	at_io_of(bio)->flushes = (bio->bi_opf & REQ_FUA) && !bdev_fua(file);
 	if (at_io_of(bio)->flushes)
-		at_io_of(bio)->flushed = at_doubt_mark_flushed(table->device);
+		at_io_of(bio)->flushed = at_durable_mark(table->device);
 	return at_remap(bio, table->file);
 }
 

@@ -14,10 +14,10 @@
 #include "allocation.h"
 #include "blocks.h"
 #include "device.h"
-#include "doubt.h"
 #include "fault.h"
 #include "fill.h"
 #include "io.h"
+#include "lost-writes.h"
 #include "message.h"
 #include "metadata.h"
 #include "names.h"
@@ -56,7 +56,7 @@ static void complete_work(struct work_struct *work)
 	if (device->active != table || table->read_only ||
 	    !at_is_full(device))
 		goto unlock;
-	r = at_meta_flush(table) ?: at_doubt_end(device);
+	r = at_meta_flush(table) ?: at_rule_out_loss(device);
 	if (r) {
 		at_stream_not_complete(table, errno_to_blk_status(r));
 		goto unlock;
@@ -68,9 +68,9 @@ unlock:
 	up_read(&device->active_rwsem);
 }
 
-static void doubt_work(struct work_struct *work)
+static void lost_writes_work(struct work_struct *work)
 {
-	at_stream_doubt(container_of(work, struct at_table, doubt_work));
+	at_stream_lost_writes(container_of(work, struct at_table, lost_writes_work));
 }
 
 static int make_workers(struct at_table *table)
@@ -81,7 +81,7 @@ static int make_workers(struct at_table *table)
 	INIT_WORK(&table->deferred_work, at_deferred_work);
 	INIT_WORK(&table->complete_work, complete_work);
 	INIT_WORK(&table->event_work, event_work);
-	INIT_WORK(&table->doubt_work, doubt_work);
+	INIT_WORK(&table->lost_writes_work, lost_writes_work);
 	spin_lock_init(&table->deferred_lock);
 	bio_list_init(&table->deferred);
 	at_stream_init_workers(table);
@@ -205,7 +205,7 @@ static int preresume(struct dm_target *ti)
 	if (r)
 		at_device_abandon(table);
 	else
-		at_doubt_settle(table);
+		at_settle_lost_writes(table);
 	return r;
 }
 
@@ -263,7 +263,7 @@ static void emit_status(const struct at_table *table, char *result,
 	       (u64)atomic64_read(&device->read_errors),
 	       (u64)atomic64_read(&device->write_errors));
 	sz = at_table_emit_features(table, sz, result, maxlen);
-	if (at_is_doubtful(device))
+	if (at_is_in_doubt(device))
 		DMEMIT(" doubtful");
 }
 

@@ -4,10 +4,9 @@
  *
  * A device tells once that data in its volatile cache are lost, and not which. What the
  * guest wrote is the guest's concern: its flush fails. But it knows nothing of what was
- * copied from the backing. So when a flush fails, and something was copied since the
- * last one that succeeded, the device is doubtful: no bit becomes durable any more and
- * nothing complete, so the backing stays what it is needed for, and the job ends or
- * stops. When the device is suspended and resumed, the blocks that may be concerned
+ * copied from the backing. So when a flush fails, what was copied since the last one
+ * that succeeded is in doubt: no bit becomes durable any more and nothing complete, so
+ * the backing stays what it is needed for, and the job ends or stops. When the device is suspended and resumed, the blocks that may be concerned
  * become unallocated again: then there is no I/O that has been told otherwise.
  *
  * Which these are says at_device.copied: a bit is set before a copied block becomes
@@ -17,25 +16,25 @@
  *
  * A flush that fails is compared with what was flushed when it was issued: one that was
  * issued later, and succeeds before it, says nothing of what only the first was told.
- * When all blocks are allocated and flushed, there is nothing left to be in doubt of.
+ * When all blocks are allocated and flushed, there is nothing left that could be in doubt.
  */
 #include <linux/blkdev.h>
 
 #include "alloctrack.h"
-#include "doubt.h"
+#include "lost-writes.h"
 #include "metadata.h"
 #include "stream.h"
 #include "dm-live/bitmap.h"
 #include "dm-live/store.h"
 
-void at_doubt_begin_fill(struct at_device *device)
+void at_fill_begins(struct at_device *device)
 {
 	atomic_inc(&device->nr_filling);
 	/* Before the data are on their way: partner in was_copied_since(). */
 	smp_mb__after_atomic();
 }
 
-void at_doubt_end_fill(struct at_device *device, bool wrote)
+void at_fill_ends(struct at_device *device, bool wrote)
 {
 	if (wrote)
 		atomic64_inc(&device->nr_fills);
@@ -54,17 +53,17 @@ static bool was_copied_since(const struct at_device *device, u64 flushed)
 	return (u64)atomic64_read(&device->nr_fills) != flushed;
 }
 
-u64 at_doubt_mark(const struct at_device *device)
+u64 at_flush_mark(const struct at_device *device)
 {
 	return atomic64_read(&device->nr_fills);
 }
 
-u64 at_doubt_mark_flushed(const struct at_device *device)
+u64 at_durable_mark(const struct at_device *device)
 {
 	return atomic64_read(&device->nr_fills_flushed);
 }
 
-void at_doubt_flushed(struct at_device *device, u64 mark)
+void at_flush_succeeded(struct at_device *device, u64 mark)
 {
 	s64 old = atomic64_read(&device->nr_fills_flushed);
 
@@ -73,41 +72,41 @@ void at_doubt_flushed(struct at_device *device, u64 mark)
 		;
 }
 
-void at_doubt_failed(struct at_table *table, u64 flushed)
+void at_flush_failed(struct at_table *table, u64 flushed)
 {
 	struct at_device *device = table->device;
 
 	if (!was_copied_since(device, flushed) ||
-	    cmpxchg(&device->doubt, AT_DOUBT_NONE, AT_DOUBTFUL) !=
-	    AT_DOUBT_NONE)
+	    cmpxchg(&device->in_doubt, AT_NOT_IN_DOUBT, AT_IN_DOUBT) !=
+	    AT_NOT_IN_DOUBT)
 		return;
 	DMERR("%s: a flush of the file has failed, and copies may be lost: suspend and resume",
 	      device->name);
-	queue_work(table->fill_wq, &table->doubt_work);
+	queue_work(table->fill_wq, &table->lost_writes_work);
 }
 
-int at_doubt_flush(struct at_table *table)
+int at_flush_file(struct at_table *table)
 {
 	struct at_device *device = table->device;
-	u64 mark = at_doubt_mark(device);
-	u64 flushed = at_doubt_mark_flushed(device);
+	u64 mark = at_flush_mark(device);
+	u64 flushed = at_durable_mark(device);
 	int r;
 
-	if (at_is_doubtful(device))
+	if (at_is_in_doubt(device))
 		return -EIO;
 	r = blkdev_issue_flush(table->file->bdev);
 	if (r)
-		at_doubt_failed(table, flushed);
+		at_flush_failed(table, flushed);
 	else
-		at_doubt_flushed(device, mark);
+		at_flush_succeeded(device, mark);
 	/* Another one may have failed: it may have told what this one did not. */
-	return r ?: at_is_doubtful(device) ? -EIO : 0;
+	return r ?: at_is_in_doubt(device) ? -EIO : 0;
 }
 
-int at_doubt_end(struct at_device *device)
+int at_rule_out_loss(struct at_device *device)
 {
-	if (cmpxchg(&device->doubt, AT_DOUBT_NONE, AT_DOUBT_OVER) ==
-	    AT_DOUBTFUL)
+	if (cmpxchg(&device->in_doubt, AT_NOT_IN_DOUBT, AT_NEVER_IN_DOUBT) ==
+	    AT_IN_DOUBT)
 		return -EIO;
 	dm_live_bitmap_clear_range_slowly(device->copied, 0,
 					  device->geometry.nr_blocks);
@@ -135,25 +134,25 @@ static u64 take_back(struct at_device *device)
 	return nr;
 }
 
-void at_doubt_settle(struct at_table *table)
+void at_settle_lost_writes(struct at_table *table)
 {
 	struct at_device *device = table->device;
 	u64 nr;
 
-	/* Without metadata it stays doubtful. */
+	/* Without metadata it stays in doubt. */
 	if (table->read_only || at_meta_failed(table))
 		return;
-	if (!at_is_doubtful(device)) {
-		if (!was_copied_since(device, at_doubt_mark_flushed(device)))
+	if (!at_is_in_doubt(device)) {
+		if (!was_copied_since(device, at_durable_mark(device)))
 			dm_live_bitmap_reset(device->copied);
 		return;
 	}
 	nr = take_back(device);
 	/* Nobody knows what is there now. */
 	device->file_is_zero = false;
-	at_doubt_flushed(device, at_doubt_mark(device));
+	at_flush_succeeded(device, at_flush_mark(device));
 	at_stream_rewind(device);
-	WRITE_ONCE(device->doubt, AT_DOUBT_NONE);
+	WRITE_ONCE(device->in_doubt, AT_NOT_IN_DOUBT);
 	/*
 	 * When that fails, more bits stay durable, which is right: they became so after
 	 * a flush that succeeded. The next resume takes them away.

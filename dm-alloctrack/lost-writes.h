@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DM_ALLOCTRACK_LOST_WRITES_H
+#define DM_ALLOCTRACK_LOST_WRITES_H
+
+/* What a failed flush of the file may have lost. */
+
+#include "alloctrack.h"
+#include "dm-live/bitmap.h"
+
+static inline bool at_is_in_doubt(const struct at_device *device)
+{
+	return READ_ONCE(device->in_doubt) == AT_IN_DOUBT;
+}
+
+/** at_fill_begins - blocks are about to be written. Any context. */
+void at_fill_begins(struct at_device *device);
+
+/** at_fill_ends - they are; @wrote: and there was something to write, well */
+void at_fill_ends(struct at_device *device, bool wrote);
+
+/** at_flush_mark - what a flush that begins now makes durable. Any context. */
+u64 at_flush_mark(const struct at_device *device);
+
+/** at_durable_mark - what was durable before it began. Any context. */
+u64 at_durable_mark(const struct at_device *device);
+
+/** at_flush_succeeded - it has succeeded. Any context. */
+void at_flush_succeeded(struct at_device *device, u64 mark);
+
+/**
+ * at_flush_failed - a flush has failed, whosever it was
+ * @flushed: at_durable_mark() when it was issued
+ * Context: any.
+ */
+void at_flush_failed(struct at_table *table, u64 flushed);
+
+/**
+ * at_flush_file - flush the file
+ * Context: may sleep. Return: 0, or an errno, also while copies are in doubt.
+ */
+int at_flush_file(struct at_table *table);
+
+/**
+ * at_rule_out_loss - all blocks are allocated, and a flush after that has succeeded
+ * Context: may sleep. Return: 0, or -EIO when another flush has failed.
+ */
+int at_rule_out_loss(struct at_device *device);
+
+/** at_settle_lost_writes - before the resume: take back what may be lost */
+void at_settle_lost_writes(struct at_table *table);
+
+/** at_guest_owns - the guest's data are on their way to allocated blocks. Any context. */
+static inline void at_guest_owns(struct at_device *device, u64 first, u64 end)
+{
+	/* The bit was set before the block was seen allocated. */
+	smp_rmb();
+	if (dm_live_bitmap_next_set(device->copied, first, end) != end)
+		dm_live_bitmap_clear_range(device->copied, first, end - first);
+}
+
+#endif /* DM_ALLOCTRACK_LOST_WRITES_H */
