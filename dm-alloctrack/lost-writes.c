@@ -23,7 +23,6 @@
 #include "alloctrack.h"
 #include "lost-writes.h"
 #include "metadata.h"
-#include "stream.h"
 #include "dm-live/bitmap.h"
 #include "dm-live/store.h"
 
@@ -134,24 +133,23 @@ static u64 take_back(struct at_device *device)
 	return nr;
 }
 
-void at_settle_lost_writes(struct at_table *table)
+bool at_settle_lost_writes(struct at_table *table)
 {
 	struct at_device *device = table->device;
 	u64 nr;
 
 	/* Without metadata it stays in doubt. */
 	if (table->read_only || at_meta_failed(table))
-		return;
+		return false;
 	if (!at_is_in_doubt(device)) {
 		if (!was_copied_since(device, at_durable_mark(device)))
 			dm_live_bitmap_reset(device->copied);
-		return;
+		return false;
 	}
 	nr = take_back(device);
 	/* Nobody knows what is there now. */
 	device->file_is_zero = false;
 	at_flush_succeeded(device, at_flush_mark(device));
-	at_stream_rewind(device);
 	WRITE_ONCE(device->in_doubt, AT_NOT_IN_DOUBT);
 	/*
 	 * When that fails, more bits stay durable, which is right: they became so after
@@ -161,4 +159,5 @@ void at_settle_lost_writes(struct at_table *table)
 		dm_live_store_commit_wait(table->store);
 	DMWARN("%s: %llu blocks that a failed flush may have lost are unallocated again",
 	       device->name, nr);
+	return true;
 }

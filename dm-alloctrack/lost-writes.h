@@ -46,8 +46,13 @@ int at_flush_file(struct at_table *table);
  */
 int at_rule_out_loss(struct at_device *device);
 
-/** at_settle_lost_writes - before the resume: take back what may be lost */
-void at_settle_lost_writes(struct at_table *table);
+/**
+ * at_settle_lost_writes - take back what may be lost
+ *
+ * Context: preresume, after at_meta_activate(); may sleep.
+ * Return: true when copies were in doubt: then the caller rewinds the job.
+ */
+bool at_settle_lost_writes(struct at_table *table);
 
 /** at_guest_owns - the guest's data are on their way to allocated blocks. Any context. */
 static inline void at_guest_owns(struct at_device *device, u64 first, u64 end)

@@ -204,8 +204,8 @@ static int preresume(struct dm_target *ti)
 	r = at_meta_activate(table);
 	if (r)
 		at_device_abandon(table);
-	else
-		at_settle_lost_writes(table);
+	else if (at_settle_lost_writes(table))
+		at_stream_rewind(table->device);
 	return r;
 }
 
