@@ -22,7 +22,6 @@
 
 #include "alloctrack.h"
 #include "lost-writes.h"
-#include "metadata.h"
 #include "dm-live/bitmap.h"
 #include "dm-live/store.h"
 
@@ -138,8 +137,7 @@ bool at_settle_lost_writes(struct at_table *table)
 	struct at_device *device = table->device;
 	u64 nr;
 
-	/* Without metadata it stays in doubt. */
-	if (table->read_only || at_meta_failed(table))
+	if (table->read_only)
 		return false;
 	if (!at_is_in_doubt(device)) {
 		if (!was_copied_since(device, at_durable_mark(device)))

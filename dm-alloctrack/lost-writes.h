@@ -49,6 +49,8 @@ int at_rule_out_loss(struct at_device *device);
 /**
  * at_settle_lost_writes - take back what may be lost
  *
+ * Not for a table whose metadata failed: without them copies stay in doubt.
+ *
  * Context: preresume, after at_meta_activate(); may sleep.
  * Return: true when copies were in doubt: then the caller rewinds the job.
  */

@@ -202,11 +202,13 @@ static int preresume(struct dm_target *ti)
 	if (r)
 		return r;
 	r = at_meta_activate(table);
-	if (r)
+	if (r) {
 		at_device_abandon(table);
-	else if (at_settle_lost_writes(table))
+		return r;
+	}
+	if (!at_meta_failed(table) && at_settle_lost_writes(table))
 		at_stream_rewind(table->device);
-	return r;
+	return 0;
 }
 
 /* What the table line says about the job, on the first resume of the table. */
