@@ -35,7 +35,6 @@ struct at_fault {
 	unsigned long queued_jiffies;
 	u64 want;
 	unsigned int users;
-	bool ended;
 	blk_status_t status;
 };
 
