@@ -14,7 +14,7 @@ static inline bool at_all_allocated(const struct at_device *device, u64 first,
 }
 
 /**
- * at_set_allocated - blocks are on the file now
+ * at_set_allocated - blocks are on the volume now
  *
  * To be called after the write of all of the @nr blocks from @first succeeded.
  * Context: any. Return: how many were not allocated before.

@@ -48,14 +48,14 @@ struct dm_live_store;
 
 /**
  * struct at_geometry - what two tables of one device must agree on
- * @file_devt: the target volume
+ * @volume_devt: the target volume
  * @meta_devt: the metadata device, 0: none
  * @nr_sectors: size of the device
  * @block_shift: log2 of the sectors in a block
  * @nr_blocks: size of the device in blocks; the last may be short
  */
 struct at_geometry {
-	dev_t file_devt;
+	dev_t volume_devt;
 	dev_t meta_devt;
 	sector_t nr_sectors;
 	unsigned int block_shift;
@@ -106,7 +106,7 @@ struct at_stream {
 
 #define AT_NO_BLOCK	(-1LL)
 
-/* May a failed flush have lost what was copied to the file? See lost-writes.c. */
+/* May a failed flush have lost what was copied to the volume? See lost-writes.c. */
 enum at_in_doubt {
 	AT_NOT_IN_DOUBT,
 	AT_IN_DOUBT,
@@ -121,7 +121,7 @@ struct at_device {
 	bool activated;			/* was resumed once; registry mutex */
 	/*
 	 * Registry mutex. The table that was activated last; when it goes, and
-	 * others were only loaded, something else may have written the file.
+	 * others were only loaded, something else may have written the volume.
 	 */
 	struct at_table *owner;
 	bool stale;
@@ -140,16 +140,16 @@ struct at_device {
 	atomic64_t nr_fills_flushed;
 
 	/*
-	 * Unallocated blocks of the file are known to be zero. Set by the
+	 * Unallocated blocks of the volume are known to be zero. Set by the
 	 * feature target_is_zero, lost for good when a write to unallocated
 	 * blocks fails, since nobody knows what it left behind.
 	 */
-	bool file_is_zero;
+	bool volume_is_zero;
 	bool applied;	/* was active: the bitmap in memory is the truth */
 	bool lacks_bits;	/* its metadata were closed without all bits */
 	u64 closing;	/* of its metadata, see dm_live_store_closing() */
 	/*
-	 * A flush of the file that the guest did not ask for has failed, or 0. The
+	 * A flush of the volume that the guest did not ask for has failed, or 0. The
 	 * file may tell of lost data once only: the next flush of the guest fails.
 	 * While a store is active, it does that.
 	 */
@@ -189,7 +189,7 @@ struct at_table {
 	struct dm_target *ti;
 	struct at_device *device;
 	struct at_device *parked;	/* kept alive after a refused resume */
-	struct dm_dev *file;
+	struct dm_dev *volume;
 	enum at_backing backing;
 	struct dm_dev *backing_dev;
 	sector_t backing_sectors;	/* what lies past it reads as zeros */
@@ -214,7 +214,7 @@ struct at_table {
 	unsigned int user_timeout_s;
 
 	bool passthrough;	/* complete, and auto_remove */
-	bool file_lacks_write_zeroes;
+	bool volume_lacks_write_zeroes;
 	unsigned long guest_jiffies;	/* when guest I/O was seen last */
 
 	struct dm_live_copier *copier;

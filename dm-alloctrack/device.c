@@ -80,7 +80,7 @@ static struct at_device *new_device(struct dm_target *ti, dev_t devt,
 static bool same_geometry(const struct at_geometry *a,
 			  const struct at_geometry *b)
 {
-	return a->file_devt == b->file_devt && a->meta_devt == b->meta_devt &&
+	return a->volume_devt == b->volume_devt && a->meta_devt == b->meta_devt &&
 	       a->nr_sectors == b->nr_sectors &&
 	       a->block_shift == b->block_shift;
 }

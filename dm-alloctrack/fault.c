@@ -3,7 +3,7 @@
  * Faults: guest I/O that waits for the user server.
  *
  * A fault is queued under the lock, with the bits tested again under it. Who
- * fills a range serves the waiting reads, writes the file, sets the bits, and
+ * fills a range serves the waiting reads, writes the volume, sets the bits, and
  * then serves once more: a fault that came between the two finds its data in
  * the second pass, and one that comes later sees the bits. So no fault is left
  * behind.

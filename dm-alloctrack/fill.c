@@ -3,7 +3,7 @@
  * Fill: how a range becomes allocated, whoever brings the data.
  *
  * Under the exclusive lock of the range, what is still unallocated is written
- * to the file, and only when all of it has succeeded the bits are set. A fill
+ * to the volume, and only when all of it has succeeded the bits are set. A fill
  * that fails leaves the blocks unallocated; what it may have written there is
  * never read.
  */
@@ -21,18 +21,18 @@
 
 /*
  * The unallocated blocks may hold anything now. Partner of the reads of
- * file_is_zero under the range lock: it is set before the lock of the blocks
+ * volume_is_zero under the range lock: it is set before the lock of the blocks
  * concerned is released.
  */
 static void write_failed(struct at_table *table)
 {
-	WRITE_ONCE(table->device->file_is_zero, false);
+	WRITE_ONCE(table->device->volume_is_zero, false);
 }
 
 static bool can_write_zeroes(const struct at_table *table)
 {
-	return !READ_ONCE(table->file_lacks_write_zeroes) &&
-	       bdev_write_zeroes_sectors(table->file->bdev);
+	return !READ_ONCE(table->volume_lacks_write_zeroes) &&
+	       bdev_write_zeroes_sectors(table->volume->bdev);
 }
 
 struct fill {
@@ -69,16 +69,16 @@ static void submit_blocks(struct fill *fill, u64 block, u64 end, bool zero)
 	size_t from = bytes_to(fill, block);
 	size_t bytes = bytes_to(fill, end) - from;
 
-	if (zero && READ_ONCE(table->device->file_is_zero))
+	if (zero && READ_ONCE(table->device->volume_is_zero))
 		return;
 	fill->wrote = true;
 	if (zero && can_write_zeroes(table)) {
 		fill->used_write_zeroes = true;
-		dm_live_batch_zero(&fill->batch, table->file->bdev, sector,
+		dm_live_batch_zero(&fill->batch, table->volume->bdev, sector,
 				   bytes >> SECTOR_SHIFT, 0);
 		return;
 	}
-	dm_live_batch_rw(&fill->batch, REQ_OP_WRITE, table->file->bdev, sector,
+	dm_live_batch_rw(&fill->batch, REQ_OP_WRITE, table->volume->bdev, sector,
 			 fill->data, from, bytes);
 }
 
@@ -128,7 +128,7 @@ static blk_status_t fill_data(struct at_table *table, u64 first, u64 nr,
 
 	if (status && fill.used_write_zeroes) {
 		/* Some devices learn only now that they cannot. */
-		WRITE_ONCE(table->file_lacks_write_zeroes, true);
+		WRITE_ONCE(table->volume_lacks_write_zeroes, true);
 		status = write_data(&fill, first + nr);
 	}
 	*wrote = fill.wrote;
@@ -140,7 +140,7 @@ static blk_status_t zero_blocks(struct at_table *table, u64 block, u64 end,
 {
 	sector_t sector = at_block_to_sector(table->device, block);
 
-	return dm_live_zero_range(table->copier, table->file->bdev, sector,
+	return dm_live_zero_range(table->copier, table->volume->bdev, sector,
 				  at_end_sector(table->device, end) - sector,
 				  flags);
 }
@@ -153,7 +153,7 @@ static blk_status_t zero_runs(struct at_table *table, u64 first, u64 nr,
 			      bool allocated_too, blk_opf_t flags)
 {
 	const struct dm_live_bitmap *bitmap = table->device->bitmap;
-	bool unallocated_too = !READ_ONCE(table->device->file_is_zero);
+	bool unallocated_too = !READ_ONCE(table->device->volume_is_zero);
 	blk_status_t status = BLK_STS_OK;
 	u64 block = first, end = first + nr, next;
 
@@ -199,7 +199,7 @@ static blk_status_t write_copy(struct at_table *table, u64 first, u64 nr,
 			       const struct dm_live_data *data)
 {
 	struct at_device *device = table->device;
-	bool wrote = !READ_ONCE(device->file_is_zero);
+	bool wrote = !READ_ONCE(device->volume_is_zero);
 	blk_status_t status;
 
 	/* Somebody else was faster. */

@@ -20,7 +20,7 @@ static inline u64 at_fill_blocks(const struct at_device *device)
 }
 
 /**
- * at_fill - put the content of the backing on the file
+ * at_fill - put the content of the backing on the volume
  * @table: the active table
  * @first: first block
  * @nr: number of blocks; with @data at most at_fill_blocks()
@@ -31,7 +31,7 @@ static inline u64 at_fill_blocks(const struct at_device *device)
  * of them or none. Blocks that are allocated by then are skipped.
  *
  * Context: may sleep, holds no range lock.
- * Return: 0 or what the file said.
+ * Return: 0 or what the volume said.
  */
 blk_status_t at_fill(struct at_table *table, u64 first, u64 nr,
 		     const struct dm_live_data *data, u64 *changed_blocks);
@@ -48,7 +48,7 @@ blk_status_t at_zero_for_guest(struct at_table *table, u64 first, u64 nr,
 /**
  * struct at_copy - result of at_copy()
  * @read_status: what the backing said
- * @write_status: what the file said
+ * @write_status: what the volume said
  * @changed_blocks: blocks that became allocated
  */
 struct at_copy_result {
@@ -58,7 +58,7 @@ struct at_copy_result {
 };
 
 /**
- * at_copy - copy blocks from the backing device to the file
+ * at_copy - copy blocks from the backing device to the volume
  * @nr: at most at_fill_blocks()
  * @reader: a read of the guest that lies within these blocks and is completed
  *	once the data are here, or NULL

@@ -2,9 +2,9 @@
 /*
  * The map path: where each bio of the guest goes.
  *
- * A bio is split so that each part needs one thing only: the file, the backing,
+ * A bio is split so that each part needs one thing only: the volume, the backing,
  * zeros, whole unallocated blocks, or one partly covered unallocated block. A
- * part that needs nothing but the file or the backing takes no lock and no
+ * part that needs nothing but the volume or the backing takes no lock and no
  * memory.
  *
  * Nothing here sleeps. A part that must wait for a range lock, for the server or
@@ -69,7 +69,7 @@ static u64 whole_end(const struct at_table *table, const struct bio *bio)
 	return at_sector_to_block(device, bio_end_sector(bio));
 }
 
-/* Rule 3, whole blocks: exclusive lock, to the file, bits in at_end_io(). */
+/* Rule 3, whole blocks: exclusive lock, to the volume, bits in at_end_io(). */
 
 static void write_granted(struct dm_live_range *range)
 {
@@ -92,15 +92,15 @@ static int write_whole(struct at_table *table, struct bio *bio, u64 first,
 				   write_granted))
 		return DM_MAPIO_SUBMITTED;
 	/*
-	 * BLK_STS_AGAIN does not say that nothing was written: the file may have split
-	 * it. So file_is_zero would be over, for nothing that has failed.
+	 * BLK_STS_AGAIN does not say that nothing was written: the volume may have split
+	 * it. So volume_is_zero would be over, for nothing that has failed.
 	 */
 	if (unlikely(bio->bi_opf & REQ_NOWAIT) &&
-	    READ_ONCE(table->device->file_is_zero)) {
+	    READ_ONCE(table->device->volume_is_zero)) {
 		at_defer(table, bio);
 		return DM_MAPIO_SUBMITTED;
 	}
-	return at_remap_to_file(table, bio);
+	return at_remap_to_volume(table, bio);
 }
 
 /* Rule 3, a partly covered block: first filled, then written as allocated. */
@@ -127,7 +127,7 @@ static void fill_then_write(struct work_struct *work)
 	if (status && !dm_live_bitmap_test(table->device->bitmap, io->first))
 		end(bio, status);
 	else
-		at_submit_to_file(table, bio);
+		at_submit_to_volume(table, bio);
 }
 
 static int write_part(struct at_table *table, struct bio *bio, u64 block)
@@ -208,9 +208,9 @@ static int map_flush(struct at_table *table, struct bio *bio)
 		at_io_of(bio)->first = at_flush_mark(device);
 		at_io_of(bio)->flushed = at_durable_mark(device);
 		at_io_of(bio)->flushes = true;
-		return at_remap(bio, table->file);
+		return at_remap(bio, table->volume);
 	}
-	/* A commit flushes the file too. */
+	/* A commit flushes the volume too. */
 	at_io_of(bio)->commit.done = committed;
 	dm_live_store_commit_flush(table->store, &at_io_of(bio)->commit);
 	return DM_MAPIO_SUBMITTED;
@@ -341,7 +341,7 @@ static int map_read(struct at_table *table, struct bio *bio)
 		next = dm_live_bitmap_run(bitmap, first, end, &allocated);
 		if (allocated) {
 			trim(bio, sectors_before(table, bio, next));
-			return at_remap(bio, table->file);
+			return at_remap(bio, table->volume);
 		}
 		if (table->backing != AT_BACKING_USER)
 			return read_backing(table, bio, first, next);
@@ -364,7 +364,7 @@ int at_map(struct dm_target *ti, struct bio *bio)
 	if ((bio->bi_opf & REQ_PREFLUSH) || !bio_sectors(bio))
 		return map_flush(table, bio);
 	if (READ_ONCE(table->passthrough))
-		return at_remap(bio, table->file);
+		return at_remap(bio, table->volume);
 	/* The block layer does not keep writes off a read-only device. */
 	if (table->read_only && op_is_write(bio_op(bio)))
 		return DM_MAPIO_KILL;
@@ -392,7 +392,7 @@ static void end_write(struct at_table *table, struct at_io *io,
 {
 	if (status) {
 		/* Whatever it is: some of it may have been written. */
-		WRITE_ONCE(table->device->file_is_zero, false);
+		WRITE_ONCE(table->device->volume_is_zero, false);
 	} else {
 		at_guest_owns(table->device, io->first, io->first + io->nr);
 		/* the write of all these blocks succeeded */
@@ -401,7 +401,7 @@ static void end_write(struct at_table *table, struct at_io *io,
 	dm_live_range_release(table->device->ranges, &io->range);
 }
 
-/* Has a flush of the file ended with it, well or not? */
+/* Has a flush of the volume ended with it, well or not? */
 static void see_flush(struct at_table *table, struct at_io *io,
 		      blk_status_t *status)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a failed flush of the file may have lost.
+ * What a failed flush of the volume may have lost.
  *
  * A device tells once that data in its volatile cache are lost, and not which. What the
  * guest wrote is the guest's concern: its flush fails. But it knows nothing of what was
@@ -78,12 +78,12 @@ void at_flush_failed(struct at_table *table, u64 flushed)
 	    cmpxchg(&device->in_doubt, AT_NOT_IN_DOUBT, AT_IN_DOUBT) !=
 	    AT_NOT_IN_DOUBT)
 		return;
-	DMERR("%s: a flush of the file has failed, and copies may be lost: suspend and resume",
+	DMERR("%s: a flush of the volume has failed, and copies may be lost: suspend and resume",
 	      device->name);
 	queue_work(table->fill_wq, &table->lost_writes_work);
 }
 
-int at_flush_file(struct at_table *table)
+int at_flush_volume(struct at_table *table)
 {
 	struct at_device *device = table->device;
 	u64 mark = at_flush_mark(device);
@@ -92,7 +92,7 @@ int at_flush_file(struct at_table *table)
 
 	if (at_is_in_doubt(device))
 		return -EIO;
-	r = blkdev_issue_flush(table->file->bdev);
+	r = blkdev_issue_flush(table->volume->bdev);
 	if (r)
 		at_flush_failed(table, flushed);
 	else
@@ -146,7 +146,7 @@ bool at_settle_lost_writes(struct at_table *table)
 	}
 	nr = take_back(device);
 	/* Nobody knows what is there now. */
-	device->file_is_zero = false;
+	device->volume_is_zero = false;
 	at_flush_succeeded(device, at_flush_mark(device));
 	WRITE_ONCE(device->in_doubt, AT_NOT_IN_DOUBT);
 	/*

@@ -2,7 +2,7 @@
 #ifndef DM_ALLOCTRACK_LOST_WRITES_H
 #define DM_ALLOCTRACK_LOST_WRITES_H
 
-/* What a failed flush of the file may have lost. */
+/* What a failed flush of the volume may have lost. */
 
 #include "alloctrack.h"
 #include "dm-live/bitmap.h"
@@ -35,10 +35,10 @@ void at_flush_succeeded(struct at_device *device, u64 mark);
 void at_flush_failed(struct at_table *table, u64 flushed);
 
 /**
- * at_flush_file - flush the file
+ * at_flush_volume - flush the volume
  * Context: may sleep. Return: 0, or an errno, also while copies are in doubt.
  */
-int at_flush_file(struct at_table *table);
+int at_flush_volume(struct at_table *table);
 
 /**
  * at_rule_out_loss - all blocks are allocated, and a flush after that has succeeded

@@ -38,7 +38,7 @@ static void store_failed(void *context)
 
 static int flush_data(void *context)
 {
-	return at_flush_file(context);
+	return at_flush_volume(context);
 }
 
 int at_meta_open(struct at_table *table, unsigned int block_shift)
@@ -46,7 +46,7 @@ int at_meta_open(struct at_table *table, unsigned int block_shift)
 	struct dm_target *ti = table->ti;
 	const struct dm_live_store_params params = {
 		.meta = table->meta->bdev,
-		.data = table->file->bdev,
+		.data = table->volume->bdev,
 		.size_bytes = (u64)ti->len << SECTOR_SHIFT,
 		.read_only = table->read_only,
 		.name = dm_table_device_name(ti->table),
@@ -168,7 +168,7 @@ int at_meta_flush(struct at_table *table)
 
 	if (at_meta_commits(table))
 		return blk_status_to_errno(dm_live_store_commit_wait(table->store));
-	r = at_flush_file(table);
+	r = at_flush_volume(table);
 	if (r)
 		WRITE_ONCE(table->device->flush_error, r);
 	return r;

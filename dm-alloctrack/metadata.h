@@ -19,7 +19,7 @@ int at_meta_activate(struct at_table *table);
 void at_meta_deactivate(struct at_table *table);
 
 /**
- * at_meta_flush - make the file, and the bits of what is on it, durable
+ * at_meta_flush - make the volume, and the bits of what is on it, durable
  * Context: may sleep. Return: 0 or a negative errno.
  */
 int at_meta_flush(struct at_table *table);

@@ -23,7 +23,7 @@
  *
  * All members are protected by at_faults.lock. A read holds the set of blocks
  * that it still wants and is completed from arriving data. A write waits for
- * its only, partly covered block to become allocated and is sent to the file
+ * its only, partly covered block to become allocated and is sent to the volume
  * then. @users counts who copies into the bio right now without the lock.
  */
 struct at_fault {
@@ -40,7 +40,7 @@ struct at_fault {
 
 enum at_io_kind {
 	AT_IO_PLAIN,	/* nothing to do when it ends */
-	AT_IO_FLUSH,	/* of the file; first: at_flush_mark() */
+	AT_IO_FLUSH,	/* of the volume; first: at_flush_mark() */
 	AT_IO_WRITE,	/* covers whole blocks, holds their range lock */
 };
 
@@ -49,7 +49,7 @@ struct at_io {
 	struct at_table *table;
 	enum at_io_kind kind;
 	bool fua;	/* to be committed before it is reported */
-	bool flushes;	/* if it fails, a flush of the file may have failed */
+	bool flushes;	/* if it fails, a flush of the volume may have failed */
 	u64 flushed;	/* with flushes: at_durable_mark() */
 	u64 first;
 	u64 nr;

@@ -149,7 +149,7 @@ void at_stream_not_complete(struct at_table *table, blk_status_t status)
 	struct at_device *device = table->device;
 	struct at_stream *stream = &device->stream;
 
-	DMERR("%s: all is on the file, but not durable: error %d",
+	DMERR("%s: all is on the volume, but not durable: error %d",
 	      device->name, blk_status_to_errno(status));
 	atomic64_inc(&device->write_errors);
 	mutex_lock(&stream->mutex);

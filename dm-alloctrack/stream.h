@@ -38,16 +38,16 @@ void at_stream_set_on_error(struct at_device *device,
  * at_stream_error - the job met an error
  * @first: first block that was not streamed
  * @status: what happened
- * @is_read: on the backing, else on the file
+ * @is_read: on the backing, else on the volume
  * Counts it and acts by the on_error policy.
  */
 void at_stream_error(struct at_table *table, u64 first, blk_status_t status,
 		     bool is_read);
 
-/** at_stream_complete - everything is on the file and flushed */
+/** at_stream_complete - everything is on the volume and flushed */
 void at_stream_complete(struct at_table *table);
 
-/** at_stream_not_complete - everything is on the file, but the flush failed */
+/** at_stream_not_complete - everything is on the volume, but the flush failed */
 void at_stream_not_complete(struct at_table *table, blk_status_t status);
 
 /** at_stream_lost_writes - what was copied may be lost: the job ends or stops */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Bios of the guest on their way to the file: from the map function, or later,
+ * Bios of the guest on their way to the volume: from the map function, or later,
  * from a worker.
  */
 #include <linux/blkdev.h>
@@ -12,22 +12,22 @@
 #include "submit.h"
 #include "dm-live/submit.h"
 
-int at_remap_to_file(struct at_table *table, struct bio *bio)
+int at_remap_to_volume(struct at_table *table, struct bio *bio)
 {
-	struct block_device *file = table->file->bdev;
+	struct block_device *volume = table->volume->bdev;
 
 	/* Without FUA of its own, a flush follows. */
-	at_io_of(bio)->flushes = (bio->bi_opf & REQ_FUA) && !bdev_fua(file);
+	at_io_of(bio)->flushes = (bio->bi_opf & REQ_FUA) && !bdev_fua(volume);
 	if (at_io_of(bio)->flushes)
 		at_io_of(bio)->flushed = at_durable_mark(table->device);
-	return at_remap(bio, table->file);
+	return at_remap(bio, table->volume);
 }
 
 int at_overwrite(struct at_table *table, struct bio *bio)
 {
 	at_guest_owns(table->device, at_first_block(table, bio),
 		      at_end_block(table, bio));
-	return at_remap_to_file(table, bio);
+	return at_remap_to_volume(table, bio);
 }
 
 void at_defer(struct at_table *table, struct bio *bio)
@@ -44,7 +44,7 @@ void at_defer(struct at_table *table, struct bio *bio)
 	spin_unlock_irqrestore(&table->deferred_lock, flags);
 }
 
-void at_submit_to_file(struct at_table *table, struct bio *bio)
+void at_submit_to_volume(struct at_table *table, struct bio *bio)
 {
 	at_overwrite(table, bio);
 	dm_live_submit_deferred(bio);
@@ -65,6 +65,6 @@ void at_deferred_work(struct work_struct *work)
 
 	blk_start_plug(&plug);
 	while ((bio = bio_list_pop(&bios)))
-		at_submit_to_file(table, bio);
+		at_submit_to_volume(table, bio);
 	blk_finish_plug(&plug);
 }

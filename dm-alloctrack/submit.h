@@ -2,7 +2,7 @@
 #ifndef DM_ALLOCTRACK_SUBMIT_H
 #define DM_ALLOCTRACK_SUBMIT_H
 
-/* Bios of the guest on their way to the file. */
+/* Bios of the guest on their way to the volume. */
 
 #include <linux/bio.h>
 #include <linux/device-mapper.h>
@@ -17,16 +17,16 @@ static inline int at_remap(struct bio *bio, struct dm_dev *dev)
 	return DM_MAPIO_REMAPPED;
 }
 
-/** at_remap_to_file - a write to the file */
-int at_remap_to_file(struct at_table *table, struct bio *bio);
+/** at_remap_to_volume - a write to the volume */
+int at_remap_to_volume(struct at_table *table, struct bio *bio);
 
-/** at_overwrite - a write to allocated blocks of the file */
+/** at_overwrite - a write to allocated blocks of the volume */
 int at_overwrite(struct at_table *table, struct bio *bio);
 
-/** at_submit_to_file - send a bio of the guest to the file, from a worker */
-void at_submit_to_file(struct at_table *table, struct bio *bio);
+/** at_submit_to_volume - send a bio of the guest to the volume, from a worker */
+void at_submit_to_volume(struct at_table *table, struct bio *bio);
 
-/** at_defer - have a worker send a bio to the file. Any context. */
+/** at_defer - have a worker send a bio to the volume. Any context. */
 void at_defer(struct at_table *table, struct bio *bio);
 
 /** at_deferred_work - the worker that at_defer() queues */

@@ -23,16 +23,16 @@ static int refuse(struct at_table *table, const char *argument,
 	return dm_live_refuse(table->ti, argument, value, error, r);
 }
 
-static int parse_file(struct at_table *table, const char *path)
+static int parse_volume(struct at_table *table, const char *path)
 {
 	struct dm_target *ti = table->ti;
 	int r;
 
-	r = dm_get_device(ti, path, dm_table_get_mode(ti->table), &table->file);
+	r = dm_get_device(ti, path, dm_table_get_mode(ti->table), &table->volume);
 	if (r)
 		return refuse(table, "file device", path,
 			      "Cannot open the file device", r);
-	if (bdev_nr_sectors(table->file->bdev) < ti->len)
+	if (bdev_nr_sectors(table->volume->bdev) < ti->len)
 		return refuse(table, "file device", path,
 			      "The file device is smaller than the target",
 			      -EINVAL);
@@ -59,7 +59,7 @@ static int parse_backing(struct at_table *table, const char *path)
 	if (r)
 		return refuse(table, "backing", path,
 			      "Cannot open the backing device", r);
-	if (table->backing_dev->bdev == table->file->bdev)
+	if (table->backing_dev->bdev == table->volume->bdev)
 		return refuse(table, "backing", path,
 			      "The backing device is the file device", -EINVAL);
 	table->backing_sectors = min(bdev_nr_sectors(table->backing_dev->bdev),
@@ -87,7 +87,7 @@ static int parse_meta(struct at_table *table, const char *path)
 	if (table->meta->bdev == backing)
 		table->backing_dev = table->meta;
 	if (table->meta->bdev == backing ||
-	    table->meta->bdev == table->file->bdev)
+	    table->meta->bdev == table->volume->bdev)
 		return refuse(table, "metadata device", path,
 			      "The metadata device is the file or the backing device",
 			      -EINVAL);
@@ -105,7 +105,7 @@ static int parse_block_size(struct at_table *table, const char *text,
 			      "The block size must be a power of two from 8 to 4096 sectors",
 			      -EINVAL);
 	bytes = sectors << SECTOR_SHIFT;
-	if (bytes < bdev_logical_block_size(table->file->bdev))
+	if (bytes < bdev_logical_block_size(table->volume->bdev))
 		return refuse(table, "block size", text,
 			      "A block is smaller than a logical block of the file device",
 			      -EINVAL);
@@ -248,7 +248,7 @@ int at_table_parse(struct at_table *table, unsigned int argc, char **argv)
 	backing = dm_shift_arg(&args);
 	meta = dm_shift_arg(&args);
 	block_size = dm_shift_arg(&args);
-	r = parse_file(table, file) ?:
+	r = parse_volume(table, file) ?:
 	    parse_backing(table, backing) ?:
 	    parse_meta(table, meta) ?:
 	    parse_block_size(table, block_size, &geometry.block_shift) ?:
@@ -260,7 +260,7 @@ int at_table_parse(struct at_table *table, unsigned int argc, char **argv)
 		return r;
 
 	geometry.meta_devt = table->meta ? table->meta->bdev->bd_dev : 0;
-	geometry.file_devt = table->file->bdev->bd_dev;
+	geometry.volume_devt = table->volume->bdev->bd_dev;
 	geometry.nr_sectors = ti->len;
 	geometry.nr_blocks = DIV_ROUND_UP_ULL(ti->len,
 					      1ULL << geometry.block_shift);
@@ -341,7 +341,7 @@ unsigned int at_table_emit(const struct at_table *table, unsigned int sz,
 		[AT_BACKING_USER] = "user",
 	};
 
-	DMEMIT("%s %s %s %llu ", table->file->name,
+	DMEMIT("%s %s %s %llu ", table->volume->name,
 	       table->backing_dev ? table->backing_dev->name :
 				    backings[table->backing],
 	       table->meta ? table->meta->name : "-",

@@ -30,7 +30,7 @@
 #include "dm-live/copier.h"
 #include "dm-live/store.h"
 
-/* One guest discard reaches the file in pieces of at most this size. */
+/* One guest discard reaches the volume in pieces of at most this size. */
 #define MAX_DISCARD_SECTORS	BIT(22)
 
 /* Workers of one device, streaming and guest I/O together. */
@@ -127,8 +127,8 @@ static void free_table(struct at_table *table)
 		dm_put_device(table->ti, table->meta);
 	if (table->backing_dev)
 		dm_put_device(table->ti, table->backing_dev);
-	if (table->file)
-		dm_put_device(table->ti, table->file);
+	if (table->volume)
+		dm_put_device(table->ti, table->volume);
 	kfree(table);
 }
 
@@ -156,7 +156,7 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->num_write_zeroes_bios = 1;
 	/* A discard needs nothing of the backing. */
 	ti->discards_supported =
-		bdev_max_discard_sectors(table->file->bdev) > 0;
+		bdev_max_discard_sectors(table->volume->bdev) > 0;
 	ti->per_io_data_size = sizeof(struct at_io);
 	/* See dm_live_submit_deferred(). What ends here is accounted then. */
 	ti->accounts_remapped_io = true;
@@ -218,7 +218,7 @@ static void apply_features(struct at_table *table)
 
 	if (table->target_is_zero && !device->applied &&
 	    (!table->meta || table->store_is_fresh))
-		device->file_is_zero = true;
+		device->volume_is_zero = true;
 	if (table->has_stream_speed)
 		at_stream_set_speed(device, table->stream_speed);
 	if (table->has_on_error)
@@ -294,7 +294,7 @@ static int iterate_devices(struct dm_target *ti,
 	sector_t backing_sectors;
 	int r;
 
-	r = fn(ti, table->file, 0, ti->len, data);
+	r = fn(ti, table->volume, 0, ti->len, data);
 	if (r || !table->backing_dev)
 		return r;
 	/*
@@ -309,7 +309,7 @@ static int iterate_devices(struct dm_target *ti,
 static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 {
 	struct at_table *table = ti->private;
-	struct block_device *file = table->file->bdev;
+	struct block_device *volume = table->volume->bdev;
 	unsigned int block_bytes = at_block_sectors(table->device) << SECTOR_SHIFT;
 	unsigned int opt_bytes = limits->io_opt;
 	unsigned int granularity;
@@ -317,12 +317,12 @@ static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 	/* A write of whole blocks needs no fill. */
 	if (!opt_bytes || opt_bytes % block_bytes)
 		limits->io_opt = block_bytes;
-	if (!bdev_max_discard_sectors(file))
+	if (!bdev_max_discard_sectors(volume))
 		return;
-	granularity = max(block_bytes, bdev_discard_granularity(file));
+	granularity = max(block_bytes, bdev_discard_granularity(volume));
 	dm_live_limits_set_discard(limits, granularity,
 				   min_t(unsigned int, MAX_DISCARD_SECTORS,
-					 bdev_max_discard_sectors(file)));
+					 bdev_max_discard_sectors(volume)));
 }
 
 static struct target_type alloctrack_target = {

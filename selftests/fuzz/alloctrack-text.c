@@ -73,7 +73,7 @@ struct at_device *at_device_get(struct at_table *table,
 {
 	struct fixture *fixture = container_of(table, struct fixture, table);
 
-	if (geometry->nr_sectors != FAKE_SECTORS || !geometry->file_devt ||
+	if (geometry->nr_sectors != FAKE_SECTORS || !geometry->volume_devt ||
 	    !geometry->meta_devt != !table->meta ||
 	    geometry->nr_blocks != ((FAKE_SECTORS - 1) >> geometry->block_shift) + 1)
 		abort();
@@ -106,7 +106,7 @@ static bool parse(struct fixture *fixture, struct text *text)
 	struct at_table *table = &fixture->table;
 	int r = at_table_parse(table, text->nr_words, text->words);
 	struct dm_dev *const devices[] = {
-		table->file, table->backing_dev, table->meta,
+		table->volume, table->backing_dev, table->meta,
 	};
 
 	fake_check_open(table->ti->table, devices, ARRAY_SIZE(devices));
