@@ -16,7 +16,10 @@ bool at_is_full(const struct at_device *device)
 	       device->geometry.nr_blocks;
 }
 
-/* With preemption off, and commits wait: so a server's large range goes by pieces. */
+/*
+ * Between begin and end, preemption is off and commits wait, so a large range from a
+ * server is set piece by piece.
+ */
 static u64 set_durable_bits(struct at_table *table, u64 first, u64 nr)
 {
 	u64 end = first + nr, piece, changed = 0;

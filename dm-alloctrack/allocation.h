@@ -7,6 +7,7 @@
 #include "alloctrack.h"
 #include "dm-live/bitmap.h"
 
+/** at_all_allocated - are all blocks of [first, end) allocated? Any context. */
 static inline bool at_all_allocated(const struct at_device *device, u64 first,
 				    u64 end)
 {
@@ -14,9 +15,10 @@ static inline bool at_all_allocated(const struct at_device *device, u64 first,
 }
 
 /**
- * at_set_allocated - blocks are on the volume now
+ * at_set_allocated - mark blocks as allocated
  *
- * To be called after the write of all of the @nr blocks from @first succeeded.
+ * Call it only after all @nr blocks from @first have been written successfully.
+ *
  * Context: any. Return: how many were not allocated before.
  */
 u64 at_set_allocated(struct at_table *table, u64 first, u64 nr);
@@ -24,7 +26,7 @@ u64 at_set_allocated(struct at_table *table, u64 first, u64 nr);
 /** at_is_full - are all blocks allocated? Any context. */
 bool at_is_full(const struct at_device *device);
 
-/** at_complete_if_full - then have a worker make it durable and say so. Any context. */
+/** at_complete_if_full - if so, have a worker complete the job. Any context. */
 void at_complete_if_full(struct at_table *table);
 
 /** at_raise_event - raise a device-mapper event, soon. Any context. */

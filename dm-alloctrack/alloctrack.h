@@ -12,12 +12,11 @@
  * most one table of a device is active (between resume and postsuspend).
  *
  * Lock order: at_device.active_rwsem, then at_stream.mutex or a range lock, then
- * the spinlocks. The registry mutex is not held while another lock that sleeps is
- * taken.
+ * the spinlocks. No sleeping lock is taken under the registry mutex.
  *
- * Blocks only ever go from unallocated to allocated. So "allocated" needs no
- * lock to act on, and "unallocated" is acted on under an exclusive range lock
- * with the bit tested again.
+ * While a table is active, blocks only go from unallocated to allocated. So
+ * "allocated" can be acted on without a lock; "unallocated" is acted on under an
+ * exclusive range lock, after testing the bit again.
  */
 
 #include <linux/atomic.h>
@@ -38,7 +37,7 @@
 
 #define DM_MSG_PREFIX "alloctrack"
 
-/* Streaming workers, the most requests that streaming has in flight. */
+/* Streaming workers: the maximum number of requests that streaming has in flight. */
 #define AT_STREAM_WORKERS	8
 
 struct at_table;
@@ -48,7 +47,7 @@ struct dm_live_store;
 
 /**
  * struct at_geometry - what two tables of one device must agree on
- * @volume_devt: the target volume
+ * @volume_devt: the volume
  * @meta_devt: the metadata device, 0: none
  * @nr_sectors: size of the device
  * @block_shift: log2 of the sectors in a block
@@ -63,11 +62,11 @@ struct at_geometry {
 };
 
 /**
- * struct at_faults - all I/O of a device that waits for the server
+ * struct at_faults - the I/O of a device that waits for the server
  * @lock: protects everything here, and at_device.server
  * @tree: faults by block range
- * @fresh: faults that the server was not told, oldest first
- * @told: faults that it was told, oldest first
+ * @fresh: faults that have not been reported to the server, oldest first
+ * @told: faults that have, oldest first
  * @count: number of faults
  * @refuse: with no server attached, fail instead of queueing (suspending)
  * @noflush: while suspending: requeue instead of failing
@@ -86,12 +85,12 @@ struct at_faults {
 /**
  * struct at_stream - the stream job of a device
  * @mutex: serializes changes of @state
- * @state: enum dm_alloctrack_state; only at_stream_set_state() writes it
+ * @state: enum dm_alloctrack_state; only set_state() in stream.c writes it
  * @on_error: enum dm_alloctrack_on_error
  * @lock: protects @position, @holes and the claims of the workers
- * @position: blocks before it were streamed or found allocated
- * @holes: a range was passed over because of an error
- * @demand: a block that was read from the backing lately, or AT_NO_BLOCK
+ * @position: all blocks before it were streamed or found allocated
+ * @holes: a range was skipped because of an error
+ * @demand: a block that was recently read from the backing, or AT_NO_BLOCK
  */
 struct at_stream {
 	struct mutex mutex;	/* see above */
@@ -118,10 +117,11 @@ struct at_device {
 	struct list_head link;		/* registry; registry mutex */
 	unsigned int nr_tables;		/* registry mutex */
 	unsigned int nr_user_tables;	/* with backing user; registry mutex */
-	bool activated;			/* was resumed once; registry mutex */
+	bool activated;			/* was resumed before; registry mutex */
 	/*
-	 * Registry mutex. The table that was activated last; when it goes, and
-	 * others were only loaded, something else may have written the volume.
+	 * Registry mutex. The table that was activated last. When it is destroyed
+	 * while the others are only loaded, something else may have written to
+	 * the volume: then the device is stale.
 	 */
 	struct at_table *owner;
 	bool stale;
@@ -133,7 +133,7 @@ struct at_device {
 	struct dm_live_range_lock *ranges;
 
 	/* See lost-writes.c. */
-	struct dm_live_bitmap *copied;	/* and not written by the guest since */
+	struct dm_live_bitmap *copied;	/* and not written by the guest since then */
 	int in_doubt;	/* enum at_in_doubt */
 	atomic_t nr_filling;
 	atomic64_t nr_fills;
@@ -141,25 +141,25 @@ struct at_device {
 
 	/*
 	 * Unallocated blocks of the volume are known to be zero. Set by the
-	 * feature target_is_zero, lost for good when a write to unallocated
-	 * blocks fails, since nobody knows what it left behind.
+	 * feature target_is_zero; cleared for good when a write to unallocated
+	 * blocks fails, since what it left behind is unknown.
 	 */
 	bool volume_is_zero;
-	bool applied;	/* was active: the bitmap in memory is the truth */
-	bool lacks_bits;	/* its metadata were closed without all bits */
-	u64 closing;	/* of its metadata, see dm_live_store_closing() */
+	bool applied;	/* was active: the bitmap in memory is authoritative */
+	bool lacks_bits;	/* the store was closed without all bits */
+	u64 closing;	/* of the store, see dm_live_store_closing() */
 	/*
-	 * A flush of the volume that the guest did not ask for has failed, or 0. The
-	 * file may tell of lost data once only: the next flush of the guest fails.
-	 * While a store is active, it does that.
+	 * The error of a failed flush of the volume that the guest did not issue, or
+	 * 0. A device may report lost data only once, so the guest's next flush
+	 * fails with it. While a store is active, the store does this.
 	 */
 	int flush_error;
 
-	/* Read: somebody fills through @active. Write: @active changes. */
+	/* Held for reading while filling through @active, for writing to change it. */
 	struct rw_semaphore active_rwsem;
 	struct at_table *active;
 	bool gone;
-	/* For server ioctls: faults, stream control, @active, @gone changed. */
+	/* Woken for the server: faults, stream control, @active or @gone changed. */
 	wait_queue_head_t wait;
 	atomic_t control_sequence;
 	void *server;
@@ -192,12 +192,12 @@ struct at_table {
 	struct dm_dev *volume;
 	enum at_backing backing;
 	struct dm_dev *backing_dev;
-	sector_t backing_sectors;	/* what lies past it reads as zeros */
+	sector_t backing_sectors;	/* beyond its end, zeros are read */
 	struct dm_dev *meta;		/* NULL: the bitmap is in memory only */
 	struct dm_live_store *store;	/* with @meta */
 	bool store_active;	/* preresume to postsuspend */
 	bool store_failed;
-	bool store_is_fresh;	/* was never in use before */
+	bool store_is_fresh;	/* was never used before */
 	bool read_only;
 	bool resumed;		/* was active before */
 
@@ -215,12 +215,12 @@ struct at_table {
 
 	bool passthrough;	/* complete, and auto_remove */
 	bool volume_lacks_write_zeroes;
-	unsigned long guest_jiffies;	/* when guest I/O was seen last */
+	unsigned long guest_jiffies;	/* time of the last guest I/O */
 
 	struct dm_live_copier *copier;
 	/* Work that may wait for range locks and I/O. */
 	struct workqueue_struct *fill_wq;
-	/* Work that submits bios which hold a lock already: waits for no lock. */
+	/* Work that submits bios that already hold a range lock: never waits for one. */
 	struct workqueue_struct *submit_wq;
 	spinlock_t deferred_lock;	/* protects deferred */
 	struct bio_list deferred;

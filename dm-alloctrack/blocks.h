@@ -23,7 +23,7 @@ static inline sector_t at_block_sectors(const struct at_device *device)
 	return (sector_t)1 << device->geometry.block_shift;
 }
 
-/* Where the blocks up to and without @end end: the last block may be short. */
+/* Where the blocks before @end end: the last block of the device may be short. */
 static inline sector_t at_end_sector(const struct at_device *device, u64 end)
 {
 	return min(at_block_to_sector(device, end),

@@ -3,9 +3,9 @@
  * /dev/dm-alloctrack: the ioctls of a user server, see
  * include/uapi/linux/dm-alloctrack.h.
  *
- * An open file is bound to one device for good. It holds a reference, so the
- * device may go at any time: then the ioctls say ENODEV. No lock is held while
- * user memory is touched.
+ * ATTACH binds an open file to one device for good. The file holds a reference, so the
+ * device may be removed at any time; the ioctls return ENODEV then. No lock is held
+ * while user memory is accessed.
  */
 #include <linux/blkdev.h>
 #include <linux/capability.h>
@@ -27,7 +27,7 @@
 #define MAX_WAIT_RANGES		65536u
 #define WAIT_BATCH		256u
 
-/* Larger major numbers do not fit in a dev_t. */
+/* Larger major numbers do not fit into a dev_t. */
 #define MAX_MAJOR		((1U << (32 - MINORBITS)) - 1)
 
 /**
@@ -42,7 +42,7 @@ struct server {
 	int seen_sequence;
 };
 
-/* What an ioctl function gets: the argument struct in kernel memory. */
+/* Passed to each ioctl function, with the argument struct in kernel memory. */
 struct request {
 	struct file *file;
 	struct server *server;
@@ -75,7 +75,7 @@ static int attach(struct request *request, void *argument)
 	if (r)
 		goto unlock;
 	server->seen_sequence = atomic_read(&device->control_sequence) - 1;
-	/* Partner of the read in find_device(): the device is complete. */
+	/* Partner of the loads in run_ioctl() and control_poll(). */
 	smp_store_release(&server->device, device);
 unlock:
 	mutex_unlock(&server->mutex);
@@ -91,7 +91,7 @@ static int info(struct request *request, void *argument)
 
 	if (info->flags)
 		return -EINVAL;
-	/* First the sequence: a change after it is seen again. */
+	/* Read the sequence first: a change after this is reported again. */
 	WRITE_ONCE(request->server->seen_sequence,
 		   atomic_read_acquire(&device->control_sequence));
 	info->device_bytes = (u64)device->geometry.nr_sectors << SECTOR_SHIFT;
@@ -142,7 +142,7 @@ static int tell_faults(struct at_device *device,
 			break;
 		if (copy_to_user(ranges + wait->nr, batch,
 				 nr * sizeof(*batch))) {
-			/* Not told after all: the server gets them again. */
+			/* The server has not got them: report them again. */
 			at_faults_untell(device);
 			return -EFAULT;
 		}
@@ -165,7 +165,7 @@ static int wait(struct request *request, void *argument)
 			      GFP_KERNEL);
 	if (!batch)
 		return -ENOMEM;
-	/* Another thread of the server may be quicker: then wait again. */
+	/* Another thread of the server may have been quicker: then wait again. */
 	do {
 		r = wait_for_fault(request, wait->flags);
 		if (!r)
@@ -302,10 +302,10 @@ static long control_ioctl(struct file *file, unsigned int cmd,
 	argument.size = size;
 
 	r = run_ioctl(file, ioctl, &argument);
-	/* Also after an error: it says how far it came. */
+	/* After an error too: it says how far the ioctl got. */
 	if (copy_to_user(user, &argument, min(size, ioctl->size)) && !r) {
 		r = -EFAULT;
-		/* The server does not know how many it was told. */
+		/* The server does not know how many ranges it got. */
 		if (ioctl->run == wait)
 			at_faults_untell(server->device);
 	}

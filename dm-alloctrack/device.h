@@ -2,7 +2,7 @@
 #ifndef DM_ALLOCTRACK_DEVICE_H
 #define DM_ALLOCTRACK_DEVICE_H
 
-/* The registry of devices, and what of them outlives a table. */
+/* The registry of devices, which outlive a table. */
 
 #include <linux/types.h>
 
@@ -11,13 +11,13 @@ struct at_geometry;
 struct at_table;
 
 /**
- * at_device_get - the device that a new table shall use
- * @table: the new table; its backing is known
- * @geometry: what its table line says
+ * at_device_get - get the device for a new table
+ * @table: the new table, with its backing parsed
+ * @geometry: from the table line
  *
- * Finds the device of the active table, or makes a new one. A table that does
- * not agree with the active one on the geometry is refused: what is allocated
- * would be forgotten. Sets ti->error.
+ * Finds the device of the active table, or makes a new one. A table whose geometry
+ * differs from that of the active one is refused, since the allocation would be
+ * lost. Sets ti->error.
  *
  * Context: may sleep. Return: the device, or an ERR_PTR.
  */
@@ -28,25 +28,25 @@ struct at_device *at_device_get(struct at_table *table,
 void at_device_put_table(struct at_device *device, struct at_table *table);
 
 /**
- * at_device_activate - the table becomes the active one (preresume)
- * Return: 0, -EBUSY when another device of that number has taken over, or
- * -ESTALE when a table of another target was active in between. Logs why.
+ * at_device_activate - the table takes over its device (preresume)
+ * Return: 0, -EBUSY when another device with this number is in use, or -ESTALE
+ * when a table of another target was active in between. Logs why.
  */
 int at_device_activate(struct at_table *table);
 
-/** at_device_abandon - the resume failed after at_device_activate() */
+/** at_device_abandon - undo at_device_activate(): the resume failed */
 void at_device_abandon(struct at_table *table);
 
-/** at_device_find - a reference to the device of this number, or NULL */
+/** at_device_find - get a reference to the device with this number, or NULL */
 struct at_device *at_device_find(dev_t devt);
 
 /** at_device_put - drop a reference from at_device_find() */
 void at_device_put(struct at_device *device);
 
-/** at_device_has_user_table - does an active or loaded table want a server? */
+/** at_device_has_user_table - does an active or loaded table use a server? */
 bool at_device_has_user_table(struct at_device *device);
 
-/** at_device_set_active - let fills in through @table; NULL: wait them out */
+/** at_device_set_active - allow fills through @table; NULL: wait for them to end */
 void at_device_set_active(struct at_device *device, struct at_table *table);
 
 #endif /* DM_ALLOCTRACK_DEVICE_H */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fill: how a range becomes allocated, whoever brings the data.
+ * Fill: how a range becomes allocated, wherever the data come from.
  *
- * Under the exclusive lock of the range, what is still unallocated is written
- * to the volume, and only when all of it has succeeded the bits are set. A fill
- * that fails leaves the blocks unallocated; what it may have written there is
- * never read.
+ * Under the exclusive lock of the range, the blocks that are still unallocated are
+ * written to the volume. Their bits are set only after all writes have succeeded. A
+ * failed fill leaves the blocks unallocated; what it may have written there is never
+ * read.
  */
 #include <linux/blkdev.h>
 
@@ -20,9 +20,8 @@
 #include "dm-live/range-lock.h"
 
 /*
- * The unallocated blocks may hold anything now. Partner of the reads of
- * volume_is_zero under the range lock: it is set before the lock of the blocks
- * concerned is released.
+ * The unallocated blocks may hold anything now. This is stored before the lock of
+ * these blocks is released: partner of the reads of volume_is_zero under that lock.
  */
 static void write_failed(struct at_table *table)
 {
@@ -82,7 +81,7 @@ static void submit_blocks(struct fill *fill, u64 block, u64 end, bool zero)
 			 fill->data, from, bytes);
 }
 
-/* The unallocated blocks [block, end): runs of zeros apart from the others. */
+/* Submit the unallocated blocks [block, end), runs of zeros apart from other data. */
 static void submit_run(struct fill *fill, u64 block, u64 end)
 {
 	while (block < end) {
@@ -127,7 +126,7 @@ static blk_status_t fill_data(struct at_table *table, u64 first, u64 nr,
 	blk_status_t status = write_data(&fill, first + nr);
 
 	if (status && fill.used_write_zeroes) {
-		/* Some devices learn only now that they cannot. */
+		/* Some devices find out only now that they do not support it. */
 		WRITE_ONCE(table->volume_lacks_write_zeroes, true);
 		status = write_data(&fill, first + nr);
 	}
@@ -146,8 +145,8 @@ static blk_status_t zero_blocks(struct at_table *table, u64 block, u64 end,
 }
 
 /*
- * Zero the blocks: the unallocated ones unless they are zero anyway, the
- * allocated ones if @allocated_too.
+ * Zero the blocks: unallocated ones unless they are known to be zero, allocated
+ * ones if @allocated_too.
  */
 static blk_status_t zero_runs(struct at_table *table, u64 first, u64 nr,
 			      bool allocated_too, blk_opf_t flags)
@@ -177,11 +176,11 @@ static u64 set_or_spoil(struct at_table *table, u64 first, u64 nr,
 		write_failed(table);
 		return 0;
 	}
-	/* all that was unallocated in the range has been written */
+	/* all unallocated blocks of the range were written successfully */
 	return at_set_allocated(table, first, nr);
 }
 
-/* Before they become allocated. */
+/* To be called before the blocks become allocated. */
 static void mark_copied(struct at_device *device, u64 block, u64 end)
 {
 	u64 next;
@@ -194,7 +193,7 @@ static void mark_copied(struct at_device *device, u64 block, u64 end)
 	}
 }
 
-/* With the lock of the blocks. */
+/* The caller holds the lock of the blocks. */
 static blk_status_t write_copy(struct at_table *table, u64 first, u64 nr,
 			       const struct dm_live_data *data)
 {
@@ -202,7 +201,7 @@ static blk_status_t write_copy(struct at_table *table, u64 first, u64 nr,
 	bool wrote = !READ_ONCE(device->volume_is_zero);
 	blk_status_t status;
 
-	/* Somebody else was faster. */
+	/* Another fill or a guest write was faster. */
 	if (at_all_allocated(device, first, first + nr))
 		return BLK_STS_OK;
 

@@ -2,14 +2,13 @@
 /*
  * The map path: where each bio of the guest goes.
  *
- * A bio is split so that each part needs one thing only: the volume, the backing,
- * zeros, whole unallocated blocks, or one partly covered unallocated block. A
- * part that needs nothing but the volume or the backing takes no lock and no
- * memory.
+ * A bio is split so that each part involves one thing only: the volume, the backing,
+ * zeros, whole unallocated blocks, or one partly covered unallocated block. A part
+ * that goes to the volume or the backing as it is takes no lock and no memory.
  *
- * Nothing here sleeps. A part that must wait for a range lock, for the server or
- * for a worker is kept by whom it waits for. A part that holds a range lock is
- * never queued behind one that waits for a range lock.
+ * Nothing here sleeps. A part that has to wait is queued at the range lock, the
+ * faults or the worker that it waits for. A part that holds a range lock is never
+ * queued behind one that waits for a range lock.
  */
 #include <linux/blkdev.h>
 
@@ -27,7 +26,7 @@
 #include "dm-live/range-lock.h"
 #include "dm-live/store.h"
 
-/* A guest discard or write-zeroes is worked off in pieces of this size. */
+/* A guest discard or write-zeroes is processed in pieces of this size. */
 #define MAX_ZERO_SECTORS	((64u << 20) >> SECTOR_SHIFT)
 
 static void trim(struct bio *bio, sector_t nr_sectors)
@@ -54,8 +53,8 @@ static sector_t sectors_before(const struct at_table *table,
 }
 
 /*
- * The end of the blocks that the bio covers wholly, from its first block on:
- * that block itself when it is covered in part only.
+ * The end of the blocks that the bio covers wholly, starting with its first block.
+ * If that one is covered only in part, the first block itself.
  */
 static u64 whole_end(const struct at_table *table, const struct bio *bio)
 {
@@ -69,7 +68,7 @@ static u64 whole_end(const struct at_table *table, const struct bio *bio)
 	return at_sector_to_block(device, bio_end_sector(bio));
 }
 
-/* Rule 3, whole blocks: exclusive lock, to the volume, bits in at_end_io(). */
+/* A write of whole unallocated blocks: take the lock, write; bits in at_end_io(). */
 
 static void write_granted(struct dm_live_range *range)
 {
@@ -92,8 +91,9 @@ static int write_whole(struct at_table *table, struct bio *bio, u64 first,
 				   write_granted))
 		return DM_MAPIO_SUBMITTED;
 	/*
-	 * BLK_STS_AGAIN does not say that nothing was written: the volume may have split
-	 * it. So volume_is_zero would be over, for nothing that has failed.
+	 * BLK_STS_AGAIN does not mean that nothing was written, as the volume may have
+	 * split the bio. It would end volume_is_zero although no write has failed, so
+	 * let a worker submit the bio, without REQ_NOWAIT.
 	 */
 	if (unlikely(bio->bi_opf & REQ_NOWAIT) &&
 	    READ_ONCE(table->device->volume_is_zero)) {
@@ -103,7 +103,7 @@ static int write_whole(struct at_table *table, struct bio *bio, u64 first,
 	return at_remap_to_volume(table, bio);
 }
 
-/* Rule 3, a partly covered block: first filled, then written as allocated. */
+/* A write to part of an unallocated block: fill the block first, then overwrite it. */
 
 static void count_write_error(struct at_table *table,
 			      const struct at_copy_result *result)
@@ -123,7 +123,7 @@ static void fill_then_write(struct work_struct *work)
 	at_copy(table, io->first, 1, NULL, &result);
 	count_write_error(table, &result);
 	status = result.read_status ?: result.write_status;
-	/* Whoever allocated it, the block is all that the write needs. */
+	/* If the block is allocated, by whatever means, the write can go on. */
 	if (status && !dm_live_bitmap_test(table->device->bitmap, io->first))
 		end(bio, status);
 	else
@@ -140,7 +140,7 @@ static int write_part(struct at_table *table, struct bio *bio, u64 block)
 	if (table->backing == AT_BACKING_USER) {
 		if (at_fault_queue(io, bio, nr_sectors))
 			return DM_MAPIO_SUBMITTED;
-		/* Allocated meanwhile. */
+		/* The block has become allocated in the meantime. */
 		trim(bio, nr_sectors);
 		return at_overwrite(table, bio);
 	}
@@ -150,7 +150,7 @@ static int write_part(struct at_table *table, struct bio *bio, u64 block)
 	return DM_MAPIO_SUBMITTED;
 }
 
-/* Rule 4: zero whole blocks, in a worker. */
+/* Discard and write-zeroes of whole blocks: zero them, in a worker. */
 static void zero_whole_work(struct work_struct *work)
 {
 	struct at_io *io = container_of(work, struct at_io, work);
@@ -178,14 +178,14 @@ static int zero_whole(struct at_table *table, struct bio *bio, u64 first,
 	return DM_MAPIO_SUBMITTED;
 }
 
-/* Rule 5: what waits for a commit. */
+/* Flush and FUA: they end after the commit that they need. */
 
 static void committed(struct dm_live_commit *commit, blk_status_t status)
 {
 	end(at_bio_of(container_of(commit, struct at_io, commit)), status);
 }
 
-/* The error of a flush that the guest was not told of, once. */
+/* The error of a failed flush that was not reported to the guest yet: report it once. */
 static blk_status_t take_flush_error(struct at_device *device)
 {
 	if (likely(!READ_ONCE(device->flush_error)))
@@ -200,7 +200,7 @@ static int map_flush(struct at_table *table, struct bio *bio)
 
 	if (status)
 		return end(bio, status);
-	/* Bits that are not durable cannot become so. */
+	/* Some bits are not durable and cannot become so. */
 	if (table->read_only && READ_ONCE(device->lacks_bits))
 		return end(bio, BLK_STS_IOERR);
 	if (!at_meta_commits(table) || dm_live_store_is_clean(table->store)) {
@@ -210,13 +210,13 @@ static int map_flush(struct at_table *table, struct bio *bio)
 		at_io_of(bio)->flushes = true;
 		return at_remap(bio, table->volume);
 	}
-	/* A commit flushes the volume too. */
+	/* A commit flushes the volume as well. */
 	at_io_of(bio)->commit.done = committed;
 	dm_live_store_commit_flush(table->store, &at_io_of(bio)->commit);
 	return DM_MAPIO_SUBMITTED;
 }
 
-/* Writes and write-zeroes: rules 2, 3 and 4. */
+/* Writes and write-zeroes. */
 static int map_write(struct at_table *table, struct bio *bio)
 {
 	u64 first = at_first_block(table, bio);
@@ -244,7 +244,7 @@ static int map_write(struct at_table *table, struct bio *bio)
 	return write_whole(table, bio, first, whole);
 }
 
-/* Rule 4. */
+/* Whole unallocated blocks are zeroed; for allocated ones the discard is passed down. */
 static int map_discard(struct at_table *table, struct bio *bio)
 {
 	u64 first = at_first_block(table, bio);
@@ -260,13 +260,13 @@ static int map_discard(struct at_table *table, struct bio *bio)
 
 	whole = whole_end(table, bio);
 	if (whole == first) {
-		/* A partly covered block is left alone. */
+		/* An unallocated block that is covered only in part stays as it is. */
 		trim(bio, sectors_before(table, bio, first + 1));
 		return end(bio, BLK_STS_OK);
 	}
 	if (at_meta_failed(table))
 		return DM_MAPIO_KILL;
-	/* The first itself may have become allocated meanwhile. */
+	/* The first block itself may have become allocated in the meantime. */
 	next = dm_live_bitmap_next_set(table->device->bitmap, first + 1, whole);
 	return zero_whole(table, bio, first, next);
 }
@@ -278,7 +278,7 @@ static void read_and_fill(struct work_struct *work)
 	struct at_table *table = io->table;
 	struct at_copy_result result;
 
-	/* The bio, and @io in it, are gone once the data have arrived. */
+	/* The bio, and with it @io, is gone once the data have arrived. */
 	at_copy(table, io->first, io->nr, at_bio_of(io), &result);
 	count_write_error(table, &result);
 }
@@ -327,7 +327,7 @@ static int read_user(struct at_table *table, struct bio *bio, u64 first,
 	return -EAGAIN;
 }
 
-/* Rule 1. */
+/* Allocated blocks are read from the volume, others from the backing. */
 static int map_read(struct at_table *table, struct bio *bio)
 {
 	const struct dm_live_bitmap *bitmap = table->device->bitmap;
@@ -345,7 +345,7 @@ static int map_read(struct at_table *table, struct bio *bio)
 		}
 		if (table->backing != AT_BACKING_USER)
 			return read_backing(table, bio, first, next);
-		/* Fails when a block became allocated: route it anew. */
+		/* Fails when a block has become allocated: look again. */
 		r = read_user(table, bio, first, next);
 	} while (r == -EAGAIN);
 	return r;
@@ -370,7 +370,7 @@ int at_map(struct dm_target *ti, struct bio *bio)
 		return DM_MAPIO_KILL;
 	io->fua = (bio->bi_opf & REQ_FUA) && at_meta_commits(table);
 
-	/* Write the shared cache line once a jiffy at the most. */
+	/* Write to the shared cache line at most once a jiffy. */
 	if (time_after(jiffies, READ_ONCE(table->guest_jiffies)))
 		WRITE_ONCE(table->guest_jiffies, jiffies);
 
@@ -391,7 +391,7 @@ static void end_write(struct at_table *table, struct at_io *io,
 		      blk_status_t status)
 {
 	if (status) {
-		/* Whatever it is: some of it may have been written. */
+		/* Whatever the error is, part of the data may have been written. */
 		WRITE_ONCE(table->device->volume_is_zero, false);
 	} else {
 		at_guest_owns(table->device, io->first, io->first + io->nr);
@@ -401,17 +401,17 @@ static void end_write(struct at_table *table, struct at_io *io,
 	dm_live_range_release(table->device->ranges, &io->range);
 }
 
-/* Has a flush of the volume ended with it, well or not? */
+/* If the bio was or included a flush of the volume, record how that ended. */
 static void see_flush(struct at_table *table, struct at_io *io,
 		      blk_status_t *status)
 {
 	if (io->kind == AT_IO_FLUSH && !*status) {
 		at_flush_succeeded(table->device, io->first);
-		/* Meanwhile one of our own may have been told what this one was not. */
+		/* A flush of our own may have been given the error instead of this one. */
 		*status = take_flush_error(table->device);
 	} else if (io->flushes && *status && *status != BLK_STS_AGAIN &&
 		   *status != BLK_STS_DM_REQUEUE) {
-		/* The others say that it was not tried. */
+		/* With the other two, no flush was tried. */
 		at_flush_failed(table, io->flushed);
 	}
 	io->flushes = false;
@@ -428,7 +428,7 @@ int at_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	see_flush(table, io, error);
 	io->kind = AT_IO_PLAIN;
 
-	/* The store's own flush may be told what this one was not. */
+	/* The store's own flush may have been given the error instead of this one. */
 	if (is_flush && !*error && table->store_active &&
 	    dm_live_store_may_owe(table->store)) {
 		io->commit.done = committed;
@@ -436,7 +436,7 @@ int at_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 		return DM_ENDIO_INCOMPLETE;
 	}
 
-	/* The data are durable, the bits that lead to them may not be. */
+	/* The data are durable, but their bits may not be. */
 	if (io->fua && !*error && !dm_live_store_is_clean(table->store)) {
 		io->fua = false;
 		io->commit.done = committed;

@@ -2,7 +2,7 @@
 #ifndef DM_ALLOCTRACK_IO_H
 #define DM_ALLOCTRACK_IO_H
 
-/* The map path. */
+/* The map path: where each bio of the guest goes. */
 
 #include <linux/blk_types.h>
 

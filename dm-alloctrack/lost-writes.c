@@ -2,21 +2,24 @@
 /*
  * What a failed flush of the volume may have lost.
  *
- * A device tells once that data in its volatile cache are lost, and not which. What the
- * guest wrote is the guest's concern: its flush fails. But it knows nothing of what was
- * copied from the backing. So when a flush fails, what was copied since the last one
- * that succeeded is in doubt: no bit becomes durable any more and nothing complete, so
- * the backing stays what it is needed for, and the job ends or stops. When the device is suspended and resumed, the blocks that may be concerned
- * become unallocated again: then there is no I/O that has been told otherwise.
+ * A device reports only once that it has lost data from its volatile cache, and not
+ * which. For data that the guest wrote, the guest's own flush fails. But the guest does
+ * not know what was copied from the backing. So when a flush fails, everything copied
+ * since the last successful one is in doubt: no more bits become durable, and the job
+ * fails or stops instead of completing, so the backing is still needed. When the device
+ * is suspended and resumed, the blocks in doubt become unallocated again. This has to
+ * wait until then, because only a suspended device has no I/O in flight that was routed
+ * by the old bits.
  *
- * Which these are says at_device.copied: a bit is set before a copied block becomes
- * allocated, and cleared when the guest has the block written to. A flush that succeeds
- * clears none, as others are being set meanwhile; a resume does, when all was flushed.
- * So there may be more than was lost, which costs nothing but the copying.
+ * at_device.copied records these blocks. A bit is set before a copied block becomes
+ * allocated, and cleared when the guest overwrites the block. A successful flush clears
+ * none, since others are being set at the same time; a resume clears all of them if
+ * everything was flushed. So there may be more bits than lost blocks, which costs only
+ * the copying.
  *
- * A flush that fails is compared with what was flushed when it was issued: one that was
- * issued later, and succeeds before it, says nothing of what only the first was told.
- * When all blocks are allocated and flushed, there is nothing left that could be in doubt.
+ * A failed flush is judged by what was durable when it was issued. A flush that was
+ * issued later but succeeded earlier proves nothing, as only the first one may have been
+ * given the error. Once all blocks are allocated and flushed, nothing can be in doubt.
  */
 #include <linux/blkdev.h>
 
@@ -28,7 +31,7 @@
 void at_fill_begins(struct at_device *device)
 {
 	atomic_inc(&device->nr_filling);
-	/* Before the data are on their way: partner in was_copied_since(). */
+	/* Before the data are submitted: partner in was_copied_since(). */
 	smp_mb__after_atomic();
 }
 
@@ -46,7 +49,7 @@ static bool was_copied_since(const struct at_device *device, u64 flushed)
 {
 	if (atomic_read(&device->nr_filling))
 		return true;
-	/* Of those that have ended, the count is seen. */
+	/* Fills that are not seen here any more are seen in the count. */
 	smp_rmb();
 	return (u64)atomic64_read(&device->nr_fills) != flushed;
 }
@@ -78,7 +81,7 @@ void at_flush_failed(struct at_table *table, u64 flushed)
 	    cmpxchg(&device->in_doubt, AT_NOT_IN_DOUBT, AT_IN_DOUBT) !=
 	    AT_NOT_IN_DOUBT)
 		return;
-	DMERR("%s: a flush of the volume has failed, and copies may be lost: suspend and resume",
+	DMERR("%s: a flush of the volume failed and copies may be lost: suspend and resume the device",
 	      device->name);
 	queue_work(table->fill_wq, &table->lost_writes_work);
 }
@@ -97,7 +100,7 @@ int at_flush_volume(struct at_table *table)
 		at_flush_failed(table, flushed);
 	else
 		at_flush_succeeded(device, mark);
-	/* Another one may have failed: it may have told what this one did not. */
+	/* A concurrent flush may have been given the error instead of this one. */
 	return r ?: at_is_in_doubt(device) ? -EIO : 0;
 }
 
@@ -111,7 +114,7 @@ int at_rule_out_loss(struct at_device *device)
 	return 0;
 }
 
-/* Of a suspended device: nobody else looks at what was copied. */
+/* The device is suspended: nothing else uses the copied bits. */
 static u64 take_back(struct at_device *device)
 {
 	u64 nr_blocks = device->geometry.nr_blocks;
@@ -145,13 +148,13 @@ bool at_settle_lost_writes(struct at_table *table)
 		return false;
 	}
 	nr = take_back(device);
-	/* Nobody knows what is there now. */
+	/* The content of these blocks is unknown now. */
 	device->volume_is_zero = false;
 	at_flush_succeeded(device, at_flush_mark(device));
 	WRITE_ONCE(device->in_doubt, AT_NOT_IN_DOUBT);
 	/*
-	 * When that fails, more bits stay durable, which is right: they became so after
-	 * a flush that succeeded. The next resume takes them away.
+	 * If the commit fails, some of these bits stay durable. This is safe, since they
+	 * became durable after a successful flush. The next resume clears them.
 	 */
 	if (table->store_active)
 		dm_live_store_commit_wait(table->store);

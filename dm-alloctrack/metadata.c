@@ -2,17 +2,16 @@
 /*
  * The metadata device of a table: where the allocation bitmap is durable.
  *
- * When the table was active before, or another one of this device, the bitmap in
- * memory is the truth, also if it could not be made durable in the end. So it also
- * resumes when the metadata device has died: as with one that fails later, nothing more
- * becomes allocated, and no flush is reported that would need the metadata.
+ * Once a table of the device was active, the bitmap in memory is authoritative, even
+ * if it could not be made durable in the end. So the device also resumes when the
+ * metadata device has died. As when it fails later, no more blocks become allocated, and
+ * flushes that would need the metadata fail.
  *
- * The store is active, that is written to, from preresume to postsuspend, so two
- * tables of a device never write it at the same time: device mapper suspends the
- * old one before it resumes the new one. The constructor opens it, since there
- * memory may be allocated freely, and reads and checks it only. The bitmap on
- * disk may be used as it is after a crash: a bit is durable only after the data
- * that it speaks of.
+ * The store is active, that is, written to, from preresume to postsuspend. Device
+ * mapper suspends the old table before it resumes the new one, so two tables of a
+ * device never write to the store at the same time. The constructor opens it, because
+ * memory may be allocated freely there, but only reads and checks. After a crash the
+ * bitmap on disk can be used as it is: a bit is durable only after its data are.
  */
 #include <linux/blkdev.h>
 #include <linux/sched/mm.h>
@@ -70,7 +69,7 @@ int at_meta_open(struct at_table *table, unsigned int block_shift)
 	return r;
 }
 
-/* Once the structures are read. */
+/* To be called after the structures have been read. */
 static enum dm_live_attach which_bits(const struct at_table *table)
 {
 	const struct at_device *device = table->device;
@@ -111,7 +110,7 @@ static int activate(struct at_table *table)
 	return r;
 }
 
-/* A device in use must not stay suspended for that. */
+/* A device in use must not stay suspended because its metadata device died. */
 static void go_on_without(struct at_table *table)
 {
 	DMERR("%s: resumed without its metadata device: no more blocks become allocated",
@@ -129,12 +128,12 @@ int at_meta_activate(struct at_table *table)
 	if (!table->store)
 		return 0;
 	WRITE_ONCE(table->store_failed, false);
-	/* The mapped device is suspended: memory must not wait for it. */
+	/* The mapped device is suspended: allocations must not wait for it. */
 	noio = memalloc_noio_save();
 	r = activate(table);
 	memalloc_noio_restore(noio);
 	if (!r) {
-		/* What is not durable is the store's concern again. */
+		/* From here on the store keeps track of what is not durable. */
 		if (!table->read_only)
 			device->lacks_bits = false;
 		return 0;
@@ -156,7 +155,7 @@ void at_meta_deactivate(struct at_table *table)
 	table->store_active = false;
 	table->device->closing = dm_live_store_closing(table->store);
 	table->device->lacks_bits = !dm_live_store_is_durable(table->store);
-	/* The next table has a store of its own. */
+	/* The store of the next table does not know of this error. */
 	r = dm_live_store_take_error(table->store);
 	if (r)
 		WRITE_ONCE(table->device->flush_error, r);

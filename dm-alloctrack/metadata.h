@@ -2,29 +2,29 @@
 #ifndef DM_ALLOCTRACK_METADATA_H
 #define DM_ALLOCTRACK_METADATA_H
 
-/* The metadata device of a table. */
+/* The metadata device of a table: where the allocation bitmap is durable. */
 
 #include "alloctrack.h"
 
 /**
- * at_meta_open - open the store and check that it fits; nothing is written
- * Sets ti->error. May sleep.
+ * at_meta_open - open the store and check that it fits; writes nothing
+ * Sets ti->error. Context: may sleep.
  */
 int at_meta_open(struct at_table *table, unsigned int block_shift);
 
-/** at_meta_activate - load the bitmap and keep it durable (preresume) */
+/** at_meta_activate - load the bitmap and begin to keep it durable (preresume) */
 int at_meta_activate(struct at_table *table);
 
 /** at_meta_deactivate - last commit (postsuspend) */
 void at_meta_deactivate(struct at_table *table);
 
 /**
- * at_meta_flush - make the volume, and the bits of what is on it, durable
+ * at_meta_flush - make the data on the volume durable, and then their bits
  * Context: may sleep. Return: 0 or a negative errno.
  */
 int at_meta_flush(struct at_table *table);
 
-/** at_meta_failed - can no further block become allocated durably? Any context. */
+/** at_meta_failed - can no more blocks become allocated durably? Any context. */
 static inline bool at_meta_failed(const struct at_table *table)
 {
 	return READ_ONCE(table->store_failed);

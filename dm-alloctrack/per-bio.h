@@ -15,16 +15,16 @@
 #include "dm-live/range-lock.h"
 #include "dm-live/store.h"
 
-/* Blocks that one waiting read covers: one bit each in at_fault.want. */
+/* Maximum number of blocks of a waiting read: one bit each in at_fault.want. */
 #define AT_FAULT_BLOCKS		64
 
 /**
  * struct at_fault - guest I/O that waits for blocks from a user server
  *
- * All members are protected by at_faults.lock. A read holds the set of blocks
- * that it still wants and is completed from arriving data. A write waits for
- * its only, partly covered block to become allocated and is sent to the volume
- * then. @users counts who copies into the bio right now without the lock.
+ * All members are protected by at_faults.lock. A read records the blocks that it
+ * still wants, and is completed from arriving data. A write waits until its one,
+ * partly covered block is allocated, and is then sent to the volume. @users counts
+ * those that are copying into the bio at the moment, without the lock.
  */
 struct at_fault {
 	struct rb_node rb;
@@ -39,16 +39,15 @@ struct at_fault {
 };
 
 enum at_io_kind {
-	AT_IO_PLAIN,	/* nothing to do when it ends */
+	AT_IO_PLAIN,	/* nothing to do at its end */
 	AT_IO_FLUSH,	/* of the volume; first: at_flush_mark() */
-	AT_IO_WRITE,	/* covers whole blocks, holds their range lock */
+	AT_IO_WRITE,	/* of whole blocks; holds their range lock */
 };
 
-/* Data of each bio. */
 struct at_io {
 	struct at_table *table;
 	enum at_io_kind kind;
-	bool fua;	/* to be committed before it is reported */
+	bool fua;	/* commit before it is reported */
 	bool flushes;	/* if it fails, a flush of the volume may have failed */
 	u64 flushed;	/* with flushes: at_durable_mark() */
 	u64 first;

@@ -7,7 +7,7 @@
 #include "alloctrack.h"
 #include "blocks.h"
 
-/* @changed of the @nr blocks from @first became allocated by streaming. */
+/* Streaming has made @changed of the @nr blocks from @first allocated. */
 static inline void at_count_streamed(struct at_device *device, u64 first,
 				     u64 nr, u64 changed)
 {
@@ -21,7 +21,7 @@ static inline void at_count_streamed(struct at_device *device, u64 first,
 void at_stream_init(struct at_device *device);
 void at_stream_init_workers(struct at_table *table);
 
-/** at_stream_kick - have the workers look for work. Any context. */
+/** at_stream_kick - make the workers look for work. Any context. */
 void at_stream_kick(struct at_table *table);
 
 /** at_stream_stop_workers - wait until no worker runs */
@@ -35,25 +35,24 @@ void at_stream_set_on_error(struct at_device *device,
 			    enum dm_alloctrack_on_error on_error);
 
 /**
- * at_stream_error - the job met an error
+ * at_stream_error - count an error of the job and apply the on_error policy
  * @first: first block that was not streamed
- * @status: what happened
- * @is_read: on the backing, else on the volume
- * Counts it and acts by the on_error policy.
+ * @status: the error
+ * @is_read: of the backing, otherwise of the volume
  */
 void at_stream_error(struct at_table *table, u64 first, blk_status_t status,
 		     bool is_read);
 
-/** at_stream_complete - everything is on the volume and flushed */
+/** at_stream_complete - all data are on the volume, and durable */
 void at_stream_complete(struct at_table *table);
 
-/** at_stream_not_complete - everything is on the volume, but the flush failed */
+/** at_stream_not_complete - all data are on the volume, but the flush failed */
 void at_stream_not_complete(struct at_table *table, blk_status_t status);
 
-/** at_stream_lost_writes - what was copied may be lost: the job ends or stops */
+/** at_stream_lost_writes - copies are in doubt: the job fails or stops */
 void at_stream_lost_writes(struct at_table *table);
 
-/** at_stream_rewind - blocks became unallocated again; no worker runs */
+/** at_stream_rewind - blocks became unallocated again. No worker may run. */
 void at_stream_rewind(struct at_device *device);
 
 #endif /* DM_ALLOCTRACK_STREAM_H */

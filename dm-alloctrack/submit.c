@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Bios of the guest on their way to the volume: from the map function, or later,
- * from a worker.
+ * Guest bios on their way to the volume: at once from the map function, or later from a
+ * worker.
  */
 #include <linux/blkdev.h>
 
@@ -16,7 +16,7 @@ int at_remap_to_volume(struct at_table *table, struct bio *bio)
 {
 	struct block_device *volume = table->volume->bdev;
 
-	/* Without FUA of its own, a flush follows. */
+	/* If the volume lacks FUA, the block layer adds a flush. */
 	at_io_of(bio)->flushes = (bio->bi_opf & REQ_FUA) && !bdev_fua(volume);
 	if (at_io_of(bio)->flushes)
 		at_io_of(bio)->flushed = at_durable_mark(table->device);
@@ -35,8 +35,8 @@ void at_defer(struct at_table *table, struct bio *bio)
 	unsigned long flags;
 
 	/*
-	 * Queued under the lock: when the bio has ended, the table may go, and with it
-	 * the workqueue.
+	 * Queue the work under the lock: once the bio has ended, the table and its
+	 * workqueue may be destroyed.
 	 */
 	spin_lock_irqsave(&table->deferred_lock, flags);
 	bio_list_add(&table->deferred, bio);

@@ -23,10 +23,10 @@ int at_remap_to_volume(struct at_table *table, struct bio *bio);
 /** at_overwrite - a write to allocated blocks of the volume */
 int at_overwrite(struct at_table *table, struct bio *bio);
 
-/** at_submit_to_volume - send a bio of the guest to the volume, from a worker */
+/** at_submit_to_volume - submit a guest bio to the volume, from a worker */
 void at_submit_to_volume(struct at_table *table, struct bio *bio);
 
-/** at_defer - have a worker send a bio to the volume. Any context. */
+/** at_defer - make a worker submit a guest bio to the volume. Any context. */
 void at_defer(struct at_table *table, struct bio *bio);
 
 /** at_deferred_work - the worker that at_defer() queues */

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a server supplies: data, zeros, or the word that there are none (FILL, ZERO
- * and FAIL of /dev/dm-alloctrack).
+ * What a server supplies: data (FILL), zeros (ZERO) or an error (FAIL).
  *
- * Each works in pieces, between which the device may be suspended. No lock is held
- * while user memory is touched: the pages of a FILL are pinned first.
+ * FILL and ZERO work in pieces, between which the device may be suspended. No lock is
+ * held while user memory is accessed: the pages of a FILL are pinned first.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -19,10 +18,10 @@
 #include "supply.h"
 #include "dm-live/copier.h"
 
-/* ZERO works in pieces of this size, between which a suspend may come. */
+/* ZERO works in pieces of this size. */
 #define ZERO_BYTES		(64u << 20)
 
-/* A page of the buffer of a FILL as user space sees it. */
+/* The buffer of a FILL is aligned to this, whatever the size of a page. */
 #define BUFFER_ALIGNMENT	4096u
 
 /*
@@ -128,7 +127,7 @@ static int fill_piece(struct at_device *device, const struct file *file,
 	int pinned, r;
 
 	pinned = pin_user_pages_fast(address & PAGE_MASK, nr_pages, 0, pages);
-	/* Newer kernels tell apart a range that wraps round. */
+	/* Newer kernels have an error of its own for a range that wraps around. */
 	if (pinned < 0)
 		return pinned == -EOVERFLOW ? -EFAULT : pinned;
 	r = -EFAULT;
@@ -204,8 +203,8 @@ int at_supply_zero(struct at_device *device, const struct file *file,
 }
 
 /*
- * The status of failed I/O. Not errno_to_blk_status(): some errnos stand for
- * requests to the block layer, such as to try again.
+ * The status of failed I/O. Not errno_to_blk_status(): some errnos would ask the block
+ * layer for something else, such as to try again.
  */
 static blk_status_t status_of_errno(u32 error)
 {

@@ -6,10 +6,10 @@
  * What a server supplies: the ioctls FILL, ZERO and FAIL, described in
  * include/uapi/linux/dm-alloctrack.h.
  *
- * @file is the server's: with O_NONBLOCK, a suspended device gives -EAGAIN.
- * used_bytes is set in any case.
+ * @file is the open control device. If it has O_NONBLOCK set and the device is
+ * suspended, they return -EAGAIN. used_bytes is always set, also on errors.
  *
- * Context: the server's; may sleep. Return: 0 or a negative errno.
+ * Context: process context of the server; may sleep. Return: 0 or a negative errno.
  */
 
 struct at_device;

@@ -81,8 +81,8 @@ static int parse_meta(struct at_table *table, const char *path)
 		return refuse(table, "metadata device", path,
 			      "Cannot open the metadata device", r);
 	/*
-	 * The backing was opened for reading. To open it with more rights has replaced
-	 * its dm_dev.
+	 * The backing was opened for reading. Opening the same device for writing has
+	 * replaced its dm_dev.
 	 */
 	if (table->meta->bdev == backing)
 		table->backing_dev = table->meta;
@@ -124,7 +124,7 @@ enum feature {
 	STREAM,
 	TARGET_IS_ZERO,
 	NO_DETECT_ZEROES,
-	/* from here on with a value */
+	/* these take a value */
 	STREAM_SPEED,
 	ON_ERROR,
 	USER_TIMEOUT,
@@ -216,20 +216,20 @@ static int check_features(struct at_table *table)
 /*
  * <file dev> <backing> <meta dev|-> <block size> [<#features> <feature>...]
  *
- * file dev: the target volume
+ * file dev: the volume
  * backing: a device, "user" (served through /dev/dm-alloctrack), or "-"
  * meta dev: a bitmap store, see Documentation/bitmap-format.rst, or "-"
  * block size: in sectors, a power of two from 8 to 4096
  *
  * Features:
  * auto_remove: when complete, map without looking at the bitmap
- * copy_on_read: what is read from the backing is put on the file
+ * copy_on_read: data read from the backing are also written to the volume
  * stream: start streaming at once
  * stream_speed <bytes/s>: limit of streaming, 0: none
  * on_error report|ignore|stop|enospc: what a stream error does
- * target_is_zero: the file reads as zeros where nothing was written
- * no_detect_zeroes: do not look for zeros in what is copied
- * user_timeout <s>: I/O waits no longer than that for the server, 0: for ever
+ * target_is_zero: the volume reads as zeros where nothing was written
+ * no_detect_zeroes: do not look for zeros in copied data
+ * user_timeout <s>: how long I/O waits for the server, 0: forever
  */
 int at_table_parse(struct at_table *table, unsigned int argc, char **argv)
 {
@@ -273,9 +273,9 @@ int at_table_parse(struct at_table *table, unsigned int argc, char **argv)
 }
 
 /*
- * What messages can change is shown as it is now, also in the table line: loaded
- * again, it makes a device like this one. A table that is loaded only shows what
- * it will set.
+ * Settings that messages can change are shown with their present values, also in
+ * the table line: loaded again, it makes a device like this one. A table that is
+ * loaded but not active shows what it will set.
  */
 static u64 shown_stream_speed(const struct at_table *table, bool *shown)
 {

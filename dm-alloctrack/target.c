@@ -3,8 +3,8 @@
  * The target "alloctrack": status, limits, and the life of a table.
  *
  * The constructor reads and checks; nothing is written before the resume. In
- * preresume the table takes over the device (see device.c), in postsuspend it
- * lets go of it, after all I/O and all copies have ended.
+ * preresume the table takes over the device (see device.c); in postsuspend it
+ * releases it, after all I/O and all copies have ended.
  */
 #include <linux/blkdev.h>
 #include <linux/module.h>
@@ -30,7 +30,7 @@
 #include "dm-live/copier.h"
 #include "dm-live/store.h"
 
-/* One guest discard reaches the volume in pieces of at most this size. */
+/* A guest discard reaches the volume in pieces of at most this size. */
 #define MAX_DISCARD_SECTORS	BIT(22)
 
 /* Workers of one device, streaming and guest I/O together. */
@@ -44,7 +44,7 @@ static void event_work(struct work_struct *work)
 	dm_table_event(table->ti->table);
 }
 
-/* All blocks are allocated: make them durable, then say so. */
+/* All blocks are allocated: make them durable, then complete the job. */
 static void complete_work(struct work_struct *work)
 {
 	struct at_table *table = container_of(work, struct at_table,
@@ -154,11 +154,11 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->flush_supported = !!table->meta;
 	ti->num_discard_bios = 1;
 	ti->num_write_zeroes_bios = 1;
-	/* A discard needs nothing of the backing. */
+	/* A discard does not use the backing. */
 	ti->discards_supported =
 		bdev_max_discard_sectors(table->volume->bdev) > 0;
 	ti->per_io_data_size = sizeof(struct at_io);
-	/* See dm_live_submit_deferred(). What ends here is accounted then. */
+	/* See dm_live_submit_deferred(). Bios that end here are accounted by us then. */
 	ti->accounts_remapped_io = true;
 	return 0;
 }
@@ -186,7 +186,7 @@ static void postsuspend(struct dm_target *ti)
 {
 	struct at_table *table = ti->private;
 
-	/* No guest I/O is left. Wait out the server, then the workers. */
+	/* No guest I/O is left. Wait for the server, then for the workers. */
 	at_device_set_active(table->device, NULL);
 	at_stream_stop_workers(table);
 	flush_workqueue(table->fill_wq);
@@ -299,7 +299,7 @@ static int iterate_devices(struct dm_target *ti,
 		return r;
 	/*
 	 * The length is checked against the logical block size of the whole
-	 * stack, to which a shorter backing need not be aligned.
+	 * stack; a shorter backing need not be aligned to that.
 	 */
 	backing_sectors = round_down(table->backing_sectors,
 				     at_block_sectors(table->device));
