@@ -3,32 +3,32 @@
  * /dev/dm-alloctrack: the ioctls of a user server, see
  * include/uapi/linux/dm-alloctrack.h.
  *
- * An open file is bound to one device for good. It holds a reference, so the
- * device may go at any time: then the ioctls say ENODEV. No lock is held while
- * user memory is touched; the pages of a FILL are pinned first.
+ * ATTACH binds an open file to one device for good. The file holds a reference, so the
+ * device may be removed at any time; the ioctls return ENODEV then. No lock is held
+ * while user memory is accessed.
  */
 #include <linux/blkdev.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
-#include <linux/mm.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "alloctrack.h"
+#include "blocks.h"
+#include "control.h"
+#include "device.h"
+#include "fault.h"
+#include "supply.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
 
 #define MAX_WAIT_RANGES		65536u
 #define WAIT_BATCH		256u
 
-/* ZERO works in pieces of this size, between which a suspend may come. */
-#define ZERO_BYTES		(64u << 20)
-
-/* Larger major numbers do not fit in a dev_t. */
+/* Larger major numbers do not fit into a dev_t. */
 #define MAX_MAJOR		((1U << (32 - MINORBITS)) - 1)
-
-/* A page of the buffer of a FILL as user space sees it. */
-#define BUFFER_ALIGNMENT	4096u
 
 /**
  * struct server - an open file
@@ -42,60 +42,12 @@ struct server {
 	int seen_sequence;
 };
 
-/* What an ioctl function gets: the argument struct in kernel memory. */
+/* Passed to each ioctl function, with the argument struct in kernel memory. */
 struct request {
 	struct file *file;
 	struct server *server;
 	struct at_device *device;
 };
-
-/*
- * Get the active table, and keep it active till put_table(). Waits while the
- * device is suspended.
- */
-static struct at_table *get_table(struct request *request)
-{
-	struct at_device *device = request->device;
-
-	for (;;) {
-		down_read(&device->active_rwsem);
-		if (device->active)
-			return device->active;
-		up_read(&device->active_rwsem);
-
-		if (READ_ONCE(device->gone))
-			return ERR_PTR(-ENODEV);
-		if (request->file->f_flags & O_NONBLOCK)
-			return ERR_PTR(-EAGAIN);
-		if (wait_event_interruptible(device->wait,
-					     READ_ONCE(device->active) ||
-					     READ_ONCE(device->gone)))
-			return ERR_PTR(-EINTR);
-	}
-}
-
-static void put_table(struct at_table *table)
-{
-	up_read(&table->device->active_rwsem);
-}
-
-/* Check a range in bytes and convert it to blocks. */
-static int parse_range(const struct at_device *device, u64 offset, u64 length,
-		       u64 *first, u64 *nr)
-{
-	u64 block_bytes = (u64)at_block_sectors(device) << SECTOR_SHIFT;
-	u64 device_bytes = (u64)device->geometry.nr_sectors << SECTOR_SHIFT;
-
-	if (!length || offset >= device_bytes || length > device_bytes - offset)
-		return -EINVAL;
-	if (offset & (block_bytes - 1))
-		return -EINVAL;
-	if ((length & (block_bytes - 1)) && offset + length != device_bytes)
-		return -EINVAL;
-	*first = at_sector_to_block(device, offset >> SECTOR_SHIFT);
-	*nr = DIV_ROUND_UP_ULL(length, block_bytes);
-	return 0;
-}
 
 static int attach(struct request *request, void *argument)
 {
@@ -123,7 +75,7 @@ static int attach(struct request *request, void *argument)
 	if (r)
 		goto unlock;
 	server->seen_sequence = atomic_read(&device->control_sequence) - 1;
-	/* Partner of the read in find_device(): the device is complete. */
+	/* Partner of the loads in run_ioctl() and control_poll(). */
 	smp_store_release(&server->device, device);
 unlock:
 	mutex_unlock(&server->mutex);
@@ -139,7 +91,7 @@ static int info(struct request *request, void *argument)
 
 	if (info->flags)
 		return -EINVAL;
-	/* First the sequence: a change after it is seen again. */
+	/* Read the sequence first: a change after this is reported again. */
 	WRITE_ONCE(request->server->seen_sequence,
 		   atomic_read_acquire(&device->control_sequence));
 	info->device_bytes = (u64)device->geometry.nr_sectors << SECTOR_SHIFT;
@@ -190,7 +142,7 @@ static int tell_faults(struct at_device *device,
 			break;
 		if (copy_to_user(ranges + wait->nr, batch,
 				 nr * sizeof(*batch))) {
-			/* Not told after all: the server gets them again. */
+			/* The server has not got them: report them again. */
 			at_faults_untell(device);
 			return -EFAULT;
 		}
@@ -213,7 +165,7 @@ static int wait(struct request *request, void *argument)
 			      GFP_KERNEL);
 	if (!batch)
 		return -ENOMEM;
-	/* Another thread of the server may be quicker: then wait again. */
+	/* Another thread of the server may have been quicker: then wait again. */
 	do {
 		r = wait_for_fault(request, wait->flags);
 		if (!r)
@@ -224,185 +176,19 @@ static int wait(struct request *request, void *argument)
 	return r;
 }
 
-/* One piece of a FILL or a ZERO: serve, fill, serve again (see fault.c). */
-static blk_status_t supply(struct at_table *table, u64 first, u64 nr,
-			   const struct dm_live_data *data, u64 *changed)
-{
-	struct at_device *device = table->device;
-	blk_status_t status;
-
-	at_faults_serve(device, first, nr, data);
-	status = at_fill(table, first, nr, data, changed);
-	at_faults_serve(device, first, nr, data);
-	at_faults_settle(device, first, nr, status);
-	return status;
-}
-
-static int supply_piece(struct request *request, u32 flags, u64 first, u64 nr,
-			const struct dm_live_data *data, __u64 *used_bytes)
-{
-	struct at_device *device = request->device;
-	struct at_table *table = get_table(request);
-	blk_status_t status;
-	u64 changed = 0;
-
-	if (IS_ERR(table))
-		return PTR_ERR(table);
-	if (table->read_only) {
-		at_faults_serve(device, first, nr, data);
-		put_table(table);
-		return -EROFS;
-	}
-	status = supply(table, first, nr, data, &changed);
-	if (flags & DM_ALLOCTRACK_STREAM)
-		at_count_streamed(device, first, nr, changed);
-	if (status && (flags & DM_ALLOCTRACK_STREAM))
-		at_stream_error(table, first, status, false);
-	else if (status)
-		atomic64_inc(&device->write_errors);
-	put_table(table);
-
-	*used_bytes += changed == nr ?
-		       (u64)at_range_sectors(device, first, nr) << SECTOR_SHIFT :
-		       (changed * at_block_sectors(device)) << SECTOR_SHIFT;
-	return blk_status_to_errno(status);
-}
-
-static int fill_piece(struct request *request, struct dm_alloctrack_fill *fill,
-		      u64 first, u64 nr, unsigned long address, size_t bytes,
-		      struct page **pages)
-{
-	struct dm_live_data data = {
-		.pages = pages,
-		.offset_bytes = offset_in_page(address),
-	};
-	int nr_pages = DIV_ROUND_UP(data.offset_bytes + bytes, PAGE_SIZE);
-	int pinned, r;
-
-	pinned = pin_user_pages_fast(address & PAGE_MASK, nr_pages, 0, pages);
-	/* Newer kernels tell apart a range that wraps round. */
-	if (pinned < 0)
-		return pinned == -EOVERFLOW ? -EFAULT : pinned;
-	r = -EFAULT;
-	if (pinned == nr_pages)
-		r = supply_piece(request, fill->flags, first, nr, &data,
-				 &fill->used_bytes);
-	unpin_user_pages(pages, pinned);
-	return r;
-}
-
 static int fill(struct request *request, void *argument)
 {
-	struct at_device *device = request->device;
-	struct dm_alloctrack_fill *fill = argument;
-	u64 piece_blocks = at_fill_blocks(device);
-	u64 first, nr, position = 0;
-	struct page **pages;
-	int r;
-
-	fill->used_bytes = 0;
-	if (fill->flags & ~DM_ALLOCTRACK_STREAM ||
-	    fill->length > DM_ALLOCTRACK_MAX_FILL_BYTES ||
-	    fill->buffer & (BUFFER_ALIGNMENT - 1) ||
-	    fill->buffer != (unsigned long)fill->buffer)
-		return -EINVAL;
-	r = parse_range(device, fill->offset, fill->length, &first, &nr);
-	if (r)
-		return r;
-
-	pages = kvmalloc_array((at_range_sectors(device, 0, piece_blocks) >>
-				PAGE_SECTORS_SHIFT) + 2, sizeof(*pages),
-			       GFP_KERNEL);
-	if (!pages)
-		return -ENOMEM;
-	while (nr && !r) {
-		u64 piece = min(nr, piece_blocks);
-		size_t bytes = (size_t)at_range_sectors(device, first, piece)
-			       << SECTOR_SHIFT;
-
-		r = fill_piece(request, fill, first, piece,
-			       (unsigned long)fill->buffer + position, bytes,
-			       pages);
-		position += bytes;
-		first += piece;
-		nr -= piece;
-	}
-	kvfree(pages);
-	return r;
+	return at_supply_fill(request->device, request->file, argument);
 }
 
 static int zero(struct request *request, void *argument)
 {
-	struct at_device *device = request->device;
-	struct dm_alloctrack_zero *zero = argument;
-	u64 piece_blocks = max_t(u64, 1, at_sector_to_block(device,
-						ZERO_BYTES >> SECTOR_SHIFT));
-	u64 first, nr;
-	int r;
-
-	zero->used_bytes = 0;
-	if (zero->flags & ~DM_ALLOCTRACK_STREAM)
-		return -EINVAL;
-	r = parse_range(device, zero->offset, zero->length, &first, &nr);
-	while (!r && nr) {
-		u64 piece = min(nr, piece_blocks);
-
-		r = supply_piece(request, zero->flags, first, piece, NULL,
-				 &zero->used_bytes);
-		first += piece;
-		nr -= piece;
-		if (!r && signal_pending(current) && nr)
-			r = -EINTR;
-	}
-	return r;
-}
-
-/*
- * The status of failed I/O. Not errno_to_blk_status(): some errnos stand for
- * requests to the block layer, such as to try again.
- */
-static blk_status_t status_of_errno(u32 error)
-{
-	switch (error) {
-	case ENOSPC:
-		return BLK_STS_NOSPC;
-	case ETIMEDOUT:
-		return BLK_STS_TIMEOUT;
-	case ENODATA:
-		return BLK_STS_MEDIUM;
-	case EILSEQ:
-		return BLK_STS_PROTECTION;
-	default:
-		return BLK_STS_IOERR;
-	}
+	return at_supply_zero(request->device, request->file, argument);
 }
 
 static int fail(struct request *request, void *argument)
 {
-	struct at_device *device = request->device;
-	struct dm_alloctrack_fail *fail = argument;
-	struct at_table *table;
-	blk_status_t status;
-	u64 first, nr;
-	int r;
-
-	if (fail->flags & ~DM_ALLOCTRACK_STREAM || fail->reserved ||
-	    !fail->error || fail->error > MAX_ERRNO)
-		return -EINVAL;
-	r = parse_range(device, fail->offset, fail->length, &first, &nr);
-	if (r)
-		return r;
-
-	status = status_of_errno(fail->error);
-	at_faults_fail(device, first, nr, status);
-	if (!(fail->flags & DM_ALLOCTRACK_STREAM))
-		return 0;
-	table = get_table(request);
-	if (IS_ERR(table))
-		return PTR_ERR(table);
-	at_stream_error(table, first, status, true);
-	put_table(table);
-	return 0;
+	return at_supply_fail(request->device, request->file, argument);
 }
 
 static int next(struct request *request, void *argument)
@@ -516,10 +302,10 @@ static long control_ioctl(struct file *file, unsigned int cmd,
 	argument.size = size;
 
 	r = run_ioctl(file, ioctl, &argument);
-	/* Also after an error: it says how far it came. */
+	/* After an error too: it says how far the ioctl got. */
 	if (copy_to_user(user, &argument, min(size, ioctl->size)) && !r) {
 		r = -EFAULT;
-		/* The server does not know how many it was told. */
+		/* The server does not know how many ranges it got. */
 		if (ioctl->run == wait)
 			at_faults_untell(server->device);
 	}

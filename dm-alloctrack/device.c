@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The registry of mapped devices, and what of them outlives a table: the
- * allocation bitmap above all.
+ * The registry of mapped devices. A device holds what outlives a table, above all
+ * the allocation bitmap, and knows which table is active.
  *
- * Device mapper makes the new table while the old one runs, and destroys the
- * old one after the new one has resumed. So a device is found by the number of
- * the mapped device when a table is constructed, and every table holds it until
- * it is destroyed. When the last table goes, the device is gone: a server that
- * is still attached holds the memory, but gets ENODEV.
+ * Device mapper constructs the new table while the old one runs, and destroys the
+ * old one after the new one has resumed. So the constructor of a table finds the
+ * device by the number of the mapped device, and each table holds a reference
+ * until it is destroyed. With the last table the device goes: a server that is
+ * still attached keeps the memory, but gets ENODEV.
  */
 #include <linux/blkdev.h>
 #include <linux/export.h>
 #include <linux/slab.h>
 
 #include "alloctrack.h"
+#include "device.h"
+#include "fault.h"
+#include "stream.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/range-lock.h"
 
 static DEFINE_MUTEX(registry_mutex);
 static LIST_HEAD(registry);
@@ -75,7 +80,7 @@ static struct at_device *new_device(struct dm_target *ti, dev_t devt,
 static bool same_geometry(const struct at_geometry *a,
 			  const struct at_geometry *b)
 {
-	return a->file_devt == b->file_devt && a->meta_devt == b->meta_devt &&
+	return a->volume_devt == b->volume_devt && a->meta_devt == b->meta_devt &&
 	       a->nr_sectors == b->nr_sectors &&
 	       a->block_shift == b->block_shift;
 }
@@ -88,8 +93,8 @@ static void add_table(struct at_device *device, const struct at_table *table)
 }
 
 /*
- * The device of that number if it can be shared, NULL if a new one is to take
- * its place, or an error.
+ * The device with this number if it can be shared, NULL if a new one is needed, or
+ * an error.
  */
 static struct at_device *share(struct at_table *table, dev_t devt,
 			       const struct at_geometry *geometry)
@@ -124,8 +129,8 @@ struct at_device *at_device_get(struct at_table *table,
 		return device;
 
 	/*
-	 * No memory is allocated under the mutex: memory may have to wait for
-	 * a device that is suspended, and its resume needs the mutex.
+	 * Allocate no memory under the mutex: reclaim may wait for a suspended
+	 * device, whose resume needs the mutex.
 	 */
 	fresh = new_device(ti, devt, geometry);
 	if (!fresh) {
@@ -135,7 +140,7 @@ struct at_device *at_device_get(struct at_table *table,
 	mutex_lock(&registry_mutex);
 	device = share(table, devt, geometry);
 	if (!device) {
-		/* A table that was loaded but never resumed is superseded. */
+		/* It replaces the device of a table that was loaded but never resumed. */
 		device = find(devt);
 		if (device)
 			list_del_init(&device->link);
@@ -156,7 +161,7 @@ void at_device_put_table(struct at_device *device, struct at_table *table)
 		device->owner = NULL;
 		device->stale = true;
 	}
-	/* Not for a parked device, for which the table never wanted a server. */
+	/* A parked device does not count this table as one with a server. */
 	if (device == table->device)
 		device->nr_user_tables -= table->backing == AT_BACKING_USER;
 	if (!--device->nr_tables) {
@@ -169,8 +174,8 @@ void at_device_put_table(struct at_device *device, struct at_table *table)
 }
 
 /*
- * Device mapper destroys the old table even when the new one is refused. Keep
- * what it knows, so that a table that fits can still be loaded.
+ * Device mapper destroys the old table even when the new one is refused. Keep its
+ * device, so that a table that fits can still be loaded.
  */
 static void park(struct at_table *table, struct at_device *device)
 {
@@ -218,7 +223,7 @@ unlock:
 void at_device_abandon(struct at_table *table)
 {
 	mutex_lock(&registry_mutex);
-	/* Was it ever in use, then its bitmap is still worth keeping. */
+	/* If it was ever in use, its bitmap is still worth keeping. */
 	if (!table->device->applied)
 		table->device->activated = false;
 	mutex_unlock(&registry_mutex);
@@ -252,41 +257,4 @@ void at_device_set_active(struct at_device *device, struct at_table *table)
 	WRITE_ONCE(device->active, table);
 	up_write(&device->active_rwsem);
 	wake_up_all(&device->wait);
-}
-
-bool at_device_is_full(const struct at_device *device)
-{
-	return dm_live_bitmap_weight(device->bitmap) ==
-	       device->geometry.nr_blocks;
-}
-
-/* With preemption off, and commits wait: so a server's large range goes by pieces. */
-static u64 set_durable_bits(struct at_table *table, u64 first, u64 nr)
-{
-	u64 end = first + nr, piece, changed = 0;
-
-	for (; first < end; first = piece) {
-		piece = dm_live_bitmap_piece_end(first, end);
-		dm_live_store_begin_change(table->store);
-		changed += dm_live_bitmap_set_range(table->device->bitmap,
-						    first, piece - first);
-		dm_live_store_end_change(table->store);
-	}
-	dm_live_store_changed(table->store);
-	return changed;
-}
-
-u64 at_set_allocated(struct at_table *table, u64 first, u64 nr)
-{
-	struct at_device *device = table->device;
-	u64 changed;
-
-	changed = table->store_active ?
-		  set_durable_bits(table, first, nr) :
-		  dm_live_bitmap_set_range(device->bitmap, first, nr);
-	if (!changed)
-		return 0;
-	if (at_device_is_full(device))
-		queue_work(table->fill_wq, &table->complete_work);
-	return changed;
 }

@@ -2,25 +2,30 @@
 /*
  * Faults: guest I/O that waits for the user server.
  *
- * A fault is queued under the lock, with the bits tested again under it. Who
- * fills a range serves the waiting reads, writes the file, sets the bits, and
- * then serves once more: a fault that came between the two finds its data in
- * the second pass, and one that comes later sees the bits. So no fault is left
- * behind.
+ * A fault is queued under the lock, after the bits were tested again under it. A
+ * fill by the server serves the waiting reads, writes to the volume, sets the bits,
+ * and then serves the reads once more. A fault that was queued between the two
+ * passes gets its data in the second one, and a later one sees the bits. So no
+ * fault is left behind.
  *
- * A read is told by its blocks that are still wanted (one bit each). To copy
- * into its bio, one takes the bits of the blocks out of @want and counts as a
- * user, so several can copy at the same time, each block once; the last one
- * completes the bio.
+ * A read keeps a bit in @want for each block that it still needs. To copy into its
+ * bio, a fill takes the bits of its blocks out of @want and counts as a user. So
+ * several fills can copy at the same time, each block is copied once, and the last
+ * user completes the bio.
  *
- * Data that arrive for a read are given to it even where a write of the guest
- * has allocated the block meanwhile: that write and this read run at the same
- * time, and either order is right.
+ * A read gets the data that arrive for it even if a guest write has allocated the
+ * block in the meantime: the two run concurrently, and either order is correct.
  */
 #include <linux/blkdev.h>
 #include <linux/interval_tree_generic.h>
 
 #include "alloctrack.h"
+#include "blocks.h"
+#include "fault.h"
+#include "per-bio.h"
+#include "submit.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
 
 #define START(fault) ((fault)->first)
 #define LAST(fault) ((fault)->last)
@@ -35,7 +40,7 @@ static struct at_io *io_of(struct at_fault *fault)
 
 static struct bio *bio_of(struct at_fault *fault)
 {
-	return dm_bio_from_per_bio_data(io_of(fault), sizeof(struct at_io));
+	return at_bio_of(io_of(fault));
 }
 
 static bool is_read(struct at_fault *fault)
@@ -43,7 +48,7 @@ static bool is_read(struct at_fault *fault)
 	return bio_op(bio_of(fault)) == REQ_OP_READ;
 }
 
-/* Take the fault out of all lists: from here on its bio is the caller's. */
+/* Take the fault out of all lists: from here on the caller owns its bio. */
 static void take_out(struct at_faults *faults, struct at_fault *fault)
 {
 	lockdep_assert_held(&faults->lock);
@@ -61,8 +66,8 @@ static void end_fault(struct at_fault *fault, blk_status_t status)
 }
 
 /*
- * Complete faults that were taken out; their status is set. A write whose block
- * was allocated meanwhile needs no server any more.
+ * Complete faults that were taken out and whose status is set. A write whose block
+ * has been allocated in the meantime no longer needs the server.
  */
 static void end_failed(struct at_device *device, struct list_head *failed)
 {
@@ -78,8 +83,8 @@ static void end_failed(struct at_device *device, struct list_head *failed)
 }
 
 /*
- * End a fault with an error, unless somebody copies into it: then that one ends
- * it. Returns true when the caller has to complete the bio.
+ * End a fault with an error. If a fill is copying into it, the fill completes the
+ * bio. Returns true when the caller has to complete it.
  */
 static bool cancel(struct at_faults *faults, struct at_fault *fault,
 		   blk_status_t status)
@@ -94,9 +99,9 @@ static bool cancel(struct at_faults *faults, struct at_fault *fault,
 }
 
 /*
- * May nothing wait for the server now? Then @status is what becomes of it. To
- * requeue is possible only as long as device mapper says so: when the suspend
- * was interrupted, I/O comes again before presuspend_undo.
+ * Must I/O not wait for the server now? Then it ends with @status. Requeueing is
+ * possible only while device mapper allows it: after an interrupted suspend, I/O
+ * arrives before presuspend_undo.
  */
 static bool is_refused(struct at_device *device, struct at_table *table,
 		       blk_status_t *status)
@@ -185,7 +190,7 @@ static struct at_fault *claim(struct at_faults *faults, u64 first, u64 last,
 	return NULL;
 }
 
-/* Copy one block of arrived data to where the bio has a part of it. */
+/* Copy the part of one block that the bio wants out of the data that arrived. */
 static void give_block(struct at_device *device, struct bio *bio, u64 block,
 		       u64 first, const struct dm_live_data *data)
 {
@@ -289,7 +294,7 @@ static void cancel_list(struct at_faults *faults, struct list_head *list,
 			list_add_tail(&fault->link, failed);
 }
 
-/* With no server and nobody allowed to wait for one. */
+/* There is no server, and no I/O may wait for one. */
 static void refuse_all(struct at_faults *faults, blk_status_t status,
 		       struct list_head *failed)
 {
@@ -297,7 +302,7 @@ static void refuse_all(struct at_faults *faults, blk_status_t status,
 	cancel_list(faults, &faults->fresh, status, failed);
 }
 
-/* Fail what is overdue in a list. Returns when the next one is, or 0. */
+/* Fail the overdue faults of a list. Returns the time when the next one is due, or 0. */
 static unsigned long expire(struct at_faults *faults, struct list_head *list,
 			    struct list_head *failed)
 {
@@ -331,7 +336,7 @@ static void timeout_work(struct work_struct *work)
 	fresh = expire(faults, &faults->fresh, &failed);
 	if (told && (!fresh || time_before(told, fresh)))
 		fresh = told;
-	/* One that was queued a moment ago may have armed it for later. */
+	/* A fault that was queued just now may have armed the timer for a later time. */
 	if (fresh) {
 		cancel_delayed_work(&faults->timeout_work);
 		schedule_delayed_work(&faults->timeout_work,
@@ -341,7 +346,7 @@ static void timeout_work(struct work_struct *work)
 	spin_unlock(&faults->lock);
 
 	if (!list_empty(&failed))
-		DMERR_LIMIT("I/O failed: no server brought the data within user_timeout");
+		DMERR_LIMIT("I/O failed: no server supplied the data within user_timeout");
 	end_failed(device, &failed);
 }
 
@@ -370,7 +375,7 @@ unsigned int at_faults_tell(struct at_device *device,
 	return nr;
 }
 
-/* What was told came before what was not. */
+/* Faults that were reported are older than those that were not. */
 static void untell(struct at_faults *faults)
 {
 	lockdep_assert_held(&faults->lock);
@@ -447,7 +452,7 @@ void at_faults_resume(struct at_device *device)
 
 	spin_lock(&faults->lock);
 	faults->refuse = false;
-	/* It was armed for the former table's timeout; it arms itself anew. */
+	/* The timer is armed for the former table's timeout; the work arms it again. */
 	cancel_delayed_work(&faults->timeout_work);
 	if (faults->count)
 		schedule_delayed_work(&faults->timeout_work, 0);

@@ -1,30 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fill: how a range becomes allocated, whoever brings the data.
+ * Fill: how a range becomes allocated, wherever the data come from.
  *
- * Under the exclusive lock of the range, what is still unallocated is written
- * to the file, and only when all of it has succeeded the bits are set. A fill
- * that fails leaves the blocks unallocated; what it may have written there is
- * never read.
+ * Under the exclusive lock of the range, the blocks that are still unallocated are
+ * written to the volume. Their bits are set only after all writes have succeeded. A
+ * failed fill leaves the blocks unallocated; what it may have written there is never
+ * read.
  */
 #include <linux/blkdev.h>
 
 #include "alloctrack.h"
+#include "allocation.h"
+#include "blocks.h"
+#include "fill.h"
+#include "lost-writes.h"
+#include "metadata.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
+#include "dm-live/range-lock.h"
 
 /*
- * The unallocated blocks may hold anything now. Partner of the reads of
- * file_is_zero under the range lock: it is set before the lock of the blocks
- * concerned is released.
+ * The unallocated blocks may hold anything now. This is stored before the lock of
+ * these blocks is released: partner of the reads of volume_is_zero under that lock.
  */
 static void write_failed(struct at_table *table)
 {
-	WRITE_ONCE(table->device->file_is_zero, false);
+	WRITE_ONCE(table->device->volume_is_zero, false);
 }
 
 static bool can_write_zeroes(const struct at_table *table)
 {
-	return !READ_ONCE(table->file_lacks_write_zeroes) &&
-	       bdev_write_zeroes_sectors(table->file->bdev);
+	return !READ_ONCE(table->volume_lacks_write_zeroes) &&
+	       bdev_write_zeroes_sectors(table->volume->bdev);
 }
 
 struct fill {
@@ -61,20 +68,20 @@ static void submit_blocks(struct fill *fill, u64 block, u64 end, bool zero)
 	size_t from = bytes_to(fill, block);
 	size_t bytes = bytes_to(fill, end) - from;
 
-	if (zero && READ_ONCE(table->device->file_is_zero))
+	if (zero && READ_ONCE(table->device->volume_is_zero))
 		return;
 	fill->wrote = true;
 	if (zero && can_write_zeroes(table)) {
 		fill->used_write_zeroes = true;
-		dm_live_batch_zero(&fill->batch, table->file->bdev, sector,
+		dm_live_batch_zero(&fill->batch, table->volume->bdev, sector,
 				   bytes >> SECTOR_SHIFT, 0);
 		return;
 	}
-	dm_live_batch_rw(&fill->batch, REQ_OP_WRITE, table->file->bdev, sector,
+	dm_live_batch_rw(&fill->batch, REQ_OP_WRITE, table->volume->bdev, sector,
 			 fill->data, from, bytes);
 }
 
-/* The unallocated blocks [block, end): runs of zeros apart from the others. */
+/* Submit the unallocated blocks [block, end), runs of zeros apart from other data. */
 static void submit_run(struct fill *fill, u64 block, u64 end)
 {
 	while (block < end) {
@@ -119,8 +126,8 @@ static blk_status_t fill_data(struct at_table *table, u64 first, u64 nr,
 	blk_status_t status = write_data(&fill, first + nr);
 
 	if (status && fill.used_write_zeroes) {
-		/* Some devices learn only now that they cannot. */
-		WRITE_ONCE(table->file_lacks_write_zeroes, true);
+		/* Some devices find out only now that they do not support it. */
+		WRITE_ONCE(table->volume_lacks_write_zeroes, true);
 		status = write_data(&fill, first + nr);
 	}
 	*wrote = fill.wrote;
@@ -132,20 +139,20 @@ static blk_status_t zero_blocks(struct at_table *table, u64 block, u64 end,
 {
 	sector_t sector = at_block_to_sector(table->device, block);
 
-	return dm_live_zero_range(table->copier, table->file->bdev, sector,
+	return dm_live_zero_range(table->copier, table->volume->bdev, sector,
 				  at_end_sector(table->device, end) - sector,
 				  flags);
 }
 
 /*
- * Zero the blocks: the unallocated ones unless they are zero anyway, the
- * allocated ones if @allocated_too.
+ * Zero the blocks: unallocated ones unless they are known to be zero, allocated
+ * ones if @allocated_too.
  */
 static blk_status_t zero_runs(struct at_table *table, u64 first, u64 nr,
 			      bool allocated_too, blk_opf_t flags)
 {
 	const struct dm_live_bitmap *bitmap = table->device->bitmap;
-	bool unallocated_too = !READ_ONCE(table->device->file_is_zero);
+	bool unallocated_too = !READ_ONCE(table->device->volume_is_zero);
 	blk_status_t status = BLK_STS_OK;
 	u64 block = first, end = first + nr, next;
 
@@ -169,11 +176,11 @@ static u64 set_or_spoil(struct at_table *table, u64 first, u64 nr,
 		write_failed(table);
 		return 0;
 	}
-	/* all that was unallocated in the range has been written */
+	/* all unallocated blocks of the range were written successfully */
 	return at_set_allocated(table, first, nr);
 }
 
-/* Before they become allocated. */
+/* To be called before the blocks become allocated. */
 static void mark_copied(struct at_device *device, u64 block, u64 end)
 {
 	u64 next;
@@ -186,26 +193,26 @@ static void mark_copied(struct at_device *device, u64 block, u64 end)
 	}
 }
 
-/* With the lock of the blocks. */
+/* The caller holds the lock of the blocks. */
 static blk_status_t write_copy(struct at_table *table, u64 first, u64 nr,
 			       const struct dm_live_data *data)
 {
 	struct at_device *device = table->device;
-	bool wrote = !READ_ONCE(device->file_is_zero);
+	bool wrote = !READ_ONCE(device->volume_is_zero);
 	blk_status_t status;
 
-	/* Somebody else was faster. */
+	/* Another fill or a guest write was faster. */
 	if (at_all_allocated(device, first, first + nr))
 		return BLK_STS_OK;
 
-	at_doubt_begin_fill(device);
+	at_fill_begins(device);
 	if (data)
 		status = fill_data(table, first, nr, data, &wrote);
 	else
 		status = zero_runs(table, first, nr, false, 0);
 	if (!status && wrote)
 		mark_copied(device, first, first + nr);
-	at_doubt_end_fill(device, !status && wrote);
+	at_fill_ends(device, !status && wrote);
 	return status;
 }
 

@@ -2,38 +2,32 @@
 /*
  * The map path: where each bio of the guest goes.
  *
- * A bio is split so that each part needs one thing only: the file, the backing,
- * zeros, whole unallocated blocks, or one partly covered unallocated block. A
- * part that needs nothing but the file or the backing takes no lock and no
- * memory.
+ * A bio is split so that each part involves one thing only: the volume, the backing,
+ * zeros, whole unallocated blocks, or one partly covered unallocated block. A part
+ * that goes to the volume or the backing as it is takes no lock and no memory.
  *
- * Nothing here sleeps. A part that must wait for a range lock, for the server or
- * for a worker is kept by whom it waits for. A part that holds a range lock is
- * never queued behind one that waits for a range lock.
+ * Nothing here sleeps. A part that has to wait is queued at the range lock, the
+ * faults or the worker that it waits for. A part that holds a range lock is never
+ * queued behind one that waits for a range lock.
  */
 #include <linux/blkdev.h>
 
 #include "alloctrack.h"
-#include "dm-live/submit.h"
+#include "allocation.h"
+#include "blocks.h"
+#include "fault.h"
+#include "fill.h"
+#include "io.h"
+#include "lost-writes.h"
+#include "metadata.h"
+#include "per-bio.h"
+#include "submit.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/range-lock.h"
+#include "dm-live/store.h"
 
-/* A guest discard or write-zeroes is worked off in pieces of this size. */
+/* A guest discard or write-zeroes is processed in pieces of this size. */
 #define MAX_ZERO_SECTORS	((64u << 20) >> SECTOR_SHIFT)
-
-static struct at_io *io_of(struct bio *bio)
-{
-	return dm_per_bio_data(bio, sizeof(struct at_io));
-}
-
-static struct bio *bio_of(struct at_io *io)
-{
-	return dm_bio_from_per_bio_data(io, sizeof(struct at_io));
-}
-
-static int remap(struct bio *bio, struct dm_dev *dev)
-{
-	bio_set_dev(bio, dev->bdev);
-	return DM_MAPIO_REMAPPED;
-}
 
 static void trim(struct bio *bio, sector_t nr_sectors)
 {
@@ -48,37 +42,6 @@ static int end(struct bio *bio, blk_status_t status)
 	return DM_MAPIO_SUBMITTED;
 }
 
-/* The blocks that a bio touches: [first, end). */
-static u64 first_block(const struct at_table *table, const struct bio *bio)
-{
-	return at_sector_to_block(table->device, bio->bi_iter.bi_sector);
-}
-
-static u64 end_block(const struct at_table *table, const struct bio *bio)
-{
-	return at_sector_to_block(table->device, bio_end_sector(bio) - 1) + 1;
-}
-
-/* A write to the file. */
-static int remap_to_file(struct at_table *table, struct bio *bio)
-{
-	struct block_device *file = table->file->bdev;
-
-	/* Without FUA of its own, a flush follows. */
-	io_of(bio)->flushes = (bio->bi_opf & REQ_FUA) && !bdev_fua(file);
-	if (io_of(bio)->flushes)
-		io_of(bio)->flushed = at_doubt_mark_flushed(table->device);
-	return remap(bio, table->file);
-}
-
-/* A write to allocated blocks. */
-static int overwrite(struct at_table *table, struct bio *bio)
-{
-	at_guest_owns(table->device, first_block(table, bio),
-		      end_block(table, bio));
-	return remap_to_file(table, bio);
-}
-
 /* Sectors of the bio that lie before block @end. */
 static sector_t sectors_before(const struct at_table *table,
 			       const struct bio *bio, u64 end)
@@ -90,13 +53,13 @@ static sector_t sectors_before(const struct at_table *table,
 }
 
 /*
- * The end of the blocks that the bio covers wholly, from its first block on:
- * that block itself when it is covered in part only.
+ * The end of the blocks that the bio covers wholly, starting with its first block.
+ * If that one is covered only in part, the first block itself.
  */
 static u64 whole_end(const struct at_table *table, const struct bio *bio)
 {
 	const struct at_device *device = table->device;
-	u64 first = first_block(table, bio);
+	u64 first = at_first_block(table, bio);
 
 	if (at_block_to_sector(device, first) != bio->bi_iter.bi_sector)
 		return first;
@@ -105,58 +68,19 @@ static u64 whole_end(const struct at_table *table, const struct bio *bio)
 	return at_sector_to_block(device, bio_end_sector(bio));
 }
 
-void at_defer(struct at_table *table, struct bio *bio)
-{
-	unsigned long flags;
-
-	/*
-	 * Queued under the lock: when the bio has ended, the table may go, and with it
-	 * the workqueue.
-	 */
-	spin_lock_irqsave(&table->deferred_lock, flags);
-	bio_list_add(&table->deferred, bio);
-	queue_work(table->submit_wq, &table->deferred_work);
-	spin_unlock_irqrestore(&table->deferred_lock, flags);
-}
-
-void at_submit_to_file(struct at_table *table, struct bio *bio)
-{
-	overwrite(table, bio);
-	dm_live_submit_deferred(bio);
-}
-
-void at_deferred_work(struct work_struct *work)
-{
-	struct at_table *table = container_of(work, struct at_table,
-					      deferred_work);
-	struct blk_plug plug;
-	struct bio_list bios;
-	struct bio *bio;
-
-	spin_lock_irq(&table->deferred_lock);
-	bios = table->deferred;
-	bio_list_init(&table->deferred);
-	spin_unlock_irq(&table->deferred_lock);
-
-	blk_start_plug(&plug);
-	while ((bio = bio_list_pop(&bios)))
-		at_submit_to_file(table, bio);
-	blk_finish_plug(&plug);
-}
-
-/* Rule 3, whole blocks: exclusive lock, to the file, bits in at_end_io(). */
+/* A write of whole unallocated blocks: take the lock, write; bits in at_end_io(). */
 
 static void write_granted(struct dm_live_range *range)
 {
 	struct at_io *io = container_of(range, struct at_io, range);
 
-	at_defer(io->table, bio_of(io));
+	at_defer(io->table, at_bio_of(io));
 }
 
 static int write_whole(struct at_table *table, struct bio *bio, u64 first,
 		       u64 end)
 {
-	struct at_io *io = io_of(bio);
+	struct at_io *io = at_io_of(bio);
 
 	trim(bio, sectors_before(table, bio, end));
 	io->kind = AT_IO_WRITE;
@@ -167,18 +91,19 @@ static int write_whole(struct at_table *table, struct bio *bio, u64 first,
 				   write_granted))
 		return DM_MAPIO_SUBMITTED;
 	/*
-	 * BLK_STS_AGAIN does not say that nothing was written: the file may have split
-	 * it. So file_is_zero would be over, for nothing that has failed.
+	 * BLK_STS_AGAIN does not mean that nothing was written, as the volume may have
+	 * split the bio. It would end volume_is_zero although no write has failed, so
+	 * let a worker submit the bio, without REQ_NOWAIT.
 	 */
 	if (unlikely(bio->bi_opf & REQ_NOWAIT) &&
-	    READ_ONCE(table->device->file_is_zero)) {
+	    READ_ONCE(table->device->volume_is_zero)) {
 		at_defer(table, bio);
 		return DM_MAPIO_SUBMITTED;
 	}
-	return remap_to_file(table, bio);
+	return at_remap_to_volume(table, bio);
 }
 
-/* Rule 3, a partly covered block: first filled, then written as allocated. */
+/* A write to part of an unallocated block: fill the block first, then overwrite it. */
 
 static void count_write_error(struct at_table *table,
 			      const struct at_copy_result *result)
@@ -191,23 +116,23 @@ static void fill_then_write(struct work_struct *work)
 {
 	struct at_io *io = container_of(work, struct at_io, work);
 	struct at_table *table = io->table;
-	struct bio *bio = bio_of(io);
+	struct bio *bio = at_bio_of(io);
 	struct at_copy_result result;
 	blk_status_t status;
 
 	at_copy(table, io->first, 1, NULL, &result);
 	count_write_error(table, &result);
 	status = result.read_status ?: result.write_status;
-	/* Whoever allocated it, the block is all that the write needs. */
+	/* If the block is allocated, by whatever means, the write can go on. */
 	if (status && !dm_live_bitmap_test(table->device->bitmap, io->first))
 		end(bio, status);
 	else
-		at_submit_to_file(table, bio);
+		at_submit_to_volume(table, bio);
 }
 
 static int write_part(struct at_table *table, struct bio *bio, u64 block)
 {
-	struct at_io *io = io_of(bio);
+	struct at_io *io = at_io_of(bio);
 	sector_t nr_sectors = sectors_before(table, bio, block + 1);
 
 	io->first = block;
@@ -215,9 +140,9 @@ static int write_part(struct at_table *table, struct bio *bio, u64 block)
 	if (table->backing == AT_BACKING_USER) {
 		if (at_fault_queue(io, bio, nr_sectors))
 			return DM_MAPIO_SUBMITTED;
-		/* Allocated meanwhile. */
+		/* The block has become allocated in the meantime. */
 		trim(bio, nr_sectors);
-		return overwrite(table, bio);
+		return at_overwrite(table, bio);
 	}
 	trim(bio, nr_sectors);
 	INIT_WORK(&io->work, fill_then_write);
@@ -225,11 +150,11 @@ static int write_part(struct at_table *table, struct bio *bio, u64 block)
 	return DM_MAPIO_SUBMITTED;
 }
 
-/* Rule 4: zero whole blocks, in a worker. */
+/* Discard and write-zeroes of whole blocks: zero them, in a worker. */
 static void zero_whole_work(struct work_struct *work)
 {
 	struct at_io *io = container_of(work, struct at_io, work);
-	struct bio *bio = bio_of(io);
+	struct bio *bio = at_bio_of(io);
 	blk_opf_t flags = 0;
 
 	if (bio_op(bio) == REQ_OP_WRITE_ZEROES)
@@ -240,7 +165,7 @@ static void zero_whole_work(struct work_struct *work)
 static int zero_whole(struct at_table *table, struct bio *bio, u64 first,
 		      u64 end)
 {
-	struct at_io *io = io_of(bio);
+	struct at_io *io = at_io_of(bio);
 	u64 max = max_t(u64, at_sector_to_block(table->device,
 						MAX_ZERO_SECTORS), 1);
 
@@ -253,14 +178,14 @@ static int zero_whole(struct at_table *table, struct bio *bio, u64 first,
 	return DM_MAPIO_SUBMITTED;
 }
 
-/* Rule 5: what waits for a commit. */
+/* Flush and FUA: they end after the commit that they need. */
 
 static void committed(struct dm_live_commit *commit, blk_status_t status)
 {
-	end(bio_of(container_of(commit, struct at_io, commit)), status);
+	end(at_bio_of(container_of(commit, struct at_io, commit)), status);
 }
 
-/* The error of a flush that the guest was not told of, once. */
+/* The error of a failed flush that was not reported to the guest yet: report it once. */
 static blk_status_t take_flush_error(struct at_device *device)
 {
 	if (likely(!READ_ONCE(device->flush_error)))
@@ -275,31 +200,31 @@ static int map_flush(struct at_table *table, struct bio *bio)
 
 	if (status)
 		return end(bio, status);
-	/* Bits that are not durable cannot become so. */
+	/* Some bits are not durable and cannot become so. */
 	if (table->read_only && READ_ONCE(device->lacks_bits))
 		return end(bio, BLK_STS_IOERR);
 	if (!at_meta_commits(table) || dm_live_store_is_clean(table->store)) {
-		io_of(bio)->kind = AT_IO_FLUSH;
-		io_of(bio)->first = at_doubt_mark(device);
-		io_of(bio)->flushed = at_doubt_mark_flushed(device);
-		io_of(bio)->flushes = true;
-		return remap(bio, table->file);
+		at_io_of(bio)->kind = AT_IO_FLUSH;
+		at_io_of(bio)->first = at_flush_mark(device);
+		at_io_of(bio)->flushed = at_durable_mark(device);
+		at_io_of(bio)->flushes = true;
+		return at_remap(bio, table->volume);
 	}
-	/* A commit flushes the file too. */
-	io_of(bio)->commit.done = committed;
-	dm_live_store_commit_flush(table->store, &io_of(bio)->commit);
+	/* A commit flushes the volume as well. */
+	at_io_of(bio)->commit.done = committed;
+	dm_live_store_commit_flush(table->store, &at_io_of(bio)->commit);
 	return DM_MAPIO_SUBMITTED;
 }
 
-/* Writes and write-zeroes: rules 2, 3 and 4. */
+/* Writes and write-zeroes. */
 static int map_write(struct at_table *table, struct bio *bio)
 {
-	u64 first = first_block(table, bio);
-	u64 end = end_block(table, bio);
+	u64 first = at_first_block(table, bio);
+	u64 end = at_end_block(table, bio);
 	u64 whole;
 
 	if (likely(at_all_allocated(table->device, first, end)))
-		return overwrite(table, bio);
+		return at_overwrite(table, bio);
 	if (at_meta_failed(table))
 		return DM_MAPIO_KILL;
 
@@ -308,40 +233,40 @@ static int map_write(struct at_table *table, struct bio *bio)
 		if (!dm_live_bitmap_test(table->device->bitmap, first))
 			return write_part(table, bio, first);
 		trim(bio, sectors_before(table, bio, first + 1));
-		return overwrite(table, bio);
+		return at_overwrite(table, bio);
 	}
 	if (at_all_allocated(table->device, first, whole)) {
 		trim(bio, sectors_before(table, bio, whole));
-		return overwrite(table, bio);
+		return at_overwrite(table, bio);
 	}
 	if (bio_op(bio) == REQ_OP_WRITE_ZEROES)
 		return zero_whole(table, bio, first, whole);
 	return write_whole(table, bio, first, whole);
 }
 
-/* Rule 4. */
+/* Whole unallocated blocks are zeroed; for allocated ones the discard is passed down. */
 static int map_discard(struct at_table *table, struct bio *bio)
 {
-	u64 first = first_block(table, bio);
-	u64 end_of_bio = end_block(table, bio);
+	u64 first = at_first_block(table, bio);
+	u64 end_of_bio = at_end_block(table, bio);
 	u64 whole, next;
 
 	if (dm_live_bitmap_test(table->device->bitmap, first)) {
 		next = dm_live_bitmap_next_clear(table->device->bitmap, first,
 						 end_of_bio);
 		trim(bio, sectors_before(table, bio, next));
-		return overwrite(table, bio);
+		return at_overwrite(table, bio);
 	}
 
 	whole = whole_end(table, bio);
 	if (whole == first) {
-		/* A partly covered block is left alone. */
+		/* An unallocated block that is covered only in part stays as it is. */
 		trim(bio, sectors_before(table, bio, first + 1));
 		return end(bio, BLK_STS_OK);
 	}
 	if (at_meta_failed(table))
 		return DM_MAPIO_KILL;
-	/* The first itself may have become allocated meanwhile. */
+	/* The first block itself may have become allocated in the meantime. */
 	next = dm_live_bitmap_next_set(table->device->bitmap, first + 1, whole);
 	return zero_whole(table, bio, first, next);
 }
@@ -353,8 +278,8 @@ static void read_and_fill(struct work_struct *work)
 	struct at_table *table = io->table;
 	struct at_copy_result result;
 
-	/* The bio, and @io in it, are gone once the data have arrived. */
-	at_copy(table, io->first, io->nr, bio_of(io), &result);
+	/* The bio, and with it @io, is gone once the data have arrived. */
+	at_copy(table, io->first, io->nr, at_bio_of(io), &result);
 	count_write_error(table, &result);
 }
 
@@ -364,7 +289,7 @@ static int read_backing(struct at_table *table, struct bio *bio, u64 first,
 	struct at_device *device = table->device;
 	sector_t sector = bio->bi_iter.bi_sector;
 	sector_t nr_sectors = sectors_before(table, bio, end);
-	struct at_io *io = io_of(bio);
+	struct at_io *io = at_io_of(bio);
 
 	if (sector >= table->backing_sectors) {
 		trim(bio, nr_sectors);
@@ -377,13 +302,13 @@ static int read_backing(struct at_table *table, struct bio *bio, u64 first,
 		trim(bio, nr_sectors);
 		if (atomic64_read(&device->stream.demand) != first)
 			atomic64_set(&device->stream.demand, first);
-		return remap(bio, table->backing_dev);
+		return at_remap(bio, table->backing_dev);
 	}
 
 	end = min(end, first + at_fill_blocks(device));
 	trim(bio, min(nr_sectors, sectors_before(table, bio, end)));
 	io->first = first;
-	io->nr = end_block(table, bio) - first;
+	io->nr = at_end_block(table, bio) - first;
 	INIT_WORK(&io->work, read_and_fill);
 	queue_work(table->fill_wq, &io->work);
 	return DM_MAPIO_SUBMITTED;
@@ -392,7 +317,7 @@ static int read_backing(struct at_table *table, struct bio *bio, u64 first,
 static int read_user(struct at_table *table, struct bio *bio, u64 first,
 		     u64 end)
 {
-	struct at_io *io = io_of(bio);
+	struct at_io *io = at_io_of(bio);
 
 	end = min(end, first + AT_FAULT_BLOCKS);
 	io->first = first;
@@ -402,12 +327,12 @@ static int read_user(struct at_table *table, struct bio *bio, u64 first,
 	return -EAGAIN;
 }
 
-/* Rule 1. */
+/* Allocated blocks are read from the volume, others from the backing. */
 static int map_read(struct at_table *table, struct bio *bio)
 {
 	const struct dm_live_bitmap *bitmap = table->device->bitmap;
-	u64 first = first_block(table, bio);
-	u64 end = end_block(table, bio);
+	u64 first = at_first_block(table, bio);
+	u64 end = at_end_block(table, bio);
 	bool allocated;
 	u64 next;
 	int r;
@@ -416,11 +341,11 @@ static int map_read(struct at_table *table, struct bio *bio)
 		next = dm_live_bitmap_run(bitmap, first, end, &allocated);
 		if (allocated) {
 			trim(bio, sectors_before(table, bio, next));
-			return remap(bio, table->file);
+			return at_remap(bio, table->volume);
 		}
 		if (table->backing != AT_BACKING_USER)
 			return read_backing(table, bio, first, next);
-		/* Fails when a block became allocated: route it anew. */
+		/* Fails when a block has become allocated: look again. */
 		r = read_user(table, bio, first, next);
 	} while (r == -EAGAIN);
 	return r;
@@ -429,7 +354,7 @@ static int map_read(struct at_table *table, struct bio *bio)
 int at_map(struct dm_target *ti, struct bio *bio)
 {
 	struct at_table *table = ti->private;
-	struct at_io *io = io_of(bio);
+	struct at_io *io = at_io_of(bio);
 
 	io->table = table;
 	io->kind = AT_IO_PLAIN;
@@ -439,13 +364,13 @@ int at_map(struct dm_target *ti, struct bio *bio)
 	if ((bio->bi_opf & REQ_PREFLUSH) || !bio_sectors(bio))
 		return map_flush(table, bio);
 	if (READ_ONCE(table->passthrough))
-		return remap(bio, table->file);
+		return at_remap(bio, table->volume);
 	/* The block layer does not keep writes off a read-only device. */
 	if (table->read_only && op_is_write(bio_op(bio)))
 		return DM_MAPIO_KILL;
 	io->fua = (bio->bi_opf & REQ_FUA) && at_meta_commits(table);
 
-	/* Write the shared cache line once a jiffy at the most. */
+	/* Write to the shared cache line at most once a jiffy. */
 	if (time_after(jiffies, READ_ONCE(table->guest_jiffies)))
 		WRITE_ONCE(table->guest_jiffies, jiffies);
 
@@ -466,8 +391,8 @@ static void end_write(struct at_table *table, struct at_io *io,
 		      blk_status_t status)
 {
 	if (status) {
-		/* Whatever it is: some of it may have been written. */
-		WRITE_ONCE(table->device->file_is_zero, false);
+		/* Whatever the error is, part of the data may have been written. */
+		WRITE_ONCE(table->device->volume_is_zero, false);
 	} else {
 		at_guest_owns(table->device, io->first, io->first + io->nr);
 		/* the write of all these blocks succeeded */
@@ -476,25 +401,25 @@ static void end_write(struct at_table *table, struct at_io *io,
 	dm_live_range_release(table->device->ranges, &io->range);
 }
 
-/* Has a flush of the file ended with it, well or not? */
+/* If the bio was or included a flush of the volume, record how that ended. */
 static void see_flush(struct at_table *table, struct at_io *io,
 		      blk_status_t *status)
 {
 	if (io->kind == AT_IO_FLUSH && !*status) {
-		at_doubt_flushed(table->device, io->first);
-		/* Meanwhile one of our own may have been told what this one was not. */
+		at_flush_succeeded(table->device, io->first);
+		/* A flush of our own may have been given the error instead of this one. */
 		*status = take_flush_error(table->device);
 	} else if (io->flushes && *status && *status != BLK_STS_AGAIN &&
 		   *status != BLK_STS_DM_REQUEUE) {
-		/* The others say that it was not tried. */
-		at_doubt_failed(table, io->flushed);
+		/* With the other two, no flush was tried. */
+		at_flush_failed(table, io->flushed);
 	}
 	io->flushes = false;
 }
 
 int at_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
-	struct at_io *io = io_of(bio);
+	struct at_io *io = at_io_of(bio);
 	struct at_table *table = ti->private;
 	bool is_flush = io->kind == AT_IO_FLUSH;
 
@@ -503,7 +428,7 @@ int at_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	see_flush(table, io, error);
 	io->kind = AT_IO_PLAIN;
 
-	/* The store's own flush may be told what this one was not. */
+	/* The store's own flush may have been given the error instead of this one. */
 	if (is_flush && !*error && table->store_active &&
 	    dm_live_store_may_owe(table->store)) {
 		io->commit.done = committed;
@@ -511,7 +436,7 @@ int at_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 		return DM_ENDIO_INCOMPLETE;
 	}
 
-	/* The data are durable, the bits that lead to them may not be. */
+	/* The data are durable, but their bits may not be. */
 	if (io->fua && !*error && !dm_live_store_is_clean(table->store)) {
 		io->fua = false;
 		io->commit.done = committed;

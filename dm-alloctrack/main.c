@@ -6,6 +6,8 @@
 #include <linux/module.h>
 
 #include "alloctrack.h"
+#include "control.h"
+#include "target.h"
 
 static int __init alloctrack_init(void)
 {

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Messages of the target "alloctrack": reading them, and saying why one is refused.
+ * Messages to the target "alloctrack": parsing them, and logging why one is refused.
  */
 #include "alloctrack.h"
+#include "message.h"
+#include "names.h"
+#include "stream.h"
 
 static const char *refusal(int r)
 {

@@ -2,22 +2,30 @@
 /*
  * The metadata device of a table: where the allocation bitmap is durable.
  *
- * When the table was active before, or another one of this device, the bitmap in
- * memory is the truth, also if it could not be made durable in the end. So it also
- * resumes when the metadata device has died: as with one that fails later, nothing more
- * becomes allocated, and no flush is reported that would need the metadata.
+ * Once a table of the device was active, the bitmap in memory is authoritative, even
+ * if it could not be made durable in the end. So the device also resumes when the
+ * metadata device has died. As when it fails later, no more blocks become allocated, and
+ * flushes that would need the metadata fail.
  *
- * The store is active, that is written to, from preresume to postsuspend, so two
- * tables of a device never write it at the same time: device mapper suspends the
- * old one before it resumes the new one. The constructor opens it, since there
- * memory may be allocated freely, and reads and checks it only. The bitmap on
- * disk may be used as it is after a crash: a bit is durable only after the data
- * that it speaks of.
+ * The store is active, that is, written to, from preresume to postsuspend. Device
+ * mapper suspends the old table before it resumes the new one, so two tables of a
+ * device never write to the store at the same time. The constructor opens it, because
+ * memory may be allocated freely there, but only reads and checks. After a crash the
+ * bitmap on disk can be used as it is: a bit is durable only after its data are.
  */
 #include <linux/blkdev.h>
 #include <linux/sched/mm.h>
 
 #include "alloctrack.h"
+#include "allocation.h"
+#include "blocks.h"
+#include "lost-writes.h"
+#include "metadata.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/store.h"
+
+/* Name of the allocation bitmap in the metadata device. */
+#define BITMAP_NAME	"alloctrack"
 
 static void store_failed(void *context)
 {
@@ -29,7 +37,7 @@ static void store_failed(void *context)
 
 static int flush_data(void *context)
 {
-	return at_doubt_flush(context);
+	return at_flush_volume(context);
 }
 
 int at_meta_open(struct at_table *table, unsigned int block_shift)
@@ -37,7 +45,7 @@ int at_meta_open(struct at_table *table, unsigned int block_shift)
 	struct dm_target *ti = table->ti;
 	const struct dm_live_store_params params = {
 		.meta = table->meta->bdev,
-		.data = table->file->bdev,
+		.data = table->volume->bdev,
 		.size_bytes = (u64)ti->len << SECTOR_SHIFT,
 		.read_only = table->read_only,
 		.name = dm_table_device_name(ti->table),
@@ -54,14 +62,14 @@ int at_meta_open(struct at_table *table, unsigned int block_shift)
 		ti->error = "The metadata device is refused";
 		return r;
 	}
-	r = dm_live_store_check(table->store, AT_BITMAP_NAME,
+	r = dm_live_store_check(table->store, BITMAP_NAME,
 				1ULL << (block_shift + SECTOR_SHIFT));
 	if (r)
 		ti->error = "The bitmap of the metadata device does not fit";
 	return r;
 }
 
-/* Once the structures are read. */
+/* To be called after the structures have been read. */
 static enum dm_live_attach which_bits(const struct at_table *table)
 {
 	const struct at_device *device = table->device;
@@ -84,7 +92,7 @@ static int activate(struct at_table *table)
 	r = r ?: dm_live_store_reload(table->store);
 	if (r)
 		return r;
-	r = dm_live_store_attach(table->store, AT_BITMAP_NAME,
+	r = dm_live_store_attach(table->store, BITMAP_NAME,
 				 (u64)at_block_sectors(device) << SECTOR_SHIFT,
 				 device->bitmap, which_bits(table),
 				 &was_in_use);
@@ -103,7 +111,7 @@ static int activate(struct at_table *table)
 	return r;
 }
 
-/* A device in use must not stay suspended for that. */
+/* A device in use must not stay suspended because its metadata device died. */
 static void go_on_without(struct at_table *table)
 {
 	DMERR("%s: resumed without its metadata device: no more blocks become allocated",
@@ -121,12 +129,12 @@ int at_meta_activate(struct at_table *table)
 	if (!table->store)
 		return 0;
 	WRITE_ONCE(table->store_failed, false);
-	/* The mapped device is suspended: memory must not wait for it. */
+	/* The mapped device is suspended: allocations must not wait for it. */
 	noio = memalloc_noio_save();
 	r = activate(table);
 	memalloc_noio_restore(noio);
 	if (!r) {
-		/* What is not durable is the store's concern again. */
+		/* From here on the store keeps track of what is not durable. */
 		if (!table->read_only)
 			device->lacks_bits = false;
 		return 0;
@@ -149,7 +157,7 @@ void at_meta_deactivate(struct at_table *table)
 	table->store_active = false;
 	table->device->closing = dm_live_store_closing(table->store);
 	table->device->lacks_bits = !dm_live_store_is_durable(table->store);
-	/* The next table has a store of its own. */
+	/* The store of the next table does not know of this error. */
 	r = dm_live_store_take_error(table->store);
 	if (r)
 		WRITE_ONCE(table->device->flush_error, r);
@@ -161,7 +169,7 @@ int at_meta_flush(struct at_table *table)
 
 	if (at_meta_commits(table))
 		return blk_status_to_errno(dm_live_store_commit_wait(table->store));
-	r = at_doubt_flush(table);
+	r = at_flush_volume(table);
 	if (r)
 		WRITE_ONCE(table->device->flush_error, r);
 	return r;

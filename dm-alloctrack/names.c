@@ -3,6 +3,7 @@
  * Words of table lines, messages and the status.
  */
 #include "alloctrack.h"
+#include "names.h"
 
 static const char *const state_names[] = {
 	[DM_ALLOCTRACK_IDLE] = "idle",

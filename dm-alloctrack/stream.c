@@ -1,29 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The stream job: in the background everything that is not allocated is copied
- * from the backing.
+ * The stream job copies all unallocated blocks from the backing in the background.
  *
- * For a backing device the workers here do it: each takes the next unallocated
- * chunk, copies it, and queues itself again. Blocks near the last read of the
- * backing come first, then ascending order. While guest I/O was seen a moment
- * ago only a few of the workers run, but never none, so that the job ends under
- * any load. For a user server the job is only its state: the server reads it
- * with INFO and does the work.
+ * With a backing device, the workers in this file do it: each claims the next
+ * unallocated chunk, copies it, and queues itself again. Blocks near the last read
+ * of the backing come first, then ascending order. While the guest is active only a
+ * few of the workers run, but never none, so the job finishes under any load. With
+ * a user server, the job is only a state: the server reads it with INFO and does
+ * the work.
  *
  * States: idle -> running <-> paused or stopped; running, paused and stopped ->
- * cancelled or failed; any -> complete, since guest writes alone can allocate
- * the last block. failed and cancelled end a job, `stream start` begins a new
- * one. complete is final.
+ * cancelled or failed; any -> complete, since guest writes alone can allocate the
+ * last block. A job ends as failed or cancelled, and `stream start` starts a new
+ * one; complete is final.
  */
 #include <linux/blkdev.h>
 
 #include "alloctrack.h"
+#include "allocation.h"
+#include "blocks.h"
+#include "fill.h"
+#include "names.h"
+#include "stream.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
 
-/* Workers that go on while the guest is at work. */
+/* Workers that continue while the guest is active. */
 #define BUSY_WORKERS	2
 #define BUSY_JIFFIES	(HZ / 50 + 1)
 
-/* A chunk takes no longer than this at the speed limit. */
+/* At the speed limit, a chunk takes at most 1/CHUNKS_PER_SECOND seconds. */
 #define CHUNKS_PER_SECOND	8
 
 static enum dm_alloctrack_state state_of(const struct at_device *device)
@@ -31,14 +37,14 @@ static enum dm_alloctrack_state state_of(const struct at_device *device)
 	return READ_ONCE(device->stream.state);
 }
 
-/* Tell whoever looks at the job that it has changed. */
+/* Wake those who wait for a change of the job. */
 static void control_changed(struct at_device *device)
 {
 	atomic_inc(&device->control_sequence);
 	wake_up_all(&device->wait);
 }
 
-/* The one place where the state changes. */
+/* The only place where the state changes. */
 static void set_state(struct at_table *table, enum dm_alloctrack_state state)
 {
 	struct at_device *device = table->device;
@@ -101,10 +107,9 @@ int at_stream_message(struct at_table *table, const char *verb)
 		set_state(table, DM_ALLOCTRACK_RUNNING);
 	else
 		set_state(table, DM_ALLOCTRACK_CANCELLED);
-	/* Nothing may be left to copy, or only the last flush to be tried. */
-	if (!r && stream->state == DM_ALLOCTRACK_RUNNING &&
-	    at_device_is_full(table->device))
-		queue_work(table->fill_wq, &table->complete_work);
+	/* Perhaps nothing is left to copy, or only the last flush has to be tried again. */
+	if (!r && stream->state == DM_ALLOCTRACK_RUNNING)
+		at_complete_if_full(table);
 	mutex_unlock(&stream->mutex);
 
 	if (!r)
@@ -127,7 +132,7 @@ void at_stream_set_on_error(struct at_device *device,
 	control_changed(device);
 }
 
-/* The state that an error leads to, unless it is ignored. */
+/* The state after an error that is not ignored. */
 static enum dm_alloctrack_state state_after(const struct at_stream *stream,
 					    blk_status_t status)
 {
@@ -143,7 +148,7 @@ void at_stream_not_complete(struct at_table *table, blk_status_t status)
 	struct at_device *device = table->device;
 	struct at_stream *stream = &device->stream;
 
-	DMERR("%s: all is on the file, but not durable: error %d",
+	DMERR("%s: all data are on the volume, but not durable: error %d",
 	      device->name, blk_status_to_errno(status));
 	atomic64_inc(&device->write_errors);
 	mutex_lock(&stream->mutex);
@@ -152,7 +157,7 @@ void at_stream_not_complete(struct at_table *table, blk_status_t status)
 	mutex_unlock(&stream->mutex);
 }
 
-void at_stream_doubt(struct at_table *table)
+void at_stream_lost_writes(struct at_table *table)
 {
 	struct at_stream *stream = &table->device->stream;
 
@@ -271,8 +276,8 @@ static u64 demanded_block(struct at_table *table, u64 max_blocks)
 }
 
 /*
- * The next unallocated block in ascending order that nobody has claimed, before the
- * end of a piece of the bitmap; AT_NO_BLOCK: then the position is at the end of it.
+ * The next unallocated block in ascending order that no worker has claimed, up to the
+ * end of a piece of the bitmap. AT_NO_BLOCK: none; the position is now at that end.
  */
 static u64 next_block(struct at_table *table)
 {
@@ -295,7 +300,7 @@ static u64 next_block(struct at_table *table)
 	return block;
 }
 
-/* Returns false when it has to be called again. */
+/* Returns false if it has to be called again. */
 static bool claim_in_piece(struct at_stream_worker *worker, u64 max_blocks)
 {
 	struct at_table *table = worker->table;
@@ -320,8 +325,8 @@ static bool claim_in_piece(struct at_stream_worker *worker, u64 max_blocks)
 }
 
 /*
- * Give @worker an unallocated chunk that no other one has. Others spin for the lock, so
- * it is released between pieces of the bitmap.
+ * Give @worker an unallocated chunk that no other worker has. The lock is released
+ * between pieces of the bitmap, as others spin on it.
  */
 static bool claim(struct at_stream_worker *worker, u64 max_blocks)
 {
@@ -346,7 +351,7 @@ static void unclaim(struct at_stream_worker *worker)
 	spin_unlock(&stream->lock);
 }
 
-/* Copy blocks and account for what has become allocated. */
+/* Copy blocks and count those that have become allocated. */
 static bool copy(struct at_table *table, u64 first, u64 nr,
 		 struct at_copy_result *result)
 {
@@ -355,7 +360,7 @@ static bool copy(struct at_table *table, u64 first, u64 nr,
 	return !result->read_status && !result->write_status;
 }
 
-/* Leave the blocks from @block on to whoever goes on with the job. */
+/* Leave the blocks from @block on for when the job continues. */
 static void give_back(struct at_table *table, u64 block)
 {
 	struct at_stream *stream = &table->device->stream;
@@ -365,7 +370,7 @@ static void give_back(struct at_table *table, u64 block)
 	spin_unlock(&stream->lock);
 }
 
-/* A chunk that fails is tried block by block: only those that fail count. */
+/* If a chunk fails, try it block by block: only the blocks that fail count as errors. */
 static void copy_chunk(struct at_table *table, u64 first, u64 nr)
 {
 	struct at_copy_result result;
@@ -380,7 +385,7 @@ static void copy_chunk(struct at_table *table, u64 first, u64 nr)
 		}
 		if (nr > 1 && copy(table, block, 1, &result))
 			continue;
-		/* The guest may have written it meanwhile. */
+		/* The guest may have written it in the meantime. */
 		if (dm_live_bitmap_test(table->device->bitmap, block))
 			continue;
 		at_stream_error(table, block,
@@ -390,9 +395,10 @@ static void copy_chunk(struct at_table *table, u64 first, u64 nr)
 }
 
 /*
- * Nothing left to claim. When nobody else is at work either, all blocks were
- * dealt with: they are allocated, which completes the job elsewhere, or there
- * are holes, or one slipped away (a guest write failed): then begin anew.
+ * Nothing is left to claim. If no other worker has a claim either, all blocks have
+ * been handled. Either all are allocated, which completes the job elsewhere, or
+ * there are holes, or a block was missed because a guest write to it failed: then
+ * start again from the first block.
  */
 static void reached_end(struct at_table *table)
 {
@@ -408,7 +414,7 @@ static void reached_end(struct at_table *table)
 	if (!others && !holes)
 		stream->position = 0;
 	spin_unlock(&stream->lock);
-	if (others || at_device_is_full(device))
+	if (others || at_is_full(device))
 		return;
 	if (!holes) {
 		at_stream_kick(table);
@@ -417,7 +423,7 @@ static void reached_end(struct at_table *table)
 
 	mutex_lock(&stream->mutex);
 	if (stream->state == DM_ALLOCTRACK_RUNNING) {
-		DMERR("%s: stream: blocks that could not be copied remain",
+		DMERR("%s: stream: some blocks could not be copied",
 		      device->name);
 		set_state(table, DM_ALLOCTRACK_FAILED);
 	}
@@ -425,8 +431,8 @@ static void reached_end(struct at_table *table)
 }
 
 /*
- * Claim a chunk as the speed limit allows. Returns 0, also where none is left,
- * or the number of jiffies after which to try again.
+ * Claim a chunk if the speed limit allows it. Returns 0, also if none is left, or
+ * the number of jiffies to wait before trying again.
  */
 static unsigned long claim_at_speed(struct at_stream_worker *worker)
 {
@@ -437,7 +443,7 @@ static unsigned long claim_at_speed(struct at_stream_worker *worker)
 	u64 bytes = 0;
 	unsigned long wait_jiffies;
 
-	/* Charged before anybody knows how large the chunk is: see there. */
+	/* Charge the maximum before the size is known: see dm_live_rate_take(). */
 	wait_jiffies = dm_live_rate_take(rate, max_bytes);
 	if (wait_jiffies)
 		return wait_jiffies;
@@ -459,7 +465,7 @@ static void worker_work(struct work_struct *work)
 	if (!may_run(table))
 		return;
 	if (worker->index >= nr_workers_now(table)) {
-		/* The first ones may have left the rest of the job to others. */
+		/* The first workers may have stopped and left the rest to this one. */
 		at_stream_kick(table);
 		return;
 	}

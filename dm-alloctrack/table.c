@@ -5,6 +5,12 @@
 #include <linux/blkdev.h>
 
 #include "alloctrack.h"
+#include "blocks.h"
+#include "device.h"
+#include "metadata.h"
+#include "names.h"
+#include "table.h"
+#include "dm-live/copier.h"
 #include "dm-live/table-line.h"
 
 #define MIN_BLOCK_SECTORS	(4096u >> SECTOR_SHIFT)
@@ -17,16 +23,16 @@ static int refuse(struct at_table *table, const char *argument,
 	return dm_live_refuse(table->ti, argument, value, error, r);
 }
 
-static int parse_file(struct at_table *table, const char *path)
+static int parse_volume(struct at_table *table, const char *path)
 {
 	struct dm_target *ti = table->ti;
 	int r;
 
-	r = dm_get_device(ti, path, dm_table_get_mode(ti->table), &table->file);
+	r = dm_get_device(ti, path, dm_table_get_mode(ti->table), &table->volume);
 	if (r)
 		return refuse(table, "file device", path,
 			      "Cannot open the file device", r);
-	if (bdev_nr_sectors(table->file->bdev) < ti->len)
+	if (bdev_nr_sectors(table->volume->bdev) < ti->len)
 		return refuse(table, "file device", path,
 			      "The file device is smaller than the target",
 			      -EINVAL);
@@ -53,7 +59,7 @@ static int parse_backing(struct at_table *table, const char *path)
 	if (r)
 		return refuse(table, "backing", path,
 			      "Cannot open the backing device", r);
-	if (table->backing_dev->bdev == table->file->bdev)
+	if (table->backing_dev->bdev == table->volume->bdev)
 		return refuse(table, "backing", path,
 			      "The backing device is the file device", -EINVAL);
 	table->backing_sectors = min(bdev_nr_sectors(table->backing_dev->bdev),
@@ -75,13 +81,13 @@ static int parse_meta(struct at_table *table, const char *path)
 		return refuse(table, "metadata device", path,
 			      "Cannot open the metadata device", r);
 	/*
-	 * The backing was opened for reading. To open it with more rights has replaced
-	 * its dm_dev.
+	 * The backing was opened for reading. Opening the same device for writing has
+	 * replaced its dm_dev.
 	 */
 	if (table->meta->bdev == backing)
 		table->backing_dev = table->meta;
 	if (table->meta->bdev == backing ||
-	    table->meta->bdev == table->file->bdev)
+	    table->meta->bdev == table->volume->bdev)
 		return refuse(table, "metadata device", path,
 			      "The metadata device is the file or the backing device",
 			      -EINVAL);
@@ -99,7 +105,7 @@ static int parse_block_size(struct at_table *table, const char *text,
 			      "The block size must be a power of two from 8 to 4096 sectors",
 			      -EINVAL);
 	bytes = sectors << SECTOR_SHIFT;
-	if (bytes < bdev_logical_block_size(table->file->bdev))
+	if (bytes < bdev_logical_block_size(table->volume->bdev))
 		return refuse(table, "block size", text,
 			      "A block is smaller than a logical block of the file device",
 			      -EINVAL);
@@ -118,7 +124,7 @@ enum feature {
 	STREAM,
 	TARGET_IS_ZERO,
 	NO_DETECT_ZEROES,
-	/* from here on with a value */
+	/* these take a value */
 	STREAM_SPEED,
 	ON_ERROR,
 	USER_TIMEOUT,
@@ -210,20 +216,20 @@ static int check_features(struct at_table *table)
 /*
  * <file dev> <backing> <meta dev|-> <block size> [<#features> <feature>...]
  *
- * file dev: the target volume
+ * file dev: the volume
  * backing: a device, "user" (served through /dev/dm-alloctrack), or "-"
  * meta dev: a bitmap store, see Documentation/bitmap-format.rst, or "-"
  * block size: in sectors, a power of two from 8 to 4096
  *
  * Features:
  * auto_remove: when complete, map without looking at the bitmap
- * copy_on_read: what is read from the backing is put on the file
+ * copy_on_read: data read from the backing are also written to the volume
  * stream: start streaming at once
  * stream_speed <bytes/s>: limit of streaming, 0: none
  * on_error report|ignore|stop|enospc: what a stream error does
- * target_is_zero: the file reads as zeros where nothing was written
- * no_detect_zeroes: do not look for zeros in what is copied
- * user_timeout <s>: I/O waits no longer than that for the server, 0: for ever
+ * target_is_zero: the volume reads as zeros where nothing was written
+ * no_detect_zeroes: do not look for zeros in copied data
+ * user_timeout <s>: how long I/O waits for the server, 0: forever
  */
 int at_table_parse(struct at_table *table, unsigned int argc, char **argv)
 {
@@ -242,7 +248,7 @@ int at_table_parse(struct at_table *table, unsigned int argc, char **argv)
 	backing = dm_shift_arg(&args);
 	meta = dm_shift_arg(&args);
 	block_size = dm_shift_arg(&args);
-	r = parse_file(table, file) ?:
+	r = parse_volume(table, file) ?:
 	    parse_backing(table, backing) ?:
 	    parse_meta(table, meta) ?:
 	    parse_block_size(table, block_size, &geometry.block_shift) ?:
@@ -254,7 +260,7 @@ int at_table_parse(struct at_table *table, unsigned int argc, char **argv)
 		return r;
 
 	geometry.meta_devt = table->meta ? table->meta->bdev->bd_dev : 0;
-	geometry.file_devt = table->file->bdev->bd_dev;
+	geometry.volume_devt = table->volume->bdev->bd_dev;
 	geometry.nr_sectors = ti->len;
 	geometry.nr_blocks = DIV_ROUND_UP_ULL(ti->len,
 					      1ULL << geometry.block_shift);
@@ -267,9 +273,9 @@ int at_table_parse(struct at_table *table, unsigned int argc, char **argv)
 }
 
 /*
- * What messages can change is shown as it is now, also in the table line: loaded
- * again, it makes a device like this one. A table that is loaded only shows what
- * it will set.
+ * Settings that messages can change are shown with their present values, also in
+ * the table line: loaded again, it makes a device like this one. A table that is
+ * loaded but not active shows what it will set.
  */
 static u64 shown_stream_speed(const struct at_table *table, bool *shown)
 {
@@ -335,7 +341,7 @@ unsigned int at_table_emit(const struct at_table *table, unsigned int sz,
 		[AT_BACKING_USER] = "user",
 	};
 
-	DMEMIT("%s %s %s %llu ", table->file->name,
+	DMEMIT("%s %s %s %llu ", table->volume->name,
 	       table->backing_dev ? table->backing_dev->name :
 				    backings[table->backing],
 	       table->meta ? table->meta->name : "-",

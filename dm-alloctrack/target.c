@@ -3,25 +3,38 @@
  * The target "alloctrack": status, limits, and the life of a table.
  *
  * The constructor reads and checks; nothing is written before the resume. In
- * preresume the table takes over the device (see device.c), in postsuspend it
- * lets go of it, after all I/O and all copies have ended.
+ * preresume the table takes over the device (see device.c); in postsuspend it
+ * releases it, after all I/O and all copies have ended.
  */
 #include <linux/blkdev.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
 #include "alloctrack.h"
+#include "allocation.h"
+#include "blocks.h"
+#include "device.h"
+#include "fault.h"
+#include "fill.h"
+#include "io.h"
+#include "lost-writes.h"
+#include "message.h"
+#include "metadata.h"
+#include "names.h"
+#include "per-bio.h"
+#include "stream.h"
+#include "submit.h"
+#include "table.h"
+#include "target.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
+#include "dm-live/store.h"
 
-/* One guest discard reaches the file in pieces of at most this size. */
+/* A guest discard reaches the volume in pieces of at most this size. */
 #define MAX_DISCARD_SECTORS	BIT(22)
 
 /* Workers of one device, streaming and guest I/O together. */
 #define MAX_FILL_WORKERS	64
-
-void at_raise_event(struct at_table *table)
-{
-	queue_work(table->submit_wq, &table->event_work);
-}
 
 static void event_work(struct work_struct *work)
 {
@@ -31,7 +44,7 @@ static void event_work(struct work_struct *work)
 	dm_table_event(table->ti->table);
 }
 
-/* All blocks are allocated: make them durable, then say so. */
+/* All blocks are allocated: make them durable, then complete the job. */
 static void complete_work(struct work_struct *work)
 {
 	struct at_table *table = container_of(work, struct at_table,
@@ -41,9 +54,9 @@ static void complete_work(struct work_struct *work)
 
 	down_read(&device->active_rwsem);
 	if (device->active != table || table->read_only ||
-	    !at_device_is_full(device))
+	    !at_is_full(device))
 		goto unlock;
-	r = at_meta_flush(table) ?: at_doubt_end(device);
+	r = at_meta_flush(table) ?: at_rule_out_loss(device);
 	if (r) {
 		at_stream_not_complete(table, errno_to_blk_status(r));
 		goto unlock;
@@ -55,9 +68,9 @@ unlock:
 	up_read(&device->active_rwsem);
 }
 
-static void doubt_work(struct work_struct *work)
+static void lost_writes_work(struct work_struct *work)
 {
-	at_stream_doubt(container_of(work, struct at_table, doubt_work));
+	at_stream_lost_writes(container_of(work, struct at_table, lost_writes_work));
 }
 
 static int make_workers(struct at_table *table)
@@ -68,7 +81,7 @@ static int make_workers(struct at_table *table)
 	INIT_WORK(&table->deferred_work, at_deferred_work);
 	INIT_WORK(&table->complete_work, complete_work);
 	INIT_WORK(&table->event_work, event_work);
-	INIT_WORK(&table->doubt_work, doubt_work);
+	INIT_WORK(&table->lost_writes_work, lost_writes_work);
 	spin_lock_init(&table->deferred_lock);
 	bio_list_init(&table->deferred);
 	at_stream_init_workers(table);
@@ -114,8 +127,8 @@ static void free_table(struct at_table *table)
 		dm_put_device(table->ti, table->meta);
 	if (table->backing_dev)
 		dm_put_device(table->ti, table->backing_dev);
-	if (table->file)
-		dm_put_device(table->ti, table->file);
+	if (table->volume)
+		dm_put_device(table->ti, table->volume);
 	kfree(table);
 }
 
@@ -141,11 +154,11 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->flush_supported = !!table->meta;
 	ti->num_discard_bios = 1;
 	ti->num_write_zeroes_bios = 1;
-	/* A discard needs nothing of the backing. */
+	/* A discard does not use the backing. */
 	ti->discards_supported =
-		bdev_max_discard_sectors(table->file->bdev) > 0;
+		bdev_max_discard_sectors(table->volume->bdev) > 0;
 	ti->per_io_data_size = sizeof(struct at_io);
-	/* See dm_live_submit_deferred(). What ends here is accounted then. */
+	/* See dm_live_submit_deferred(). Bios that end here are accounted by us then. */
 	ti->accounts_remapped_io = true;
 	return 0;
 }
@@ -173,7 +186,7 @@ static void postsuspend(struct dm_target *ti)
 {
 	struct at_table *table = ti->private;
 
-	/* No guest I/O is left. Wait out the server, then the workers. */
+	/* No guest I/O is left. Wait for the server, then for the workers. */
 	at_device_set_active(table->device, NULL);
 	at_stream_stop_workers(table);
 	flush_workqueue(table->fill_wq);
@@ -189,11 +202,13 @@ static int preresume(struct dm_target *ti)
 	if (r)
 		return r;
 	r = at_meta_activate(table);
-	if (r)
+	if (r) {
 		at_device_abandon(table);
-	else
-		at_doubt_settle(table);
-	return r;
+		return r;
+	}
+	if (!at_meta_failed(table) && at_settle_lost_writes(table))
+		at_stream_rewind(table->device);
+	return 0;
 }
 
 /* What the table line says about the job, on the first resume of the table. */
@@ -203,7 +218,7 @@ static void apply_features(struct at_table *table)
 
 	if (table->target_is_zero && !device->applied &&
 	    (!table->meta || table->store_is_fresh))
-		device->file_is_zero = true;
+		device->volume_is_zero = true;
 	if (table->has_stream_speed)
 		at_stream_set_speed(device, table->stream_speed);
 	if (table->has_on_error)
@@ -224,8 +239,7 @@ static void resume(struct dm_target *ti)
 	}
 	at_faults_resume(device);
 	at_device_set_active(device, table);
-	if (at_device_is_full(device))
-		queue_work(table->fill_wq, &table->complete_work);
+	at_complete_if_full(table);
 	if (start)
 		at_stream_message(table, "start");
 	at_stream_kick(table);
@@ -251,7 +265,7 @@ static void emit_status(const struct at_table *table, char *result,
 	       (u64)atomic64_read(&device->read_errors),
 	       (u64)atomic64_read(&device->write_errors));
 	sz = at_table_emit_features(table, sz, result, maxlen);
-	if (at_is_doubtful(device))
+	if (at_is_in_doubt(device))
 		DMEMIT(" doubtful");
 }
 
@@ -280,12 +294,12 @@ static int iterate_devices(struct dm_target *ti,
 	sector_t backing_sectors;
 	int r;
 
-	r = fn(ti, table->file, 0, ti->len, data);
+	r = fn(ti, table->volume, 0, ti->len, data);
 	if (r || !table->backing_dev)
 		return r;
 	/*
 	 * The length is checked against the logical block size of the whole
-	 * stack, to which a shorter backing need not be aligned.
+	 * stack; a shorter backing need not be aligned to that.
 	 */
 	backing_sectors = round_down(table->backing_sectors,
 				     at_block_sectors(table->device));
@@ -295,7 +309,7 @@ static int iterate_devices(struct dm_target *ti,
 static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 {
 	struct at_table *table = ti->private;
-	struct block_device *file = table->file->bdev;
+	struct block_device *volume = table->volume->bdev;
 	unsigned int block_bytes = at_block_sectors(table->device) << SECTOR_SHIFT;
 	unsigned int opt_bytes = limits->io_opt;
 	unsigned int granularity;
@@ -303,12 +317,12 @@ static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 	/* A write of whole blocks needs no fill. */
 	if (!opt_bytes || opt_bytes % block_bytes)
 		limits->io_opt = block_bytes;
-	if (!bdev_max_discard_sectors(file))
+	if (!bdev_max_discard_sectors(volume))
 		return;
-	granularity = max(block_bytes, bdev_discard_granularity(file));
+	granularity = max(block_bytes, bdev_discard_granularity(volume));
 	dm_live_limits_set_discard(limits, granularity,
 				   min_t(unsigned int, MAX_DISCARD_SECTORS,
-					 bdev_max_discard_sectors(file)));
+					 bdev_max_discard_sectors(volume)));
 }
 
 static struct target_type alloctrack_target = {

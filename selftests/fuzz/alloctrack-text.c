@@ -5,6 +5,11 @@
  * of. What the target shows of a table, also after messages, makes the same table again.
  */
 #include "dm-alloctrack/alloctrack.h"
+#include "dm-alloctrack/device.h"
+#include "dm-alloctrack/message.h"
+#include "dm-alloctrack/metadata.h"
+#include "dm-alloctrack/stream.h"
+#include "dm-alloctrack/table.h"
 #include "libfuzzer.h"
 #include "text.h"
 
@@ -68,7 +73,7 @@ struct at_device *at_device_get(struct at_table *table,
 {
 	struct fixture *fixture = container_of(table, struct fixture, table);
 
-	if (geometry->nr_sectors != FAKE_SECTORS || !geometry->file_devt ||
+	if (geometry->nr_sectors != FAKE_SECTORS || !geometry->volume_devt ||
 	    !geometry->meta_devt != !table->meta ||
 	    geometry->nr_blocks != ((FAKE_SECTORS - 1) >> geometry->block_shift) + 1)
 		abort();
@@ -101,7 +106,7 @@ static bool parse(struct fixture *fixture, struct text *text)
 	struct at_table *table = &fixture->table;
 	int r = at_table_parse(table, text->nr_words, text->words);
 	struct dm_dev *const devices[] = {
-		table->file, table->backing_dev, table->meta,
+		table->volume, table->backing_dev, table->meta,
 	};
 
 	fake_check_open(table->ti->table, devices, ARRAY_SIZE(devices));
