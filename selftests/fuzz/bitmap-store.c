@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dm-live/qcow2-generations.h"
-#include "dm-live/qcow2-seal.h"
+#include "dm-live/qcow2/generations.h"
+#include "dm-live/qcow2/seal.h"
 #include "libfuzzer.h"
 
 /* Sizes in an input mean nothing: no more than this is looked at. */

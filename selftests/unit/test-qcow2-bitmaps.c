@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "unit.h"
-#include "dm-live/qcow2-bitmaps.h"
+#include "dm-live/qcow2/directory.h"
 
 #define CLUSTER_BITS	12
 #define CLUSTER		(1UL << CLUSTER_BITS)

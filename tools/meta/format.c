@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../dm-live/qcow2-generations.h"
-#include "../dm-live/qcow2-seal.h"
+#include "../dm-live/qcow2/generations.h"
+#include "../dm-live/qcow2/seal.h"
 #include "lib/blockdev.h"
 #include "lib/io.h"
 #include "lib/log.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../dm-live/qcow2-generations.h"
+#include "../dm-live/qcow2/generations.h"
 #include "lib/counters.h"
 #include "lib/log.h"
 #include "meta/extension.h"

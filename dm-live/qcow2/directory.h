@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef DM_LIVE_QCOW2_BITMAPS_H
-#define DM_LIVE_QCOW2_BITMAPS_H
+#ifndef DM_LIVE_QCOW2_DIRECTORY_H
+#define DM_LIVE_QCOW2_DIRECTORY_H
 
 /*
  * The checks of a bitmap store: a qcow2 v3 image that holds bitmaps.
@@ -21,7 +21,7 @@
  * Context: any; no locks, no allocation, no sleep.
  */
 
-#include "shim.h"
+#include "../shim.h"
 #include "qcow2-format.h"
 
 #define QCOW2_STORE_ERROR_BYTES	200
@@ -227,4 +227,4 @@ void qcow2_store_set_closing(void *header_data, u64 closing);
 /** qcow2_store_set_flags - replace the flags of a bitmap, or of the state */
 void qcow2_store_set_flags(void *flags_data, u32 flags);
 
-#endif /* DM_LIVE_QCOW2_BITMAPS_H */
+#endif /* DM_LIVE_QCOW2_DIRECTORY_H */

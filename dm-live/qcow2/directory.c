@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The checks of a bitmap store's directory and tables, see qcow2-bitmaps.h.
+ * The checks of a bitmap store's directory and tables, see directory.h.
  */
-#include "qcow2-bytes.h"
+#include "bytes.h"
 
 u64 qcow2_store_bitmap_bytes(const struct qcow2_store_header *header,
 			     const struct qcow2_store_bitmap *bitmap)

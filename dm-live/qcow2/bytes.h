@@ -7,7 +7,7 @@
  * alignment, and how something is refused.
  */
 
-#include "qcow2-bitmaps.h"
+#include "directory.h"
 
 static inline u16 be16_at(const void *data)
 {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The checks of a bitmap store's header and of its extensions, see
- * qcow2-bitmaps.h.
+ * directory.h.
  *
  * All sums are made so that they cannot overflow: an offset is compared with
  * what is left, never added to a length first.
  */
-#include "qcow2-bytes.h"
+#include "bytes.h"
 
 #define SECTOR_BYTES	512u
 
