@@ -3,7 +3,7 @@
  * Gaps: writes that went past tracking. A store that was closed is right about the
  * device only if nobody has written to the device since. So when it is closed, it is
  * sealed with what the kernel counts for the origin, the device below, and for the
- * mapped device: qcow2-seal.h. When it is loaded again, equal counts of the same device
+ * mapped device: qcow2/seal.h. When it is loaded again, equal counts of the same device
  * say that there is no gap. Else all bits of what records are set, and the bitmaps
  * have no generation any more: so that the next backup is a full one.
  *

@@ -11,8 +11,8 @@
 #include <linux/dm-bufio.h>
 #include <linux/workqueue.h>
 
-#include "qcow2-bitmaps.h"
-#include "qcow2-seal.h"
+#include "qcow2/directory.h"
+#include "qcow2/seal.h"
 #include "store.h"
 
 /* Pages of bits that are staged at a time. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Opening a bitmap store: everything is read through the checks of
- * qcow2-bitmaps.c before it is used. Nothing is written here. The bits are read in
+ * qcow2/directory.c before it is used. Nothing is written here. The bits are read in
  * store-bits.c.
  */
 #include <linux/blkdev.h>
@@ -10,7 +10,9 @@
 #include <linux/vmalloc.h>
 
 #include "memory.h"
-#include "qcow2-generations.h"
+#include "qcow2/extents.h"
+#include "qcow2/generations.h"
+#include "qcow2/refcounts.h"
 #include "store-internal.h"
 
 #define DM_MSG_PREFIX "live"

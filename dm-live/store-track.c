@@ -8,7 +8,7 @@
  */
 #include <linux/device-mapper.h>
 
-#include "qcow2-generations.h"
+#include "qcow2/generations.h"
 #include "store-internal.h"
 #include "store-track.h"
 

@@ -10,8 +10,8 @@
  * Context: all functions may sleep. Those that write want an active store.
  */
 
-#include "qcow2-bitmaps.h"
-#include "qcow2-seal.h"
+#include "qcow2/directory.h"
+#include "qcow2/seal.h"
 #include "store.h"
 
 /** dm_live_store_nr_bitmaps - in the directory */

@@ -10,7 +10,7 @@
  * state extension stands in the same sector as the bit, unless QEMU has moved
  * it.)
  *
- * The seal (qcow2-seal.h) says nothing while bitmaps are in use. So it is written
+ * The seal (qcow2/seal.h) says nothing while bitmaps are in use. So it is written
  * before they are not any more, together with the first of these steps, and is broken
  * after they are in use, together with the last one: which costs no flush.
  *

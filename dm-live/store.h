@@ -4,7 +4,7 @@
 
 /*
  * The bitmap store: bitmaps in memory, made durable on a metadata device that
- * is a qcow2 image (see qcow2-bitmaps.h).
+ * is a qcow2 image (see qcow2/directory.h).
  *
  * Life cycle: open (reads and checks), then any number of times: claim (nobody else
  * writes to it from now on), reload (reads again), attach (loads a bitmap), activate

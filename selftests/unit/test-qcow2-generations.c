@@ -11,7 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "dm-live/qcow2-generations.h"
+#include "dm-live/qcow2/generations.h"
 
 #define BYTES	QCOW2_DMLIVE_GENERATIONS_BYTES
 

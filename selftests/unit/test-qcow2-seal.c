@@ -11,8 +11,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "dm-live/qcow2-generations.h"
-#include "dm-live/qcow2-seal.h"
+#include "dm-live/qcow2/generations.h"
+#include "dm-live/qcow2/seal.h"
 
 #define BYTES	QCOW2_DMLIVE_SEAL_BYTES
 

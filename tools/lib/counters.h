@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "../dm-live/qcow2-seal.h"
+#include "../dm-live/qcow2/seal.h"
 
 /*
  * False, and UNCOUNTED: the kernel does not count what is written (queue/iostats is 0),

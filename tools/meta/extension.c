@@ -5,52 +5,30 @@
  * its first eight bytes replace that mark. The name of the backing file, which
  * stands there, is copied further behind before.
  */
-#include <endian.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../dm-live/qcow2/extensions.h"
 #include "lib/log.h"
 #include "meta/extension.h"
 
 /* Texts take the place of earlier ones, which are about as long. */
 #define TEXT_UNIT_BYTES	64u
 
-/*
- * Look for an extension of at least @least bytes; for QCOW2_EXT_END: for the mark of
- * the end. The header was checked. Returns where it starts, 0: there is none.
- */
-static size_t find(const struct meta_store *store, uint32_t type,
-		   uint32_t least, uint32_t *bytes)
-{
-	const uint8_t *data = store->first_cluster;
-	size_t at, end = 1UL << store->header.cluster_bits;
-	struct qcow2_extension extension;
-	struct qcow2_header header;
-
-	memcpy(&header, data, sizeof(header));
-	if (header.backing_file_offset)
-		end = be64toh(header.backing_file_offset);
-	at = be32toh(header.header_length);
-	while (at + sizeof(extension) <= end) {
-		memcpy(&extension, data + at, sizeof(extension));
-		*bytes = be32toh(extension.length);
-		if (be32toh(extension.type) == type && *bytes >= least)
-			return at;
-		if (be32toh(extension.type) == QCOW2_EXT_END)
-			return 0;
-		at += sizeof(extension) + ((*bytes + 7ULL) & ~7ULL);
-	}
-	return 0;
-}
-
 size_t meta_find_extension(const struct meta_store *store, uint32_t type,
 			   uint32_t *bytes)
 {
-	size_t at = find(store, type, 0, bytes);
+	return qcow2_extensions_find(store->first_cluster,
+				     1UL << store->header.cluster_bits, type, 0,
+				     bytes);
+}
 
-	return at ? at + sizeof(struct qcow2_extension) : 0;
+size_t meta_extensions_end(const struct meta_store *store)
+{
+	return qcow2_extensions_end_mark(store->first_cluster,
+					 1UL << store->header.cluster_bits);
 }
 
 /* Write a part of the first cluster that is changed in memory. */
@@ -70,15 +48,12 @@ static int no_room(const struct meta_writer *writer)
 /* The name of the backing file makes room for extensions up to @end. */
 static int move_backing_name(struct meta_writer *writer, size_t end)
 {
-	const size_t field = offsetof(struct qcow2_header, backing_file_offset);
+	struct qcow2_store_header *header = &writer->store.header;
+	const uint64_t bytes = header->backing_bytes;
+	uint64_t old = header->backing_offset, new;
 	uint8_t *data = writer->store.first_cluster;
-	struct qcow2_header header;
-	uint64_t old, new, bytes;
 	int r;
 
-	memcpy(&header, data, sizeof(header));
-	old = be64toh(header.backing_file_offset);
-	bytes = be32toh(header.backing_file_size);
 	if (!old || old >= end)
 		return 0;
 	new = (old + bytes + 7) & ~7ULL;
@@ -90,49 +65,44 @@ static int move_backing_name(struct meta_writer *writer, size_t end)
 	r = write_part(writer, new, bytes);
 	if (r)
 		return r;
-	header.backing_file_offset = htobe64(new);
-	memcpy(data + field, (uint8_t *)&header + field, sizeof(__be64));
-	return write_part(writer, field, sizeof(__be64));
+	header->backing_offset = new;
+	qcow2_set_backing_offset(data, new);
+	return write_part(writer,
+			  offsetof(struct qcow2_header, backing_file_offset),
+			  sizeof(__be64));
 }
 
 int meta_add_extension(struct meta_writer *writer, uint32_t type,
 		       const void *payload, uint32_t bytes)
 {
-	const struct qcow2_extension extension = {
-		.type = htobe32(type),
-		.length = htobe32(bytes),
-	};
-	const size_t padded = (bytes + 7) & ~7UL;
+	const size_t start = meta_extensions_end(&writer->store);
+	const size_t head = qcow2_extension_bytes(0);
+	const size_t mark = start + qcow2_extension_bytes(bytes);
+	const size_t end = mark + head;
 	uint8_t *data = writer->store.first_cluster;
-	uint32_t ignored;
-	size_t at, end;
 	int r;
 
-	at = find(&writer->store, QCOW2_EXT_END, 0, &ignored);
-	end = at + 2 * sizeof(extension) + padded;
-	if (!at || end > writer->cluster_bytes)
+	if (!start || end > writer->cluster_bytes)
 		return no_room(writer);
 	r = move_backing_name(writer, end);
 	if (r)
 		return r;
-	/* What stands behind the old mark of the end is not looked at. */
-	memset(data + at + sizeof(extension), 0, end - at - sizeof(extension));
-	memcpy(data + at + sizeof(extension), payload, bytes);
-	r = write_part(writer, at + sizeof(extension),
-		       end - at - sizeof(extension));
-	if (r)
-		return r;
-	memcpy(data + at, &extension, sizeof(extension));
-	return write_part(writer, at, sizeof(extension));
+	/*
+	 * What stands behind the old mark of the end is not looked at: the payload and
+	 * a new mark are there before the type replaces the old one.
+	 */
+	memset(data + start, 0, end - start);
+	qcow2_put_extension(data, end, start, type, payload, bytes);
+	qcow2_put_end_mark(data, end, mark);
+	r = write_part(writer, start + head, end - start - head);
+	return r ? r : write_part(writer, start, head);
 }
 
 int meta_retype_extension(struct meta_writer *writer, size_t at, uint32_t type)
 {
-	__be32 value = htobe32(type);
-
-	at -= sizeof(struct qcow2_extension);
-	memcpy(writer->store.first_cluster + at, &value, sizeof(value));
-	return write_part(writer, at, sizeof(value));
+	qcow2_set_extension_type(writer->store.first_cluster, at, type);
+	return write_part(writer, at - qcow2_extension_bytes(0),
+			  sizeof(__be32));
 }
 
 int meta_add_text_extension(struct meta_writer *writer, uint32_t type,
@@ -143,7 +113,9 @@ int meta_add_text_extension(struct meta_writer *writer, uint32_t type,
 	char *padded;
 	int r;
 
-	at = find(&writer->store, QCOW2_EXT_DMLIVE_FREE, length, &bytes);
+	at = qcow2_extensions_find(writer->store.first_cluster,
+				   writer->cluster_bytes, QCOW2_EXT_DMLIVE_FREE,
+				   length, &bytes);
 	if (!at)
 		bytes = (length + TEXT_UNIT_BYTES - 1) & ~(TEXT_UNIT_BYTES - 1);
 	padded = malloc(bytes + 1);
@@ -156,7 +128,6 @@ int meta_add_text_extension(struct meta_writer *writer, uint32_t type,
 	if (!at) {
 		r = meta_add_extension(writer, type, padded, bytes);
 	} else {
-		at += sizeof(struct qcow2_extension);
 		memcpy(writer->store.first_cluster + at, padded, bytes);
 		/* Crash before the last write: nobody looks at what is free. */
 		r = write_part(writer, at, bytes) ?:

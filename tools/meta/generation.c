@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-#include "../dm-live/qcow2-generations.h"
+#include "../dm-live/qcow2/generations.h"
 #include "lib/log.h"
 #include "meta/generation.h"
 

@@ -2,7 +2,7 @@
 #ifndef DMLIVE_META_GENERATION_H
 #define DMLIVE_META_GENERATION_H
 
-/* Which backup each bitmap goes with, see ../dm-live/qcow2-generations.h. */
+/* Which backup each bitmap goes with, see ../dm-live/qcow2/generations.h. */
 
 #include "meta/writer.h"
 

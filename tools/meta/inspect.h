@@ -4,10 +4,10 @@
 
 /*
  * Looking at a bitmap store: everything is read through the checks that the
- * kernel makes (dm-live/qcow2-bitmaps.h). Nothing is written.
+ * kernel makes (dm-live/qcow2/directory.h). Nothing is written.
  */
 
-#include "../dm-live/qcow2-bitmaps.h"
+#include "../dm-live/qcow2/directory.h"
 
 struct meta_store_bitmap {
 	struct qcow2_store_bitmap entry;

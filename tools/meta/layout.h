@@ -15,6 +15,7 @@
 
 #define META_CLUSTER_BITS	16
 #define META_CLUSTER_BYTES	(1u << META_CLUSTER_BITS)
+#define META_REFCOUNT_ORDER	4	/* refcounts have 16 bits */
 
 /* QEMU reads no larger bitmap. */
 #define META_MAX_BITMAP_BYTES	(512u << 20)
@@ -80,7 +81,11 @@ void meta_layout_free(struct meta_layout *layout);
  */
 int meta_check_bitmap(uint64_t size, const struct meta_bitmap *bitmap);
 
-/* Bytes of a directory entry for a name of this length. */
-size_t meta_directory_entry_bytes(size_t name_bytes);
+/*
+ * Make the directory entry of a bitmap at @at, where zeros are. Returns the bytes
+ * that it takes.
+ */
+size_t meta_encode_entry(void *at, const struct meta_bitmap *bitmap,
+			 uint64_t table_offset, uint32_t table_entries);
 
 #endif /* DMLIVE_META_LAYOUT_H */

@@ -3,12 +3,12 @@
 #define DMLIVE_META_SEAL_H
 
 /*
- * The seal of a store, see ../dm-live/qcow2-seal.h: by it the next to use the store
+ * The seal of a store, see ../dm-live/qcow2/seal.h: by it the next to use the store
  * finds out whether its device was written to meanwhile. Functions that write return 0
  * or a negative errno, with a message printed.
  */
 
-#include "../dm-live/qcow2-seal.h"
+#include "../dm-live/qcow2/seal.h"
 #include "lib/json.h"
 #include "meta/writer.h"
 

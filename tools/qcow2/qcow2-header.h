@@ -9,12 +9,11 @@
  * to check, who knows the file.
  */
 
-#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "qcow2-format.h"
+#include "../dm-live/qcow2/tables.h"
 #include "image.h"
 
 /* All in the host's byte order; names are NULL if absent or empty. */
@@ -34,8 +33,6 @@ struct qcow2_header_info {
 	uint64_t autoclear;
 	unsigned int header_bytes;
 	enum qcow2_compression_type compression;
-	uint64_t backing_name_offset;
-	unsigned int backing_name_bytes;
 
 	/* from the extensions */
 	char *backing_name;
@@ -49,9 +46,6 @@ struct qcow2_header_info {
 	uint64_t bitmap_directory_offset;
 };
 
-/* Does a file that starts with these bytes hold a qcow2 image? */
-bool qcow2_probe(const void *start, size_t length);
-
 /*
  * Parse @cluster, the first @length bytes of the file @path: at least the fixed
  * header, at most the first cluster (what is missing of it counts as zeros,
@@ -62,12 +56,6 @@ int qcow2_header_parse(const void *cluster, size_t length, const char *path,
 		       struct image_error *err);
 void qcow2_header_release(struct qcow2_header_info *info);
 
-/*
- * Bytes of the first cluster, from the fixed header; 0 if cluster_bits is out
- * of bounds. @start holds at least QCOW2_V2_HEADER_BYTES.
- */
-size_t qcow2_header_cluster_bytes(const void *start);
-
 static inline bool qcow2_has(const struct qcow2_header_info *info,
 			     uint64_t incompatible_feature)
 {
@@ -77,19 +65,15 @@ static inline bool qcow2_has(const struct qcow2_header_info *info,
 /* Entries of an L2 table, as a power of two. */
 static inline unsigned int qcow2_l2_bits(const struct qcow2_header_info *info)
 {
-	return info->cluster_bits -
-	       (qcow2_has(info, QCOW2_INCOMPAT_EXTENDED_L2) ? 4 : 3);
+	return qcow2_l2_table_bits(info->cluster_bits, info->incompatible);
 }
 
 /* L1 entries that @size_bytes of guest data need. */
 static inline uint64_t qcow2_l1_needed(const struct qcow2_header_info *info,
 				       uint64_t size_bytes)
 {
-	unsigned int shift = info->cluster_bits + qcow2_l2_bits(info);
-
-	assert(shift < 64);
-	return (size_bytes >> shift) +
-	       !!(size_bytes & ((1ULL << shift) - 1));
+	return qcow2_l1_entries_needed(info->cluster_bits, info->incompatible,
+				       size_bytes);
 }
 
 /*

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 #include "media.h"
-#include "../../../dm-live/qcow2-bitmaps.h"
+#include "../../../dm-live/qcow2/directory.h"
 
 #define BITMAP_NAME	"alloctrack"
 #define MAX_BITMAPS	16

@@ -5,13 +5,12 @@
 include ../lib/replay/replay.mk
 
 track-replay-sources := crash/track-replay.c $(replay-sources) \
-	$(addprefix ../../dm-live/,qcow2-header.c qcow2-bitmaps.c \
-	qcow2-generations.c)
+	$(wildcard ../../dm-live/qcow2/*.c)
 
 all: $(OUTPUT)/track-replay
 
 $(OUTPUT)/track-replay: $(track-replay-sources) $(replay-headers) \
-		$(wildcard ../../dm-live/qcow2-*.h) ../../include/qcow2-format.h
+		$(wildcard ../../dm-live/qcow2/*.h) ../../include/qcow2-format.h
 	@mkdir -p $(OUTPUT)
 	@echo '  CC      $(SUITE)/crash/track-replay.c'
 	$(if $(V),,@)$(CC) $(TEST_CFLAGS) -o $@ $(track-replay-sources)

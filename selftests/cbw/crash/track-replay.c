@@ -43,7 +43,7 @@
 #include "../../lib/replay/caches.h"
 #include "../../lib/replay/log.h"
 #include "../../lib/replay/replay.h"
-#include "../../../dm-live/qcow2-generations.h"
+#include "../../../dm-live/qcow2/generations.h"
 
 #define SECTOR_BYTES	512
 #define MAX_BITMAPS	16
@@ -314,7 +314,7 @@ static void apply(const struct log_entry *entry, bool torn)
 
 /*
  * A store that was closed has a gap: it was closed over another device than that of the
- * sample. (qcow2-seal.h; so that what the bits lack otherwise is seen in check_state()
+ * sample. (qcow2/seal.h; so that what the bits lack otherwise is seen in check_state()
  * only.)
  */
 static bool has_gap(void)

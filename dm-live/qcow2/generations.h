@@ -16,7 +16,7 @@
  * changed in memory and then written whole. Context: any; no locks, no sleep.
  */
 
-#include "qcow2-bitmaps.h"
+#include "directory.h"
 
 /** qcow2_generations_init - a sector without generations */
 void qcow2_generations_init(void *sector,

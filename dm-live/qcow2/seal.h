@@ -12,7 +12,7 @@
  * in memory and then written whole. Context: any; no locks, no sleep.
  */
 
-#include "qcow2-bitmaps.h"
+#include "directory.h"
 
 /** struct qcow2_seal_device - as struct qcow2_dmlive_seal_device */
 struct qcow2_seal_device {

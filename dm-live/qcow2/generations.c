@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The generations of a store's bitmaps, see qcow2-generations.h.
+ * The generations of a store's bitmaps, see generations.h.
  */
-#include "qcow2-bytes.h"
-#include "qcow2-generations.h"
+#include "bytes.h"
+#include "generations.h"
 
 #define FIELD(sector, field) \
 	((u8 *)(sector) + offsetof(struct qcow2_dmlive_generations, field))

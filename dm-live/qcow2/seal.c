@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the tracked device looked like when a store was closed, see qcow2-seal.h.
+ * What the tracked device looked like when a store was closed, see seal.h.
  */
-#include "qcow2-bytes.h"
-#include "qcow2-generations.h"
-#include "qcow2-seal.h"
+#include "bytes.h"
+#include "generations.h"
+#include "seal.h"
 
 #define FIELD(sector, field) \
 	((u8 *)(sector) + offsetof(struct qcow2_dmlive_seal, field))
