@@ -58,6 +58,10 @@ says "the reason" "too small"
 mkfs.ext4 -q /dev/mapper/out
 run 3 "a device with a file system" dmlive backup g /dev/mapper/out
 says "the way out" "ext4.*--force"
+wipefs -qa /dev/mapper/out
+run 0 "a device" dmlive backup g /dev/mapper/out --format qcow2 --fleece .
+run 3 "a device with a qcow2 image" dmlive backup g /dev/mapper/out
+says "the way out" "holds a qcow2 image; .*--force"
 run 3 "a device in use" dmlive backup g "$device" --force
 says "the reason" "in use"
 run 3 "the device's own disk" dmlive backup g "$disk" --force
