@@ -439,6 +439,7 @@ static int show_store(const struct bitmap_arguments *arguments)
 	} else if (!r && arguments->json) {
 		list = json_new_array();
 		r = meta_show_bitmaps_json(&store, list);
+		bitmap_add_seal(list, arguments->store);
 		json_print_pretty(list);
 	} else if (!r) {
 		r = meta_show_bitmaps(&store);

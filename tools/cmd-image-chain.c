@@ -18,14 +18,20 @@
 #include "lib/size.h"
 #include "meta/chain.h"
 #include "meta/show.h"
+#include "qcow2/preflight.h"
+#include "qcow2/readable.h"
 
-/* @link: to the next one, an enum chain_link */
+/*
+ * @link: to the next one, an enum chain_link
+ * @count: if something that a guest could read is missing, or damaged
+ */
 struct element {
 	const struct image_layer_info *info;
 	bool is_backup;
 	bool is_written_to;
 	struct backup_record record;
 	int link;
+	struct image_readable count;
 };
 
 static int read_element(struct image *image, unsigned int depth,
@@ -79,6 +85,19 @@ static void print_record(const struct element *element)
 		printf("  written to after the backup: it is no base of another one\n");
 }
 
+static void print_count(const struct image_readable *count)
+{
+	char readable[SIZE_TEXT_BYTES], unreadable[SIZE_TEXT_BYTES];
+
+	const char *more = count->is_whole ? "" : "at least ";
+
+	printf("  can be read: %s%s of data; cannot: %s%s of the disk: ", more,
+	       size_format(count->readable, readable), more,
+	       size_format(count->unreadable, unreadable));
+	print_text(count->first.message);
+	putchar('\n');
+}
+
 static void print_element(const struct element *element)
 {
 	char disk[SIZE_TEXT_BYTES], file[SIZE_TEXT_BYTES];
@@ -90,6 +109,8 @@ static void print_element(const struct element *element)
 	       size_format(info->file_size, file));
 	if (element->is_backup)
 		print_record(element);
+	if (element->count.unreadable)
+		print_count(&element->count);
 }
 
 static void add_record(struct json_object *object, const struct element *element)
@@ -123,6 +144,13 @@ static void add_element(struct json_object *list, const struct element *element)
 	json_add_number(object, "file-size", element->info->file_size);
 	if (element->is_backup)
 		add_record(object, element);
+	json_add_number(object, "unreadable-bytes", element->count.unreadable);
+	if (element->count.unreadable) {
+		json_add_number(object, "readable-bytes",
+				element->count.readable);
+		json_add_bool(object, "counted-all", element->count.is_whole);
+		json_add_string(object, "damage", element->count.first.message);
+	}
 	json_append(list, object);
 }
 
@@ -130,9 +158,11 @@ static void add_element(struct json_object *list, const struct element *element)
 static int show_chain(struct image *image, struct json_object *list,
 		      struct image_error *err)
 {
-	bool wrong = false, restored = false;
+	bool wrong = false, restored = false, damaged;
 	unsigned int depth;
 	int r = 0;
+
+	damaged = image_preflight(image, NULL, err);
 
 	for (depth = 0; !r && depth < image_layers(image); depth++) {
 		struct element element = { 0 };
@@ -143,6 +173,8 @@ static int show_chain(struct image *image, struct json_object *list,
 			error("%s", err->message);
 			wrong = true;
 		}
+		if (!r && damaged)
+			image_count_readable(image, depth, &element.count);
 		restored |= element.link == CHAIN_RESTORED;
 		if (!r && list)
 			add_element(list, &element);

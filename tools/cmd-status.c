@@ -259,6 +259,37 @@ static int list_all(bool json)
 	return listing.exit_status;
 }
 
+/* With what killed commands have left of it. */
+static void print_one(const char *name, struct json_object *object)
+{
+	struct json_object *leftovers = json_new_array();
+
+	status_leftovers(name, leftovers);
+	json_add(object, "leftovers", leftovers);
+	json_print_pretty(object);
+}
+
+/* False: there are none. */
+static bool show_leftovers(const char *name, bool json)
+{
+	struct json_object *leftovers, *object;
+	bool found;
+
+	if (!json)
+		return status_leftovers(name, NULL);
+	leftovers = json_new_array();
+	found = status_leftovers(name, leftovers);
+	if (found) {
+		object = json_new_object();
+		json_add_string(object, "name", name);
+		json_add(object, "kind", NULL);
+		json_add(object, "leftovers", json_object_get(leftovers));
+		json_print_pretty(object);
+	}
+	json_object_put(leftovers);
+	return found;
+}
+
 /* What is below it may be under restore, or restored. */
 static void add_restore(const char *name, struct json_object *object)
 {
@@ -291,7 +322,7 @@ static int show_cbw(const char *name, bool json)
 	if (!r)
 		add_restore(name, object);
 	if (!r && object)
-		json_print_pretty(object);
+		print_one(name, object);
 	else
 		json_object_put(object);
 	return r;
@@ -304,7 +335,7 @@ static int show_finished(const char *name, bool json)
 	int r = status_finished(name, object);
 
 	if (!r && object)
-		json_print_pretty(object);
+		print_one(name, object);
 	else
 		json_object_put(object);
 	return r;
@@ -330,24 +361,23 @@ static int show_one(const char *name, bool json)
 		r = show_cbw(name, json);
 		if (r == -ENOENT)
 			r = show_finished(name, json);
-		if (!json && (!r || r == -ENOENT) &&
-		    status_leftovers(name, NULL))
-			r = 0;
+		if (!r && !json)
+			status_leftovers(name, NULL);
 		if (!r)
 			return EXIT_OK;
 	}
-	if (r == -ENODATA && !json && status_leftovers(name, NULL))
+	if ((r == -ENODATA || r == -ENOENT) && show_leftovers(name, json))
 		return EXIT_OK;
 	explain(name, r);
 	if (r)
 		return r == -ENOENT ? EXIT_REFUSED : EXIT_ERROR;
-	if (json)
-		json_print_pretty(report_to_json(&report));
-	else
+	if (json) {
+		print_one(name, report_to_json(&report));
+	} else {
 		print_report(&report);
-	release(&report);
-	if (!json)
 		status_leftovers(name, NULL);
+	}
+	release(&report);
 	return EXIT_OK;
 }
 

@@ -109,7 +109,7 @@ is "its control characters" "$(dmlive bitmap list ours.qcow2 | tail -n 1)" \
 
 # JSON.
 is "list --json" "$(dmlive bitmap list --json ours.qcow2 | jq -c '.[0]')" \
-	'{"name":"b40","granularity":65536,"in-use":false,"auto":true,"set-bytes":0,"generation":0}'
+	'{"name":"b40","granularity":65536,"in-use":false,"auto":true,"set-bytes":0,"generation":0,"seal":null}'
 is "add --json" "$(dmlive bitmap add --json ours.qcow2 j | jq -c .)" \
 	'{"store":"ours.qcow2","bitmap":"j","action":"add"}'
 cp qemu.qcow2 other.qcow2
@@ -164,6 +164,10 @@ like "store: it has a UUID" "$(dmlive meta dump --json store | jq -r .uuid)" \
 	'^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
 is "store: its size" "$(dmlive meta size --size 10G --track --bitmap daily --bitmap hourly:4K)" \
 	$(($(stat -c %s store) + 65536))
+seal='[."has-seal",.sealed,."seal-time",.digest,.trusted,.volume,.gap]'
+is "store: what its seal says" "$(dmlive bitmap list store --json | jq -c "map(.seal|$seal)|unique")" \
+	"[$(dmlive meta dump store --json | jq -c "$seal")]"
+is "store: that is an object" "$(dmlive bitmap list store --json | jq -c '.[0].seal."has-seal"')" true
 is "store: no spares" "$(dmlive meta format --force --size 1G --track --spare 0 none && bitmaps none)" \
 	"dmlive-intent 16777216 "
 cp store before

@@ -53,6 +53,26 @@ cut "made larger" a.qcow2 a.qcow2 1
 qemu-img resize -q --shrink a.qcow2 3000k
 same_content "made smaller" a.qcow2
 
+# How much is left of each image of a chain.
+image_create base.qcow2 16M
+image_io base.qcow2 "write -P 1 0 4M" "write -P 2 8M 1M"
+image_create -b base.qcow2 -F qcow2 top.qcow2 16M
+image_io top.qcow2 "write -P 3 2M 1M"
+counts()
+{
+	dmlive image chain --json top.qcow2 |
+		jq -c '[.[] | [."unreadable-bytes", ."readable-bytes", ."counted-all"]]'
+}
+is "a whole chain" "$(counts)" '[[0,null,null],[0,null,null]]'
+truncate -s -1M base.qcow2
+is "a truncated one" "$(counts)" "[[0,null,null],[1048576,4194304,true]]"
+like "a truncated one, for people" "$(dmlive image chain top.qcow2)" \
+	"base.qcow2: qcow2.*can be read: 4.0 MiB of data; cannot: 1.0 MiB of the disk: base.qcow2: .*truncated"
+is "it is no wrong chain" "$(dmlive image chain top.qcow2 > /dev/null; echo $?)" 0
+image_io top.qcow2 "write -P 3 8M 1M"
+is "what a guest does not see" "$(counts)" '[[0,null,null],[0,null,null]]'
+rm top.qcow2 base.qcow2
+
 # Subclusters: those after the last that is allocated are not in the file.
 image_create -o cluster_size=64k,extended_l2=on a.qcow2 $disk_size
 image_io a.qcow2 "write -P 9 1M 3k"

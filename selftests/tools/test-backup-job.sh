@@ -58,6 +58,17 @@ says "the reason" "too small"
 mkfs.ext4 -q /dev/mapper/out
 run 3 "a device with a file system" dmlive backup g /dev/mapper/out
 says "the way out" "ext4.*--force"
+wipefs -qa /dev/mapper/out
+run 0 "a device" dmlive backup g /dev/mapper/out --format qcow2 --fleece .
+run 3 "a device with a qcow2 image" dmlive backup g /dev/mapper/out
+says "the way out" "holds a qcow2 image; .*--force"
+mkfs.ext4 -q -b 1024 /dev/mapper/g
+wide=$(make_disk 16 4096) || bail "disk"
+run 0 "a device with larger sectors" dmlive backup g "$wide" --fleece .
+says "the reason" "g holds a file system .ext4. in blocks of 1024 bytes, and $wide has sectors of 4096"
+check "it is a copy" cmp -n 8M /dev/mapper/g "$wide"
+run 0 "a device with the same" dmlive backup g /dev/mapper/out --force
+is "no warning" "$(grep sectors "$err")" ""
 run 3 "a device in use" dmlive backup g "$device" --force
 says "the reason" "in use"
 run 3 "the device's own disk" dmlive backup g "$disk" --force

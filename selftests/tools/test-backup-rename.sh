@@ -35,6 +35,15 @@ check "its content" cmp a.raw a.ref
 is_idle b "after the rename"
 dm_remove a
 
+# What went wrong is said of both names.
+out=$TMP/a.out err=$TMP/a.err start_backup b broken.raw
+rename b a
+check "the session is ended" dmsetup message a 0 session cancel
+ends 4 "a session that was ended"
+like "the message has both names" "$(cat "$TMP/a.err")" "b \\(called a now\\): the session"
+is_idle a "after a session that was ended"
+rename a b
+
 # Killed: what is left is found by the new name.
 start_backup b b.raw
 rename b c

@@ -21,12 +21,15 @@ table=$(dmsetup table r)
 uuid=$(dmsetup info -c --noheadings -o uuid r)
 check "the guest writes ahead of the stream" guest_write r 13 101
 run 3 "another restore onto it: in use" dmlive restore image.qcow2 "$disk" --name q --force
+run 3 "another restore of its name" dmlive restore image.qcow2 "$disk" --name r --force
+says "what is there, the way out" \
+	"r is being restored.* by process $(server_of r) already.*dmlive status r.*dmsetup remove r$"
 spare=$(make_disk 24 512) || bail "disk"
 run 3 "its metadata device is in use, even with --force" \
 	dmlive restore image.qcow2 "$spare" --name q --meta "$meta" --force
 says "the reason" "$meta is in use"
 run 3 "resume while it is served" dmlive resume "$meta"
-says "the reason" "is being served by process"
+says "the reason" "is being served by process .* already.*dmlive status r"
 check "some is streamed" wait_until progress r 100000
 lose_server r
 check "the device is removed" dmsetup remove r

@@ -48,6 +48,16 @@ printf '\x55\xaa' | dd of="$disk" bs=1 seek=510 conv=notrunc status=none
 refused "partition table" 3 "partition table.*--force" image.qcow2 "$disk"
 wipefs -qa "$disk"
 
+# What libblkid does not know.
+dd if=image.qcow2 of="$disk" conv=notrunc status=none
+refused "qcow2 image" 3 "holds a qcow2 image; .*--force" image.qcow2 "$disk"
+dd if=/dev/zero of="$disk" bs=64K count=1 conv=notrunc,fsync status=none
+echo x | gzip | dd of="$disk" conv=notrunc status=none
+refused "compressed file" 3 "holds a file compressed with gzip; .*--force" image.qcow2 "$disk"
+run 3 "no metadata device either" dmlive meta format "$disk" --size 1M --granularity 64K
+says "the reason" "holds a file compressed with gzip"
+dd if=/dev/zero of="$disk" bs=64K count=1 conv=notrunc,fsync status=none
+
 pvcreate -q "$disk" > /dev/null || bail "pvcreate"
 refused "physical volume" 3 "LVM2_member signature.*--force" image.qcow2 "$disk"
 wipefs -qa "$disk"

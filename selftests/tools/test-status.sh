@@ -50,6 +50,8 @@ cleans()
 	like "$1: it is shown" "$(dmlive status)" "$2: .*; to clean it up: "
 	check "$1: in JSON too" sh -c "dmlive status --json |
 		jq -e 'any(.kind == \"leftover\" and .name == \"$2\")'"
+	check "$1: in that of its own too" sh -c "dmlive status $2 --json |
+		jq -e '.leftovers | any(.kind == \"leftover\" and .name == \"$2\")'"
 	way=$(dmlive status --json | jq -r ".[] | select(.kind == \"leftover\" and
 		.name == \"$2\").clean_up")
 	# Of several ways the last.
@@ -61,6 +63,8 @@ cleans()
 make_a
 run 0 "attach" dmlive attach a
 no_leftovers "attached"
+is "attached: none in JSON, and no store" \
+	"$(dmlive status a --json | jq -c '[.kind, .leftovers, .seal]')" '["cbw",[],null]'
 run 3 "the disk of an attached device" dmlive restore image.qcow2 "$disk" --name q --force
 says "who uses it, the commands that free it" \
 	"in use by the mapped device a-dmlive, .*; to free it: dmlive detach a; dmsetup remove a$"

@@ -94,4 +94,37 @@ detach
 check "$label: also to QEMU" qemu-img check -q /dev/t/bm
 attach; is_increment
 detach
+
+# What is on record of a store goes with it, and not before.
+writes_elsewhere()
+{
+	run 0 "$label: a volume is overwritten" dmlive image convert --quiet paint /dev/t/vm2
+}
+on_record()
+{
+	find /var/lib/dmlive/stores -name '*.json' | wc -l
+}
+count=$(on_record)
+check "there are records" [ "$count" -gt 0 ]
+label="an inactive store"
+lvchange -q -an t/bm
+writes_elsewhere
+is "$label: it stays on record" "$(on_record)" "$count"
+label="a renamed store"
+lvrename -q t/bm t/other > /dev/null
+writes_elsewhere
+is "$label: it stays on record" "$(on_record)" "$count"
+label="a store of a group that is not there"
+sed -i 's/LVM-[^"]\{32\}\([^"]*"\)$/LVM-00000000000000000000000000000000\1/' /var/lib/dmlive/stores/*.json
+writes_elsewhere
+is "$label: it stays on record" "$(on_record)" "$count"
+rm /var/lib/dmlive/stores/*
+lvrename -q t/other t/bm > /dev/null
+lvchange -q -ay t/bm
+label="a store that was removed"
+attach; detach
+is "$label: it is on record" "$(on_record)" 1
+lvremove -q -y t/bm > /dev/null
+writes_elsewhere
+is "$label: not any more" "$(on_record)" 0
 finish

@@ -4,6 +4,7 @@
  * cannot have are refused with a reason, and what it can have is read.
  */
 #include "qcow2-builder.h"
+#include "qcow2/foreign.h"
 #include "qcow2/path.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -420,6 +421,29 @@ static void bad_snapshots_are_refused(void **state)
 	open_snapshot("7", "beyond the end");
 }
 
+static void assert_described(const char *start, size_t bytes, int ret,
+			     const char *wanted)
+{
+	struct host_file *file;
+	struct image_error err;
+	char what[64] = "";
+
+	put_bytes(&b, 0, start, bytes);
+	assert_int_equal(host_file_open(b.path, &file, &err), 0);
+	assert_int_equal(foreign_describe(file, what, sizeof(what), &err), ret);
+	assert_string_equal(what, wanted);
+	host_file_close(file);
+}
+
+static void foreign_formats_are_described(void **state)
+{
+	(void)state;
+	assert_described("KDMV", 4, -EEXIST, "disk image (vmdk)");
+	assert_described("\x1f\x8b\x08", 3, -EEXIST, "file compressed with gzip");
+	assert_described("PK\3\4", 4, -EEXIST, "file, a zip archive");
+	assert_described("xxxx", 4, 0, "");
+}
+
 static void foreign_formats_are_not_read_as_raw(void **state)
 {
 	struct image_options raw = { .format = "raw" };
@@ -465,6 +489,7 @@ int main(void)
 		TEST(json_names_of_other_things_are_refused),
 		TEST(snapshot_tables_are_bounded),
 		TEST(bad_snapshots_are_refused),
+		TEST(foreign_formats_are_described),
 		TEST(foreign_formats_are_not_read_as_raw),
 	};
 

@@ -31,6 +31,7 @@
 #include "meta/overlays.h"
 #include "meta/registry.h"
 #include "qcow2/output-format.h"
+#include "restore/sector-size.h"
 
 #define WIPE_BYTES (1u << 20)
 
@@ -90,7 +91,7 @@ static int check_device(struct volume *volumes, unsigned int nr,
 			struct volume *volume,
 			const struct backup_request *request, bool no_fleece)
 {
-	struct blockdev *device = &volume->output_device;
+	struct blockdev *device = &volume->output_device, source;
 	char what[256];
 	int r;
 
@@ -114,7 +115,10 @@ static int check_device(struct volume *volumes, unsigned int nr,
 	if (volume->format != WRITER_RAW)
 		return EXIT_OK;
 	volume->by_job = no_fleece;
-	return check_room(volume);
+	r = check_room(volume);
+	if (!r && !blockdev_open(dm_node_path(volume->name), &source))
+		sector_size_warn(&source, volume->name, device);
+	return r;
 }
 
 static int refuse_without_fleece(const struct volume *volume)

@@ -44,7 +44,8 @@ static int use_device(struct volume *volumes, unsigned int nr,
 	if (volumes_hold(volumes, nr, path, path) ||
 	    blockdev_check_unused(&device))
 		return EXIT_REFUSED;
-	r = blockdev_check_empty(&device, what, sizeof(what));
+	/* What the last backup left there may begin as any file of a guest does. */
+	r = blockdev_check_signature(&device, what, sizeof(what));
 	if (r == -EEXIST && !force) {
 		error("%s holds a %s; to overwrite it use --force", path, what);
 		return EXIT_REFUSED;

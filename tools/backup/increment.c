@@ -302,8 +302,8 @@ static int check_store(const struct volume *volume, struct meta_store *store,
 	uint32_t flags;
 
 	if (!bitmap) {
-		error("%s: bitmap '%s' was removed just now", volume->name,
-		      increment->bitmap);
+		error("%s: bitmap '%s' was removed just now",
+		      volume_called(volume), increment->bitmap);
 		return -ENOENT;
 	}
 	flags = bitmap->entry.flags;
@@ -311,14 +311,14 @@ static int check_store(const struct volume *volume, struct meta_store *store,
 	    store->header.size_bytes != volume->bytes ||
 	    flags & QCOW2_BITMAP_IN_USE || !(flags & QCOW2_BITMAP_AUTO)) {
 		error("%s: what bitmap '%s' has on %s is not complete; the kernel log says why",
-		      volume->name, increment->bitmap, increment->meta);
+		      volume_called(volume), increment->bitmap, increment->meta);
 		return -EIO;
 	}
 	if (!strcmp(meta_uuid(store, uuid), increment->store) &&
 	    meta_generation(store, bitmap) == increment->present)
 		return 0;
-	error("%s: bitmap '%s' was changed just now; try again", volume->name,
-	      increment->bitmap);
+	error("%s: bitmap '%s' was changed just now; try again",
+	      volume_called(volume), increment->bitmap);
 	return -EBUSY;
 }
 
@@ -359,7 +359,7 @@ int increment_take_scope(struct volume *volume)
 		r = meta_store_walk(&store, bitmap, add_run, volume);
 		if (r)
 			error_errno(r, "%s: bitmap '%s' cannot be read",
-				    volume->name, increment->bitmap);
+				    volume_called(volume), increment->bitmap);
 	}
 	meta_store_close(&store);
 	return r;
@@ -441,7 +441,7 @@ int increment_commit(struct volume *volume)
 	if (increment->is_committed)
 		return EXIT_OK;
 	error("%s: %s is complete, but bitmap '%s' does not go with it (its session was ended, or the kernel log says why): it can be no base, keep the backup before it for that",
-	      volume->name, volume->output, increment->bitmap);
+	      volume_called(volume), volume->output, increment->bitmap);
 	return EXIT_INCOMPLETE;
 }
 

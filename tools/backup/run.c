@@ -317,13 +317,13 @@ static void explain_broken(const struct volume *volume,
 		return;
 	if (status->target_errors)
 		error("%s: the session broke: old data could not be written to %s; the kernel log says why",
-		      volume->name, volume->store);
+		      volume_called(volume), volume->store);
 	else if (status->source_errors)
 		error("%s: the session broke: old data could not be read from the device; the kernel log says why",
-		      volume->name);
+		      volume_called(volume));
 	else
 		error("%s: the session broke: it was cancelled, or a guest write waited too long (--cbw-timeout)",
-		      volume->name);
+		      volume_called(volume));
 }
 
 static int get_status(const struct volume *volume, struct cbw_status *status)
@@ -332,7 +332,7 @@ static int get_status(const struct volume *volume, struct cbw_status *status)
 	    status->session != CBW_SESSION_NONE)
 		return EXIT_OK;
 	error("%s: the session is gone: the device was removed, or somebody loaded another table",
-	      volume->name);
+	      volume_called(volume));
 	return EXIT_INCOMPLETE;
 }
 
@@ -354,7 +354,7 @@ static int check_volume(const struct volume *volume,
 	    status->job == CBW_JOB_PAUSED || status->job == CBW_JOB_COMPLETE)
 		return EXIT_OK;
 	error("%s: the job that copies to %s is %s (%" PRIu64 " errors of the device, %" PRIu64 " of the output); the kernel log says why",
-	      volume->name, volume->store, cbw_job_name(status->job),
+	      volume_called(volume), volume->store, cbw_job_name(status->job),
 	      status->source_errors, status->target_errors);
 	return EXIT_INCOMPLETE;
 }
@@ -502,7 +502,8 @@ static int finish(struct run *run)
 			status = r;
 		else if (run->nr > 1 && status)
 			warning("%s, the backup of %s, is complete all the same",
-				run->volumes[i].output, run->volumes[i].name);
+				run->volumes[i].output,
+				volume_called(&run->volumes[i]));
 	}
 	return status;
 }

@@ -38,7 +38,8 @@ int view_make(struct volume *volume)
 			       O_RDWR | O_EXCL | O_DIRECT | O_CLOEXEC);
 	if (volume->view_fd >= 0)
 		return EXIT_OK;
-	error_errno(errno, "%s: cannot open the view %s", volume->name,
+	error_errno(errno, "%s: cannot open the view %s",
+		    volume_called(volume),
 		    volume->view);
 	return EXIT_ERROR;
 }

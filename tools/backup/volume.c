@@ -160,3 +160,14 @@ int volume_compose(struct volume *volume, const struct backup_request *request,
 	volume->during = strdup(params);
 	return volume->during ? EXIT_OK : EXIT_ERROR;
 }
+
+const char *volume_called(const struct volume *volume)
+{
+	static char text[2 * DM_NAME_BYTES + 16];
+	const char *now = dm_name_now(volume->name);
+
+	if (!strcmp(now, volume->name))
+		return volume->name;
+	snprintf(text, sizeof(text), "%s (called %s now)", volume->name, now);
+	return text;
+}

@@ -116,6 +116,12 @@ int view_remove(struct volume *volume);
 
 /* moment.c */
 
+/*
+ * For messages: its name, and what it is called by now if that is another one. In static
+ * memory until the next call.
+ */
+const char *volume_called(const struct volume *volume);
+
 /* Of moment_begin(): the plan of an increment does not hold; all are as they were. */
 #define MOMENT_STALE (-1)
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Block devices: size and limits, signatures, and this process's own files on one. */
-#include <blkid/blkid.h>
+/* Block devices: size and limits, and this process's own files on one. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -167,59 +166,6 @@ int blockdev_open(const char *path, struct blockdev *device)
 	}
 	if (fd >= 0)
 		close(fd);
-	return r;
-}
-
-/* What the probe found, as a phrase. */
-static void describe(blkid_probe probe, char *what, size_t what_bytes)
-{
-	const char *type = NULL, *label = NULL, *usage = NULL;
-
-	blkid_probe_lookup_value(probe, "TYPE", &type, NULL);
-	blkid_probe_lookup_value(probe, "USAGE", &usage, NULL);
-	blkid_probe_lookup_value(probe, "LABEL", &label, NULL);
-	if (type) {
-		snprintf(what, what_bytes, "%s%s%s%s%s", type,
-			 usage && !strcmp(usage, "filesystem") ?
-			 " file system" : " signature",
-			 label ? " '" : "", label ? label : "",
-			 label ? "'" : "");
-		return;
-	}
-	if (!blkid_probe_lookup_value(probe, "PTTYPE", &type, NULL)) {
-		snprintf(what, what_bytes, "partition table (%s)", type);
-		return;
-	}
-	snprintf(what, what_bytes, "signature");
-}
-
-int blockdev_check_empty(const struct blockdev *device, char *what,
-			 size_t what_bytes)
-{
-	blkid_probe probe = blkid_new_probe_from_filename(device->path);
-	int r;
-
-	if (!probe) {
-		error("%s: cannot be searched for signatures", device->path);
-		return -EIO;
-	}
-	blkid_probe_enable_superblocks(probe, 1);
-	blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE |
-					  BLKID_SUBLKS_USAGE |
-					  BLKID_SUBLKS_LABEL);
-	blkid_probe_enable_partitions(probe, 1);
-	/* One result is enough: 0 found, 1 nothing, less: an error. */
-	r = blkid_do_probe(probe);
-	if (r < 0) {
-		error("%s: cannot be searched for signatures", device->path);
-		r = -EIO;
-	} else if (r == 0) {
-		describe(probe, what, what_bytes);
-		r = -EEXIST;
-	} else {
-		r = 0;
-	}
-	blkid_free_probe(probe);
 	return r;
 }
 

@@ -38,11 +38,19 @@ bool blockdev_read_attribute(dev_t devt, const char *name, char *text,
 int blockdev_check_unused(const struct blockdev *device);
 
 /*
- * Does it hold something: a file system, RAID or LVM signature, a partition
- * table? -EEXIST, and a description in @what.
+ * Does it hold something: a qcow2 image, a file system, RAID or LVM signature, a
+ * partition table, an image in another format, an archive? -EEXIST, and a description
+ * in @what, to stand behind "a"; or another negative errno after a message.
  */
 int blockdev_check_empty(const struct blockdev *device, char *what,
 			 size_t what_bytes);
+
+/* The same, but other formats than qcow2 and archives are not looked for. */
+int blockdev_check_signature(const struct blockdev *device, char *what,
+			     size_t what_bytes);
+
+/* Does a block device begin as a qcow2 image? 1, 0 or a negative errno after a message. */
+int blockdev_has_qcow2(const char *path);
 
 /*
  * Would writes to @device change files or devices that this process has open, since

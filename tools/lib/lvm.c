@@ -23,6 +23,7 @@
 #include "lib/lvm.h"
 
 #define LVM_UUID_PREFIX "LVM-"
+#define UUID_CHARACTERS 32
 
 #define CONFIGURATION "/etc/lvm/lvm.conf"
 #define LOCKING_DIR "/run/lock/lvm"
@@ -43,6 +44,41 @@ bool lvm_find(const struct blockdev *device, struct lvm_volume *volume)
 		return false;
 	return dm_split_lv_name(word, volume->group, sizeof(volume->group),
 				volume->name, sizeof(volume->name));
+}
+
+/* A UUID as LVM prints it, without its dashes. */
+static const char *squeeze(char *uuid)
+{
+	char *from, *to = uuid;
+
+	for (from = uuid; *from; from++)
+		if (*from != '-')
+			*to++ = *from;
+	*to = '\0';
+	return uuid;
+}
+
+bool lvm_is_removed(const char *uuids)
+{
+	static const char command[] =
+		"exec lvs --all --readonly --noheadings --options vg_uuid,lv_uuid < /dev/null 2> /dev/null";
+	bool has_group = false, has_volume = false;
+	char line[256], group[128], volume[128];
+	FILE *list;
+	int nr;
+
+	if (strlen(uuids) != 2 * UUID_CHARACTERS)
+		return false;
+	list = popen(command, "re");
+	while (list && fgets(line, sizeof(line), list)) {
+		nr = sscanf(line, "%127s %127s", group, volume);
+		has_group |= nr > 0 && !strncmp(squeeze(group), uuids,
+						UUID_CHARACTERS);
+		/* In whatever group it is by now. */
+		has_volume |= nr > 1 && !strcmp(squeeze(volume),
+						uuids + UUID_CHARACTERS);
+	}
+	return list && !pclose(list) && has_group && !has_volume;
 }
 
 bool lvm_beside(const struct blockdev *device, const char *suffix,

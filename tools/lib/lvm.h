@@ -24,6 +24,14 @@ struct lvm_volume {
 bool lvm_find(const struct blockdev *device, struct lvm_volume *volume);
 
 /*
+ * Of a volume known by its UUID and that of its group, as its mapped device has them
+ * behind "LVM-": does LVM know the group, and the volume not any more? One that is not
+ * active, or was renamed, is there; of a group that LVM does not see, or that has no
+ * volume, nobody knows: false. Runs lvs, without LVM's locks.
+ */
+bool lvm_is_removed(const char *uuids);
+
+/*
  * The volume that is called as @device, which must be one, and @suffix. False: @device
  * is none, or the name would be too long.
  */

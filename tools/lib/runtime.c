@@ -245,8 +245,8 @@ static int check_alone(const char *name, const char *key)
 		pid = server_of(other);
 	if (!pid)
 		return 0;
-	error("%s is being served by process %d, which calls it %s; nothing to do",
-	      name, pid, other);
+	error("%s is being served by process %d already, which calls it %s; how far that is: dmlive status %s",
+	      name, pid, other, name);
 	return -EBUSY;
 }
 
@@ -302,8 +302,8 @@ int runtime_lock(const char *name)
 	make_path(path, key, "lock");
 	fd = lock_file(path);
 	if (fd == -EBUSY)
-		error("%s is being served by process %d; nothing to do", name,
-		      server_of(key));
+		error("%s is being served by process %d already; how far that is: dmlive status %s",
+		      name, server_of(key), name);
 	else if (fd < 0)
 		error_errno(fd, "%s", path);
 	if (fd < 0)

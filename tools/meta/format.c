@@ -297,19 +297,12 @@ static int empty_file(int fd, const char *path)
 	return r;
 }
 
-/* libblkid does not know qcow2. */
+/* It may be worth more than others. */
 static int check_no_image(const char *path)
 {
-	__be32 magic = 0;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : pread(fd, &magic, sizeof(magic), 0);
-	int r = n < 0 ? -errno : 0;
+	int r = blockdev_has_qcow2(path);
 
-	if (fd >= 0)
-		close(fd);
-	if (r)
-		error_errno(r, "%s: cannot read", path);
-	if (r || be32toh(magic) != QCOW2_MAGIC)
+	if (r <= 0)
 		return r;
 	error("%s: holds a qcow2 image, perhaps of an unfinished restore (see dmlive meta dump; dmlive resume goes on with it): --force overwrites it",
 	      path);
@@ -336,7 +329,7 @@ static int open_device(const char *path, uint64_t bytes, bool force)
 			return r;
 		r = blockdev_check_empty(&device, what, sizeof(what));
 		if (r == -EEXIST)
-			error("%s: holds %s: --force overwrites it", path,
+			error("%s: holds a %s: --force overwrites it", path,
 			      what);
 		if (r)
 			return r;

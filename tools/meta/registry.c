@@ -11,12 +11,16 @@
 
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/lvm.h"
 #include "meta/generation.h"
 #include "meta/registry.h"
 #include "meta/seal.h"
 
 #define STATE_FOLDER	"/var/lib/dmlive"
 #define SUFFIX		".json"
+
+/* What blockdev_identity() of a logical volume begins with. */
+#define LV_IDENTITY	"dm:LVM-"
 
 /* Devices on devices that are looked below. */
 #define MAX_DEPTH	8
@@ -61,6 +65,8 @@ void registry_note(const struct meta_store *store, const char *identity)
 	json_add_string(object, "store", uuid);
 	json_add_string(object, "meta",
 			blockdev_stable_path(&device, meta, sizeof(meta)));
+	blockdev_identity(&device, meta, sizeof(meta));
+	json_add_string(object, "meta-identity", *meta ? meta : NULL);
 	snprintf(path, sizeof(path), REGISTRY_FOLDER "/%s" SUFFIX, uuid);
 	save(path, object);
 	json_object_put(object);
@@ -194,6 +200,49 @@ void registry_void(const struct blockdev *volume, const char *except)
 	void_below(volume->devt, except, MAX_DEPTH);
 }
 
+/* Only a volume that can be told from others, whatever it is called. */
+static bool is_removed(struct json_object *record)
+{
+	const char *wanted = json_get_string(record, "meta-identity");
+	const char *meta = json_get_string(record, "meta");
+	const size_t length = strlen(LV_IDENTITY);
+	char identity[QCOW2_DMLIVE_IDENTITY_BYTES + 1];
+	struct blockdev device;
+
+	if (!meta || !wanted || strncmp(wanted, LV_IDENTITY, length))
+		return false;
+	if (path_is_blockdev(meta) && !blockdev_open(meta, &device) &&
+	    !strcmp(blockdev_identity(&device, identity, sizeof(identity)),
+		    wanted))
+		return false;
+	return lvm_is_removed(wanted + length);
+}
+
+static void clean(const char *path)
+{
+	struct json_object *record = json_object_from_file(path);
+
+	if (json_object_is_type(record, json_type_object) && is_removed(record))
+		unlink(path);
+	json_object_put(record);
+}
+
+void registry_clean(void)
+{
+	DIR *folder = opendir(REGISTRY_FOLDER);
+	struct dirent *entry;
+	char path[PATH_MAX];
+
+	while (folder && (entry = readdir(folder))) {
+		snprintf(path, sizeof(path), REGISTRY_FOLDER "/%s",
+			 entry->d_name);
+		if (is_record(entry->d_name))
+			clean(path);
+	}
+	if (folder)
+		closedir(folder);
+}
+
 void registry_void_path(const char *path)
 {
 	struct blockdev device;
@@ -206,6 +255,7 @@ void registry_void_path(const char *path)
 	if (fd < 0)
 		return;
 	close(fd);
+	registry_clean();
 	if (!blockdev_open(path, &device))
 		registry_void(&device, NULL);
 }

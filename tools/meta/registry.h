@@ -27,7 +27,13 @@ void registry_note(const struct meta_store *store, const char *identity);
  */
 void registry_void(const struct blockdev *volume, const char *except);
 
-/* The same, by a path that need not be that of a block device. */
+/*
+ * Remove what is on record of stores on logical volumes that were removed. May run a
+ * command of lvm2, so not where that may wait for us.
+ */
+void registry_clean(void);
+
+/* Both, by a path that need not be that of a block device. */
 void registry_void_path(const char *path);
 
 #endif /* DMLIVE_META_REGISTRY_H */

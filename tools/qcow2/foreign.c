@@ -6,6 +6,7 @@
  */
 #include <endian.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,19 +114,37 @@ static const struct foreign {
 	  "have it imported: rbd import-diff" },
 };
 
-static int refuse(const struct host_file *file, enum kind kind,
-		  const char *name, const char *way_out,
+static const struct foreign ova = {
+	KIND_OTHER, "an OVA archive", 0, 0, NULL,
+	"unpack it: tar -xf IMAGE, and make the disk in it raw: qemu-img convert -O raw DISK OUT.raw"
+};
+
+static const struct foreign tar = {
+	KIND_OTHER, "a tar archive", 0, 0, NULL, "unpack it: tar -xf IMAGE"
+};
+
+static const struct foreign fixed_vhd = {
+	KIND_FORMAT, "fixed vhd (QEMU's vpc)", 0, 0, NULL,
+	QEMU_CONVERTS("vpc")
+};
+
+static const struct foreign dmg = {
+	KIND_FORMAT, "dmg", 0, 0, NULL, QEMU_CONVERTS("dmg")
+};
+
+static int refuse(const struct host_file *file, const struct foreign *f,
 		  struct image_error *err)
 {
-	const char *before = kind == KIND_FORMAT ? "looks like format" :
-			     kind == KIND_COMPRESSED ? "is compressed with" :
+	const char *before = f->kind == KIND_FORMAT ? "looks like format" :
+			     f->kind == KIND_COMPRESSED ? "is compressed with" :
 			     "is";
-	const char *after = kind == KIND_FORMAT ? ", which is not supported" :
-						  " and no disk image";
+	const char *after = f->kind == KIND_FORMAT ?
+			    ", which is not supported" : " and no disk image";
 
 	return image_fail(err, -ENOTSUP,
 			  "%s: %s %s%s; %s; if it is a raw disk all the same: --format raw",
-			  host_file_path(file), before, name, after, way_out);
+			  host_file_path(file), before, f->name, after,
+			  f->way_out);
 }
 
 static uint32_t sum(const unsigned char *bytes, size_t from, size_t to)
@@ -150,20 +169,16 @@ static bool is_tar(const unsigned char *start)
 	       strtoul(digits, NULL, 8) == wanted;
 }
 
-static int refuse_tar(const struct host_file *file, const unsigned char *start,
-		      struct image_error *err)
+static const struct foreign *find_tar(const unsigned char *start)
 {
 	char member[101] = "";
 	const char *suffix;
 
+	if (!is_tar(start))
+		return NULL;
 	memcpy(member, start, 100);
 	suffix = strrchr(member, '.');
-	if (suffix && !strcmp(suffix, ".ovf"))
-		return refuse(file, KIND_OTHER, "an OVA archive",
-			      "unpack it: tar -xf IMAGE, and make the disk in it raw: qemu-img convert -O raw DISK OUT.raw",
-			      err);
-	return refuse(file, KIND_OTHER, "a tar archive",
-		      "unpack it: tar -xf IMAGE", err);
+	return suffix && !strcmp(suffix, ".ovf") ? &ova : &tar;
 }
 
 static bool is_vhd_footer(const unsigned char *footer)
@@ -178,8 +193,8 @@ static bool is_vhd_footer(const unsigned char *footer)
 }
 
 /* What begins as a raw disk does and is told by its end. */
-static int refuse_by_footer(const struct host_file *file,
-			    struct image_error *err)
+static int find_by_footer(const struct host_file *file,
+			  const struct foreign **found, struct image_error *err)
 {
 	uint64_t size = host_file_size(file);
 	unsigned char footer[FOOTER_BYTES];
@@ -192,29 +207,55 @@ static int refuse_by_footer(const struct host_file *file,
 	if (ret)
 		return ret;
 	if (is_vhd_footer(footer))
-		return refuse(file, KIND_FORMAT, "fixed vhd (QEMU's vpc)",
-			      QEMU_CONVERTS("vpc"), err);
-	if (!memcmp(footer, "koly\0\0\0\4\0\0\2\0", 12))
-		return refuse(file, KIND_FORMAT, "dmg", QEMU_CONVERTS("dmg"),
-			      err);
+		*found = &fixed_vhd;
+	else if (!memcmp(footer, "koly\0\0\0\4\0\0\2\0", 12))
+		*found = &dmg;
 	return 0;
 }
 
-int foreign_refuse(const struct host_file *file, struct image_error *err)
+/* @found: NULL: it is none of them. */
+static int find(const struct host_file *file, const struct foreign **found,
+		struct image_error *err)
 {
 	unsigned char start[START_BYTES];
 	size_t i;
 	int ret;
 
+	*found = NULL;
 	ret = host_file_read(file, 0, start, sizeof(start), err);
 	if (ret)
 		return ret;
 	for (i = 0; i < sizeof(foreign_files) / sizeof(foreign_files[0]); i++) {
 		const struct foreign *f = &foreign_files[i];
 
-		if (!memcmp(start + f->offset, f->magic, f->length))
-			return refuse(file, f->kind, f->name, f->way_out, err);
+		if (!memcmp(start + f->offset, f->magic, f->length)) {
+			*found = f;
+			return 0;
+		}
 	}
-	return is_tar(start) ? refuse_tar(file, start, err) :
-			       refuse_by_footer(file, err);
+	*found = find_tar(start);
+	return *found ? 0 : find_by_footer(file, found, err);
+}
+
+int foreign_refuse(const struct host_file *file, struct image_error *err)
+{
+	const struct foreign *found;
+	int ret = find(file, &found, err);
+
+	return ret || !found ? ret : refuse(file, found, err);
+}
+
+int foreign_describe(const struct host_file *file, char *what,
+		     size_t what_bytes, struct image_error *err)
+{
+	const struct foreign *found;
+	int ret = find(file, &found, err);
+
+	if (ret || !found)
+		return ret;
+	snprintf(what, what_bytes, "%s%s%s",
+		 found->kind == KIND_FORMAT ? "disk image (" :
+		 found->kind == KIND_COMPRESSED ? "file compressed with " :
+		 "file, ", found->name, found->kind == KIND_FORMAT ? ")" : "");
+	return -EEXIST;
 }

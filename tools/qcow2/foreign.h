@@ -17,4 +17,8 @@
 /* -ENOTSUP if @file is one of them; the message has the command that unpacks it. */
 int foreign_refuse(const struct host_file *file, struct image_error *err);
 
+/* -EEXIST if @file is one of them, and what, to stand behind "a": "disk image (vmdk)". */
+int foreign_describe(const struct host_file *file, char *what,
+		     size_t what_bytes, struct image_error *err);
+
 #endif /* DMLIVE_FOREIGN_H */

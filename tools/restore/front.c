@@ -304,6 +304,18 @@ static void take_check(struct front *front, const char *numbers)
 	json_print_line(object);
 }
 
+/* For people there is a warning beside it. */
+static void take_gap(struct front *front, const char *json)
+{
+	struct json_object *object;
+
+	if (!front->request->json)
+		return;
+	object = new_event(front, "gap");
+	json_add(object, "gap", json_tokener_parse(json));
+	json_print_line(object);
+}
+
 static int take_line(struct front *front, const char *line)
 {
 	switch (line[0]) {
@@ -318,6 +330,9 @@ static int take_line(struct front *front, const char *line)
 		say(front, "%s: %s", front->name, line + 1);
 		if (front->request->json)
 			print_event(front, "note", "message", line + 1);
+		break;
+	case 'G':
+		take_gap(front, line + 1);
 		break;
 	case 'D':
 		return take_done(front, atoi(line + 1));

@@ -139,27 +139,11 @@ static enum metadata_state state_of(const struct metadata *metadata)
 							 METADATA_FREE;
 }
 
-/* libblkid does not know qcow2. */
-int metadata_has_image(const char *path)
-{
-	__be32 magic = 0;
-	int fd, r;
-
-	blockdev_drop_cache(path);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	r = fd < 0 || pread(fd, &magic, sizeof(magic), 0) < 0 ? -errno : 0;
-	if (r)
-		error_errno(r, "%s: cannot be read", path);
-	if (fd >= 0)
-		close(fd);
-	return r ? r : be32toh(magic) == QCOW2_MAGIC;
-}
-
 int metadata_probe(const char *path, char *what, size_t what_bytes)
 {
 	struct metadata metadata;
 	struct blockdev device;
-	int r = metadata_has_image(path);
+	int r = blockdev_has_qcow2(path);
 
 	if (r < 0)
 		return r;

@@ -55,9 +55,6 @@ int metadata_find_user(const char *path, char name[DM_NAME_BYTES]);
  */
 int metadata_probe(const char *path, char *what, size_t what_bytes);
 
-/* Has it the header of a qcow2 image? 0, 1, or a negative errno after a message. */
-int metadata_has_image(const char *path);
-
 /* Refuse @path unless it is a device that may be written to, whatever it holds. */
 int metadata_check_device(const char *path, struct blockdev *device);
 

@@ -301,8 +301,10 @@ int new_metadata_make(struct server *server)
 	int status;
 
 	status = with_each_begun(server, retire);
-	if (!status)
+	if (!status) {
+		registry_clean();
 		registry_void(&server->target, server->options.track_meta);
+	}
 	if (!status && server->meta_automatic)
 		status = make_volume(server);
 	if (!status && server->meta[0])

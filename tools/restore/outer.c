@@ -8,6 +8,8 @@
 #include "lib/cbw-table.h"
 #include "lib/exit.h"
 #include "lib/log.h"
+#include "meta/seal.h"
+#include "restore/report.h"
 #include "restore/tracking.h"
 
 #define SECTOR_BYTES 512u
@@ -53,13 +55,51 @@ int outer_clear_name(struct server *server)
 	return EXIT_REFUSED;
 }
 
+/* What its seal says; zeroed when it has none. */
+static int read_seal(const struct server *server, struct qcow2_seal *seal)
+{
+	struct meta_store store;
+
+	if (meta_store_open(server->options.track_meta, &store))
+		return EXIT_ERROR;
+	meta_seal_read(&store, seal);
+	meta_store_close(&store);
+	return EXIT_OK;
+}
+
+/*
+ * A store that was closed cleanly is believed only over the device that it was closed
+ * over. When that is made again there is nothing to carry the seal over by, as `dmlive
+ * attach` does: the counts begin at 0, those of the volume have what was streamed, and
+ * no digest is made of a device that cannot be detached yet.
+ */
+static void report_new_gap(const struct server *server, uint64_t last_gap_s)
+{
+	char text[META_GAP_BYTES];
+	struct json_object *gap;
+	struct qcow2_seal seal;
+
+	if (read_seal(server, &seal) || seal.gap_to_s == last_gap_s)
+		return;
+	warning("%s: %s: all blocks count as changed, and the next backup is a full one",
+		server->outer, meta_gap_text(&seal, text));
+	gap = meta_gap_json(&seal);
+	if (gap)
+		report_gap(json_object_to_json_string_ext(gap,
+							  JSON_C_TO_STRING_PLAIN));
+	json_object_put(gap);
+}
+
 int outer_make(struct server *server)
 {
 	char params[CBW_PARAMS_BYTES];
+	struct qcow2_seal seal;
 	int status = outer_clear_name(server);
 
 	if (!status)
 		status = make_params(server, params);
+	if (!status)
+		status = read_seal(server, &seal);
 	if (status)
 		return status;
 	if (dm_create_empty(server->outer, server->options.uuid))
@@ -69,6 +109,7 @@ int outer_make(struct server *server)
 		    CBW_TARGET, params, false) ||
 	    dm_resume(server->outer))
 		return EXIT_ERROR;
+	report_new_gap(server, seal.gap_to_s);
 	return EXIT_OK;
 }
 

@@ -55,6 +55,11 @@ void report_note(const char *text)
 	put('N', text);
 }
 
+void report_gap(const char *json)
+{
+	put('G', json);
+}
+
 void report_state(const char *state)
 {
 	put('S', state);

@@ -9,6 +9,7 @@
  *   U		the device is usable
  *   E, W, I	an error, a warning, a remark: the text follows
  *   N		a note that people want to see: the text follows
+ *   G		changes were not tracked: a JSON object follows, see meta_gap_json()
  *   S		the stream job has another state: its name follows
  *   P		how far the image's tables have been looked through: bytes of bytes
  *   D		all done: the exit status follows
@@ -24,6 +25,7 @@
 void report_init(int fd);
 void report_usable(void);
 void report_note(const char *text);
+void report_gap(const char *json);
 void report_state(const char *state);
 void report_check(uint64_t done_bytes, uint64_t total_bytes);
 void report_done(int exit_status);

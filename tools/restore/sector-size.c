@@ -209,27 +209,59 @@ static void find_file_system(const struct sample *sample, uint32_t wanted,
 		 block_bytes);
 }
 
-int sector_size_check(struct image *image, const struct blockdev *target,
-		      bool force)
+/* Is it made for other sectors than @wanted? */
+static bool differs(struct image *image, uint32_t wanted,
+		    struct finding *finding)
 {
 	struct sample sample = {
 		.image = image,
 		.bytes = image_size(image),
 		.fd = -1,
 	};
-	struct finding finding = { .bytes = 0 };
-	uint32_t wanted = target->logical_block_bytes;
 
-	/* What cannot be read is reported when it is restored. */
-	if (make_sample(&sample) && !find_table(&sample, wanted, &finding))
-		find_file_system(&sample, wanted, &finding);
+	finding->bytes = 0;
+	/* What cannot be read is reported when it is copied. */
+	if (make_sample(&sample) && !find_table(&sample, wanted, finding))
+		find_file_system(&sample, wanted, finding);
 	if (sample.fd >= 0)
 		close(sample.fd);
-	if (!finding.bytes || finding.bytes == wanted)
+	return finding->bytes && finding->bytes != wanted;
+}
+
+static void warn(const char *source, const struct finding *finding,
+		 const struct blockdev *target)
+{
+	warning("%s holds %s, and %s has sectors of %u: it can be used where others are presented, as by losetup --sector-size %u",
+		source, finding->what, target->path,
+		target->logical_block_bytes, finding->bytes);
+}
+
+void sector_size_warn(const struct blockdev *source, const char *name,
+		      const struct blockdev *target)
+{
+	/* Whoever uses it meanwhile. */
+	const struct image_options options = { .format = "raw", .force = true };
+	struct finding finding;
+	struct image *image;
+
+	if (source->logical_block_bytes == target->logical_block_bytes ||
+	    image_open(source->path, &options, &image, NULL))
+		return;
+	if (differs(image, target->logical_block_bytes, &finding))
+		warn(name, &finding, target);
+	image_close(image);
+}
+
+int sector_size_check(struct image *image, const struct blockdev *target,
+		      bool force)
+{
+	uint32_t wanted = target->logical_block_bytes;
+	struct finding finding;
+
+	if (!differs(image, wanted, &finding))
 		return EXIT_OK;
 	if (force) {
-		warning("the image holds %s, and %s has sectors of %u: it can be used where others are presented, as by losetup --sector-size %u",
-			finding.what, target->path, wanted, finding.bytes);
+		warn("the image", &finding, target);
 		return EXIT_OK;
 	}
 	error("the image holds %s, and %s has sectors of %u, with which it cannot be used; to restore it all the same use --force, and present the restored device with other sectors: to a VM as a disk with logical_block_size=%u, to this host by losetup --find --show --partscan --sector-size %u DEVICE",

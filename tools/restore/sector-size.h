@@ -20,4 +20,11 @@
 int sector_size_check(struct image *image, const struct blockdev *target,
 		      bool force);
 
+/*
+ * The same of a block device that is copied, which messages call @name: a warning. None
+ * if both have the same sectors.
+ */
+void sector_size_warn(const struct blockdev *source, const char *name,
+		      const struct blockdev *target);
+
 #endif /* DMLIVE_RESTORE_SECTOR_SIZE_H */

@@ -363,10 +363,26 @@ static int choose_name(struct server *server)
 	return status;
 }
 
+/* A restore onto a name that another process is at work on. */
+static int check_not_served(const struct server *server)
+{
+	const char *name = server->request->name;
+	pid_t pid = runtime_server(server->name);
+
+	if (!server->request->target || !pid)
+		return EXIT_OK;
+	error("the mapped device %s is being restored, or backed up, by process %d already, see dmlive status %s; take another name, or to give up the restore of %s: dmsetup remove %s%s%s",
+	      name, pid, name, name, name, server->outer ? " " : "",
+	      server->outer ? server->name : "");
+	return EXIT_REFUSED;
+}
+
 static int prepare(struct server *server)
 {
 	int status = choose_name(server);
 
+	if (!status)
+		status = check_not_served(server);
 	if (status)
 		return status;
 	server->lock_fd = runtime_lock(server->name);

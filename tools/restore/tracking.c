@@ -148,7 +148,7 @@ static int check_store(struct server *server, const char *path)
 static int check_content(struct server *server, const struct blockdev *device)
 {
 	char what[256];
-	int r = metadata_has_image(device->path);
+	int r = blockdev_has_qcow2(device->path);
 
 	if (r < 0)
 		return EXIT_ERROR;
