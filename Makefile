@@ -26,16 +26,18 @@ MODULE_BUILD = build/modules/$(KERNELRELEASE)
 KBUILD = $(MAKE) -C $(KDIR) $(KMAKE) M=$(abspath $(MODULE_BUILD)) \
 	CONFIG_DEBUG_INFO_BTF_MODULES=
 
-# Several builds may run at the same time in one checkout.
+# Several builds may run at the same time in one checkout. With -j, the makes below
+# work in parallel; what waits for the lock would only hold one of their places.
 LOCKED = @mkdir -p build && exec flock build/.lock
+.NOTPARALLEL:
 
-.PHONY: help all modules tools test-programs unit check check-all bench demo install clean \
-	stress static check-in-tree \
+.PHONY: help all modules tools test-programs unit test check check-quick check-all bench demo install clean \
+	stress static check-in-tree tags compile-commands \
 	checkstyle setup modules-locked install-modules install-tools
 
 help: ## list the targets
 	@echo 'make TARGET [KDIR=...] [PREFIX=...] [DESTDIR=...] [W=1] [C=2]'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 all: modules tools ## modules and tools
 
@@ -48,13 +50,14 @@ modules: ## the kernel modules, for the kernel whose build tree is KDIR
 # for each kernel, with links to them.
 modules-locked:
 	@scripts/mirror-sources $(MODULE_BUILD)
-	@$(KBUILD) $(if $(V),,-s) modules
+	+@$(KBUILD) $(if $(V),,-s) modules
 
 tools: ## the dmlive command, build/tools/dmlive
 	$(LOCKED) $(MAKE) --no-print-directory -C tools VERSION=$(VERSION)
 
+# SUITE: those of one suite.
 test-programs: ## the compiled helpers of the tests, build/selftests/
-	$(LOCKED) $(MAKE) --no-print-directory -C selftests programs
+	$(LOCKED) $(MAKE) --no-print-directory -C selftests programs$(SUITE:%=-%)
 
 unit: ## run the unit tests
 	@$(MAKE) --no-print-directory -C selftests/unit run
@@ -72,6 +75,16 @@ check: ## everything that must hold: style, unit tests, all suites in a VM
 SECONDS ?= 3600
 STRESS_KERNEL ?= uml
 SEED ?= 1
+
+# One test, "make test T=cbw/test-merge.sh" or "T=unit/test-sha256"; K is a kernel.
+test: ## one test T, SUITE/NAME, on the kernels that it is meant for or on K
+	@scripts/setup
+	@selftests/run $(K:%=--kernel %) \
+		$(or $(T),$(error T=SUITE/NAME is missing, such as T=unit/test-sha256))
+
+check-quick: ## style of what has changed, unit tests, core tests in one boot
+	@scripts/setup
+	@selftests/run quick
 
 stress: ## random operations against a byte-exact model, for SECONDS
 	@scripts/setup
@@ -107,6 +120,16 @@ demo: ## show a live restore, in a VM
 checkstyle: ## checkpatch, sparse and W=1 over all code
 	@scripts/setup
 	@scripts/checkstyle
+
+tags: ## build/tags (vi) and build/TAGS (Emacs)
+	@scripts/setup tags
+	@mkdir -p build
+	@git ls-files '*.c' '*.h' | ctags --tag-relative=always -f build/tags -L -
+	@git ls-files '*.c' '*.h' | ctags -e --tag-relative=always -f build/TAGS -L -
+
+compile-commands: modules ## build/compile_commands.json, for language servers
+	@scripts/compile-commands $(MODULE_BUILD) $(KOUT) > build/compile_commands.json.new
+	@mv build/compile_commands.json.new build/compile_commands.json
 
 setup: ## install the Debian packages that building and testing need
 	@scripts/setup

@@ -96,7 +96,7 @@ enum qcow2_compression_type {
 /* autoclear_features */
 #define QCOW2_AUTOCLEAR_BITMAPS		(1ULL << 0)
 #define QCOW2_AUTOCLEAR_DATA_FILE_RAW	(1ULL << 1)
-/* Whoever changes the image clears those that he does not know. */
+/* A program that changes the image clears those that it does not know. */
 #define QCOW2_AUTOCLEAR_KNOWN		0x3ULL
 /*
  * Set in the image of a backup of dmlive until somebody opens it for writing: not one
