@@ -10,7 +10,9 @@
 #include <linux/vmalloc.h>
 
 #include "memory.h"
+#include "qcow2/extents.h"
 #include "qcow2/generations.h"
+#include "qcow2/refcounts.h"
 #include "store-internal.h"
 
 #define DM_MSG_PREFIX "live"

@@ -3,11 +3,19 @@
 #define DM_LIVE_QCOW2_BYTES_H
 
 /*
- * What the files that check a bitmap store share: numbers in buffers of any
- * alignment, and how something is refused.
+ * What the files of the codec share: numbers in buffers of any alignment, and how
+ * something is refused. For them alone.
  */
 
 #include "directory.h"
+
+#define HEADER_FIELD(data, field) \
+	((const u8 *)(data) + offsetof(struct qcow2_header, field))
+
+/*
+ * Sums are made so that they cannot overflow: an offset is compared with what is left,
+ * never added to a length first.
+ */
 
 static inline u16 be16_at(const void *data)
 {
@@ -66,6 +74,16 @@ static inline int refused(struct qcow2_store_error *error, int code)
 #define refuse_unsupported(error, ...) \
 	(snprintf((error)->message, sizeof((error)->message), __VA_ARGS__), \
 	 refused(error, -EOPNOTSUPP))
+
+/* As refuse(), with the name of the bitmap (cut, if it is long) in front. */
+#define refuse_bitmap(error, bitmap, format, ...) \
+	refuse(error, "bitmap '%.*s': " format, name_width(bitmap), \
+	       (bitmap)->name, ##__VA_ARGS__)
+
+static inline int name_width(const struct qcow2_store_bitmap *bitmap)
+{
+	return min_t(int, bitmap->name_bytes, 64);
+}
 
 static inline u64 cluster_bytes(const struct qcow2_store_header *header)
 {

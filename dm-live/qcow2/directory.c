@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The checks of a bitmap store's directory and tables, see directory.h.
- */
+/* The checks of the bitmap directory and of the tables, see directory.h. */
 #include "bytes.h"
 
 u64 qcow2_store_bitmap_bytes(const struct qcow2_store_header *header,
@@ -21,16 +19,6 @@ bool qcow2_store_name_is(const struct qcow2_store_bitmap *bitmap,
 {
 	return strlen(name) == bitmap->name_bytes &&
 	       !memcmp(name, bitmap->name, bitmap->name_bytes);
-}
-
-/* As refuse(), with the name of the bitmap (cut, if it is long) in front. */
-#define refuse_bitmap(error, bitmap, format, ...) \
-	refuse(error, "bitmap '%.*s': " format, name_width(bitmap), \
-	       (bitmap)->name, ##__VA_ARGS__)
-
-static int name_width(const struct qcow2_store_bitmap *bitmap)
-{
-	return min_t(int, bitmap->name_bytes, 64);
 }
 
 /* The size of the table follows from that of the image. */
@@ -238,152 +226,7 @@ int qcow2_store_check_table(const struct qcow2_store_header *header,
 	return r;
 }
 
-u64 qcow2_store_refcount_entries(const struct qcow2_store_header *header)
+void qcow2_store_set_flags(void *flags_data, u32 flags)
 {
-	return header->refcount_table_bytes / sizeof(__be64);
-}
-
-int qcow2_store_check_refcount_table(const struct qcow2_store_header *header,
-				     const __be64 *table,
-				     struct qcow2_store_error *error)
-{
-	u64 i, nr = qcow2_store_refcount_entries(header);
-
-	for (i = 0; i < nr; i++) {
-		u64 entry = be64_to_cpu(table[i]);
-
-		if (!entry)
-			continue;
-		if (entry & QCOW2_REFTABLE_RESERVED_MASK ||
-		    !is_aligned(header, entry))
-			return refuse(error, "entry %llu of the refcount table is not aligned to a cluster (offset %llu)",
-				      (unsigned long long)i,
-				      (unsigned long long)entry);
-		if (!is_inside(header, entry, cluster_bytes(header)))
-			return refuse(error, "entry %llu of the refcount table lies outside of the device (offset %llu)",
-				      (unsigned long long)i,
-				      (unsigned long long)entry);
-	}
-	return 0;
-}
-
-size_t qcow2_store_count_bitmap(const struct qcow2_store_bitmap *bitmap)
-{
-	return (size_t)bitmap->table_entries + 1;
-}
-
-size_t qcow2_store_count_refcounts(const struct qcow2_store_header *header,
-				   const __be64 *table)
-{
-	u64 i, nr = 0;
-
-	for (i = 0; i < qcow2_store_refcount_entries(header); i++)
-		nr += !!table[i];
-	return nr;
-}
-
-static void add_extent(struct qcow2_store_extents *extents, u64 offset,
-		       u64 bytes, const char *what,
-		       const struct qcow2_store_bitmap *bitmap)
-{
-	struct qcow2_store_extent *extent;
-
-	if (!bytes)
-		return;
-	extent = &extents->list[extents->nr++];
-	extent->offset = offset;
-	extent->bytes = bytes;
-	extent->what = what;
-	extent->bitmap = bitmap;
-}
-
-void qcow2_store_add_header(struct qcow2_store_extents *extents,
-			    const struct qcow2_store_header *header)
-{
-	add_extent(extents, 0, cluster_bytes(header), "the header", NULL);
-	add_extent(extents, header->l1_offset, header->l1_bytes,
-		   "the L1 table", NULL);
-	add_extent(extents, header->refcount_table_offset,
-		   header->refcount_table_bytes, "the refcount table", NULL);
-	add_extent(extents, header->snapshots_offset, header->snapshots_bytes,
-		   "the snapshot table", NULL);
-	add_extent(extents, header->directory_offset, header->directory_bytes,
-		   "the bitmap directory", NULL);
-}
-
-void qcow2_store_add_bitmap(struct qcow2_store_extents *extents,
-			    const struct qcow2_store_header *header,
-			    const struct qcow2_store_bitmap *bitmap,
-			    const u64 *entries)
-{
-	u64 offset;
-	u32 i;
-
-	add_extent(extents, bitmap->table_offset, bitmap->table_entries * 8ULL,
-		   "the table", bitmap);
-	for (i = 0; i < bitmap->table_entries; i++) {
-		offset = entries[i] & QCOW2_BITMAP_TABLE_OFFSET_MASK;
-		if (offset)
-			add_extent(extents, offset, cluster_bytes(header),
-				   "a cluster of bits", bitmap);
-	}
-}
-
-void qcow2_store_add_refcounts(struct qcow2_store_extents *extents,
-			       const struct qcow2_store_header *header,
-			       const __be64 *table)
-{
-	u64 i, nr = qcow2_store_refcount_entries(header);
-
-	for (i = 0; i < nr; i++)
-		if (table[i])
-			add_extent(extents, be64_to_cpu(table[i]),
-				   cluster_bytes(header), "a refcount block",
-				   NULL);
-}
-
-static int compare_extents(const void *a, const void *b)
-{
-	const struct qcow2_store_extent *x = a;
-	const struct qcow2_store_extent *y = b;
-
-	return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
-static int refuse_overlap(const struct qcow2_store_extent *a,
-			  const struct qcow2_store_extent *b,
-			  struct qcow2_store_error *error)
-{
-	const struct qcow2_store_extent *swap = a;
-
-	/* The one of a bitmap comes first: the message names that. */
-	if (!a->bitmap) {
-		a = b;
-		b = swap;
-	}
-	if (!a->bitmap)
-		return refuse(error, "%s and %s overlap at offset %llu",
-			      b->what, a->what, (unsigned long long)a->offset);
-	if (!b->bitmap || b->bitmap == a->bitmap)
-		return refuse_bitmap(error, a->bitmap,
-				     "%s and %s overlap at offset %llu",
-				     a->what, b->what,
-				     (unsigned long long)a->offset);
-	return refuse_bitmap(error, a->bitmap,
-			     "%s and %s of bitmap '%.*s' overlap at offset %llu",
-			     a->what, b->what, name_width(b->bitmap),
-			     b->bitmap->name, (unsigned long long)a->offset);
-}
-
-int qcow2_store_check_overlaps(struct qcow2_store_extents *extents,
-			       struct qcow2_store_error *error)
-{
-	const struct qcow2_store_extent *list = extents->list;
-	size_t i;
-
-	shim_sort(extents->list, extents->nr, sizeof(*list), compare_extents);
-	for (i = 1; i < extents->nr; i++)
-		if (list[i].offset - list[i - 1].offset < list[i - 1].bytes)
-			return refuse_overlap(&list[i - 1], &list[i], error);
-	return 0;
+	put_be32(flags_data, flags);
 }

@@ -13,7 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dm-live/qcow2/extensions.h"
+#include "dm-live/qcow2/extents.h"
 #include "dm-live/qcow2/generations.h"
+#include "dm-live/qcow2/refcounts.h"
 #include "dm-live/qcow2/seal.h"
 #include "libfuzzer.h"
 
@@ -65,6 +68,26 @@ static void *copy_of(const struct store *store, u64 offset, u64 bytes)
 	return copy;
 }
 
+/* Extensions that are searched are those that the header was checked with. */
+static void extensions_hold(const struct store *store, const void *first,
+			    size_t bytes)
+{
+	const size_t end = 1UL << store->header.cluster_bits;
+	size_t at, mark = qcow2_extensions_end_mark(first, bytes);
+	u32 found = 0;
+
+	if (mark && mark + sizeof(struct qcow2_extension) > end)
+		abort();
+	at = qcow2_extensions_find(first, bytes, QCOW2_EXT_DMLIVE_STATE, 0,
+				   &found);
+	if (!at != !store->header.state_offset ||
+	    (at && found != sizeof(struct qcow2_dmlive_state)))
+		abort();
+	at = qcow2_extensions_find(first, bytes, QCOW2_EXT_BITMAPS, 0, &found);
+	if (!at != !store->header.nr_bitmaps)
+		abort();
+}
+
 static bool header_passes(struct store *store)
 {
 	size_t bytes = store->size;
@@ -79,6 +102,8 @@ static bool header_passes(struct store *store)
 	if (!r && qcow2_store_probe_cluster_bits(first, bytes) !=
 		  store->header.cluster_bits)
 		abort();
+	if (!r)
+		extensions_hold(store, first, bytes);
 	free(first);
 	return !refused(store, r) && store->header.nr_bitmaps &&
 	       store->header.nr_bitmaps <= MAX_BITMAPS;

@@ -37,6 +37,9 @@ int meta_write_sync(struct meta_writer *writer, uint64_t offset,
 static int set_up(void **state)
 {
 	struct qcow2_header header = {
+		.magic = htobe32(QCOW2_MAGIC),
+		.version = htobe32(3),
+		.cluster_bits = htobe32(CLUSTER_BITS),
 		.header_length = htobe32(sizeof(header)),
 	};
 

@@ -11,7 +11,8 @@
 #include <string.h>
 
 #include "unit.h"
-#include "dm-live/qcow2/directory.h"
+#include "dm-live/qcow2/extents.h"
+#include "dm-live/qcow2/refcounts.h"
 
 #define CLUSTER_BITS	12
 #define CLUSTER		(1UL << CLUSTER_BITS)

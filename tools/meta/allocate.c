@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../dm-live/qcow2/refcounts.h"
 #include "lib/log.h"
 #include "meta/allocate.h"
 
@@ -110,7 +111,6 @@ static int load(struct meta_writer *writer)
 {
 	const struct qcow2_store_header *header = &writer->store.header;
 	struct meta_allocator *allocator;
-	struct qcow2_header on_disk;
 	uint64_t i;
 	int r;
 
@@ -118,8 +118,7 @@ static int load(struct meta_writer *writer)
 	if (!allocator)
 		goto no_memory;
 	writer->allocator = allocator;
-	memcpy(&on_disk, writer->store.first_cluster, sizeof(on_disk));
-	allocator->refcount_order = be32toh(on_disk.refcount_order);
+	allocator->refcount_order = header->refcount_order;
 	allocator->nr_refcount_entries = qcow2_store_refcount_entries(header);
 	allocator->refcount_table = malloc(header->refcount_table_bytes);
 	/* A cluster at the end of a file may be cut off. */

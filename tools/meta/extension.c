@@ -11,46 +11,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../dm-live/qcow2/extensions.h"
 #include "lib/log.h"
 #include "meta/extension.h"
 
 /* Texts take the place of earlier ones, which are about as long. */
 #define TEXT_UNIT_BYTES	64u
 
-/*
- * Look for an extension of at least @least bytes; for QCOW2_EXT_END: for the mark of
- * the end. The header was checked. Returns where it starts, 0: there is none.
- */
-static size_t find(const struct meta_store *store, uint32_t type,
-		   uint32_t least, uint32_t *bytes)
-{
-	const uint8_t *data = store->first_cluster;
-	size_t at, end = 1UL << store->header.cluster_bits;
-	struct qcow2_extension extension;
-	struct qcow2_header header;
-
-	memcpy(&header, data, sizeof(header));
-	if (header.backing_file_offset)
-		end = be64toh(header.backing_file_offset);
-	at = be32toh(header.header_length);
-	while (at + sizeof(extension) <= end) {
-		memcpy(&extension, data + at, sizeof(extension));
-		*bytes = be32toh(extension.length);
-		if (be32toh(extension.type) == type && *bytes >= least)
-			return at;
-		if (be32toh(extension.type) == QCOW2_EXT_END)
-			return 0;
-		at += sizeof(extension) + ((*bytes + 7ULL) & ~7ULL);
-	}
-	return 0;
-}
-
 size_t meta_find_extension(const struct meta_store *store, uint32_t type,
 			   uint32_t *bytes)
 {
-	size_t at = find(store, type, 0, bytes);
+	return qcow2_extensions_find(store->first_cluster,
+				     1UL << store->header.cluster_bits, type, 0,
+				     bytes);
+}
 
-	return at ? at + sizeof(struct qcow2_extension) : 0;
+size_t meta_extensions_end(const struct meta_store *store)
+{
+	return qcow2_extensions_end_mark(store->first_cluster,
+					 1UL << store->header.cluster_bits);
 }
 
 /* Write a part of the first cluster that is changed in memory. */
@@ -104,11 +83,9 @@ int meta_add_extension(struct meta_writer *writer, uint32_t type,
 	};
 	const size_t padded = (bytes + 7) & ~7UL;
 	uint8_t *data = writer->store.first_cluster;
-	uint32_t ignored;
-	size_t at, end;
+	size_t at = meta_extensions_end(&writer->store), end;
 	int r;
 
-	at = find(&writer->store, QCOW2_EXT_END, 0, &ignored);
 	end = at + 2 * sizeof(extension) + padded;
 	if (!at || end > writer->cluster_bytes)
 		return no_room(writer);
@@ -143,7 +120,9 @@ int meta_add_text_extension(struct meta_writer *writer, uint32_t type,
 	char *padded;
 	int r;
 
-	at = find(&writer->store, QCOW2_EXT_DMLIVE_FREE, length, &bytes);
+	at = qcow2_extensions_find(writer->store.first_cluster,
+				   writer->cluster_bytes, QCOW2_EXT_DMLIVE_FREE,
+				   length, &bytes);
 	if (!at)
 		bytes = (length + TEXT_UNIT_BYTES - 1) & ~(TEXT_UNIT_BYTES - 1);
 	padded = malloc(bytes + 1);
@@ -156,7 +135,6 @@ int meta_add_text_extension(struct meta_writer *writer, uint32_t type,
 	if (!at) {
 		r = meta_add_extension(writer, type, padded, bytes);
 	} else {
-		at += sizeof(struct qcow2_extension);
 		memcpy(writer->store.first_cluster + at, padded, bytes);
 		/* Crash before the last write: nobody looks at what is free. */
 		r = write_part(writer, at, bytes) ?:

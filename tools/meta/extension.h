@@ -13,6 +13,9 @@
 size_t meta_find_extension(const struct meta_store *store, uint32_t type,
 			   uint32_t *bytes);
 
+/* Where the mark of their end stands; 0: there is none. */
+size_t meta_extensions_end(const struct meta_store *store);
+
 /*
  * Add an extension behind the others. An interrupted one is not there. 0 or a
  * negative errno, with a message printed; -EINVAL: no room in the first cluster.

@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../dm-live/qcow2/extensions.h"
+#include "../dm-live/qcow2/extents.h"
+#include "../dm-live/qcow2/refcounts.h"
 #include "lib/blockdev.h"
 #include "lib/io.h"
 #include "lib/log.h"
@@ -53,42 +56,32 @@ static char *copy_text(const uint8_t *from, size_t bytes)
 	return text;
 }
 
+/* The text of an extension, if there is one; the first one counts. */
+static int read_text(struct meta_store *store, uint32_t type, char **text)
+{
+	uint32_t bytes;
+	size_t at = qcow2_extensions_find(store->first_cluster,
+					  1UL << store->header.cluster_bits,
+					  type, 0, &bytes);
+
+	if (at)
+		*text = copy_text(store->first_cluster + at, bytes);
+	return at && !*text ? -ENOMEM : 0;
+}
+
 /* The texts in the first cluster. It has been checked, so all is in bounds. */
 static int read_texts(struct meta_store *store)
 {
-	const uint8_t *data = store->first_cluster;
-	struct qcow2_header header;
-	size_t at, end = 1UL << store->header.cluster_bits;
-
-	memcpy(&header, data, sizeof(header));
-	if (header.backing_file_offset) {
-		end = be64toh(header.backing_file_offset);
-		store->backing = copy_text(data + end,
-					   be32toh(header.backing_file_size));
+	if (store->header.backing_offset) {
+		store->backing = copy_text(store->first_cluster +
+					   store->header.backing_offset,
+					   store->header.backing_bytes);
 		if (!store->backing)
 			return -ENOMEM;
 	}
-	at = be32toh(header.header_length);
-	while (at + sizeof(struct qcow2_extension) <= end) {
-		struct qcow2_extension extension;
-		char **text = NULL;
-
-		memcpy(&extension, data + at, sizeof(extension));
-		at += sizeof(extension);
-		if (be32toh(extension.type) == QCOW2_EXT_END)
-			break;
-		if (be32toh(extension.type) == QCOW2_EXT_BACKING_FORMAT)
-			text = &store->backing_format;
-		else if (be32toh(extension.type) == QCOW2_EXT_DMLIVE_RESTORE)
-			text = &store->description;
-		if (text && !*text) {
-			*text = copy_text(data + at, be32toh(extension.length));
-			if (!*text)
-				return -ENOMEM;
-		}
-		at += ((size_t)be32toh(extension.length) + 7) & ~(size_t)7;
-	}
-	return 0;
+	return read_text(store, QCOW2_EXT_BACKING_FORMAT,
+			 &store->backing_format) ?:
+	       read_text(store, QCOW2_EXT_DMLIVE_RESTORE, &store->description);
 }
 
 static int read_header(struct meta_store *store)

@@ -53,13 +53,12 @@ static uint32_t extension_bytes(size_t at)
 static size_t find_room(const struct meta_store *store)
 {
 	const size_t cluster_bytes = 1UL << store->header.cluster_bits;
-	uint32_t ignored;
-	size_t at, end;
+	size_t mark = meta_extensions_end(store), at, end;
 
-	at = meta_find_extension(store, QCOW2_EXT_END, &ignored);
+	at = mark + sizeof(struct qcow2_extension);
 	end = at + extension_bytes(at) + sizeof(struct qcow2_extension) +
 	      (store->backing ? strlen(store->backing) : 0);
-	return at && end <= cluster_bytes ? at : 0;
+	return mark && end <= cluster_bytes ? at : 0;
 }
 
 bool meta_seal_can_be_added(const struct meta_store *store)

@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../dm-live/qcow2/header.h"
 #include "error.h"
 #include "foreign.h"
 #include "probe.h"
-#include "qcow2-header.h"
 
 #define PROBE_BYTES 512
 
@@ -48,7 +48,7 @@ int image_format_find(const struct host_file *file, const char *name,
 	ret = host_file_read(file, 0, start, sizeof(start), err);
 	if (ret)
 		return ret;
-	if (qcow2_probe(start, sizeof(start))) {
+	if (qcow2_is_image(start, sizeof(start))) {
 		*format = FORMAT_QCOW2;
 		return 0;
 	}

@@ -9,7 +9,6 @@
  * to check, who knows the file.
  */
 
-#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,8 +33,6 @@ struct qcow2_header_info {
 	uint64_t autoclear;
 	unsigned int header_bytes;
 	enum qcow2_compression_type compression;
-	uint64_t backing_name_offset;
-	unsigned int backing_name_bytes;
 
 	/* from the extensions */
 	char *backing_name;
@@ -49,9 +46,6 @@ struct qcow2_header_info {
 	uint64_t bitmap_directory_offset;
 };
 
-/* Does a file that starts with these bytes hold a qcow2 image? */
-bool qcow2_probe(const void *start, size_t length);
-
 /*
  * Parse @cluster, the first @length bytes of the file @path: at least the fixed
  * header, at most the first cluster (what is missing of it counts as zeros,
@@ -61,12 +55,6 @@ int qcow2_header_parse(const void *cluster, size_t length, const char *path,
 		       bool force, struct qcow2_header_info *info,
 		       struct image_error *err);
 void qcow2_header_release(struct qcow2_header_info *info);
-
-/*
- * Bytes of the first cluster, from the fixed header; 0 if cluster_bits is out
- * of bounds. @start holds at least QCOW2_V2_HEADER_BYTES.
- */
-size_t qcow2_header_cluster_bytes(const void *start);
 
 static inline bool qcow2_has(const struct qcow2_header_info *info,
 			     uint64_t incompatible_feature)
@@ -82,15 +70,8 @@ static inline unsigned int qcow2_l2_bits(const struct qcow2_header_info *info)
 }
 
 /* L1 entries that @size_bytes of guest data need. */
-static inline uint64_t qcow2_l1_needed(const struct qcow2_header_info *info,
-				       uint64_t size_bytes)
-{
-	unsigned int shift = info->cluster_bits + qcow2_l2_bits(info);
-
-	assert(shift < 64);
-	return (size_bytes >> shift) +
-	       !!(size_bytes & ((1ULL << shift) - 1));
-}
+uint64_t qcow2_l1_needed(const struct qcow2_header_info *info,
+			 uint64_t size_bytes);
 
 /*
  * Check a table of @entries of @entry_bytes each at @offset: not above

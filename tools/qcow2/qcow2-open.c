@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../dm-live/qcow2/header.h"
 #include "error.h"
 #include "path.h"
 #include "qcow2-layer.h"
@@ -45,6 +46,7 @@ static int read_header(struct qcow2_layer *q, bool force,
 		       struct image_error *err)
 {
 	unsigned char start[QCOW2_V2_HEADER_BYTES];
+	unsigned int bits;
 	size_t length;
 	void *cluster;
 	int ret;
@@ -53,8 +55,8 @@ static int read_header(struct qcow2_layer *q, bool force,
 	if (ret)
 		return ret;
 	/* With a bad cluster size, the parser gets enough to say so. */
-	length = qcow2_header_cluster_bytes(start) ?:
-		 1U << QCOW2_MIN_CLUSTER_BITS;
+	bits = qcow2_probe_cluster_bits(start, sizeof(start));
+	length = 1U << (bits ?: QCOW2_MIN_CLUSTER_BITS);
 	cluster = malloc(length);
 	if (!cluster)
 		return image_fail_memory(err, qcow2_path(q));

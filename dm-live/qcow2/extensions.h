@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DM_LIVE_QCOW2_EXTENSIONS_H
+#define DM_LIVE_QCOW2_EXTENSIONS_H
+
+/*
+ * The header extensions of an image: each a type, a length and the payload, padded to
+ * a multiple of 8. They begin behind the header and end with a mark, or where the name
+ * of the backing file begins, or with the first cluster.
+ */
+
+#include "header.h"
+
+/**
+ * struct qcow2_extension_walk - a walk over the extensions
+ * @data: the first cluster
+ * @at: where the next extension starts
+ * @end: where they end at the latest
+ */
+struct qcow2_extension_walk {
+	const u8 *data;
+	size_t at;
+	size_t end;
+};
+
+/**
+ * struct qcow2_extension_info - an extension that a walk has come to
+ * @type: QCOW2_EXT_*, or one that is not known
+ * @at: offset of the payload
+ * @bytes: of the payload; all are there
+ */
+struct qcow2_extension_info {
+	u32 type;
+	size_t at;
+	u32 bytes;
+};
+
+/**
+ * qcow2_extensions_start - start a walk
+ * @data: the first cluster; kept by reference
+ * @bytes: of it that there are
+ * @fields: decoded from it
+ */
+void qcow2_extensions_start(struct qcow2_extension_walk *walk, const void *data,
+			    size_t bytes, const struct qcow2_fields *fields);
+
+/**
+ * qcow2_extensions_next - step to the next extension
+ * Return: 1; or 0 after the last one; or -EINVAL, with a message.
+ */
+int qcow2_extensions_next(struct qcow2_extension_walk *walk,
+			  struct qcow2_extension_info *extension,
+			  struct qcow2_store_error *error);
+
+/**
+ * qcow2_extensions_find - the first extension of a type
+ * @data: the first cluster
+ * @bytes: of it that there are
+ * @least: bytes that its payload must have
+ * @found_bytes: set to those that it has
+ * Return: offset of the payload; 0: there is none.
+ */
+size_t qcow2_extensions_find(const void *data, size_t bytes, u32 type,
+			     u32 least, u32 *found_bytes);
+
+/** qcow2_extensions_end_mark - offset of the mark of the end; 0: there is none */
+size_t qcow2_extensions_end_mark(const void *data, size_t bytes);
+
+#endif /* DM_LIVE_QCOW2_EXTENSIONS_H */

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DM_LIVE_QCOW2_HEADER_H
+#define DM_LIVE_QCOW2_HEADER_H
+
+/* The header of a qcow2 image, as plain numbers. */
+
+#include "error.h"
+
+/**
+ * struct qcow2_fields - the header as native numbers
+ *
+ * Named as in struct qcow2_header, or as follows. What version 2 does not have is as
+ * version 3 has it for such an image.
+ * @header_bytes: where the extensions begin
+ * @backing_offset: of the name of the backing file, 0: there is none
+ * @backing_bytes: its length
+ */
+struct qcow2_fields {
+	u32 version;
+	u32 cluster_bits;
+	u64 size_bytes;
+	u32 l1_entries;
+	u64 l1_offset;
+	u64 refcount_table_offset;
+	u32 refcount_table_clusters;
+	u32 refcount_order;
+	u32 nr_snapshots;
+	u64 snapshots_offset;
+	u64 incompatible;
+	u64 compatible;
+	u64 autoclear;
+	u32 header_bytes;
+	u8 compression;
+	u64 backing_offset;
+	u32 backing_bytes;
+};
+
+/** qcow2_is_image - do these bytes start a qcow2 image, of whatever version? */
+bool qcow2_is_image(const void *data, size_t bytes);
+
+/** qcow2_probe_cluster_bits - from the first 72 bytes; 0: it is no image, or invalid */
+u32 qcow2_probe_cluster_bits(const void *data, size_t bytes);
+
+/**
+ * qcow2_decode_fields - the header as numbers
+ * @data: the start of the image
+ * @bytes: of it that there are; those of the first cluster that are missing hold zeros
+ *
+ * Checked are the version, the size of clusters, that it is not encrypted, and that
+ * header and name of the backing file keep to the first cluster.
+ */
+int qcow2_decode_fields(const void *data, size_t bytes,
+			struct qcow2_fields *fields,
+			struct qcow2_store_error *error);
+
+/** qcow2_check_features - do known features and the other fields fit together? */
+int qcow2_check_features(const struct qcow2_fields *fields,
+			 struct qcow2_store_error *error);
+
+/** qcow2_l1_entries_needed - L1 entries for @size_bytes of a disk */
+u64 qcow2_l1_entries_needed(u32 cluster_bits, u64 incompatible, u64 size_bytes);
+
+/**
+ * struct qcow2_bitmaps_info - what the bitmaps extension says
+ * @nr: number of directory entries
+ * @directory_offset: in bytes
+ * @directory_bytes: size of it
+ */
+struct qcow2_bitmaps_info {
+	u32 nr;
+	u64 directory_offset;
+	u64 directory_bytes;
+};
+
+/**
+ * qcow2_decode_bitmaps_info - check the payload of a bitmaps extension
+ * @bytes: of the payload
+ * @image_bytes: where the image ends at the latest
+ */
+int qcow2_decode_bitmaps_info(const void *payload, u32 bytes, u32 cluster_bits,
+			      u64 image_bytes, struct qcow2_bitmaps_info *info,
+			      struct qcow2_store_error *error);
+
+/**
+ * qcow2_check_extent - a structure that starts at a cluster and lies within the image
+ * @what: "the L1 table", for the message
+ */
+int qcow2_check_extent(u32 cluster_bits, u64 image_bytes, u64 offset, u64 bytes,
+		       const char *what, struct qcow2_store_error *error);
+
+/**
+ * qcow2_store_set_autoclear - set or clear autoclear bit 0 in the header
+ *
+ * Bits that are not known are cleared in any case.
+ */
+void qcow2_store_set_autoclear(void *header_data, bool valid);
+
+/**
+ * qcow2_store_set_closing - leave the number of a closing in the header
+ * @closing: at most QCOW2_AUTOCLEAR_CLOSING_MAX; 0: none
+ */
+void qcow2_store_set_closing(void *header_data, u64 closing);
+
+#endif /* DM_LIVE_QCOW2_HEADER_H */
