@@ -41,6 +41,13 @@ static inline u64 be64_at(const void *data)
 	return be64_to_cpu(value);
 }
 
+static inline void put_be16(void *data, u16 number)
+{
+	__be16 value = cpu_to_be16(number);
+
+	memcpy(data, &value, sizeof(value));
+}
+
 static inline void put_be32(void *data, u32 number)
 {
 	__be32 value = cpu_to_be32(number);

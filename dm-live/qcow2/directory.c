@@ -2,6 +2,8 @@
 /* The checks of the bitmap directory and of the tables, see directory.h. */
 #include "bytes.h"
 
+#define ENTRY_FIELD(field) (entry + offsetof(struct qcow2_bitmap_entry, field))
+
 u64 qcow2_store_bitmap_bytes(const struct qcow2_store_header *header,
 			     const struct qcow2_store_bitmap *bitmap)
 {
@@ -21,26 +23,43 @@ bool qcow2_store_name_is(const struct qcow2_store_bitmap *bitmap,
 	       !memcmp(name, bitmap->name, bitmap->name_bytes);
 }
 
+u64 qcow2_bitmap_entry_bytes(u32 extra_bytes, u32 name_bytes)
+{
+	return (sizeof(struct qcow2_bitmap_entry) + (u64)extra_bytes +
+		name_bytes + 7) & ~7ULL;
+}
+
 /* The size of the table follows from that of the image. */
-static int check_entry_table(const struct qcow2_store_header *header,
-			     const struct qcow2_store_bitmap *bitmap,
-			     struct qcow2_store_error *error)
+static int check_table_size(const struct qcow2_store_header *header,
+			    const struct qcow2_store_bitmap *bitmap,
+			    bool may_be_stale, struct qcow2_store_error *error)
 {
 	u64 bytes = qcow2_store_bitmap_bytes(header, bitmap);
 	u64 clusters = (bytes + cluster_bytes(header) - 1) >>
 		       header->cluster_bits;
 
-	if (bitmap->table_entries != clusters)
+	if (bitmap->table_entries != clusters &&
+	    !(may_be_stale && bitmap->flags & QCOW2_BITMAP_IN_USE))
 		return refuse_bitmap(error, bitmap,
 				     "its table has %u entries, a device of %llu bytes needs %llu",
 				     bitmap->table_entries,
 				     (unsigned long long)header->size_bytes,
 				     (unsigned long long)clusters);
-	if (clusters << header->cluster_bits > QCOW2_MAX_BITMAP_BYTES)
+	if ((u64)bitmap->table_entries << header->cluster_bits >
+	    QCOW2_MAX_BITMAP_BYTES)
 		return refuse_bitmap(error, bitmap,
 				     "it is larger than 512 MiB, which QEMU does not read");
-	if (!clusters)
-		return 0;
+	return 0;
+}
+
+static int check_entry_table(const struct qcow2_store_header *header,
+			     const struct qcow2_store_bitmap *bitmap,
+			     bool may_be_stale, struct qcow2_store_error *error)
+{
+	int r = check_table_size(header, bitmap, may_be_stale, error);
+
+	if (r || !bitmap->table_entries)
+		return r;
 	if (!is_aligned(header, bitmap->table_offset))
 		return refuse_bitmap(error, bitmap,
 				     "its table is not aligned to a cluster (offset %llu)",
@@ -59,7 +78,8 @@ static int check_entry_table(const struct qcow2_store_header *header,
  */
 static int check_entry(const struct qcow2_store_header *header,
 		       const struct qcow2_store_bitmap *bitmap, u8 type,
-		       u32 extra_bytes, struct qcow2_store_error *error)
+		       u32 extra_bytes, bool may_be_stale,
+		       struct qcow2_store_error *error)
 {
 	if (!bitmap->name_bytes ||
 	    bitmap->name_bytes > QCOW2_MAX_BITMAP_NAME_BYTES)
@@ -82,7 +102,7 @@ static int check_entry(const struct qcow2_store_header *header,
 		return refuse_bitmap(error, bitmap,
 				     "invalid granularity: 2 to the power of %u",
 				     bitmap->granularity_bits);
-	return check_entry_table(header, bitmap, error);
+	return check_entry_table(header, bitmap, may_be_stale, error);
 }
 
 /* It makes the search for names that are there twice quick. */
@@ -96,18 +116,30 @@ u64 qcow2_store_name_hash(const char *name, size_t bytes)
 	return hash;
 }
 
-static int check_unique(const struct qcow2_store_bitmap *bitmaps, u32 nr,
+static bool is_same_name(const struct qcow2_store_bitmap *a,
+			 const struct qcow2_store_bitmap *b)
+{
+	return a->name_hash == b->name_hash && a->name_bytes == b->name_bytes &&
+	       !memcmp(a->name, b->name, a->name_bytes);
+}
+
+/*
+ * The entries are a hash table, too: as many buckets as bitmaps, each a list of
+ * indices, plus one. Put the name of @index into it.
+ */
+static int check_unique(struct qcow2_store_bitmap *bitmaps, u32 nr, u32 index,
 			struct qcow2_store_error *error)
 {
-	const struct qcow2_store_bitmap *last = &bitmaps[nr];
+	struct qcow2_store_bitmap *bitmap = &bitmaps[index];
+	u32 *first = &bitmaps[(bitmap->name_hash >> 32) * nr >> 32].first_of_bucket;
 	u32 i;
 
-	for (i = 0; i < nr; i++)
-		if (bitmaps[i].name_hash == last->name_hash &&
-		    bitmaps[i].name_bytes == last->name_bytes &&
-		    !memcmp(bitmaps[i].name, last->name, last->name_bytes))
-			return refuse_bitmap(error, last,
+	for (i = *first; i; i = bitmaps[i - 1].next_in_bucket)
+		if (is_same_name(&bitmaps[i - 1], bitmap))
+			return refuse_bitmap(error, bitmap,
 					     "there are two of that name");
+	bitmap->next_in_bucket = *first;
+	*first = index + 1;
 	return 0;
 }
 
@@ -125,7 +157,6 @@ static u64 parse_entry(const struct qcow2_store_header *header,
 	u64 left = header->directory_bytes - at;
 	u64 bytes;
 
-#define ENTRY_FIELD(field) (entry + offsetof(struct qcow2_bitmap_entry, field))
 	if (left < fixed) {
 		refuse(error, "the bitmap directory is cut off at entry %u",
 		       index);
@@ -133,7 +164,7 @@ static u64 parse_entry(const struct qcow2_store_header *header,
 	}
 	*extra_bytes = be32_at(ENTRY_FIELD(extra_data_size));
 	bitmap->name_bytes = be16_at(ENTRY_FIELD(name_size));
-	bytes = ((u64)fixed + *extra_bytes + bitmap->name_bytes + 7) & ~7ULL;
+	bytes = qcow2_bitmap_entry_bytes(*extra_bytes, bitmap->name_bytes);
 	if (bytes > left) {
 		refuse(error, "entry %u of the bitmap directory reaches past its end",
 		       index);
@@ -150,16 +181,18 @@ static u64 parse_entry(const struct qcow2_store_header *header,
 	return bytes;
 }
 
-int qcow2_store_check_directory(const struct qcow2_store_header *header,
-				const void *data,
-				struct qcow2_store_bitmap *bitmaps,
-				struct qcow2_store_error *error)
+int qcow2_check_directory(const struct qcow2_store_header *header,
+			  const void *data, bool may_be_stale,
+			  struct qcow2_store_bitmap *bitmaps,
+			  struct qcow2_store_error *error)
 {
 	u64 at = 0, bytes;
 	u32 i, extra_bytes;
 	u8 type;
 	int r;
 
+	for (i = 0; i < header->nr_bitmaps; i++)
+		bitmaps[i].first_of_bucket = 0;
 	for (i = 0; i < header->nr_bitmaps; i++) {
 		bytes = parse_entry(header, data, at, i, &bitmaps[i],
 				    &extra_bytes, error);
@@ -167,9 +200,10 @@ int qcow2_store_check_directory(const struct qcow2_store_header *header,
 			return -EINVAL;
 		type = *((const u8 *)data + at +
 			 offsetof(struct qcow2_bitmap_entry, type));
-		r = check_entry(header, &bitmaps[i], type, extra_bytes, error);
+		r = check_entry(header, &bitmaps[i], type, extra_bytes,
+				may_be_stale, error);
 		if (!r)
-			r = check_unique(bitmaps, i, error);
+			r = check_unique(bitmaps, header->nr_bitmaps, i, error);
 		if (r)
 			return r;
 		at += bytes;
@@ -177,6 +211,29 @@ int qcow2_store_check_directory(const struct qcow2_store_header *header,
 	if (at != header->directory_bytes)
 		return refuse(error, "the bitmap directory is larger than its entries");
 	return 0;
+}
+
+int qcow2_store_check_directory(const struct qcow2_store_header *header,
+				const void *data,
+				struct qcow2_store_bitmap *bitmaps,
+				struct qcow2_store_error *error)
+{
+	return qcow2_check_directory(header, data, false, bitmaps, error);
+}
+
+void qcow2_encode_bitmap_entry(void *at,
+			       const struct qcow2_store_bitmap *bitmap)
+{
+	u8 *entry = at;
+
+	put_be64(ENTRY_FIELD(bitmap_table_offset), bitmap->table_offset);
+	put_be32(ENTRY_FIELD(bitmap_table_size), bitmap->table_entries);
+	put_be32(ENTRY_FIELD(flags), bitmap->flags);
+	*ENTRY_FIELD(type) = QCOW2_BITMAP_TYPE_DIRTY;
+	*ENTRY_FIELD(granularity_bits) = bitmap->granularity_bits;
+	put_be16(ENTRY_FIELD(name_size), bitmap->name_bytes);
+	memcpy(entry + sizeof(struct qcow2_bitmap_entry), bitmap->name,
+	       bitmap->name_bytes);
 }
 
 u64 qcow2_store_table_cluster(__be64 entry)

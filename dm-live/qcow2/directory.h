@@ -23,6 +23,8 @@
  * @granularity_bits: log2 of the bytes that a bit stands for
  * @table_offset: in bytes
  * @table_entries: number of clusters with bits
+ * @first_of_bucket: for the search of names that occur twice
+ * @next_in_bucket: the same
  */
 struct qcow2_store_bitmap {
 	const char *name;
@@ -33,18 +35,41 @@ struct qcow2_store_bitmap {
 	u8 granularity_bits;
 	u64 table_offset;
 	u32 table_entries;
+	u32 first_of_bucket;
+	u32 next_in_bucket;
 };
 
+/** qcow2_bitmap_entry_bytes - of a directory entry with a name of this length */
+u64 qcow2_bitmap_entry_bytes(u32 extra_bytes, u32 name_bytes);
+
 /**
- * qcow2_store_check_directory - check the bitmap directory
+ * qcow2_check_directory - check the bitmap directory
+ * @header: of a bitmap store; or of any image, and then with these alone: cluster_bits,
+ *	size_bytes, nr_bitmaps, directory_bytes, and in device_bytes where the image ends
+ *	at the latest
  * @data: header->directory_bytes bytes
+ * @may_be_stale: take bitmaps that are IN_USE and do not fit the size of the image: it
+ *	need not have been kept up to date
  * @bitmaps: room for header->nr_bitmaps
- * Takes time in proportion to the square of the number of bitmaps.
  */
+int qcow2_check_directory(const struct qcow2_store_header *header,
+			  const void *data, bool may_be_stale,
+			  struct qcow2_store_bitmap *bitmaps,
+			  struct qcow2_store_error *error);
+
+/** qcow2_store_check_directory - the same for a bitmap store, where nothing is stale */
 int qcow2_store_check_directory(const struct qcow2_store_header *header,
 				const void *data,
 				struct qcow2_store_bitmap *bitmaps,
 				struct qcow2_store_error *error);
+
+/**
+ * qcow2_encode_bitmap_entry - make a directory entry, of type "dirty"
+ * @at: where; zeros, as many as qcow2_bitmap_entry_bytes() says
+ * @bitmap: name, flags, granularity and table count
+ */
+void qcow2_encode_bitmap_entry(void *at,
+			       const struct qcow2_store_bitmap *bitmap);
 
 /**
  * qcow2_store_check_table - check a bitmap table

@@ -160,6 +160,9 @@ int qcow2_check_extent(u32 cluster_bits, u64 image_bytes, u64 offset, u64 bytes,
 	return 0;
 }
 
+#define INFO_FIELD(field) \
+	(at + offsetof(struct qcow2_bitmaps_extension, field))
+
 int qcow2_decode_bitmaps_info(const void *payload, u32 bytes, u32 cluster_bits,
 			      u64 image_bytes, struct qcow2_bitmaps_info *info,
 			      struct qcow2_store_error *error)
@@ -169,18 +172,14 @@ int qcow2_decode_bitmaps_info(const void *payload, u32 bytes, u32 cluster_bits,
 	if (bytes != sizeof(struct qcow2_bitmaps_extension))
 		return refuse(error, "the bitmaps extension has %u bytes, not %zu",
 			      bytes, sizeof(struct qcow2_bitmaps_extension));
-	if (be32_at(at + offsetof(struct qcow2_bitmaps_extension, reserved)))
+	if (be32_at(INFO_FIELD(reserved)))
 		return refuse(error, "a reserved field of the bitmaps extension is not zero");
 
-	info->nr = be32_at(at);
-	info->directory_bytes =
-		be64_at(at + offsetof(struct qcow2_bitmaps_extension,
-				      bitmap_directory_size));
-	info->directory_offset =
-		be64_at(at + offsetof(struct qcow2_bitmaps_extension,
-				      bitmap_directory_offset));
+	info->nr = be32_at(INFO_FIELD(nb_bitmaps));
+	info->directory_bytes = be64_at(INFO_FIELD(bitmap_directory_size));
+	info->directory_offset = be64_at(INFO_FIELD(bitmap_directory_offset));
 	if (!info->nr || info->nr > QCOW2_MAX_BITMAPS)
-		return refuse(error, "the bitmaps extension has an invalid number of bitmaps %u",
+		return refuse(error, "invalid number of bitmaps %u",
 			      info->nr);
 	if (info->directory_bytes > QCOW2_MAX_BITMAP_DIRECTORY_BYTES ||
 	    info->directory_bytes <
@@ -190,6 +189,17 @@ int qcow2_decode_bitmaps_info(const void *payload, u32 bytes, u32 cluster_bits,
 	return qcow2_check_extent(cluster_bits, image_bytes,
 				  info->directory_offset, info->directory_bytes,
 				  "the bitmap directory", error);
+}
+
+void qcow2_encode_bitmaps_info(void *payload,
+			       const struct qcow2_bitmaps_info *info)
+{
+	u8 *at = payload;
+
+	put_be32(INFO_FIELD(nb_bitmaps), info->nr);
+	put_be32(INFO_FIELD(reserved), 0);
+	put_be64(INFO_FIELD(bitmap_directory_size), info->directory_bytes);
+	put_be64(INFO_FIELD(bitmap_directory_offset), info->directory_offset);
 }
 
 void qcow2_store_set_autoclear(void *header_data, bool valid)

@@ -81,6 +81,10 @@ int qcow2_decode_bitmaps_info(const void *payload, u32 bytes, u32 cluster_bits,
 			      u64 image_bytes, struct qcow2_bitmaps_info *info,
 			      struct qcow2_store_error *error);
 
+/** qcow2_encode_bitmaps_info - the payload, struct qcow2_bitmaps_extension */
+void qcow2_encode_bitmaps_info(void *payload,
+			       const struct qcow2_bitmaps_info *info);
+
 /**
  * qcow2_check_extent - a structure that starts at a cluster and lies within the image
  * @what: "the L1 table", for the message

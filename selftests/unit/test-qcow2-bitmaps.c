@@ -418,6 +418,47 @@ static void refused_in_combination(void **state)
 	assert_non_null(strstr(error.message, "two state extensions"));
 }
 
+/* In an image that is no store; but nothing that QEMU does not read. */
+static void bitmaps_in_use_may_be_stale(void **state)
+{
+	(void)state;
+	put(ENTRY(1, bitmap_table_size), 4, 2);
+	put(ENTRY(1, flags), 4, QCOW2_BITMAP_IN_USE);
+	assert_int_equal(check_header(CLUSTER), 0);
+	assert_int_equal(check_directory(), -EINVAL);
+	assert_int_equal(qcow2_check_directory(&header, directory, true,
+					       bitmaps, &error), 0);
+	put(ENTRY(1, flags), 4, 0);
+	check_directory();
+	assert_int_equal(qcow2_check_directory(&header, directory, true,
+					       bitmaps, &error), -EINVAL);
+	put(ENTRY(1, flags), 4, QCOW2_BITMAP_IN_USE);
+	put(ENTRY(1, bitmap_table_size), 4, ~0U);
+	check_directory();
+	assert_int_equal(qcow2_check_directory(&header, directory, true,
+					       bitmaps, &error), -EINVAL);
+	assert_non_null(strstr(error.message, "larger than 512 MiB"));
+}
+
+static void entries_are_read_as_written(void **state)
+{
+	struct qcow2_store_bitmap written;
+	void *found;
+
+	(void)state;
+	assert_int_equal(check_header(CLUSTER) ?: check_directory(), 0);
+	written = bitmaps[1];
+	assert_int_equal(qcow2_bitmap_entry_bytes(0, written.name_bytes),
+			 ENTRY_BYTES);
+	found = part(ENTRY(1, bitmap_table_offset), ENTRY_BYTES);
+	memset(image + ENTRY(1, bitmap_table_offset), 0, ENTRY_BYTES);
+	qcow2_encode_bitmap_entry(image + ENTRY(1, bitmap_table_offset),
+				  &written);
+	assert_memory_equal(image + ENTRY(1, bitmap_table_offset), found,
+			    ENTRY_BYTES);
+	free(found);
+}
+
 static void valid_or_not_consistent(void **state)
 {
 	(void)state;
@@ -579,6 +620,8 @@ int main(void)
 		TEST(valid_store),
 		TEST(each_mutation_is_refused),
 		TEST(refused_in_combination),
+		TEST(bitmaps_in_use_may_be_stale),
+		TEST(entries_are_read_as_written),
 		TEST(valid_or_not_consistent),
 		TEST(sectors_at_the_end),
 		TEST(not_preallocated),

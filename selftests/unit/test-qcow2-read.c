@@ -380,6 +380,7 @@ static void bitmaps_are_described(void **state)
 	const struct image_layer_info *info;
 	struct image_error err = { "" };
 	uint64_t directory = 6ULL << BITS;
+	uint8_t entry[32];
 	struct image *image;
 
 	(void)state;
@@ -409,8 +410,20 @@ static void bitmaps_are_described(void **state)
 	assert_int_equal(image_describe(image, 0, &info, &err), 0);
 	assert_int_equal(info->nr_bitmaps, 0);
 	assert_non_null(strstr(info->bitmaps_problem,
-			       "bitmap directory: cut off"));
+			       "of the bitmap directory reaches past its end"));
 	assert_reads(image, 0, CLUSTER, 0);
+	image_close(image);
+
+	/* Two of one name: which is meant, nobody knows. */
+	put16(&b, directory + 18, 3);
+	put32(&b, 120, 2);
+	put64(&b, 128, 64);
+	assert_int_equal(pread(b.fd, entry, sizeof(entry), directory), 32);
+	put_bytes(&b, directory + 32, entry, sizeof(entry));
+	image = builder_open(&b);
+	assert_int_equal(image_describe(image, 0, &info, &err), 0);
+	assert_int_equal(info->nr_bitmaps, 0);
+	assert_non_null(strstr(info->bitmaps_problem, "two of that name"));
 	image_close(image);
 }
 

@@ -9,7 +9,6 @@
  * could be torn: then the autoclear bit is clear meanwhile, as QEMU does it, and a
  * crash between leaves bitmaps that count as lost.
  */
-#include <endian.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -89,20 +88,9 @@ static void append_entry(struct directory *directory,
 			 const struct meta_bitmap *bitmap,
 			 uint64_t table_offset, uint32_t table_entries)
 {
-	size_t name_bytes = strlen(bitmap->name);
-	struct qcow2_bitmap_entry entry = {
-		.bitmap_table_offset = htobe64(table_offset),
-		.bitmap_table_size = htobe32(table_entries),
-		.flags = htobe32(bitmap->autoload ? QCOW2_BITMAP_AUTO : 0),
-		.type = QCOW2_BITMAP_TYPE_DIRTY,
-		.granularity_bits = __builtin_ctzll(bitmap->granularity),
-		.name_size = htobe16(name_bytes),
-	};
-	uint8_t *at = directory->data + directory->bytes;
-
-	memcpy(at, &entry, sizeof(entry));
-	memcpy(at + sizeof(entry), bitmap->name, name_bytes);
-	directory->bytes += meta_directory_entry_bytes(name_bytes);
+	directory->bytes += meta_encode_entry(directory->data + directory->bytes,
+					      bitmap, table_offset,
+					      table_entries);
 	directory->nr++;
 }
 
@@ -183,11 +171,12 @@ static int remove_bitmaps_extension(struct meta_writer *writer)
 static int switch_directory(struct meta_writer *writer,
 			    const struct directory *directory)
 {
-	struct qcow2_bitmaps_extension payload = {
-		.nb_bitmaps = htobe32(directory->nr),
-		.bitmap_directory_size = htobe64(directory->bytes),
-		.bitmap_directory_offset = htobe64(directory->offset),
+	const struct qcow2_bitmaps_info info = {
+		.nr = directory->nr,
+		.directory_bytes = directory->bytes,
+		.directory_offset = directory->offset,
 	};
+	struct qcow2_bitmaps_extension payload;
 	uint32_t bytes;
 	bool in_sector;
 	size_t at;
@@ -195,6 +184,7 @@ static int switch_directory(struct meta_writer *writer,
 
 	if (!directory->nr)
 		return remove_bitmaps_extension(writer);
+	qcow2_encode_bitmaps_info(&payload, &info);
 	at = meta_find_extension(&writer->store, QCOW2_EXT_BITMAPS, &bytes);
 	if (!at)
 		return add_bitmaps_extension(writer, &payload);
@@ -368,7 +358,7 @@ int meta_add_bitmap(struct meta_writer *writer,
 	r = spare ? empty_spare(writer, spare) : make_table(writer, &new);
 	if (!r)
 		r = meta_sync(writer);
-	entry_bytes = meta_directory_entry_bytes(strlen(bitmap->name));
+	entry_bytes = qcow2_bitmap_entry_bytes(0, strlen(bitmap->name));
 	if (!r)
 		r = copy_entries(store, spare, entry_bytes, &directory);
 	if (!r) {

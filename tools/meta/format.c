@@ -112,26 +112,10 @@ static int write_directory(struct output *out, const struct meta_spec *spec,
 		return -ENOMEM;
 	}
 	at = directory;
-	for (i = 0; i < spec->nr_bitmaps; i++) {
-		const struct meta_bitmap *bitmap = &spec->bitmaps[i];
-		size_t name_bytes = strlen(bitmap->name);
-		struct qcow2_bitmap_entry entry = {
-			.bitmap_table_offset =
-				htobe64(layout->bitmaps[i].table_offset),
-			.bitmap_table_size =
-				htobe32(layout->bitmaps[i].table_entries),
-			.flags = htobe32(bitmap->autoload ?
-					 QCOW2_BITMAP_AUTO : 0),
-			.type = QCOW2_BITMAP_TYPE_DIRTY,
-			.granularity_bits =
-				__builtin_ctzll(bitmap->granularity),
-			.name_size = htobe16(name_bytes),
-		};
-
-		memcpy(at, &entry, sizeof(entry));
-		memcpy(at + sizeof(entry), bitmap->name, name_bytes);
-		at += meta_directory_entry_bytes(name_bytes);
-	}
+	for (i = 0; i < spec->nr_bitmaps; i++)
+		at += meta_encode_entry(at, &spec->bitmaps[i],
+					layout->bitmaps[i].table_offset,
+					layout->bitmaps[i].table_entries);
 	r = write_zeros(out, layout->directory_offset,
 			(layout->directory_bytes + META_CLUSTER_BYTES - 1) >>
 			META_CLUSTER_BITS);

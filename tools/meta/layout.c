@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../dm-live/qcow2/directory.h"
 #include "lib/log.h"
 #include "meta/layout.h"
-#include "qcow2-format.h"
 
 /* Refcounts of 16 bits. */
 #define REFCOUNTS_PER_BLOCK	(META_CLUSTER_BYTES / 2)
@@ -24,9 +24,20 @@ static uint64_t clusters(uint64_t bytes)
 	return divide_up(bytes, META_CLUSTER_BYTES);
 }
 
-size_t meta_directory_entry_bytes(size_t name_bytes)
+size_t meta_encode_entry(void *at, const struct meta_bitmap *bitmap,
+			 uint64_t table_offset, uint32_t table_entries)
 {
-	return (sizeof(struct qcow2_bitmap_entry) + name_bytes + 7) & ~(size_t)7;
+	const struct qcow2_store_bitmap entry = {
+		.name = bitmap->name,
+		.name_bytes = strlen(bitmap->name),
+		.flags = bitmap->autoload ? QCOW2_BITMAP_AUTO : 0,
+		.granularity_bits = __builtin_ctzll(bitmap->granularity),
+		.table_offset = table_offset,
+		.table_entries = table_entries,
+	};
+
+	qcow2_encode_bitmap_entry(at, &entry);
+	return qcow2_bitmap_entry_bytes(0, entry.name_bytes);
 }
 
 static uint64_t bitmap_bytes(uint64_t size, const struct meta_bitmap *bitmap)
@@ -123,7 +134,7 @@ static void place(const struct meta_spec *spec, struct meta_layout *layout)
 	layout->directory_bytes = 0;
 	for (i = 0; i < spec->nr_bitmaps; i++)
 		layout->directory_bytes +=
-			meta_directory_entry_bytes(strlen(spec->bitmaps[i].name));
+			qcow2_bitmap_entry_bytes(0, strlen(spec->bitmaps[i].name));
 	layout->directory_offset = next << META_CLUSTER_BITS;
 	next += clusters(layout->directory_bytes);
 	for (i = 0; i < spec->nr_bitmaps; i++) {

@@ -80,7 +80,11 @@ void meta_layout_free(struct meta_layout *layout);
  */
 int meta_check_bitmap(uint64_t size, const struct meta_bitmap *bitmap);
 
-/* Bytes of a directory entry for a name of this length. */
-size_t meta_directory_entry_bytes(size_t name_bytes);
+/*
+ * Make the directory entry of a bitmap at @at, where zeros are. Returns the bytes
+ * that it takes.
+ */
+size_t meta_encode_entry(void *at, const struct meta_bitmap *bitmap,
+			 uint64_t table_offset, uint32_t table_entries);
 
 #endif /* DMLIVE_META_LAYOUT_H */

@@ -220,7 +220,7 @@ static int check_bitmaps(struct checker *c)
 	if (ret || !walk)
 		return ret;
 	ret = qcow2_bitmaps_read(c->file, c->info, &directory, &reason);
-	if (ret == -EINVAL || ret == -EFBIG) {
+	if (ret == -EINVAL || ret == -EOPNOTSUPP) {
 		check_corruption(c, "%s", reason.message);
 		return 0;
 	}

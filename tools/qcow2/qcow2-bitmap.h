@@ -21,20 +21,14 @@ struct qcow2_bitmap_directory {
 	struct qcow2_bitmap *bitmaps;
 };
 
-/* Read and check the directory; an image without bitmaps gives an empty one. */
+/*
+ * Read and check the directory; an image without bitmaps gives an empty one. -EINVAL:
+ * it cannot be right; -EOPNOTSUPP: it holds a bitmap that is not supported.
+ */
 int qcow2_bitmaps_read(const struct host_file *file,
 		       const struct qcow2_header_info *info,
 		       struct qcow2_bitmap_directory *directory,
 		       struct image_error *err);
 void qcow2_bitmaps_release(struct qcow2_bitmap_directory *directory);
-
-/*
- * Parse the directory's @length bytes. Pure: looks at nothing else, but for
- * @info, which bounds the tables.
- */
-int qcow2_bitmaps_parse(const void *bytes, size_t length, const char *path,
-			const struct qcow2_header_info *info,
-			struct qcow2_bitmap_directory *directory,
-			struct image_error *err);
 
 #endif /* DMLIVE_QCOW2_BITMAP_H */
