@@ -238,7 +238,7 @@ void qcow2_encode_bitmap_entry(void *at,
 
 u64 qcow2_store_table_cluster(__be64 entry)
 {
-	return be64_to_cpu(entry) & QCOW2_BITMAP_TABLE_OFFSET_MASK;
+	return qcow2_bitmap_table_offset(be64_to_cpu(entry));
 }
 
 static int check_table_entry(const struct qcow2_store_header *header,
@@ -246,10 +246,9 @@ static int check_table_entry(const struct qcow2_store_header *header,
 			     u64 entry, bool preallocated,
 			     struct qcow2_store_error *error)
 {
-	u64 offset = entry & QCOW2_BITMAP_TABLE_OFFSET_MASK;
+	u64 offset = qcow2_bitmap_table_offset(entry);
 
-	if (entry & QCOW2_BITMAP_TABLE_RESERVED_MASK ||
-	    (offset && (entry & QCOW2_BITMAP_TABLE_ALL_ONES)))
+	if (qcow2_bitmap_table_is_reserved(entry))
 		return refuse_bitmap(error, bitmap,
 				     "reserved bits are set in entry %u of its table",
 				     index);

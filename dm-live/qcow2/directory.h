@@ -81,6 +81,20 @@ int qcow2_store_check_table(const struct qcow2_store_header *header,
 			    const __be64 *table, bool preallocated,
 			    struct qcow2_store_error *error);
 
+/** qcow2_bitmap_table_offset - where the bits of an entry are, 0: nowhere */
+static inline u64 qcow2_bitmap_table_offset(u64 entry)
+{
+	return entry & QCOW2_BITMAP_TABLE_OFFSET_MASK;
+}
+
+/** qcow2_bitmap_table_is_reserved - are bits of an entry set that have no meaning? */
+static inline bool qcow2_bitmap_table_is_reserved(u64 entry)
+{
+	return entry & QCOW2_BITMAP_TABLE_RESERVED_MASK ||
+	       (qcow2_bitmap_table_offset(entry) &&
+		entry & QCOW2_BITMAP_TABLE_ALL_ONES);
+}
+
 /** qcow2_store_table_cluster - where the bits of a table entry are, 0: nowhere */
 u64 qcow2_store_table_cluster(__be64 entry);
 

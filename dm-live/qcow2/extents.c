@@ -59,7 +59,7 @@ void qcow2_store_add_bitmap(struct qcow2_store_extents *extents,
 	add_extent(extents, bitmap->table_offset, bitmap->table_entries * 8ULL,
 		   "the table", bitmap);
 	for (i = 0; i < bitmap->table_entries; i++) {
-		offset = entries[i] & QCOW2_BITMAP_TABLE_OFFSET_MASK;
+		offset = qcow2_bitmap_table_offset(entries[i]);
 		if (offset)
 			add_extent(extents, offset, cluster_bytes(header),
 				   "a cluster of bits", bitmap);

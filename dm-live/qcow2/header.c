@@ -137,14 +137,6 @@ int qcow2_check_features(const struct qcow2_fields *fields,
 	return 0;
 }
 
-u64 qcow2_l1_entries_needed(u32 cluster_bits, u64 incompatible, u64 size_bytes)
-{
-	u32 entry_bits = incompatible & QCOW2_INCOMPAT_EXTENDED_L2 ? 4 : 3;
-	u32 shift = 2 * cluster_bits - entry_bits;
-
-	return size_bytes ? ((size_bytes - 1) >> shift) + 1 : 0;
-}
-
 int qcow2_check_extent(u32 cluster_bits, u64 image_bytes, u64 offset, u64 bytes,
 		       const char *what, struct qcow2_store_error *error)
 {

@@ -57,9 +57,6 @@ int qcow2_decode_fields(const void *data, size_t bytes,
 int qcow2_check_features(const struct qcow2_fields *fields,
 			 struct qcow2_store_error *error);
 
-/** qcow2_l1_entries_needed - L1 entries for @size_bytes of a disk */
-u64 qcow2_l1_entries_needed(u32 cluster_bits, u64 incompatible, u64 size_bytes);
-
 /**
  * struct qcow2_bitmaps_info - what the bitmaps extension says
  * @nr: number of directory entries

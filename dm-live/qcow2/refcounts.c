@@ -19,8 +19,7 @@ int qcow2_store_check_refcount_table(const struct qcow2_store_header *header,
 
 		if (!entry)
 			continue;
-		if (entry & QCOW2_REFTABLE_RESERVED_MASK ||
-		    !is_aligned(header, entry))
+		if (!qcow2_refcount_block_is_valid(entry, header->cluster_bits))
 			return refuse(error, "entry %llu of the refcount table is not aligned to a cluster (offset %llu)",
 				      (unsigned long long)i,
 				      (unsigned long long)entry);
@@ -30,4 +29,34 @@ int qcow2_store_check_refcount_table(const struct qcow2_store_header *header,
 				      (unsigned long long)entry);
 	}
 	return 0;
+}
+
+/* Of several bytes they are big-endian; within a byte they start at the lowest bit. */
+u64 qcow2_get_refcount(const void *block, u64 index, u32 order)
+{
+	const u8 *at = (const u8 *)block + (index << order >> 3);
+	u32 bytes = 1U << order >> 3;
+	u64 value = 0;
+
+	if (!bytes)
+		return *at >> ((index << order) & 7) & ((1U << (1U << order)) - 1);
+	while (bytes--)
+		value = value << 8 | *at++;
+	return value;
+}
+
+void qcow2_put_refcount(void *block, u64 index, u32 order, u64 value)
+{
+	u8 *at = (u8 *)block + (index << order >> 3);
+	u32 bytes = 1U << order >> 3;
+	u32 shift = (index << order) & 7;
+	u8 mask;
+
+	if (!bytes) {
+		mask = ((1U << (1U << order)) - 1) << shift;
+		*at = (*at & ~mask) | (value << shift & mask);
+		return;
+	}
+	for (; bytes; value >>= 8)
+		at[--bytes] = value;
 }

@@ -4,6 +4,7 @@
  */
 #include "bytes.h"
 #include "extensions.h"
+#include "tables.h"
 
 #define SECTOR_BYTES	512u
 

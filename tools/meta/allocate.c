@@ -32,7 +32,8 @@ struct meta_allocator {
 
 static uint64_t per_block(const struct meta_writer *writer)
 {
-	uint64_t nr = writer->cluster_bytes * 8 >> writer->allocator->refcount_order;
+	uint64_t nr = qcow2_refcounts_in(writer->cluster_bytes,
+					 writer->allocator->refcount_order);
 
 	assert(nr);
 	return nr;
@@ -42,37 +43,6 @@ static uint64_t refcount_block(const struct meta_allocator *allocator,
 			       uint64_t index)
 {
 	return be64toh(allocator->refcount_table[index]);
-}
-
-/* A refcount within a block: big-endian, or in a byte from the lowest bit up. */
-static uint64_t get_refcount(const uint8_t *block, uint64_t index,
-			     unsigned int order)
-{
-	unsigned int bits = 1U << order, i;
-	uint64_t value = 0;
-
-	if (bits < 8)
-		return block[index * bits / 8] >> index * bits % 8 &
-		       ((1U << bits) - 1);
-	for (i = 0; i < bits / 8; i++)
-		value = value << 8 | block[index * (bits / 8) + i];
-	return value;
-}
-
-static void put_refcount(uint8_t *block, uint64_t index, unsigned int order,
-			 uint64_t value)
-{
-	unsigned int bits = 1U << order, i;
-	uint8_t mask, *byte;
-
-	if (bits < 8) {
-		mask = ((1U << bits) - 1) << index * bits % 8;
-		byte = &block[index * bits / 8];
-		*byte = (*byte & ~mask) | (value << index * bits % 8 & mask);
-		return;
-	}
-	for (i = bits / 8; i--; value >>= 8)
-		block[index * (bits / 8) + i] = value;
 }
 
 static bool is_used(const struct meta_allocator *allocator, uint64_t cluster)
@@ -102,7 +72,8 @@ static int load_block(struct meta_writer *writer, uint64_t index)
 		      writer->cluster, writer->cluster_bytes);
 	for (i = 0; !r && i < per_block(writer) &&
 	     first + i < allocator->nr_clusters; i++)
-		if (get_refcount(writer->cluster, i, allocator->refcount_order))
+		if (qcow2_get_refcount(writer->cluster, i,
+				       allocator->refcount_order))
 			set_used(allocator, first + i);
 	return r;
 }
@@ -156,7 +127,7 @@ static int change_refcount(struct meta_writer *writer, uint64_t cluster,
 	const unsigned int bytes = order > 3 ? 1U << (order - 3) : 1;
 	uint64_t index = cluster % per_block(writer), value;
 	/* As many refcounts as are in @bytes bytes. */
-	uint64_t group = index / (bytes * 8 >> order);
+	uint64_t group = index / qcow2_refcounts_in(bytes, order);
 	uint64_t offset = refcount_block(writer->allocator,
 					 cluster / per_block(writer)) +
 			  group * bytes;
@@ -166,12 +137,12 @@ static int change_refcount(struct meta_writer *writer, uint64_t cluster,
 	r = meta_read(writer, offset, data, bytes);
 	if (r)
 		return r;
-	index -= group * (bytes * 8 >> order);
-	value = get_refcount(data, index, order);
+	index -= group * qcow2_refcounts_in(bytes, order);
+	value = qcow2_get_refcount(data, index, order);
 	if (!allocate && !value)
 		return 0;
 	/* Behind the end of the image there may be a refcount of something lost. */
-	put_refcount(data, index, order, allocate ? 1 : value - 1);
+	qcow2_put_refcount(data, index, order, allocate ? 1 : value - 1);
 	return meta_write(writer, offset, data, bytes);
 }
 
@@ -206,8 +177,8 @@ static int add_refcount_block(struct meta_writer *writer, uint64_t cluster)
 		error("out of memory");
 		return -ENOMEM;
 	}
-	put_refcount(block, cluster % per_block(writer),
-		     allocator->refcount_order, 1);
+	qcow2_put_refcount(block, cluster % per_block(writer),
+			   allocator->refcount_order, 1);
 	r = meta_write(writer, be64toh(entry), block, writer->cluster_bytes);
 	free(block);
 	if (!r)

@@ -16,8 +16,8 @@ int meta_clear_bits(struct meta_writer *writer,
 
 	memset(writer->cluster, 0, writer->cluster_bytes);
 	for (i = 0; !r && i < bitmap->entry.table_entries; i++)
-		r = meta_write(writer, bitmap->table[i] &
-				       QCOW2_BITMAP_TABLE_OFFSET_MASK,
+		r = meta_write(writer,
+			       qcow2_bitmap_table_offset(bitmap->table[i]),
 			       writer->cluster, writer->cluster_bytes);
 	return r ? r : meta_sync(writer);
 }
@@ -38,8 +38,7 @@ struct window {
 
 static uint64_t cluster_offset(const struct window *window)
 {
-	return window->into->table[window->index] &
-	       QCOW2_BITMAP_TABLE_OFFSET_MASK;
+	return qcow2_bitmap_table_offset(window->into->table[window->index]);
 }
 
 static int write_back(struct window *window)

@@ -227,8 +227,7 @@ static int free_bitmap(struct meta_writer *writer,
 	int r = 0;
 
 	for (i = 0; !r && i < bitmap->entry.table_entries; i++) {
-		uint64_t offset = bitmap->table[i] &
-				  QCOW2_BITMAP_TABLE_OFFSET_MASK;
+		uint64_t offset = qcow2_bitmap_table_offset(bitmap->table[i]);
 
 		if (offset)
 			r = meta_free(writer, offset, 1);
@@ -302,8 +301,8 @@ static int empty_spare(struct meta_writer *writer,
 	int r = meta_fill(writer, spare);
 
 	for (i = 0; !r && i < spare->entry.table_entries; i++)
-		r = write_zeros(writer, spare->table[i] &
-					QCOW2_BITMAP_TABLE_OFFSET_MASK, 1);
+		r = write_zeros(writer,
+				qcow2_bitmap_table_offset(spare->table[i]), 1);
 	return r;
 }
 

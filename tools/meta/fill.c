@@ -74,7 +74,7 @@ int meta_fill(struct meta_writer *writer, struct meta_store_bitmap *bitmap)
 	int r = 0;
 
 	for (i = 0; !r && i < nr; i++) {
-		if (bitmap->table[i] & QCOW2_BITMAP_TABLE_OFFSET_MASK)
+		if (qcow2_bitmap_table_offset(bitmap->table[i]))
 			continue;
 		any = true;
 		ones = i == nr - 1 &&

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "../dm-live/qcow2/generations.h"
+#include "../dm-live/qcow2/refcounts.h"
 #include "../dm-live/qcow2/seal.h"
 #include "lib/blockdev.h"
 #include "lib/io.h"
@@ -79,8 +80,8 @@ static int write_offsets(struct output *out, uint64_t offset, uint64_t base,
 /* Each cluster of the image has a refcount of one. */
 static int write_refcounts(struct output *out, const struct meta_layout *layout)
 {
-	__be16 *counts = (__be16 *)out->cluster;
-	const uint64_t in_block = META_CLUSTER_BYTES / sizeof(*counts);
+	const uint64_t in_block = qcow2_refcounts_in(META_CLUSTER_BYTES,
+						     META_REFCOUNT_ORDER);
 	uint64_t block, left, i;
 	int r;
 
@@ -91,7 +92,8 @@ static int write_refcounts(struct output *out, const struct meta_layout *layout)
 		memset(out->cluster, 0, META_CLUSTER_BYTES);
 		left = layout->nr_clusters - block * in_block;
 		for (i = 0; i < in_block && i < left; i++)
-			counts[i] = htobe16(1);
+			qcow2_put_refcount(out->cluster, i,
+					   META_REFCOUNT_ORDER, 1);
 		r = write_at(out, layout->refcount_blocks_offset +
 				  block * META_CLUSTER_BYTES,
 			     out->cluster, META_CLUSTER_BYTES);
@@ -240,7 +242,7 @@ static int make_header(struct output *out, const struct meta_spec *spec,
 		.refcount_table_clusters =
 			htobe32(layout->refcount_table_clusters),
 		.autoclear_features = htobe64(QCOW2_AUTOCLEAR_BITMAPS),
-		.refcount_order = htobe32(4),
+		.refcount_order = htobe32(META_REFCOUNT_ORDER),
 		.header_length = htobe32(sizeof(header)),
 	};
 	size_t at, name_bytes = spec->backing ? strlen(spec->backing) : 0;

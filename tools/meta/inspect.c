@@ -312,7 +312,7 @@ bool meta_name_is_reserved(const char *name, size_t bytes)
 static int read_cluster(struct meta_store *store, uint64_t entry, uint8_t *bits,
 			size_t bytes)
 {
-	uint64_t offset = entry & QCOW2_BITMAP_TABLE_OFFSET_MASK;
+	uint64_t offset = qcow2_bitmap_table_offset(entry);
 
 	if (offset)
 		return read_at(store, offset, bits, bytes);

@@ -8,11 +8,9 @@
 #include <string.h>
 
 #include "../dm-live/qcow2/directory.h"
+#include "../dm-live/qcow2/refcounts.h"
 #include "lib/log.h"
 #include "meta/layout.h"
-
-/* Refcounts of 16 bits. */
-#define REFCOUNTS_PER_BLOCK	(META_CLUSTER_BYTES / 2)
 
 static uint64_t divide_up(uint64_t value, uint64_t unit)
 {
@@ -167,8 +165,8 @@ int meta_layout_make(const struct meta_spec *spec, struct meta_layout *layout)
 	do {
 		layout->nr_refcount_blocks++;
 		place(spec, layout);
-	} while (layout->nr_clusters >
-		 layout->nr_refcount_blocks * REFCOUNTS_PER_BLOCK);
+	} while (layout->nr_clusters > layout->nr_refcount_blocks *
+		 qcow2_refcounts_in(META_CLUSTER_BYTES, META_REFCOUNT_ORDER));
 	return 0;
 }
 

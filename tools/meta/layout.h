@@ -15,6 +15,7 @@
 
 #define META_CLUSTER_BITS	16
 #define META_CLUSTER_BYTES	(1u << META_CLUSTER_BITS)
+#define META_REFCOUNT_ORDER	4	/* refcounts have 16 bits */
 
 /* QEMU reads no larger bitmap. */
 #define META_MAX_BITMAP_BYTES	(512u << 20)

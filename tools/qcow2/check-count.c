@@ -14,6 +14,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "../dm-live/qcow2/directory.h"
+#include "../dm-live/qcow2/refcounts.h"
 #include "check-internal.h"
 #include "error.h"
 #include "qcow2-bitmap.h"
@@ -113,10 +115,10 @@ int check_walk_table(struct checker *c, uint64_t offset, uint64_t entries,
 static int visit_l1_entry(struct checker *c, uint64_t index, uint64_t entry,
 			  void *context)
 {
-	uint64_t offset = entry & QCOW2_L1E_OFFSET_MASK;
+	uint64_t offset = qcow2_l1_entry_offset(entry);
 
 	(void)context;
-	if (entry & QCOW2_L1E_RESERVED_MASK)
+	if (qcow2_l1_entry_is_reserved(entry))
 		check_corruption(c, "L1 entry %llu has reserved bits set: %#llx",
 				 (ull)index, (ull)entry);
 	else if (!offset)
@@ -169,11 +171,10 @@ static int check_snapshots(struct checker *c)
 static int visit_bitmap_entry(struct checker *c, uint64_t index,
 			      uint64_t entry, void *context)
 {
-	uint64_t offset = entry & QCOW2_BITMAP_TABLE_OFFSET_MASK;
+	uint64_t offset = qcow2_bitmap_table_offset(entry);
 
 	(void)context;
-	if (entry & QCOW2_BITMAP_TABLE_RESERVED_MASK ||
-	    (offset && entry & QCOW2_BITMAP_TABLE_ALL_ONES) ||
+	if (qcow2_bitmap_table_is_reserved(entry) ||
 	    !check_aligned(c, offset)) {
 		check_corruption(c, "entry %llu of a bitmap table is invalid: %#llx",
 				 (ull)index, (ull)entry);
@@ -238,9 +239,9 @@ static int check_refcount_blocks(struct checker *c)
 
 	for (i = 0; !ret && i < nr; i++) {
 		entry = stored_refcounts_block(c->stored, i);
-		offset = entry & QCOW2_REFTABLE_OFFSET_MASK;
-		if (entry & QCOW2_REFTABLE_RESERVED_MASK ||
-		    !check_aligned(c, offset))
+		offset = qcow2_refcount_block(entry);
+		if (!qcow2_refcount_block_is_valid(entry,
+						   c->info->cluster_bits))
 			check_corruption(c, "refcount table entry %llu is invalid: %#llx",
 					 (ull)i, (ull)entry);
 		else if (offset)
@@ -252,10 +253,8 @@ static int check_refcount_blocks(struct checker *c)
 
 static int count_compressed(struct checker *c, uint64_t entry, uint32_t times)
 {
-	unsigned int shift = QCOW2_COMPRESSED_SHIFT(c->info->cluster_bits);
-	uint64_t offset = entry & ((1ULL << shift) - 1);
-	uint64_t sectors = ((entry & ~QCOW2_OFLAG_COPIED &
-			     ~QCOW2_OFLAG_COMPRESSED) >> shift) + 1;
+	const struct qcow2_compressed compressed =
+		qcow2_decode_compressed(entry, c->info->cluster_bits);
 
 	if (qcow2_has(c->info, QCOW2_INCOMPAT_DATA_FILE)) {
 		check_corruption(c, "compressed cluster in spite of a data file");
@@ -263,20 +262,18 @@ static int count_compressed(struct checker *c, uint64_t entry, uint32_t times)
 	}
 	if (entry & QCOW2_OFLAG_COPIED)
 		check_corruption(c, "compressed cluster at %#llx has the flag of an unshared one",
-				 (ull)offset);
-	offset &= ~(uint64_t)(QCOW2_COMPRESSED_SECTOR_BYTES - 1);
-	return count(c, offset, sectors * QCOW2_COMPRESSED_SECTOR_BYTES, times,
+				 (ull)compressed.offset);
+	return count(c, compressed.offset, compressed.bytes, times,
 		     "compressed cluster");
 }
 
 static int count_standard(struct checker *c, uint64_t entry, uint32_t times)
 {
-	uint64_t offset = entry & QCOW2_L2E_OFFSET_MASK;
-	bool may_be_zero = c->info->version >= 3 &&
-			   !qcow2_has(c->info, QCOW2_INCOMPAT_EXTENDED_L2);
+	uint64_t offset = qcow2_l2_entry_offset(entry);
 
-	if (entry & QCOW2_L2E_RESERVED_MASK ||
-	    (entry & QCOW2_OFLAG_ZERO && !may_be_zero))
+	if (qcow2_l2_entry_is_reserved(entry) ||
+	    (entry & QCOW2_OFLAG_ZERO &&
+	     !qcow2_has_zero_flag(c->info->version, c->info->incompatible)))
 		check_corruption(c, "L2 entry has reserved bits set: %#llx",
 				 (ull)entry);
 	if (!check_aligned(c, offset)) {
@@ -303,7 +300,7 @@ static void check_subclusters(struct checker *c, uint64_t descriptor,
 	if (descriptor & QCOW2_OFLAG_COMPRESSED)
 		return;
 	if ((allocated & zeros) ||
-	    (allocated && !(descriptor & QCOW2_L2E_OFFSET_MASK) &&
+	    (allocated && !qcow2_l2_entry_offset(descriptor) &&
 	     !qcow2_has(c->info, QCOW2_INCOMPAT_DATA_FILE)))
 		check_corruption(c, "subcluster bitmap %#llx of L2 entry %#llx is contradictory",
 				 (ull)bitmap, (ull)descriptor);

@@ -99,7 +99,7 @@ static int visit_active_entry(struct checker *c, uint64_t index,
 {
 	bool extended = qcow2_has(c->info, QCOW2_INCOMPAT_EXTENDED_L2);
 	struct check_result *result = &c->check->result;
-	uint64_t offset = entry & QCOW2_L2E_OFFSET_MASK;
+	uint64_t offset = qcow2_l2_entry_offset(entry);
 	struct active_walk *walk = context;
 	uint64_t guest;
 
@@ -129,7 +129,7 @@ static int visit_active_entry(struct checker *c, uint64_t index,
 
 static int check_active_l2(struct checker *c, uint64_t l1_index, uint64_t entry)
 {
-	uint64_t offset = entry & QCOW2_L1E_OFFSET_MASK;
+	uint64_t offset = qcow2_l1_entry_offset(entry);
 	struct active_walk walk = {
 		.guest_cluster = l1_index << qcow2_l2_bits(c->info),
 	};

@@ -96,30 +96,28 @@ static int ask_image(struct walk *w, uint64_t cluster, uint64_t nr,
 /* Is all that a compressed cluster may take within the file? */
 static bool compressed_is_inside(const struct walk *w, uint64_t entry)
 {
-	unsigned int shift = QCOW2_COMPRESSED_SHIFT(w->q->info.cluster_bits);
-	uint64_t offset = entry & ((1ULL << shift) - 1);
-	uint64_t sectors = ((entry & ~QCOW2_OFLAG_COPIED &
-			     ~QCOW2_OFLAG_COMPRESSED) >> shift) + 1;
+	const struct qcow2_compressed compressed =
+		qcow2_decode_compressed(entry, w->q->info.cluster_bits);
 
-	offset &= ~(uint64_t)(QCOW2_COMPRESSED_SECTOR_BYTES - 1);
 	return !w->q->data_file &&
-	       offset + sectors * QCOW2_COMPRESSED_SECTOR_BYTES <=
+	       compressed.offset + compressed.bytes <=
 	       host_file_size(w->q->layer.file);
 }
 
 static bool is_plainly_right(const struct walk *w, uint64_t cluster,
 			     uint64_t entry, uint64_t bitmap)
 {
-	uint64_t offset = entry & QCOW2_L2E_OFFSET_MASK;
+	uint64_t offset = qcow2_l2_entry_offset(entry);
 
 	if (entry & QCOW2_OFLAG_COMPRESSED)
 		return compressed_is_inside(w, entry);
-	if (entry & QCOW2_L2E_RESERVED_MASK ||
+	if (qcow2_l2_entry_is_reserved(entry) ||
 	    offset & (w->cluster_bytes - 1))
 		return false;
 	/* With a place, perhaps, but nothing there is read. */
 	if (entry & QCOW2_OFLAG_ZERO)
-		return !w->extended && w->q->info.version >= 3;
+		return qcow2_has_zero_flag(w->q->info.version,
+					   w->q->info.incompatible);
 	if (w->extended && !(uint32_t)bitmap)
 		return true;
 	if (w->extended && ((uint32_t)bitmap & (bitmap >> 32) ||
@@ -300,9 +298,9 @@ static uint64_t count_l1(const struct walk *w)
 
 static bool l1_entry_is_right(const struct walk *w, uint64_t entry)
 {
-	uint64_t offset = entry & QCOW2_L1E_OFFSET_MASK;
+	uint64_t offset = qcow2_l1_entry_offset(entry);
 
-	return offset && !(entry & QCOW2_L1E_RESERVED_MASK) &&
+	return offset && !qcow2_l1_entry_is_reserved(entry) &&
 	       !(offset & (w->cluster_bytes - 1)) &&
 	       offset + w->cluster_bytes <= host_file_size(w->q->layer.file);
 }
@@ -322,7 +320,7 @@ static int collect_tables(struct walk *w, struct image_error *err)
 			continue;
 		if (l1_entry_is_right(w, entry))
 			w->tables[w->nr_tables++] = (struct table) {
-				.offset = entry & QCOW2_L1E_OFFSET_MASK,
+				.offset = qcow2_l1_entry_offset(entry),
 				.l1_index = i,
 			};
 		else

@@ -34,13 +34,6 @@ static int refused(const struct parser *p, int code,
 	return image_fail(p->err, code, "%s: %s", p->path, reason->message);
 }
 
-uint64_t qcow2_l1_needed(const struct qcow2_header_info *info,
-			 uint64_t size_bytes)
-{
-	return qcow2_l1_entries_needed(info->cluster_bits, info->incompatible,
-				       size_bytes);
-}
-
 int qcow2_check_table(const struct qcow2_header_info *info, const char *path,
 		      const char *what, uint64_t offset, uint64_t entries,
 		      size_t entry_bytes, uint64_t max_bytes,

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "qcow2-format.h"
+#include "../dm-live/qcow2/tables.h"
 #include "image.h"
 
 /* All in the host's byte order; names are NULL if absent or empty. */
@@ -65,13 +65,16 @@ static inline bool qcow2_has(const struct qcow2_header_info *info,
 /* Entries of an L2 table, as a power of two. */
 static inline unsigned int qcow2_l2_bits(const struct qcow2_header_info *info)
 {
-	return info->cluster_bits -
-	       (qcow2_has(info, QCOW2_INCOMPAT_EXTENDED_L2) ? 4 : 3);
+	return qcow2_l2_table_bits(info->cluster_bits, info->incompatible);
 }
 
 /* L1 entries that @size_bytes of guest data need. */
-uint64_t qcow2_l1_needed(const struct qcow2_header_info *info,
-			 uint64_t size_bytes);
+static inline uint64_t qcow2_l1_needed(const struct qcow2_header_info *info,
+				       uint64_t size_bytes)
+{
+	return qcow2_l1_entries_needed(info->cluster_bits, info->incompatible,
+				       size_bytes);
+}
 
 /*
  * Check a table of @entries of @entry_bytes each at @offset: not above

@@ -3,11 +3,11 @@
  * Reading the table of internal snapshots: entries of variable length one after
  * the other. The table's length stands nowhere, so it is bounded as it is read.
  */
-#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../dm-live/qcow2/snapshots.h"
 #include "error.h"
 #include "qcow2-snapshot.h"
 
@@ -48,10 +48,10 @@ static int take_string(struct reader *r, size_t length, char **string)
 	return take(r, *string, length);
 }
 
-static int take_extra(struct reader *r, size_t length,
-		      struct qcow2_snapshot *snapshot)
+static int take_extra(struct reader *r, struct qcow2_snapshot_fields *fields)
 {
-	struct qcow2_snapshot_extra extra = { 0 };
+	unsigned char extra[sizeof(struct qcow2_snapshot_extra)];
+	size_t length = fields->extra_bytes;
 	size_t known = length < sizeof(extra) ? length : sizeof(extra);
 	int ret;
 
@@ -60,41 +60,38 @@ static int take_extra(struct reader *r, size_t length,
 				  "%s: a snapshot has %zu bytes of extra data, at most %u are supported",
 				  host_file_path(r->file), length,
 				  QCOW2_MAX_SNAPSHOT_EXTRA_BYTES);
-	ret = take(r, &extra, known);
+	ret = take(r, extra, known);
 	if (ret)
 		return ret;
-	if (known >= offsetof(struct qcow2_snapshot_extra, disk_size))
-		snapshot->vm_state_bytes = be64toh(extra.vm_state_size);
-	if (known >= offsetof(struct qcow2_snapshot_extra, icount))
-		snapshot->size_bytes = be64toh(extra.disk_size);
+	qcow2_decode_snapshot_extra(extra, known, fields);
 	return take(r, NULL, length - known);
 }
 
 static int take_snapshot(struct reader *r, struct qcow2_snapshot *snapshot)
 {
-	struct qcow2_snapshot_entry entry;
+	unsigned char entry[sizeof(struct qcow2_snapshot_entry)];
+	struct qcow2_snapshot_fields fields;
 	int ret;
 
-	/* Entries start at multiples of 8 from the table's start. */
-	r->at = (r->at + 7) & ~7ULL;
-	ret = take(r, &entry, sizeof(entry));
+	r->at = qcow2_snapshot_start(r->at);
+	ret = take(r, entry, sizeof(entry));
 	if (ret)
 		return ret;
-	snapshot->l1_offset = be64toh(entry.l1_table_offset);
-	snapshot->l1_entries = be32toh(entry.l1_size);
-	snapshot->date_sec = be32toh(entry.date_sec);
-	snapshot->date_nsec = be32toh(entry.date_nsec);
-	snapshot->vm_clock_nsec = be64toh(entry.vm_clock_nsec);
-	snapshot->vm_state_bytes = be32toh(entry.vm_state_size);
-	/* What says otherwise is extra data, which version 2 need not have. */
-	snapshot->size_bytes = r->info->size_bytes;
-	ret = take_extra(r, be32toh(entry.extra_data_size), snapshot);
+	qcow2_decode_snapshot(entry, r->info->size_bytes, &fields);
+	ret = take_extra(r, &fields);
 	if (ret)
 		return ret;
-	ret = take_string(r, be16toh(entry.id_size), &snapshot->id);
+	snapshot->l1_offset = fields.l1_offset;
+	snapshot->l1_entries = fields.l1_entries;
+	snapshot->date_sec = fields.date_sec;
+	snapshot->date_nsec = fields.date_nsec;
+	snapshot->vm_clock_nsec = fields.vm_clock_nsec;
+	snapshot->vm_state_bytes = fields.vm_state_bytes;
+	snapshot->size_bytes = fields.size_bytes;
+	ret = take_string(r, fields.id_bytes, &snapshot->id);
 	if (ret)
 		return ret;
-	return take_string(r, be16toh(entry.name_size), &snapshot->name);
+	return take_string(r, fields.name_bytes, &snapshot->name);
 }
 
 int qcow2_snapshots_read(const struct host_file *file,

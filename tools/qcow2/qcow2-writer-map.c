@@ -14,12 +14,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "../dm-live/qcow2/tables.h"
 #include "error.h"
 #include "qcow2-writer.h"
 
 static unsigned int l2_bits(const struct qcow2_map *map)
 {
-	return map->cluster_bits - 3;
+	return qcow2_l2_table_bits(map->cluster_bits, 0);
 }
 
 static uint64_t cluster_bytes(const struct qcow2_map *map)
@@ -164,12 +165,9 @@ int map_set_data(struct qcow2_map *map, uint64_t cluster, uint64_t count,
 int map_set_compressed(struct qcow2_map *map, uint64_t cluster,
 		       uint64_t offset, uint32_t bytes, struct image_error *err)
 {
-	uint64_t sectors = (offset + bytes - 1) / QCOW2_COMPRESSED_SECTOR_BYTES -
-			   offset / QCOW2_COMPRESSED_SECTOR_BYTES;
-
-	return set_entry(map, cluster, QCOW2_OFLAG_COMPRESSED | offset |
-			 sectors << QCOW2_COMPRESSED_SHIFT(map->cluster_bits),
-			 err);
+	return set_entry(map, cluster,
+			 qcow2_encode_compressed(offset, bytes,
+						 map->cluster_bits), err);
 }
 
 int map_set_zero(struct qcow2_map *map, uint64_t cluster, uint64_t count,

@@ -12,11 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../dm-live/qcow2/refcounts.h"
 #include "error.h"
 #include "qcow2-writer.h"
 
-/* Refcounts have 16 bits. */
-#define REFCOUNT_BYTES 2
 #define MAX_REFCOUNT UINT16_MAX
 
 static uint64_t cluster_bytes(const struct qcow2_space *space)
@@ -31,7 +30,7 @@ static uint64_t to_clusters(const struct qcow2_space *space, uint64_t bytes)
 
 static uint64_t block_entries(const struct qcow2_space *space)
 {
-	return cluster_bytes(space) / REFCOUNT_BYTES;
+	return qcow2_refcounts_in(cluster_bytes(space), WRITER_REFCOUNT_ORDER);
 }
 
 void space_init(struct qcow2_space *space, struct output *output,
@@ -88,13 +87,14 @@ static int write_block(const struct qcow2_space *space, uint64_t block,
 {
 	uint64_t entries = block_entries(space), i;
 	uint64_t first = block * entries;
-	__be16 *counts = calloc(entries, sizeof(*counts));
+	void *counts = calloc(1, cluster_bytes(space));
 	int ret;
 
 	if (!counts)
 		return image_fail_memory(err, output_path(space->output));
 	for (i = 0; i < entries && first + i < nr_clusters; i++)
-		counts[i] = htobe16(shared && shared[i] ? shared[i] : 1);
+		qcow2_put_refcount(counts, i, WRITER_REFCOUNT_ORDER,
+				   shared && shared[i] ? shared[i] : 1);
 	ret = output_write(space->output, offset, counts, cluster_bytes(space),
 			   err);
 	free(counts);

@@ -19,7 +19,6 @@
 #include "writer-internal.h"
 
 #define QCOW2_VERSION 3
-#define REFCOUNT_ORDER 4		/* 16 bits */
 
 #define PACK_BYTES (1U << 20)
 #define PACK_CLUSTERS 1024
@@ -244,7 +243,7 @@ static int put_header(struct qcow2_writer *qcow2, struct image_error *err)
 		.l1_table_offset = htobe64(qcow2->map.l1_offset),
 		.refcount_table_offset = htobe64(qcow2->space.table_offset),
 		.refcount_table_clusters = htobe32(qcow2->space.table_clusters),
-		.refcount_order = htobe32(REFCOUNT_ORDER),
+		.refcount_order = htobe32(WRITER_REFCOUNT_ORDER),
 		.autoclear_features = htobe64(qcow2->autoclear),
 	};
 

@@ -19,6 +19,8 @@
 #include "output.h"
 #include "qcow2-format.h"
 
+#define WRITER_REFCOUNT_ORDER 4		/* refcounts have 16 bits */
+
 /*
  * Space: the file's clusters are given out in ascending order and never freed.
  * The refcount of a cluster is the number of compressed clusters that touch it,

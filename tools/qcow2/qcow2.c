@@ -75,10 +75,10 @@ static int check_l1_entry(const struct qcow2_layer *q, uint64_t guest_offset,
 			  uint64_t entry, uint64_t *l2_offset,
 			  struct image_error *err)
 {
-	if (entry & QCOW2_L1E_RESERVED_MASK)
+	if (qcow2_l1_entry_is_reserved(entry))
 		return fail_at(q, guest_offset, err,
 			       "reserved bits set in L1 entry", entry);
-	*l2_offset = entry & QCOW2_L1E_OFFSET_MASK;
+	*l2_offset = qcow2_l1_entry_offset(entry);
 	if (into_cluster(q, *l2_offset))
 		return fail_at(q, guest_offset, err, "misaligned L2 table",
 			       *l2_offset);
@@ -93,8 +93,8 @@ static int check_l1_entry(const struct qcow2_layer *q, uint64_t guest_offset,
 static int check_compressed(const struct qcow2_layer *q, uint64_t guest_offset,
 			    uint64_t entry, struct image_error *err)
 {
-	unsigned int shift = QCOW2_COMPRESSED_SHIFT(q->info.cluster_bits);
-	uint64_t offset = entry & ((1ULL << shift) - 1);
+	uint64_t offset = qcow2_decode_compressed(entry,
+						  q->info.cluster_bits).offset;
 
 	if (has_data_file(q))
 		return fail_at(q, guest_offset, err,
@@ -154,14 +154,15 @@ static int standard_kind(const struct qcow2_layer *q, uint64_t guest_offset,
 {
 	bool extended = qcow2_has(&q->info, QCOW2_INCOMPAT_EXTENDED_L2);
 	bool zero_flag = entry & QCOW2_OFLAG_ZERO;
-	bool has_place = entry & QCOW2_L2E_OFFSET_MASK;
+	bool has_place = qcow2_l2_entry_offset(entry);
 	uint32_t allocated = bitmap, zeros = bitmap >> 32;
 	uint32_t mask;
 
 	/* In a data file the first cluster's place is offset 0. */
 	if (has_data_file(q) && (entry & QCOW2_OFLAG_COPIED))
 		has_place = true;
-	if (zero_flag && (extended || q->info.version < 3))
+	if (zero_flag &&
+	    !qcow2_has_zero_flag(q->info.version, q->info.incompatible))
 		return fail_at(q, guest_offset, err,
 			       "zero flag where the format has none", entry);
 	if (!extended) {
@@ -182,7 +183,7 @@ static int classify(const struct qcow2_layer *q, uint64_t guest_offset,
 		    uint64_t entry, uint64_t bitmap, struct unit *unit,
 		    struct image_error *err)
 {
-	uint64_t offset = entry & QCOW2_L2E_OFFSET_MASK;
+	uint64_t offset = qcow2_l2_entry_offset(entry);
 	int ret;
 
 	if (entry & QCOW2_OFLAG_COMPRESSED) {
@@ -190,7 +191,7 @@ static int classify(const struct qcow2_layer *q, uint64_t guest_offset,
 		unit->descriptor = entry & ~QCOW2_OFLAG_COPIED;
 		return check_compressed(q, guest_offset, entry, err);
 	}
-	if (entry & QCOW2_L2E_RESERVED_MASK)
+	if (qcow2_l2_entry_is_reserved(entry))
 		return fail_at(q, guest_offset, err,
 			       "reserved bits set in L2 entry", entry);
 	if (into_cluster(q, offset))
@@ -331,11 +332,10 @@ static int decompress_with(struct qcow2_layer *q, struct decompressor *d,
 			   uint64_t descriptor, void *cluster,
 			   struct image_error *err)
 {
-	unsigned int shift = QCOW2_COMPRESSED_SHIFT(q->info.cluster_bits);
-	uint64_t offset = descriptor & ((1ULL << shift) - 1);
-	uint64_t more_sectors = (descriptor & ~QCOW2_OFLAG_COMPRESSED) >> shift;
-	size_t length = (more_sectors + 1) * QCOW2_COMPRESSED_SECTOR_BYTES -
-			offset % QCOW2_COMPRESSED_SECTOR_BYTES;
+	const struct qcow2_compressed compressed =
+		qcow2_decode_compressed(descriptor, q->info.cluster_bits);
+	const uint64_t offset = compressed.offset;
+	size_t length = compressed.bytes;
 	uint64_t present = host_file_size(q->layer.file) - offset;
 	bool is_cut = length > present;
 	int ret;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../dm-live/qcow2/refcounts.h"
 #include "block-cache.h"
 #include "error.h"
 #include "refcounts.h"
@@ -166,7 +167,7 @@ uint64_t stored_refcounts_block(const struct stored_refcounts *stored,
 
 uint64_t stored_refcounts_per_block(const struct stored_refcounts *stored)
 {
-	return (8ULL << stored->cluster_bits) >> stored->order;
+	return qcow2_refcounts_in(1ULL << stored->cluster_bits, stored->order);
 }
 
 static int fill_slice(void *context, uint64_t key, void *data,
@@ -178,24 +179,12 @@ static int fill_slice(void *context, uint64_t key, void *data,
 			      err);
 }
 
-static uint64_t extract(const unsigned char *block, uint64_t index,
-			unsigned int order)
-{
-	uint64_t bit = index << order, value = 0;
-	unsigned int i;
-
-	if (order < 3)
-		return (block[bit / 8] >> (bit % 8)) & ((1U << (1U << order)) - 1);
-	for (i = 0; i < 1U << (order - 3); i++)
-		value = value << 8 | block[bit / 8 + i];
-	return value;
-}
-
 int stored_refcounts_get(struct stored_refcounts *stored, uint64_t cluster,
 			 uint64_t *refcount, struct image_error *err)
 {
 	uint64_t per_block = stored_refcounts_per_block(stored);
-	uint64_t per_slice = (8ULL * stored->slice_bytes) >> stored->order;
+	uint64_t per_slice = qcow2_refcounts_in(stored->slice_bytes,
+						stored->order);
 	uint64_t index = cluster / per_block, offset;
 	struct cached_block *block;
 	int ret;
@@ -203,7 +192,7 @@ int stored_refcounts_get(struct stored_refcounts *stored, uint64_t cluster,
 	*refcount = 0;
 	if (index >= stored->nr_blocks)
 		return 0;
-	offset = stored->table[index] & QCOW2_REFTABLE_OFFSET_MASK;
+	offset = qcow2_refcount_block(stored->table[index]);
 	if (!offset || offset & ((1ULL << stored->cluster_bits) - 1) ||
 	    offset >= host_file_size(stored->file))
 		return 0;
@@ -212,8 +201,8 @@ int stored_refcounts_get(struct stored_refcounts *stored, uint64_t cluster,
 			      &block, err);
 	if (ret)
 		return ret;
-	*refcount = extract(cached_block_data(block), cluster % per_slice,
-			    stored->order);
+	*refcount = qcow2_get_refcount(cached_block_data(block),
+				       cluster % per_slice, stored->order);
 	block_cache_put(block);
 	return 0;
 }

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Parts of the codec that have no checks of their own: refcounts of every width,
+ * entries of compressed clusters, snapshots, extensions.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dm-live/qcow2/extensions.h"
+#include "dm-live/qcow2/refcounts.h"
+#include "dm-live/qcow2/snapshots.h"
+#include "dm-live/qcow2/tables.h"
+#include "unit.h"
+
+#define BLOCK	64
+
+static void refcounts_of_every_width(void **state)
+{
+	struct rng rng = rng_new(1);
+	uint8_t block[BLOCK];
+	uint64_t counts[BLOCK * 8], mask;
+	unsigned int order, i, nr;
+
+	(void)state;
+	for (order = 0; order <= QCOW2_MAX_REFCOUNT_ORDER; order++) {
+		nr = qcow2_refcounts_in(BLOCK, order);
+		assert_int_equal(nr << order, BLOCK * 8);
+		mask = order == 6 ? UINT64_MAX : (1ULL << (1U << order)) - 1;
+		memset(block, 0xff, sizeof(block));
+		for (i = 0; i < nr; i++) {
+			counts[i] = rng_next(&rng);
+			qcow2_put_refcount(block, i, order, counts[i]);
+		}
+		for (i = 0; i < nr; i++)
+			assert_int_equal(qcow2_get_refcount(block, i, order),
+					 counts[i] & mask);
+	}
+}
+
+/* As the specification says: big-endian, but from the lowest bit within a byte. */
+static void refcounts_stand_where_they_should(void **state)
+{
+	static const uint8_t block[] = { 0x12, 0x34, 0x56, 0x78, 0, 0, 0, 1 };
+
+	(void)state;
+	assert_int_equal(qcow2_get_refcount(block, 1, 0), 1);
+	assert_int_equal(qcow2_get_refcount(block, 2, 1), 1);
+	assert_int_equal(qcow2_get_refcount(block, 2, 2), 4);
+	assert_int_equal(qcow2_get_refcount(block, 3, 3), 0x78);
+	assert_int_equal(qcow2_get_refcount(block, 1, 4), 0x5678);
+	assert_int_equal(qcow2_get_refcount(block, 0, 5), 0x12345678);
+	assert_int_equal(qcow2_get_refcount(block, 0, 6), 0x1234567800000001ULL);
+	assert_true(qcow2_refcount_block_is_valid(0x10000, 16));
+	assert_false(qcow2_refcount_block_is_valid(0x10001, 16));
+	assert_false(qcow2_refcount_block_is_valid(0x8000, 16));
+}
+
+static void compressed_clusters(void **state)
+{
+	struct rng rng = rng_new(2);
+	unsigned int i, bits;
+
+	(void)state;
+	for (i = 0; i < 100000; i++) {
+		struct qcow2_compressed found;
+		uint64_t offset, bytes, entry;
+
+		bits = QCOW2_MIN_CLUSTER_BITS + i % (QCOW2_MAX_CLUSTER_BITS -
+						     QCOW2_MIN_CLUSTER_BITS + 1);
+		offset = rng_next(&rng) >> 20;
+		bytes = 1 + rng_below(&rng, 1U << bits);
+		entry = qcow2_encode_compressed(offset, bytes, bits);
+		assert_true(entry & QCOW2_OFLAG_COMPRESSED);
+		found = qcow2_decode_compressed(entry | QCOW2_OFLAG_COPIED,
+						bits);
+		assert_int_equal(found.offset, offset);
+		/* To the end of its last sector, and no further. */
+		assert_int_equal((found.offset + found.bytes) % 512, 0);
+		assert_in_range(found.bytes, bytes, bytes + 511);
+	}
+}
+
+static void tables_are_large_enough(void **state)
+{
+	const uint64_t span = 1ULL << (16 + 13);
+
+	(void)state;
+	assert_int_equal(qcow2_l1_entries_needed(16, 0, 0), 0);
+	assert_int_equal(qcow2_l1_entries_needed(16, 0, 1), 1);
+	assert_int_equal(qcow2_l1_entries_needed(16, 0, span), 1);
+	assert_int_equal(qcow2_l1_entries_needed(16, 0, span + 1), 2);
+	assert_int_equal(qcow2_l1_entries_needed(16,
+						 QCOW2_INCOMPAT_EXTENDED_L2,
+						 span), 2);
+	assert_int_equal(qcow2_l1_entries_needed(21, 0, UINT64_MAX),
+			 1ULL << (64 - 21 - 18));
+}
+
+static void snapshots(void **state)
+{
+	struct qcow2_snapshot_entry entry = {
+		.l1_table_offset = htobe64(0x50000),
+		.l1_size = htobe32(7),
+		.id_size = htobe16(1),
+		.name_size = htobe16(300),
+		.date_sec = htobe32(0x80000001),
+		.date_nsec = htobe32(5),
+		.vm_clock_nsec = htobe64(1ULL << 40),
+		.vm_state_size = htobe32(9),
+		.extra_data_size = htobe32(24),
+	};
+	struct qcow2_snapshot_extra extra = {
+		.vm_state_size = htobe64(1ULL << 33),
+		.disk_size = htobe64(1ULL << 34),
+	};
+	struct qcow2_snapshot_fields fields;
+	unsigned int bytes;
+	void *part;
+
+	(void)state;
+	for (bytes = 0; bytes <= sizeof(extra); bytes++) {
+		qcow2_decode_snapshot(&entry, 4096, &fields);
+		assert_int_equal(fields.l1_offset, 0x50000);
+		assert_int_equal(fields.l1_entries, 7);
+		assert_int_equal(fields.id_bytes, 1);
+		assert_int_equal(fields.name_bytes, 300);
+		assert_int_equal(fields.date_sec, 0x80000001);
+		assert_int_equal(fields.date_nsec, 5);
+		assert_int_equal(fields.vm_clock_nsec, 1ULL << 40);
+		assert_int_equal(fields.extra_bytes, 24);
+		part = malloc(bytes + !bytes);
+		assert_non_null(part);
+		memcpy(part, &extra, bytes);
+		qcow2_decode_snapshot_extra(part, bytes, &fields);
+		free(part);
+		assert_int_equal(fields.vm_state_bytes,
+				 bytes < 8 ? 9 : 1ULL << 33);
+		assert_int_equal(fields.size_bytes,
+				 bytes < 16 ? 4096 : 1ULL << 34);
+	}
+	assert_int_equal(qcow2_snapshot_start(41), 48);
+	assert_int_equal(qcow2_snapshot_start(48), 48);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refcounts_of_every_width),
+		cmocka_unit_test(refcounts_stand_where_they_should),
+		cmocka_unit_test(compressed_clusters),
+		cmocka_unit_test(tables_are_large_enough),
+		cmocka_unit_test(snapshots),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
