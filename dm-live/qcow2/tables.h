@@ -56,6 +56,13 @@ static inline bool qcow2_has_zero_flag(u32 version, u64 incompatible)
 	return version >= 3 && !(incompatible & QCOW2_INCOMPAT_EXTENDED_L2);
 }
 
+/** qcow2_compressed_limit - compressed clusters lie below this offset */
+static inline u64 qcow2_compressed_limit(u32 cluster_bits)
+{
+	return min_t(u64, QCOW2_COMPRESSED_OFFSET_LIMIT,
+		     1ULL << QCOW2_COMPRESSED_SHIFT(cluster_bits));
+}
+
 /**
  * struct qcow2_compressed - a compressed cluster
  * @offset: of its first byte

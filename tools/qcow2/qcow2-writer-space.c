@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "../dm-live/qcow2/refcounts.h"
+#include "../dm-live/qcow2/tables.h"
 #include "error.h"
 #include "qcow2-writer.h"
 
@@ -191,8 +192,7 @@ static int take_bytes(struct qcow2_space *space, uint64_t bytes,
 	}
 	*offset = space->tail_offset;
 	space->tail_offset += bytes;
-	if (space->tail_offset > QCOW2_COMPRESSED_OFFSET_LIMIT ||
-	    space->tail_offset > 1ULL << QCOW2_COMPRESSED_SHIFT(space->cluster_bits))
+	if (space->tail_offset > qcow2_compressed_limit(space->cluster_bits))
 		return fail_full(space, err);
 	return 0;
 }
