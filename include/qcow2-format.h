@@ -331,8 +331,9 @@ _Static_assert(sizeof(struct qcow2_dmlive_state) == 8, "state layout");
 #define QCOW2_EXT_DMLIVE_GENERATIONS	0x646d6c67U	/* "dmlg" */
 #define QCOW2_DMLIVE_GENERATIONS_VERSION 1
 #define QCOW2_DMLIVE_MAX_GENERATIONS	29
-#define QCOW2_DMLIVE_GENERATIONS_BYTES	512
+#define QCOW2_DMLIVE_GENERATIONS_BYTES	QCOW2_DMLIVE_SECTOR_BYTES
 #define QCOW2_DMLIVE_UUID_BYTES		16
+#define QCOW2_DMLIVE_SECTOR_BYTES	512
 
 struct qcow2_dmlive_generation {
 	__be64 name_hash;		/* FNV-1a, 64 bits, of the name */
@@ -361,7 +362,7 @@ _Static_assert(sizeof(struct qcow2_dmlive_generations) ==
  */
 #define QCOW2_EXT_DMLIVE_SEAL		0x646d6c73U	/* "dmls" */
 #define QCOW2_DMLIVE_SEAL_VERSION	1
-#define QCOW2_DMLIVE_SEAL_BYTES		512
+#define QCOW2_DMLIVE_SEAL_BYTES		QCOW2_DMLIVE_SECTOR_BYTES
 #define QCOW2_DMLIVE_DIGEST_BYTES	32
 #define QCOW2_DMLIVE_IDENTITY_BYTES	240
 

@@ -11,6 +11,8 @@
 
 #define HEADER_FIELD(data, field) \
 	((const u8 *)(data) + offsetof(struct qcow2_header, field))
+#define HEADER_PLACE(data, field) \
+	((u8 *)(data) + offsetof(struct qcow2_header, field))
 
 /*
  * Sums are made so that they cannot overflow: an offset is compared with what is left,

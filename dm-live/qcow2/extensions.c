@@ -43,6 +43,20 @@ int qcow2_extensions_next(struct qcow2_extension_walk *walk,
 	return 1;
 }
 
+bool qcow2_extension_is_standard(u32 type)
+{
+	switch (type) {
+	case QCOW2_EXT_END:
+	case QCOW2_EXT_BACKING_FORMAT:
+	case QCOW2_EXT_FEATURE_NAMES:
+	case QCOW2_EXT_BITMAPS:
+	case QCOW2_EXT_CRYPTO_HEADER:
+	case QCOW2_EXT_DATA_FILE:
+		return true;
+	}
+	return false;
+}
+
 static bool start(struct qcow2_extension_walk *walk, const void *data,
 		  size_t bytes)
 {
@@ -86,4 +100,28 @@ size_t qcow2_extensions_end_mark(const void *data, size_t bytes)
 		r = qcow2_extensions_next(&walk, &extension, &ignored);
 	} while (r > 0);
 	return !r && walk.at < walk.end ? walk.at : 0;
+}
+
+size_t qcow2_put_extension(void *data, size_t room, size_t at, u32 type,
+			   const void *payload, u32 bytes)
+{
+	u8 *start = (u8 *)data + at;
+
+	if (!at || at > room || qcow2_extension_bytes(bytes) > room - at)
+		return 0;
+	put_be32(start, type);
+	put_be32(start + offsetof(struct qcow2_extension, length), bytes);
+	if (payload && bytes)
+		memcpy(start + sizeof(struct qcow2_extension), payload, bytes);
+	return at + qcow2_extension_bytes(bytes);
+}
+
+size_t qcow2_put_end_mark(void *data, size_t room, size_t at)
+{
+	return qcow2_put_extension(data, room, at, QCOW2_EXT_END, NULL, 0);
+}
+
+void qcow2_set_extension_type(void *data, size_t at, u32 type)
+{
+	put_be32((u8 *)data + at - sizeof(struct qcow2_extension), type);
 }

@@ -62,6 +62,41 @@ int qcow2_extensions_next(struct qcow2_extension_walk *walk,
 size_t qcow2_extensions_find(const void *data, size_t bytes, u32 type,
 			     u32 least, u32 *found_bytes);
 
+/** qcow2_extension_is_standard - is it one of qcow2's own, or the mark of the end? */
+bool qcow2_extension_is_standard(u32 type);
+
+/** qcow2_extension_bytes - that an extension takes with so much payload */
+static inline u64 qcow2_extension_bytes(u32 bytes)
+{
+	return sizeof(struct qcow2_extension) + (((u64)bytes + 7) & ~7ULL);
+}
+
+/**
+ * qcow2_sector_extension_bytes - payload whose last 512 bytes are a sector of the image
+ * @at: offset of the payload
+ */
+static inline u32 qcow2_sector_extension_bytes(size_t at)
+{
+	return -at % QCOW2_DMLIVE_SECTOR_BYTES + QCOW2_DMLIVE_SECTOR_BYTES;
+}
+
+/**
+ * qcow2_put_extension - write an extension
+ * @data: the first cluster; zeros where the extension comes
+ * @room: bytes of @data
+ * @at: where it starts, 0: there was no room for one before
+ * @payload: NULL: the extension is written, its payload is left to the caller
+ * Return: where the next one starts; 0: there is no room.
+ */
+size_t qcow2_put_extension(void *data, size_t room, size_t at, u32 type,
+			   const void *payload, u32 bytes);
+
+/** qcow2_put_end_mark - the same for the mark of the end */
+size_t qcow2_put_end_mark(void *data, size_t room, size_t at);
+
+/** qcow2_set_extension_type - of the extension whose payload is at @at */
+void qcow2_set_extension_type(void *data, size_t at, u32 type);
+
 /** qcow2_extensions_end_mark - offset of the mark of the end; 0: there is none */
 size_t qcow2_extensions_end_mark(const void *data, size_t bytes);
 

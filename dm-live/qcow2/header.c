@@ -117,6 +117,40 @@ int qcow2_decode_fields(const void *data, size_t bytes,
 	return r ?: check_backing(fields, error);
 }
 
+void qcow2_encode_fields(void *data, const struct qcow2_fields *fields)
+{
+	memset(data, 0, sizeof(struct qcow2_header));
+	put_be32(HEADER_PLACE(data, magic), QCOW2_MAGIC);
+	put_be32(HEADER_PLACE(data, version), 3);
+	put_be64(HEADER_PLACE(data, backing_file_offset),
+		 fields->backing_offset);
+	put_be32(HEADER_PLACE(data, backing_file_size), fields->backing_bytes);
+	put_be32(HEADER_PLACE(data, cluster_bits), fields->cluster_bits);
+	put_be64(HEADER_PLACE(data, size), fields->size_bytes);
+	put_be32(HEADER_PLACE(data, l1_size), fields->l1_entries);
+	put_be64(HEADER_PLACE(data, l1_table_offset), fields->l1_offset);
+	put_be64(HEADER_PLACE(data, refcount_table_offset),
+		 fields->refcount_table_offset);
+	put_be32(HEADER_PLACE(data, refcount_table_clusters),
+		 fields->refcount_table_clusters);
+	put_be32(HEADER_PLACE(data, nb_snapshots), fields->nr_snapshots);
+	put_be64(HEADER_PLACE(data, snapshots_offset),
+		 fields->snapshots_offset);
+	put_be64(HEADER_PLACE(data, incompatible_features),
+		 fields->incompatible);
+	put_be64(HEADER_PLACE(data, compatible_features), fields->compatible);
+	put_be64(HEADER_PLACE(data, autoclear_features), fields->autoclear);
+	put_be32(HEADER_PLACE(data, refcount_order), fields->refcount_order);
+	put_be32(HEADER_PLACE(data, header_length),
+		 sizeof(struct qcow2_header));
+	*HEADER_PLACE(data, compression_type) = fields->compression;
+}
+
+void qcow2_set_backing_offset(void *header_data, u64 offset)
+{
+	put_be64(HEADER_PLACE(header_data, backing_file_offset), offset);
+}
+
 int qcow2_check_features(const struct qcow2_fields *fields,
 			 struct qcow2_store_error *error)
 {

@@ -53,6 +53,17 @@ int qcow2_decode_fields(const void *data, size_t bytes,
 			struct qcow2_fields *fields,
 			struct qcow2_store_error *error);
 
+/**
+ * qcow2_encode_fields - make the header of a new image, of version 3
+ * @data: room for struct qcow2_header
+ * @fields: but for version and header_bytes: the extensions begin behind
+ *	struct qcow2_header
+ */
+void qcow2_encode_fields(void *data, const struct qcow2_fields *fields);
+
+/** qcow2_set_backing_offset - the name of the backing file was copied elsewhere */
+void qcow2_set_backing_offset(void *header_data, u64 offset);
+
 /** qcow2_check_features - do known features and the other fields fit together? */
 int qcow2_check_features(const struct qcow2_fields *fields,
 			 struct qcow2_store_error *error);

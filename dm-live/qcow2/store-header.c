@@ -6,8 +6,6 @@
 #include "extensions.h"
 #include "tables.h"
 
-#define SECTOR_BYTES	512u
-
 static int check_extent(const struct qcow2_store_header *header, u64 offset,
 			u64 bytes, const char *what,
 			struct qcow2_store_error *error)
@@ -115,10 +113,11 @@ static int check_sector_extension(const char *name, u32 bytes, size_t at,
 {
 	if (!valid)
 		return 0;
-	if (bytes < SECTOR_BYTES || (at + bytes) % SECTOR_BYTES)
+	if (bytes < QCOW2_DMLIVE_SECTOR_BYTES ||
+	    (at + bytes) % QCOW2_DMLIVE_SECTOR_BYTES)
 		return refuse(error, "the %s extension does not end with a sector",
 			      name);
-	*sector_offset = at + bytes - SECTOR_BYTES;
+	*sector_offset = at + bytes - QCOW2_DMLIVE_SECTOR_BYTES;
 	return 0;
 }
 
@@ -192,7 +191,8 @@ static int check_extensions(const void *data, size_t bytes,
 		if (extension.at == first)
 			state_is_first =
 				extension.type == QCOW2_EXT_DMLIVE_STATE &&
-				extension.at + extension.bytes <= SECTOR_BYTES;
+				extension.at + extension.bytes <=
+				QCOW2_DMLIVE_SECTOR_BYTES;
 		r = check_extension(data, &extension, state_is_first, header,
 				    &seen, error);
 		if (r)

@@ -144,6 +144,116 @@ static void snapshots(void **state)
 	assert_int_equal(qcow2_snapshot_start(48), 48);
 }
 
+static void headers_are_read_as_written(void **state)
+{
+	const struct qcow2_fields written = {
+		.version = 3,
+		.cluster_bits = 9,
+		.size_bytes = 1ULL << 40,
+		.l1_entries = 2,
+		.l1_offset = 3ULL << 32,
+		.refcount_table_offset = 4ULL << 32,
+		.refcount_table_clusters = 5,
+		.refcount_order = 6,
+		.nr_snapshots = 7,
+		.snapshots_offset = 8ULL << 32,
+		.incompatible = QCOW2_INCOMPAT_COMPRESSION,
+		.compatible = 1ULL << 63,
+		.autoclear = 1ULL << 48,
+		.header_bytes = sizeof(struct qcow2_header),
+		.compression = QCOW2_COMPRESSION_ZSTD,
+		.backing_offset = 400,
+		.backing_bytes = 112,
+	};
+	struct qcow2_store_error error;
+	struct qcow2_fields found;
+	uint8_t cluster[512] = { 0 };
+
+	(void)state;
+	qcow2_encode_fields(cluster, &written);
+	assert_int_equal(qcow2_decode_fields(cluster, sizeof(cluster), &found,
+					     &error), 0);
+	assert_int_equal(qcow2_check_features(&found, &error), 0);
+	assert_int_equal(found.version, written.version);
+	assert_int_equal(found.cluster_bits, written.cluster_bits);
+	assert_int_equal(found.size_bytes, written.size_bytes);
+	assert_int_equal(found.l1_entries, written.l1_entries);
+	assert_int_equal(found.l1_offset, written.l1_offset);
+	assert_int_equal(found.refcount_table_offset,
+			 written.refcount_table_offset);
+	assert_int_equal(found.refcount_table_clusters,
+			 written.refcount_table_clusters);
+	assert_int_equal(found.refcount_order, written.refcount_order);
+	assert_int_equal(found.nr_snapshots, written.nr_snapshots);
+	assert_int_equal(found.snapshots_offset, written.snapshots_offset);
+	assert_int_equal(found.incompatible, written.incompatible);
+	assert_int_equal(found.compatible, written.compatible);
+	assert_int_equal(found.autoclear, written.autoclear);
+	assert_int_equal(found.header_bytes, written.header_bytes);
+	assert_int_equal(found.compression, written.compression);
+	assert_int_equal(found.backing_offset, written.backing_offset);
+	assert_int_equal(found.backing_bytes, written.backing_bytes);
+	qcow2_set_backing_offset(cluster, 401);
+	assert_int_equal(qcow2_decode_fields(cluster, sizeof(cluster), &found,
+					     &error), -EINVAL);
+	assert_non_null(strstr(error.message, "name of the backing file"));
+}
+
+/* As many as fit, of growing length; the walk finds them all. */
+static void extensions_are_found_as_written(void **state)
+{
+	const struct qcow2_fields fields = {
+		.cluster_bits = 9,
+		.refcount_order = 4,
+	};
+	struct qcow2_extension_info extension;
+	struct qcow2_extension_walk walk;
+	struct qcow2_store_error error;
+	struct qcow2_fields found;
+	uint8_t cluster[512] = { 0 };
+	uint8_t payload[64];
+	size_t at, next = sizeof(struct qcow2_header);
+	uint32_t nr = 0, bytes;
+
+	(void)state;
+	memset(payload, 0x5a, sizeof(payload));
+	qcow2_encode_fields(cluster, &fields);
+	while (next) {
+		at = next;
+		next = qcow2_put_extension(cluster, sizeof(cluster), at,
+					   0x1000 + nr, payload, nr);
+		nr += !!next;
+	}
+	assert_int_equal(qcow2_put_extension(cluster, sizeof(cluster), 0, 1,
+					     payload, 1), 0);
+	assert_int_equal(qcow2_decode_fields(cluster, sizeof(cluster), &found,
+					     &error), 0);
+	assert_int_not_equal(qcow2_put_end_mark(cluster, sizeof(cluster), at),
+			     0);
+	assert_int_equal(qcow2_extensions_end_mark(cluster, sizeof(cluster)),
+			 at);
+	qcow2_extensions_start(&walk, cluster, sizeof(cluster), &found);
+	for (bytes = 0; bytes < nr; bytes++) {
+		assert_int_equal(qcow2_extensions_next(&walk, &extension,
+						       &error), 1);
+		assert_int_equal(extension.type, 0x1000 + bytes);
+		assert_int_equal(extension.bytes, bytes);
+		assert_memory_equal(cluster + extension.at, payload, bytes);
+	}
+	assert_int_equal(qcow2_extensions_next(&walk, &extension, &error), 0);
+
+	/* The first of a type, if it is large enough. */
+	at = qcow2_extensions_find(cluster, sizeof(cluster), 0x1004, 0, &bytes);
+	assert_int_equal(bytes, 4);
+	qcow2_set_extension_type(cluster, at, 0x1005);
+	assert_int_equal(qcow2_extensions_find(cluster, sizeof(cluster), 0x1005,
+					       0, &bytes), at);
+	assert_int_equal(qcow2_extensions_find(cluster, sizeof(cluster), 0x1005,
+					       5, &bytes), at + 16);
+	assert_int_equal(qcow2_extensions_find(cluster, sizeof(cluster), 0x1005,
+					       6, &bytes), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,6 +262,8 @@ int main(void)
 		cmocka_unit_test(compressed_clusters),
 		cmocka_unit_test(tables_are_large_enough),
 		cmocka_unit_test(snapshots),
+		cmocka_unit_test(headers_are_read_as_written),
+		cmocka_unit_test(extensions_are_found_as_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

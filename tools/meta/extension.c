@@ -5,7 +5,6 @@
  * its first eight bytes replace that mark. The name of the backing file, which
  * stands there, is copied further behind before.
  */
-#include <endian.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -49,15 +48,12 @@ static int no_room(const struct meta_writer *writer)
 /* The name of the backing file makes room for extensions up to @end. */
 static int move_backing_name(struct meta_writer *writer, size_t end)
 {
-	const size_t field = offsetof(struct qcow2_header, backing_file_offset);
+	struct qcow2_store_header *header = &writer->store.header;
+	const uint64_t bytes = header->backing_bytes;
+	uint64_t old = header->backing_offset, new;
 	uint8_t *data = writer->store.first_cluster;
-	struct qcow2_header header;
-	uint64_t old, new, bytes;
 	int r;
 
-	memcpy(&header, data, sizeof(header));
-	old = be64toh(header.backing_file_offset);
-	bytes = be32toh(header.backing_file_size);
 	if (!old || old >= end)
 		return 0;
 	new = (old + bytes + 7) & ~7ULL;
@@ -69,47 +65,44 @@ static int move_backing_name(struct meta_writer *writer, size_t end)
 	r = write_part(writer, new, bytes);
 	if (r)
 		return r;
-	header.backing_file_offset = htobe64(new);
-	memcpy(data + field, (uint8_t *)&header + field, sizeof(__be64));
-	return write_part(writer, field, sizeof(__be64));
+	header->backing_offset = new;
+	qcow2_set_backing_offset(data, new);
+	return write_part(writer,
+			  offsetof(struct qcow2_header, backing_file_offset),
+			  sizeof(__be64));
 }
 
 int meta_add_extension(struct meta_writer *writer, uint32_t type,
 		       const void *payload, uint32_t bytes)
 {
-	const struct qcow2_extension extension = {
-		.type = htobe32(type),
-		.length = htobe32(bytes),
-	};
-	const size_t padded = (bytes + 7) & ~7UL;
+	const size_t start = meta_extensions_end(&writer->store);
+	const size_t head = qcow2_extension_bytes(0);
+	const size_t mark = start + qcow2_extension_bytes(bytes);
+	const size_t end = mark + head;
 	uint8_t *data = writer->store.first_cluster;
-	size_t at = meta_extensions_end(&writer->store), end;
 	int r;
 
-	end = at + 2 * sizeof(extension) + padded;
-	if (!at || end > writer->cluster_bytes)
+	if (!start || end > writer->cluster_bytes)
 		return no_room(writer);
 	r = move_backing_name(writer, end);
 	if (r)
 		return r;
-	/* What stands behind the old mark of the end is not looked at. */
-	memset(data + at + sizeof(extension), 0, end - at - sizeof(extension));
-	memcpy(data + at + sizeof(extension), payload, bytes);
-	r = write_part(writer, at + sizeof(extension),
-		       end - at - sizeof(extension));
-	if (r)
-		return r;
-	memcpy(data + at, &extension, sizeof(extension));
-	return write_part(writer, at, sizeof(extension));
+	/*
+	 * What stands behind the old mark of the end is not looked at: the payload and
+	 * a new mark are there before the type replaces the old one.
+	 */
+	memset(data + start, 0, end - start);
+	qcow2_put_extension(data, end, start, type, payload, bytes);
+	qcow2_put_end_mark(data, end, mark);
+	r = write_part(writer, start + head, end - start - head);
+	return r ? r : write_part(writer, start, head);
 }
 
 int meta_retype_extension(struct meta_writer *writer, size_t at, uint32_t type)
 {
-	__be32 value = htobe32(type);
-
-	at -= sizeof(struct qcow2_extension);
-	memcpy(writer->store.first_cluster + at, &value, sizeof(value));
-	return write_part(writer, at, sizeof(value));
+	qcow2_set_extension_type(writer->store.first_cluster, at, type);
+	return write_part(writer, at - qcow2_extension_bytes(0),
+			  sizeof(__be32));
 }
 
 int meta_add_text_extension(struct meta_writer *writer, uint32_t type,

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../dm-live/qcow2/extensions.h"
 #include "../dm-live/qcow2/generations.h"
 #include "../dm-live/qcow2/refcounts.h"
 #include "../dm-live/qcow2/seal.h"
@@ -24,7 +25,6 @@
 #include "lib/loop.h"
 #include "lib/size.h"
 #include "meta/format.h"
-#include "qcow2-format.h"
 #include "qcow2/host-lock.h"
 
 struct output {
@@ -146,104 +146,96 @@ static int write_bitmaps(struct output *out, const struct meta_spec *spec,
 	return r;
 }
 
-/* Append a header extension; @at is where the next one goes, 0: no room left. */
-static void add_extension(struct output *out, size_t *at, uint32_t type,
-			  const void *payload, size_t bytes)
+static size_t add_extension(struct output *out, size_t at, uint32_t type,
+			    const void *payload, size_t bytes)
 {
-	struct qcow2_extension extension = {
-		.type = htobe32(type),
-		.length = htobe32(bytes),
-	};
-	size_t padded = (bytes + 7) & ~(size_t)7;
-
-	if (!*at || *at + sizeof(extension) + padded > META_CLUSTER_BYTES) {
-		*at = 0;
-		return;
-	}
-	memcpy(out->header + *at, &extension, sizeof(extension));
-	if (bytes)
-		memcpy(out->header + *at + sizeof(extension), payload, bytes);
-	*at += sizeof(extension) + padded;
+	return qcow2_put_extension(out->header, META_CLUSTER_BYTES, at, type,
+				   payload, bytes);
 }
 
-/* Padding, and the last 512 bytes in a sector of their own. */
-static void add_sector(struct output *out, size_t *at, uint32_t type,
-		       const uint8_t sector[512])
+/* Padding, and a sector. */
+static size_t add_sector(struct output *out, size_t at, uint32_t type,
+			 const uint8_t sector[QCOW2_DMLIVE_SECTOR_BYTES])
 {
-	uint8_t payload[1024] = { 0 };
-	size_t start = *at + sizeof(struct qcow2_extension);
-	size_t padding = -start % 512;
+	uint8_t payload[2 * QCOW2_DMLIVE_SECTOR_BYTES] = { 0 };
+	uint32_t bytes =
+		qcow2_sector_extension_bytes(at + qcow2_extension_bytes(0));
 
-	memcpy(payload + padding, sector, 512);
-	add_extension(out, at, type, payload, padding + 512);
+	memcpy(payload + bytes - QCOW2_DMLIVE_SECTOR_BYTES, sector,
+	       QCOW2_DMLIVE_SECTOR_BYTES);
+	return add_extension(out, at, type, payload, bytes);
 }
 
-static void add_generations(struct output *out, size_t *at, const uint8_t *uuid)
+static size_t add_generations(struct output *out, size_t at,
+			      const uint8_t *uuid)
 {
 	uint8_t sector[QCOW2_DMLIVE_GENERATIONS_BYTES];
 
 	qcow2_generations_init(sector, uuid);
-	add_sector(out, at, QCOW2_EXT_DMLIVE_GENERATIONS, sector);
+	return add_sector(out, at, QCOW2_EXT_DMLIVE_GENERATIONS, sector);
 }
 
 /* Of a store that was never used. */
-static void add_seal(struct output *out, size_t *at)
+static size_t add_seal(struct output *out, size_t at)
 {
 	const struct qcow2_seal none = { 0 };
 	uint8_t sector[QCOW2_DMLIVE_SEAL_BYTES];
 
 	qcow2_seal_encode(sector, &none);
-	add_sector(out, at, QCOW2_EXT_DMLIVE_SEAL, sector);
+	return add_sector(out, at, QCOW2_EXT_DMLIVE_SEAL, sector);
 }
 
-/* The state extension comes first: it is in the same sector as the header. */
+/*
+ * The state extension comes first: it is in the same sector as the header. Returns
+ * where they end; 0: there is no room.
+ */
 static size_t add_extensions(struct output *out, const struct meta_spec *spec,
 			     const struct meta_layout *layout)
 {
 	struct qcow2_dmlive_state state = {
 		.version = htobe32(QCOW2_DMLIVE_STATE_VERSION),
 	};
-	struct qcow2_bitmaps_extension bitmaps = {
-		.nb_bitmaps = htobe32(spec->nr_bitmaps),
-		.bitmap_directory_size = htobe64(layout->directory_bytes),
-		.bitmap_directory_offset = htobe64(layout->directory_offset),
+	const struct qcow2_bitmaps_info info = {
+		.nr = spec->nr_bitmaps,
+		.directory_bytes = layout->directory_bytes,
+		.directory_offset = layout->directory_offset,
 	};
+	struct qcow2_bitmaps_extension bitmaps;
 	size_t at = sizeof(struct qcow2_header);
 
-	add_extension(out, &at, QCOW2_EXT_DMLIVE_STATE, &state, sizeof(state));
+	qcow2_encode_bitmaps_info(&bitmaps, &info);
+	at = add_extension(out, at, QCOW2_EXT_DMLIVE_STATE, &state,
+			   sizeof(state));
 	if (spec->backing && spec->backing_format)
-		add_extension(out, &at, QCOW2_EXT_BACKING_FORMAT,
-			      spec->backing_format,
-			      strlen(spec->backing_format));
-	add_extension(out, &at, QCOW2_EXT_BITMAPS, &bitmaps, sizeof(bitmaps));
+		at = add_extension(out, at, QCOW2_EXT_BACKING_FORMAT,
+				   spec->backing_format,
+				   strlen(spec->backing_format));
+	at = add_extension(out, at, QCOW2_EXT_BITMAPS, &bitmaps,
+			   sizeof(bitmaps));
 	if (spec->store_uuid) {
-		add_generations(out, &at, spec->store_uuid);
-		add_seal(out, &at);
+		at = add_generations(out, at, spec->store_uuid);
+		at = add_seal(out, at);
 	}
 	if (spec->description)
-		add_extension(out, &at, QCOW2_EXT_DMLIVE_RESTORE,
-			      spec->description, strlen(spec->description));
-	add_extension(out, &at, QCOW2_EXT_END, NULL, 0);
-	return at;
+		at = add_extension(out, at, QCOW2_EXT_DMLIVE_RESTORE,
+				   spec->description,
+				   strlen(spec->description));
+	return qcow2_put_end_mark(out->header, META_CLUSTER_BYTES, at);
 }
 
 /* Before anything is written: what does not fit shall cost nothing. */
 static int make_header(struct output *out, const struct meta_spec *spec,
 		       const struct meta_layout *layout)
 {
-	struct qcow2_header header = {
-		.magic = htobe32(QCOW2_MAGIC),
-		.version = htobe32(3),
-		.cluster_bits = htobe32(META_CLUSTER_BITS),
-		.size = htobe64(spec->size),
-		.l1_size = htobe32(layout->l1_entries),
-		.l1_table_offset = htobe64(layout->l1_offset),
-		.refcount_table_offset = htobe64(layout->refcount_table_offset),
-		.refcount_table_clusters =
-			htobe32(layout->refcount_table_clusters),
-		.autoclear_features = htobe64(QCOW2_AUTOCLEAR_BITMAPS),
-		.refcount_order = htobe32(META_REFCOUNT_ORDER),
-		.header_length = htobe32(sizeof(header)),
+	struct qcow2_fields fields = {
+		.cluster_bits = META_CLUSTER_BITS,
+		.size_bytes = spec->size,
+		.l1_entries = layout->l1_entries,
+		.l1_offset = layout->l1_offset,
+		.refcount_table_offset = layout->refcount_table_offset,
+		.refcount_table_clusters = layout->refcount_table_clusters,
+		.autoclear = QCOW2_AUTOCLEAR_BITMAPS,
+		.refcount_order = META_REFCOUNT_ORDER,
 	};
 	size_t at, name_bytes = spec->backing ? strlen(spec->backing) : 0;
 
@@ -255,11 +247,11 @@ static int make_header(struct output *out, const struct meta_spec *spec,
 		return -E2BIG;
 	}
 	if (name_bytes) {
-		header.backing_file_offset = htobe64(at);
-		header.backing_file_size = htobe32(name_bytes);
+		fields.backing_offset = at;
+		fields.backing_bytes = name_bytes;
 		memcpy(out->header + at, spec->backing, name_bytes);
 	}
-	memcpy(out->header, &header, sizeof(header));
+	qcow2_encode_fields(out->header, &fields);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../dm-live/qcow2/extensions.h"
 #include "../dm-live/qcow2/generations.h"
 #include "lib/counters.h"
 #include "lib/log.h"
@@ -43,20 +44,15 @@ int meta_seal_write(struct meta_writer *writer, const struct qcow2_seal *seal)
 			       QCOW2_DMLIVE_SEAL_BYTES);
 }
 
-/* Bytes of the extension, of which the last ones are a sector of the image. */
-static uint32_t extension_bytes(size_t at)
-{
-	return -at % QCOW2_DMLIVE_SEAL_BYTES + QCOW2_DMLIVE_SEAL_BYTES;
-}
-
 /* Where its payload would be; 0: there is no room. */
 static size_t find_room(const struct meta_store *store)
 {
 	const size_t cluster_bytes = 1UL << store->header.cluster_bits;
 	size_t mark = meta_extensions_end(store), at, end;
 
-	at = mark + sizeof(struct qcow2_extension);
-	end = at + extension_bytes(at) + sizeof(struct qcow2_extension) +
+	at = mark + qcow2_extension_bytes(0);
+	end = mark + qcow2_extension_bytes(qcow2_sector_extension_bytes(at)) +
+	      qcow2_extension_bytes(0) +
 	      (store->backing ? strlen(store->backing) : 0);
 	return mark && end <= cluster_bytes ? at : 0;
 }
@@ -72,7 +68,7 @@ int meta_seal_add(struct meta_writer *writer)
 	uint8_t payload[2 * QCOW2_DMLIVE_SEAL_BYTES] = { 0 };
 	const struct qcow2_seal none = { 0 };
 	size_t at = find_room(&writer->store);
-	uint32_t bytes = extension_bytes(at);
+	uint32_t bytes = qcow2_sector_extension_bytes(at);
 	int r;
 
 	qcow2_seal_encode(payload + bytes - QCOW2_DMLIVE_SEAL_BYTES, &none);

@@ -4,11 +4,11 @@
  * extensions and the name of the backing file, all in the first cluster. That it
  * fits is certain from the moment that an extension is accepted.
  */
-#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../dm-live/qcow2/extensions.h"
 #include "error.h"
 #include "qcow2-writer.h"
 
@@ -19,26 +19,16 @@ struct qcow2_stored_extension {
 	unsigned char data[];
 };
 
-static size_t padded(size_t length)
-{
-	return (length + 7) & ~(size_t)7;
-}
-
-static size_t extension_bytes(size_t length)
-{
-	return sizeof(struct qcow2_extension) + padded(length);
-}
-
-/* Bytes of the cluster that are in use, without the extension @without. */
+/* Bytes of the cluster that are in use, without the extension @without; 0: with all. */
 static size_t used_bytes(const struct qcow2_header_writer *header,
 			 uint32_t without)
 {
 	const struct qcow2_stored_extension *e;
-	size_t used = sizeof(struct qcow2_header) + extension_bytes(0);
+	size_t used = sizeof(struct qcow2_header) + qcow2_extension_bytes(0);
 
 	for (e = header->extensions; e; e = e->next)
 		if (e->type != without)
-			used += extension_bytes(e->length);
+			used += qcow2_extension_bytes(e->length);
 	return used + (header->backing_file ? strlen(header->backing_file) : 0);
 }
 
@@ -62,7 +52,7 @@ int header_set_extension(struct qcow2_header_writer *header, const char *path,
 	struct qcow2_stored_extension *extension, **end;
 
 	if (length > room ||
-	    used_bytes(header, type) + extension_bytes(length) > room)
+	    used_bytes(header, type) + qcow2_extension_bytes(length) > room)
 		return image_fail(err, -E2BIG,
 				  "%s: no room for a header extension of %zu bytes in a cluster of %zu; choose larger clusters",
 				  path, length, room);
@@ -91,7 +81,7 @@ int header_writer_init(struct qcow2_header_writer *header, const char *path,
 	if (!header->backing_file)
 		return image_fail_memory(err, path);
 	if (strlen(backing_file) > QCOW2_MAX_BACKING_NAME_BYTES ||
-	    used_bytes(header, QCOW2_EXT_END) > 1ULL << cluster_bits)
+	    used_bytes(header, 0) > 1ULL << cluster_bits)
 		return image_fail(err, -ENAMETOOLONG,
 				  "%s: the name of its backing file is too long",
 				  path);
@@ -107,46 +97,31 @@ void header_writer_release(struct qcow2_header_writer *header)
 	free(header->backing_file);
 }
 
-/* Returns where the next one goes. */
-static unsigned char *put_extension(unsigned char *at, uint32_t type,
-				    const void *data, uint32_t length)
-{
-	struct qcow2_extension extension = {
-		.type = htobe32(type),
-		.length = htobe32(length),
-	};
-
-	memcpy(at, &extension, sizeof(extension));
-	if (length)
-		memcpy(at + sizeof(extension), data, length);
-	return at + extension_bytes(length);
-}
-
 int header_write(const struct qcow2_header_writer *writer,
-		 struct output *output, struct qcow2_header *header,
+		 struct output *output, struct qcow2_fields *fields,
 		 struct image_error *err)
 {
+	const size_t room = 1ULL << writer->cluster_bits;
 	const struct qcow2_stored_extension *e;
-	unsigned char *cluster, *at;
-	size_t length;
+	size_t at = sizeof(struct qcow2_header);
+	unsigned char *cluster;
 	int ret;
 
-	cluster = calloc(1, 1ULL << writer->cluster_bits);
+	cluster = calloc(1, room);
 	if (!cluster)
 		return image_fail_memory(err, output_path(output));
-	at = cluster + sizeof(*header);
 	for (e = writer->extensions; e; e = e->next)
-		at = put_extension(at, e->type, e->data, e->length);
-	at = put_extension(at, QCOW2_EXT_END, NULL, 0);
+		at = qcow2_put_extension(cluster, room, at, e->type, e->data,
+					 e->length);
+	at = qcow2_put_end_mark(cluster, room, at);
 	if (writer->backing_file) {
-		length = strlen(writer->backing_file);
-		memcpy(at, writer->backing_file, length);
-		header->backing_file_offset = htobe64(at - cluster);
-		header->backing_file_size = htobe32(length);
+		fields->backing_offset = at;
+		fields->backing_bytes = strlen(writer->backing_file);
+		memcpy(cluster + at, writer->backing_file,
+		       fields->backing_bytes);
 	}
-	header->header_length = htobe32(sizeof(*header));
-	memcpy(cluster, header, sizeof(*header));
-	ret = output_write(output, 0, cluster, 1ULL << writer->cluster_bits, err);
+	qcow2_encode_fields(cluster, fields);
+	ret = output_write(output, 0, cluster, room, err);
 	free(cluster);
 	return ret;
 }

@@ -18,8 +18,6 @@
 #include "qcow2-writer.h"
 #include "writer-internal.h"
 
-#define QCOW2_VERSION 3
-
 #define PACK_BYTES (1U << 20)
 #define PACK_CLUSTERS 1024
 
@@ -234,25 +232,22 @@ static int qcow2_zero(struct writer *writer, uint64_t offset, uint64_t length,
 
 static int put_header(struct qcow2_writer *qcow2, struct image_error *err)
 {
-	struct qcow2_header header = {
-		.magic = htobe32(QCOW2_MAGIC),
-		.version = htobe32(QCOW2_VERSION),
-		.cluster_bits = htobe32(qcow2->writer.cluster_bits),
-		.size = htobe64(qcow2->writer.size_bytes),
-		.l1_size = htobe32(qcow2->map.nr_l1),
-		.l1_table_offset = htobe64(qcow2->map.l1_offset),
-		.refcount_table_offset = htobe64(qcow2->space.table_offset),
-		.refcount_table_clusters = htobe32(qcow2->space.table_clusters),
-		.refcount_order = htobe32(WRITER_REFCOUNT_ORDER),
-		.autoclear_features = htobe64(qcow2->autoclear),
+	struct qcow2_fields fields = {
+		.cluster_bits = qcow2->writer.cluster_bits,
+		.size_bytes = qcow2->writer.size_bytes,
+		.l1_entries = qcow2->map.nr_l1,
+		.l1_offset = qcow2->map.l1_offset,
+		.refcount_table_offset = qcow2->space.table_offset,
+		.refcount_table_clusters = qcow2->space.table_clusters,
+		.refcount_order = WRITER_REFCOUNT_ORDER,
+		.autoclear = qcow2->autoclear,
 	};
 
 	if (qcow2->compression == WRITER_ZSTD) {
-		header.incompatible_features =
-			htobe64(QCOW2_INCOMPAT_COMPRESSION);
-		header.compression_type = QCOW2_COMPRESSION_ZSTD;
+		fields.incompatible = QCOW2_INCOMPAT_COMPRESSION;
+		fields.compression = QCOW2_COMPRESSION_ZSTD;
 	}
-	return header_write(&qcow2->header, qcow2->writer.output, &header, err);
+	return header_write(&qcow2->header, qcow2->writer.output, &fields, err);
 }
 
 /* A crash before the last step leaves a first cluster of zeros: no image. */

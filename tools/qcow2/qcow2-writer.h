@@ -15,9 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../dm-live/qcow2/header.h"
 #include "image.h"
 #include "output.h"
-#include "qcow2-format.h"
 
 #define WRITER_REFCOUNT_ORDER 4		/* refcounts have 16 bits */
 
@@ -120,11 +120,10 @@ int header_set_extension(struct qcow2_header_writer *header, const char *path,
 			 struct image_error *err);
 
 /*
- * @header is complete but for what belongs to the extensions and the backing
- * file.
+ * @fields are complete but for the name of the backing file.
  */
 int header_write(const struct qcow2_header_writer *writer,
-		 struct output *output, struct qcow2_header *header,
+		 struct output *output, struct qcow2_fields *fields,
 		 struct image_error *err);
 
 #endif /* DMLIVE_QCOW2_WRITER_H */

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../dm-live/qcow2/extensions.h"
 #include "compress.h"
 #include "error.h"
 #include "lib/size.h"
-#include "qcow2-format.h"
 #include "writer-internal.h"
 
 #define SECTOR_BYTES 512
@@ -207,17 +207,10 @@ int writer_zero(struct writer *writer, uint64_t offset, uint64_t length,
 int writer_set_extension(struct writer *writer, uint32_t type, const void *data,
 			 size_t length, struct image_error *err)
 {
-	switch (type) {
-	case QCOW2_EXT_END:
-	case QCOW2_EXT_BACKING_FORMAT:
-	case QCOW2_EXT_FEATURE_NAMES:
-	case QCOW2_EXT_BITMAPS:
-	case QCOW2_EXT_CRYPTO_HEADER:
-	case QCOW2_EXT_DATA_FILE:
+	if (qcow2_extension_is_standard(type))
 		return image_fail(err, -EINVAL,
 				  "%s: header extension %" PRIx32 " is one of the format's own",
 				  output_path(writer->output), type);
-	}
 	if (!writer->ops->set_extension)
 		return image_fail(err, -EINVAL,
 				  "%s: a raw image has no header extensions",
