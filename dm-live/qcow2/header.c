@@ -205,7 +205,7 @@ int qcow2_decode_bitmaps_info(const void *payload, u32 bytes, u32 cluster_bits,
 	info->directory_bytes = be64_at(INFO_FIELD(bitmap_directory_size));
 	info->directory_offset = be64_at(INFO_FIELD(bitmap_directory_offset));
 	if (!info->nr || info->nr > QCOW2_MAX_BITMAPS)
-		return refuse(error, "the bitmaps extension has an invalid number of bitmaps %u",
+		return refuse(error, "invalid number of bitmaps %u",
 			      info->nr);
 	if (info->directory_bytes > QCOW2_MAX_BITMAP_DIRECTORY_BYTES ||
 	    info->directory_bytes <

@@ -157,8 +157,8 @@ static int parse_bitmaps(struct parser *p,
 		return 0;
 	info->has_bitmaps = false;
 	info->nr_bitmaps = 0;
-	if (asprintf(&info->bitmaps_problem, "%s: %s", p->path,
-		     reason.message) >= 0)
+	if (asprintf(&info->bitmaps_problem, "%s: bad bitmaps extension: %s",
+		     p->path, reason.message) >= 0)
 		return 0;
 	info->bitmaps_problem = NULL;
 	return image_fail_memory(p->err, p->path);
