@@ -42,6 +42,23 @@ nr_durable()
 	nr_set "$TMP/bits" $BLOCK
 }
 
+# A flush fails, and copies may be lost. Where a commit of the store came just before the
+# volume became bad, there are none.
+flush_loses_copies()
+{
+	local i
+
+	for ((i = 0; i < 5; i++)); do
+		wait_until allocated_above t $(($(at_allocated t) + 2)) || bail "stream"
+		file_is flakey
+		! sync $T || return 1
+		! doubtful || return 0
+		file_is linear
+		message t stream start
+	done
+	return 1
+}
+
 # Suspended and resumed while the volume is still bad: what was taken back could not
 # be made durable.
 too_early()
@@ -53,9 +70,7 @@ too_early()
 	wait_until allocated_above t 20 || bail "stream"
 	check "$label: a flush" sync $T
 	check "$label: bits are durable" [ "$(nr_durable)" -gt 0 ]
-	wait_until allocated_above t $(($(at_allocated t) + 2)) || bail "stream"
-	file_is flakey
-	check_fails "$label: another flush" sync $T
+	check "$label: another flush fails" flush_loses_copies
 	check "$label: doubtful" doubtful
 	check "$label: suspend and resume" eval "dmsetup suspend t && dmsetup resume t"
 	check "$label: once more" eval "dmsetup suspend t && dmsetup resume t"
