@@ -18,6 +18,7 @@
 #include "meta/bits.h"
 #include "meta/directory.h"
 #include "meta/generation.h"
+#include "meta/seal.h"
 #include "meta/show.h"
 
 /* The bitmap of the target alloctrack: it guards the data of a restore. */
@@ -424,6 +425,22 @@ static int dump(struct meta_store *store,
 	       meta_show_bits(store, bitmap, arguments->json);
 }
 
+/* To each bitmap; null: the store is not one for the tracking of changes. */
+static void add_seal(struct json_object *list, const struct meta_store *store)
+{
+	struct json_object *seal = NULL;
+	size_t i;
+
+	if (store->header.generations_offset) {
+		seal = json_new_object();
+		meta_seal_add_json(store, seal);
+	}
+	for (i = 0; i < json_object_array_length(list); i++)
+		json_add(json_object_array_get_idx(list, i), "seal",
+			 json_object_get(seal));
+	json_object_put(seal);
+}
+
 static int show_store(const struct bitmap_arguments *arguments)
 {
 	struct meta_store store;
@@ -439,7 +456,7 @@ static int show_store(const struct bitmap_arguments *arguments)
 	} else if (!r && arguments->json) {
 		list = json_new_array();
 		r = meta_show_bitmaps_json(&store, list);
-		bitmap_add_seal(list, arguments->store);
+		add_seal(list, &store);
 		json_print_pretty(list);
 	} else if (!r) {
 		r = meta_show_bitmaps(&store);

@@ -302,7 +302,7 @@ static void print_tracking(const struct cbw_tracking *tracking,
 }
 
 static void print_tracking_json(const struct cbw_tracking *tracking,
-				uint64_t device_bytes, const char *meta)
+				uint64_t device_bytes)
 {
 	struct json_object *list = json_new_array();
 	uint64_t i;
@@ -320,13 +320,11 @@ static void print_tracking_json(const struct cbw_tracking *tracking,
 		json_add_number(object, "generation", bitmap->generation);
 		json_append(list, object);
 	}
-	bitmap_add_seal(list, meta);
 	json_print_pretty(list);
 }
 
 /* As they are in memory. */
-static int list(const char *name, const char *meta,
-		const struct bitmap_arguments *arguments)
+static int list(const char *name, const struct bitmap_arguments *arguments)
 {
 	struct dm_line line = { 0 };
 	struct cbw_tracking tracking = { 0 };
@@ -338,7 +336,7 @@ static int list(const char *name, const char *meta,
 	if (r)
 		error_errno(r, "%s: its status cannot be read", name);
 	else if (arguments->json)
-		print_tracking_json(&tracking, line.nr_sectors * 512, meta);
+		print_tracking_json(&tracking, line.nr_sectors * 512);
 	else
 		print_tracking(&tracking, line.nr_sectors * 512);
 	cbw_tracking_free(&tracking);
@@ -396,8 +394,7 @@ int bitmap_online(const char *name, const struct bitmap_arguments *arguments)
 	}
 	switch (arguments->action) {
 	case BITMAP_LIST:
-		return list(name, blockdev_path_of(meta, path, sizeof(path)),
-			    arguments);
+		return list(name, arguments);
 	case BITMAP_DUMP:
 		return dump(blockdev_path_of(meta, path, sizeof(path)),
 			    arguments);

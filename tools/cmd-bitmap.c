@@ -14,7 +14,6 @@
 #include "lib/dm.h"
 #include "lib/exit.h"
 #include "lib/log.h"
-#include "meta/seal.h"
 
 static const char help[] =
 "Usage: dmlive bitmap list STORE [--json]\n"
@@ -158,17 +157,6 @@ static bool take_option(struct bitmap_arguments *arguments, int option)
 		return true;
 	}
 	return false;
-}
-
-void bitmap_add_seal(struct json_object *list, const char *store)
-{
-	struct json_object *seal = meta_seal_json(store);
-	size_t i;
-
-	for (i = 0; i < json_object_array_length(list); i++)
-		json_add(json_object_array_get_idx(list, i), "seal",
-			 json_object_get(seal));
-	json_object_put(seal);
 }
 
 int cmd_bitmap(int argc, char **argv)

@@ -8,8 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/json.h"
-
 enum bitmap_action {
 	BITMAP_LIST,
 	BITMAP_DUMP,
@@ -67,9 +65,6 @@ int bitmap_warn_if_online(const char *path);
 /* Say that a change was made. @added_bytes: what a merge has set more, or NULL. */
 void bitmap_report(const struct bitmap_arguments *arguments,
 		   const uint64_t *added_bytes);
-
-/* What its store says of its seal is added to each bitmap of the array. */
-void bitmap_add_seal(struct json_object *list, const char *store);
 
 /*
  * Is it the name or path of a mapped device with the target cbw? 1, 0, or a

@@ -12,7 +12,6 @@
 #include "lib/dm.h"
 #include "lib/log.h"
 #include "lib/size.h"
-#include "meta/seal.h"
 #include "status-cbw.h"
 
 struct report {
@@ -116,8 +115,6 @@ static void add_report(const struct report *report, struct json_object *object)
 	json_add_string(object, "origin", report->origin);
 	json_add_string(object, "meta_device",
 			report->meta[0] ? report->meta : NULL);
-	json_add(object, "seal",
-		 report->meta[0] ? meta_seal_json(report->meta) : NULL);
 	json_add_number(object, "size_bytes", report->device_bytes);
 	json_add_number(object, "block_bytes", report->status.block_bytes);
 	add_session(report, object);

@@ -4,14 +4,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "../dm-live/qcow2/extensions.h"
 #include "../dm-live/qcow2/generations.h"
-#include "lib/blockdev.h"
 #include "lib/counters.h"
-#include "lib/log.h"
 #include "meta/extension.h"
 #include "meta/seal.h"
 
@@ -237,44 +234,4 @@ void meta_seal_add_json(const struct meta_store *store,
 	json_add_string(object, "volume",
 			*seal.identity ? seal.identity : NULL);
 	json_add(object, "gap", meta_gap_json(&seal));
-}
-
-static void drop(enum log_level level, const char *line)
-{
-	(void)level;
-	(void)line;
-}
-
-/* Reads of a mapped device that is suspended would wait. */
-static bool can_be_read(const char *path)
-{
-	char suspended[8];
-	struct stat st;
-
-	return !stat(path, &st) &&
-	       !(S_ISBLK(st.st_mode) &&
-		 blockdev_read_attribute(st.st_rdev, "dm/suspended", suspended,
-					 sizeof(suspended)) &&
-		 *suspended == '1');
-}
-
-struct json_object *meta_seal_json(const char *path)
-{
-	struct json_object *object = NULL;
-	struct meta_store store;
-	int r;
-
-	if (!can_be_read(path))
-		return NULL;
-	log_set_sink(drop);
-	r = meta_store_open(path, &store);
-	log_set_sink(NULL);
-	if (r)
-		return NULL;
-	if (store.header.generations_offset) {
-		object = json_new_object();
-		meta_seal_add_json(&store, object);
-	}
-	meta_store_close(&store);
-	return object;
 }

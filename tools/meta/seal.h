@@ -64,10 +64,4 @@ void meta_seal_print(const struct meta_store *store);
 void meta_seal_add_json(const struct meta_store *store,
 			struct json_object *object);
 
-/*
- * The same of the store on a block device or in a file, as an object. null: it cannot be
- * read now, or is no store for the tracking of changes. Without a message.
- */
-struct json_object *meta_seal_json(const char *path);
-
 #endif /* DMLIVE_META_SEAL_H */
