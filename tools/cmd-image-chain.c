@@ -158,11 +158,12 @@ static void add_element(struct json_object *list, const struct element *element)
 static int show_chain(struct image *image, struct json_object *list,
 		      struct image_error *err)
 {
-	bool wrong = false, restored = false, damaged;
+	bool wrong = false, restored = false, damaged, counted = false;
+	struct image_error damage = { "" };
 	unsigned int depth;
 	int r = 0;
 
-	damaged = image_preflight(image, NULL, err);
+	damaged = image_preflight(image, NULL, &damage);
 
 	for (depth = 0; !r && depth < image_layers(image); depth++) {
 		struct element element = { 0 };
@@ -175,6 +176,7 @@ static int show_chain(struct image *image, struct json_object *list,
 		}
 		if (!r && damaged)
 			image_count_readable(image, depth, &element.count);
+		counted |= element.count.unreadable;
 		restored |= element.link == CHAIN_RESTORED;
 		if (!r && list)
 			add_element(list, &element);
@@ -182,6 +184,8 @@ static int show_chain(struct image *image, struct json_object *list,
 			print_element(&element);
 		backup_record_free(&element.record);
 	}
+	if (damaged && !counted)
+		warning("%s", damage.message);
 	return r ? r : wrong;
 }
 

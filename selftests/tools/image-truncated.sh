@@ -91,6 +91,10 @@ for type in zlib zstd; do
 	qemu-img convert -q -O qcow2 -c -o compression_type=$type text.raw a.qcow2
 	same_content "$type, as converted" a.qcow2
 	cut "$type, as converted" a.qcow2 a.qcow2 600
+	truncate -s -600 a.qcow2
+	is "$type: what the chain says of it" "$(dmlive image chain --json a.qcow2 |
+		jq -c '.[0] | [."unreadable-bytes" > 0, (.damage | test("truncated"))]')" \
+		"[true,true]"
 done
 
 # An L2 table that is cut off would leave its clusters unallocated.

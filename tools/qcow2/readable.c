@@ -2,6 +2,7 @@
 /* Counting what can be read, see readable.h. */
 #include <string.h>
 
+#include "../../dm-live/qcow2/tables.h"
 #include "image-internal.h"
 #include "readable.h"
 
@@ -17,6 +18,32 @@ static void add(struct image_readable *count, const struct layer_run *run)
 		count->readable += run->length;
 }
 
+/* Where its length alone does not say that the file has all of it. */
+static int check_compressed(struct layer *layer, uint64_t descriptor,
+			    struct image_error *err)
+{
+	const struct qcow2_compressed compressed =
+		qcow2_decode_compressed(descriptor,
+					__builtin_ctzll(layer->cluster_bytes));
+	char sector[512];
+
+	if (compressed.offset + compressed.bytes <= host_file_size(layer->file))
+		return 0;
+	return layer->ops->read_compressed(layer, descriptor, 0, sector,
+					   sizeof(sector), err);
+}
+
+static int look_up(struct layer *layer, uint64_t offset, struct layer_run *run,
+		   struct image_error *err)
+{
+	int r = layer->ops->lookup(layer, offset, layer->size_bytes - offset,
+				   run, err);
+
+	if (!r && run->kind == RUN_COMPRESSED)
+		r = check_compressed(layer, run->descriptor, err);
+	return r;
+}
+
 void image_count_readable(struct image *image, unsigned int depth,
 			  struct image_readable *count)
 {
@@ -29,9 +56,8 @@ void image_count_readable(struct image *image, unsigned int depth,
 	for (nr = 0; nr < MAX_RUNS && offset < layer->size_bytes; nr++) {
 		left = layer->size_bytes - offset;
 		/* A message takes longer than all else. */
-		if (!layer->ops->lookup(layer, offset, left, &run,
-					count->unreadable ? NULL :
-					&count->first)) {
+		if (!look_up(layer, offset, &run,
+			     count->unreadable ? NULL : &count->first)) {
 			add(count, &run);
 			offset += run.length;
 			continue;
