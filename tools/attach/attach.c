@@ -127,7 +127,7 @@ static int load_new(const struct volume *volume,
 	r = dm_load(request->name, volume->device.bytes / 512, CBW_TARGET,
 		    params, volume->device.read_only) ?:
 	    dm_get_device(request->name, &device);
-	return r ?: trust_settle(trust, volume->device.devt,
+	return r ?: trust_settle(trust, NULL, volume->device.devt,
 				 makedev(device.major, device.minor));
 }
 
@@ -226,11 +226,11 @@ struct insertion {
 	dev_t volume, inner;
 };
 
-static int settle(void *context)
+static int settle(const struct guard *guard, void *context)
 {
 	const struct insertion *insertion = context;
 
-	return trust_settle(insertion->trust, insertion->inner,
+	return trust_settle(insertion->trust, guard, insertion->inner,
 			    insertion->volume);
 }
 

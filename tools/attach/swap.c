@@ -123,28 +123,34 @@ static void put_back(const struct volume *volume)
  */
 #define SETTLE_LIMIT_S 15
 
+/* @is_put_back: in the guard: it has done what there was to do */
 struct guarded_swap {
 	const struct volume *volume;
 	struct guard guard;
+	bool is_put_back;
 };
 
 /*
  * In the guard. Else it runs, with the one table or the other. A process that has
- * committed to the swap and is alive puts it back itself.
+ * committed to the swap and is alive puts it back itself. Once only: who suspends it
+ * after that has reasons of their own.
  */
 static void put_back_abandoned(void *context)
 {
-	const struct guarded_swap *swap = context;
+	struct guarded_swap *swap = context;
 	const struct volume *volume = swap->volume;
 
-	if (!guard_is_alone(&swap->guard) && !guard_has_acted(&swap->guard))
+	if (swap->is_put_back ||
+	    (!guard_is_alone(&swap->guard) && !guard_has_acted(&swap->guard)))
 		return;
-	if (!volume->dm.suspended && dm_is_suspended(volume->name))
+	if (!volume->dm.suspended && dm_is_suspended(volume->name)) {
 		put_back(volume);
+		swap->is_put_back = !dm_is_suspended(volume->name);
+	}
 }
 
-static int hold_and_swap(struct guarded_swap *swap,
-			 int (*settle)(void *context), void *context)
+static int hold_and_swap(struct guarded_swap *swap, swap_settle_fn settle,
+			 void *context)
 {
 	const char *name = swap->volume->name;
 	int r;
@@ -153,7 +159,7 @@ static int hold_and_swap(struct guarded_swap *swap,
 		return dm_swap(name);
 	r = dm_hold(name);
 	if (!r)
-		r = settle(context);
+		r = settle(&swap->guard, context);
 	/* The guard may have let it go with its old table, and cleared the new one. */
 	if (!guard_commit(&swap->guard)) {
 		error("%s could not be suspended and its metadata written within %d s, as I/O is under way or the metadata device is slow; it is as it was",
@@ -163,8 +169,7 @@ static int hold_and_swap(struct guarded_swap *swap,
 	return r ? r : dm_swap(name);
 }
 
-static int swap(struct volume *volume, int (*settle)(void *context),
-		void *context)
+static int swap(struct volume *volume, swap_settle_fn settle, void *context)
 {
 	struct guarded_swap swap = { .volume = volume };
 	struct process_state state;
@@ -208,7 +213,7 @@ static int lock_group(const struct volume *volume,
 }
 
 int swap_table_settled(struct volume *volume, const struct dm_table *table,
-		       int (*settle)(void *context), void *context)
+		       swap_settle_fn settle, void *context)
 {
 	struct lvm_locks locks;
 	int status;

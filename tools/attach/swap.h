@@ -3,6 +3,7 @@
 #define DMLIVE_ATTACH_SWAP_H
 
 #include "attach/volume.h"
+#include "lib/guard.h"
 
 /*
  * Give @volume another table, with I/O going on. When that fails, or a signal ends
@@ -14,11 +15,14 @@
 int swap_table(struct volume *volume, const struct dm_table *table);
 
 /*
- * The same, and between: while @volume is suspended and the new table is loaded,
- * @settle is called, which needs nothing that could lie on it. When it returns other
- * than 0, after a message, nothing has changed.
+ * Called while the volume is suspended and its new table is loaded. It needs nothing that
+ * could lie on the volume, and writes nothing when @guard has acted, which lets the volume
+ * go after some seconds. 0, or other than 0 after a message.
  */
+typedef int (*swap_settle_fn)(const struct guard *guard, void *context);
+
+/* The same, and @settle is called between. When it fails, nothing has changed. */
 int swap_table_settled(struct volume *volume, const struct dm_table *table,
-		       int (*settle)(void *context), void *context);
+		       swap_settle_fn settle, void *context);
 
 #endif /* DMLIVE_ATTACH_SWAP_H */

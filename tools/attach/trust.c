@@ -233,7 +233,8 @@ static int settle(struct trust *trust, struct meta_writer *writer, dev_t origin,
 	return meta_seal_write(writer, &seal);
 }
 
-int trust_settle(struct trust *trust, dev_t origin, dev_t mapped)
+int trust_settle(struct trust *trust, const struct guard *guard, dev_t origin,
+		 dev_t mapped)
 {
 	struct meta_writer writer;
 	int r;
@@ -244,6 +245,7 @@ int trust_settle(struct trust *trust, dev_t origin, dev_t mapped)
 	r = meta_writer_open(trust->meta, META_WRITER_HELD, &writer);
 	if (r)
 		return r;
+	writer.guard = guard;
 	r = settle(trust, &writer, origin, mapped);
 	meta_writer_close(&writer);
 	return r;

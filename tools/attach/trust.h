@@ -14,6 +14,7 @@
  */
 
 #include "attach/volume.h"
+#include "lib/guard.h"
 #include "lib/json.h"
 #include "lib/sha256.h"
 #include "meta/seal.h"
@@ -55,9 +56,11 @@ int trust_check(struct trust *trust, const struct volume *volume);
 
 /*
  * @origin, @mapped: what the target lies on, and the mapped device that it is part of.
- * 0 or a negative errno, after a message.
+ * When @guard, if it is not NULL, has acted, nothing is written any more: -ECANCELED,
+ * without a message. 0 or another negative errno, after a message.
  */
-int trust_settle(struct trust *trust, dev_t origin, dev_t mapped);
+int trust_settle(struct trust *trust, const struct guard *guard, dev_t origin,
+		 dev_t mapped);
 
 /* Warn of a gap. Returns it for JSON; null: there is none. */
 struct json_object *trust_report(const struct trust *trust);

@@ -54,6 +54,9 @@ int meta_write(struct meta_writer *writer, uint64_t offset, const void *data,
 
 	if (r)
 		return r;
+	/* Somebody else may use the store by now. */
+	if (writer->guard && guard_has_acted(writer->guard))
+		return -ECANCELED;
 	return io_write(writer->fd, writer->store.path, offset, data, bytes);
 }
 

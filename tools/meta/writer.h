@@ -11,6 +11,7 @@
  * Functions return 0 or a negative errno, with a message printed.
  */
 
+#include "lib/guard.h"
 #include "meta/inspect.h"
 
 /*
@@ -19,6 +20,7 @@
  * @fd: for writing; store.fd is for reading
  * @is_changed: something was written
  * @cluster: memory for one cluster, for whoever needs it
+ * @guard: when it has acted, nothing is written any more, -ECANCELED; or NULL
  * @allocator: loaded by the first that needs it; see meta/allocate.c
  */
 struct meta_writer {
@@ -28,6 +30,7 @@ struct meta_writer {
 	bool is_changed;
 	uint64_t cluster_bytes;
 	uint8_t *cluster;
+	const struct guard *guard;
 	struct meta_allocator *allocator;
 	uint64_t nr_allocated;		/* clusters */
 };
