@@ -61,8 +61,8 @@ static const char *squeeze(char *uuid)
 bool lvm_is_removed(const char *uuids)
 {
 	static const char command[] =
-		"exec lvs --all --readonly --noheadings --options vg_uuid,lv_uuid < /dev/null 2> /dev/null";
-	bool has_group = false, has_volume = false;
+		"exec lvs --all --readonly --noheadings --reportformat basic --separator ' ' --config 'report { prefixes=0 quoted=0 columns_as_rows=0 }' --options vg_uuid,lv_uuid < /dev/null 2> /dev/null";
+	bool has_group = false, has_volume = false, is_known = true;
 	char line[256], group[128], volume[128];
 	FILE *list;
 	int nr;
@@ -72,13 +72,16 @@ bool lvm_is_removed(const char *uuids)
 	list = popen(command, "re");
 	while (list && fgets(line, sizeof(line), list)) {
 		nr = sscanf(line, "%127s %127s", group, volume);
-		has_group |= nr > 0 && !strncmp(squeeze(group), uuids,
-						UUID_CHARACTERS);
+		is_known &= nr == 2 &&
+			    strlen(squeeze(group)) == UUID_CHARACTERS &&
+			    strlen(squeeze(volume)) == UUID_CHARACTERS;
+		if (!is_known)
+			continue;
+		has_group |= !strncmp(group, uuids, UUID_CHARACTERS);
 		/* In whatever group it is by now. */
-		has_volume |= nr > 1 && !strcmp(squeeze(volume),
-						uuids + UUID_CHARACTERS);
+		has_volume |= !strcmp(volume, uuids + UUID_CHARACTERS);
 	}
-	return list && !pclose(list) && has_group && !has_volume;
+	return list && !pclose(list) && is_known && has_group && !has_volume;
 }
 
 bool lvm_beside(const struct blockdev *device, const char *suffix,
