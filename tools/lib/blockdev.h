@@ -45,7 +45,7 @@ int blockdev_check_unused(const struct blockdev *device);
 int blockdev_check_empty(const struct blockdev *device, char *what,
 			 size_t what_bytes);
 
-/* The same, but other formats than qcow2 and archives are not looked for. */
+/* The same, but images and archives are not looked for. */
 int blockdev_check_signature(const struct blockdev *device, char *what,
 			     size_t what_bytes);
 

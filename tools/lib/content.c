@@ -54,8 +54,8 @@ static void describe(blkid_probe probe, char *what, size_t what_bytes)
 	snprintf(what, what_bytes, "signature");
 }
 
-static int find_signature(const struct blockdev *device, char *what,
-			  size_t what_bytes)
+int blockdev_check_signature(const struct blockdev *device, char *what,
+			     size_t what_bytes)
 {
 	blkid_probe probe = blkid_new_probe_from_filename(device->path);
 	int r;
@@ -100,8 +100,8 @@ static int find_foreign(const struct blockdev *device, char *what,
 	return r;
 }
 
-int blockdev_check_signature(const struct blockdev *device, char *what,
-			     size_t what_bytes)
+int blockdev_check_empty(const struct blockdev *device, char *what,
+			 size_t what_bytes)
 {
 	int r = blockdev_has_qcow2(device->path);
 
@@ -109,12 +109,6 @@ int blockdev_check_signature(const struct blockdev *device, char *what,
 		snprintf(what, what_bytes, "qcow2 image");
 		return -EEXIST;
 	}
-	return r ?: find_signature(device, what, what_bytes);
-}
-
-int blockdev_check_empty(const struct blockdev *device, char *what,
-			 size_t what_bytes)
-{
-	return blockdev_check_signature(device, what, what_bytes) ?:
+	return r ?: blockdev_check_signature(device, what, what_bytes) ?:
 	       find_foreign(device, what, what_bytes);
 }
