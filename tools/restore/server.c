@@ -371,8 +371,8 @@ static int check_not_served(const struct server *server)
 
 	if (!server->request->target || !pid)
 		return EXIT_OK;
-	error("the mapped device %s is being restored, or backed up, by process %d already, see dmlive status %s; take another name, or to give up the restore of %s: dmsetup remove %s%s%s",
-	      name, pid, name, name, name, server->outer ? " " : "",
+	error("the mapped device %s is being restored, or backed up, by process %d already, see dmlive status %s; take another name, or, if it is a restore that is to be given up: dmsetup remove %s%s%s",
+	      name, pid, name, name, server->outer ? " " : "",
 	      server->outer ? server->name : "");
 	return EXIT_REFUSED;
 }
