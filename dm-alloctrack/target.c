@@ -8,6 +8,7 @@
  */
 #include <linux/blkdev.h>
 #include <linux/module.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "alloctrack.h"
@@ -132,7 +133,7 @@ static void free_table(struct at_table *table)
 	kfree(table);
 }
 
-static int construct(struct dm_target *ti, unsigned int argc, char **argv)
+static int make_table(struct dm_target *ti, unsigned int argc, char **argv)
 {
 	struct at_table *table = kzalloc(sizeof(*table), GFP_KERNEL);
 	int r;
@@ -161,6 +162,21 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 	/* See dm_live_submit_deferred(). Bios that end here are accounted by us then. */
 	ti->accounts_remapped_io = true;
 	return 0;
+}
+
+static int construct(struct dm_target *ti, unsigned int argc, char **argv)
+{
+	bool is_suspended = dm_suspended(ti);
+	unsigned int noio = 0;
+	int r;
+
+	/* Reclaim must not wait for writes that the suspended device holds. */
+	if (is_suspended)
+		noio = memalloc_noio_save();
+	r = make_table(ti, argc, argv);
+	if (is_suspended)
+		memalloc_noio_restore(noio);
+	return r;
 }
 
 static void destroy(struct dm_target *ti)

@@ -5,6 +5,7 @@
  */
 #include <linux/blkdev.h>
 #include <linux/module.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "track.h"
@@ -47,7 +48,7 @@ static int make_session(struct cbw_table *table)
 	return 0;
 }
 
-static int construct(struct dm_target *ti, unsigned int argc, char **argv)
+static int make_table(struct dm_target *ti, unsigned int argc, char **argv)
 {
 	struct cbw_table *table;
 	int r;
@@ -79,6 +80,21 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 	/* Writes that waited begin to count when they go down, and once. */
 	ti->accounts_remapped_io = true;
 	return 0;
+}
+
+static int construct(struct dm_target *ti, unsigned int argc, char **argv)
+{
+	bool is_suspended = dm_suspended(ti);
+	unsigned int noio = 0;
+	int r;
+
+	/* Reclaim must not wait for writes that the suspended device holds. */
+	if (is_suspended)
+		noio = memalloc_noio_save();
+	r = make_table(ti, argc, argv);
+	if (is_suspended)
+		memalloc_noio_restore(noio);
+	return r;
 }
 
 static void destroy(struct dm_target *ti)
