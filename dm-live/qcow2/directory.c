@@ -58,8 +58,11 @@ static int check_entry_table(const struct qcow2_store_header *header,
 {
 	int r = check_table_size(header, bitmap, may_be_stale, error);
 
-	if (r || !bitmap->table_entries)
+	if (r)
 		return r;
+	if (!bitmap->table_entries)
+		return header->size_bytes ?
+		       refuse_bitmap(error, bitmap, "it has no table") : 0;
 	if (!is_aligned(header, bitmap->table_offset))
 		return refuse_bitmap(error, bitmap,
 				     "its table is not aligned to a cluster (offset %llu)",
@@ -123,21 +126,28 @@ static bool is_same_name(const struct qcow2_store_bitmap *a,
 	       !memcmp(a->name, b->name, a->name_bytes);
 }
 
+/* By chance no bucket has a tenth of that. */
+#define MAX_IN_BUCKET	100
+
 /*
  * The entries are a hash table, too: as many buckets as bitmaps, each a list of
- * indices, plus one. Put the name of @index into it.
+ * indices, plus one. Put the name of @index into it. Names that were chosen to fall
+ * into one bucket would take hours to compare.
  */
 static int check_unique(struct qcow2_store_bitmap *bitmaps, u32 nr, u32 index,
 			struct qcow2_store_error *error)
 {
 	struct qcow2_store_bitmap *bitmap = &bitmaps[index];
 	u32 *first = &bitmaps[(bitmap->name_hash >> 32) * nr >> 32].first_of_bucket;
-	u32 i;
+	u32 i, nr_compared = 0;
 
-	for (i = *first; i; i = bitmaps[i - 1].next_in_bucket)
+	for (i = *first; i; i = bitmaps[i - 1].next_in_bucket) {
 		if (is_same_name(&bitmaps[i - 1], bitmap))
 			return refuse_bitmap(error, bitmap,
 					     "there are two of that name");
+		if (++nr_compared == MAX_IN_BUCKET)
+			return refuse(error, "the names of the bitmaps were chosen to make a search for duplicates slow");
+	}
 	bitmap->next_in_bucket = *first;
 	*first = index + 1;
 	return 0;
