@@ -221,8 +221,9 @@ static int check_bitmaps(struct checker *c)
 	if (ret || !walk)
 		return ret;
 	ret = qcow2_bitmaps_read(c->file, c->info, &directory, &reason);
-	if (ret == -EINVAL || ret == -EOPNOTSUPP) {
+	if (ret == -EINVAL) {
 		check_corruption(c, "%s", reason.message);
+		c->is_bitmaps_unknown = true;
 		return 0;
 	}
 	if (ret)

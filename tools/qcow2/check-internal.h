@@ -26,6 +26,7 @@ struct checker {
 	struct counters *counted;
 	struct stored_refcounts *stored;
 	struct l2_list l2_tables;
+	bool is_bitmaps_unknown;	/* what nothing refers to may be theirs */
 	__be64 piece[CHECK_PIECE_ENTRIES];	/* of the table being walked */
 };
 
