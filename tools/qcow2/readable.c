@@ -28,7 +28,7 @@ void image_count_readable(struct image *image, unsigned int depth,
 	memset(count, 0, sizeof(*count));
 	for (nr = 0; nr < MAX_RUNS && offset < layer->size_bytes; nr++) {
 		left = layer->size_bytes - offset;
-		/* A message takes longer than all else. */
+		/* A message takes longer than all else: only the first is made. */
 		if (!layer->ops->lookup(layer, offset, left, &run,
 					count->unreadable ? NULL :
 					&count->first)) {
