@@ -8,14 +8,14 @@
  * are read. So a change that the copy misses finds the flag cleared and sets it
  * again.
  *
- * Summary. Beside each page stands what is known of it: all its bits are clear,
- * all are set, or neither is known. So walks pass over such pages without a look
- * at their words. Who changes a page begins with one read-modify-write that makes
- * it unknown, counts him in, and gives the page another version; the end counts
- * him out. Who has seen that a page is uniform makes it known by a compare and
- * exchange with the summary that he read before he looked: that fails if anybody
- * has changed the page since, and is not tried while somebody does. So what is
- * known is true at any moment, and no reader needs a lock.
+ * Summary. Each page has a summary of what is known about its bits: all are clear,
+ * all are set, or neither is known. Walks skip a known page without reading its
+ * words. A change begins with one read-modify-write of the summary, which makes the
+ * page unknown, counts the changer in and gives the page a new version; its end
+ * counts the changer out. A walk that finds a page uniform makes it known by a
+ * compare and exchange with the summary that was read before the words. That fails if
+ * the page was changed since, and is not tried while a change is under way. So what
+ * is known is true at any moment, and no reader needs a lock.
  *
  * The last page is allocated whole; bits past the end are never set.
  */
@@ -147,7 +147,7 @@ static int knowledge(s64 summary)
 	return summary & SUMMARY_KNOWLEDGE;
 }
 
-/* The page was all set, or all clear, after @seen was read: so it is still. */
+/* The page was all set, or all clear, after @seen was read: record that, if it holds. */
 static void learn(const struct dm_live_bitmap *bitmap, u64 page, s64 seen,
 		  bool set)
 {
@@ -169,7 +169,7 @@ static u64 find_in_page(const struct dm_live_bitmap *bitmap, u64 page, u64 end,
 	seen = atomic64_read(summary_of(bitmap, page));
 	if (knowledge(seen) == (set ? SUMMARY_CLEAR : SUMMARY_SET))
 		return end;
-	/* Only now the bits: those who were counted out before have changed them. */
+	/* Read the bits only now: changers that were counted out have changed them. */
 	smp_rmb();
 	found = find_bit(bitmap->words, page * DM_LIVE_BITMAP_PAGE_BLOCKS, end,
 			 set ? 0 : ~0UL);
@@ -272,7 +272,7 @@ static unsigned long mask_of(u64 bit, u64 end)
 	return mask;
 }
 
-/* Begin to change bits of a page: a full barrier. Return: its summary meanwhile. */
+/* Begin to change bits of a page: a full barrier. Return: the summary meanwhile. */
 static s64 begin_change(struct dm_live_bitmap *bitmap, u64 page)
 {
 	atomic64_t *summary = summary_of(bitmap, page);
@@ -310,7 +310,7 @@ static u64 change_word(unsigned long *words, u64 bit, unsigned long mask,
 		(atomic_long_t *)&words[(size_t)(bit / BITS_PER_LONG)];
 	unsigned long old;
 
-	/* Of a page, so it stands between the barriers of begin and end. */
+	/* Relaxed: the barriers are in begin_change() and end_change() of the page. */
 	if (mask == ~0UL) {
 		old = atomic_long_xchg_relaxed(word, set ? ~0UL : 0);
 		return hweight_long(set ? ~old : old);
@@ -354,7 +354,7 @@ static u64 change_part(struct dm_live_bitmap *bitmap, u64 bit, u64 end,
 	return changed;
 }
 
-/* The same for all of a page, which makes it known. */
+/* The same for a whole page, which makes it known. */
 static u64 change_whole(struct dm_live_bitmap *bitmap, u64 page, bool set)
 {
 	u64 bit = page * DM_LIVE_BITMAP_PAGE_BLOCKS;
@@ -412,7 +412,7 @@ static u64 change_range(struct dm_live_bitmap *bitmap, u64 block, u64 nr,
 	}
 	if (total)
 		atomic64_add(set ? total : -total, &bitmap->weight);
-	/* Seen by all before whoever waits for the change is told. */
+	/* The change is visible to all CPUs before those who wait for it are told. */
 	smp_mb();
 	return total;
 }

@@ -5,21 +5,21 @@
 /*
  * A block bitmap in memory: one bit a block, bit N for block N.
  *
- * Bits are read without a lock, from any context: the test stands on the path
- * of every bio. Bits are changed with atomic read-modify-write operations, from
- * any context and by any number of CPUs at once. The number of set bits is kept
- * as a counter that never drifts: each change counts the bits that it really
- * changed. Beside the bits stands one dirty flag for each page of
- * DM_LIVE_BITMAP_PAGE_BYTES of bits, for whoever makes them durable.
+ * Bits are read without a lock, from any context: the test stands on the path of
+ * every bio. Bits are changed with atomic read-modify-write operations, from any
+ * context and by any number of CPUs at once. The number of set bits is kept as a
+ * counter that never drifts: each change counts the bits that it really changed. Each
+ * page of DM_LIVE_BITMAP_PAGE_BYTES of bits has a dirty flag, for the code that makes
+ * the bits durable.
  *
  * A range is given as first block and number of blocks; it must lie within the
  * bitmap. No function takes a lock or sleeps, except create and destroy. Pages that
- * are known to be all clear or all set cost next to nothing; but a walk over pages of
- * which that is not known yet takes a microsecond or two a page. So where sleeping is
- * not allowed a range has at most DM_LIVE_BITMAP_ATOMIC_BLOCKS, which kernels with
- * CONFIG_DEBUG_ATOMIC_SLEEP check: as many as one bio covers, of the smallest blocks.
- * With a lock that others spin for, go by pieces, see dm_live_bitmap_piece_end(), and
- * release it between them. The variants named _slowly do that, and may sleep.
+ * are known to be all clear or all set cost next to nothing; a walk takes a
+ * microsecond or two for any other page. So where sleeping is not allowed, a range has
+ * at most DM_LIVE_BITMAP_ATOMIC_BLOCKS: as many of the smallest blocks as one bio covers.
+ * Kernels with CONFIG_DEBUG_ATOMIC_SLEEP check that. With a spinlock held, go in
+ * pieces (dm_live_bitmap_piece_end()), and release the lock between them. The
+ * variants named _slowly go in pieces, and may sleep.
  */
 
 #include "shim.h"
@@ -57,8 +57,8 @@ u64 dm_live_bitmap_weight(const struct dm_live_bitmap *bitmap);
 /**
  * dm_live_bitmap_piece_end - how far to go from @block at a time, towards @end
  *
- * Not more than 16 pages, to the end of one: so all pieces but the first and the last
- * are of whole pages.
+ * At most 16 pages, up to the end of one: so all pieces but the first and the last
+ * consist of whole pages.
  */
 static inline u64 dm_live_bitmap_piece_end(u64 block, u64 end)
 {
@@ -79,9 +79,9 @@ u64 dm_live_bitmap_next_set(const struct dm_live_bitmap *bitmap, u64 block,
 			    u64 end);
 
 /**
- * dm_live_bitmap_run - how far the bits are like that of @block
- * @is_set: out: what that is. It is looked at once, so it may change meanwhile.
- * Return: the first bit in (@block, @end) that is not, or @end when there is none.
+ * dm_live_bitmap_run - how far the bits equal that of @block
+ * @is_set: out: the bit of @block. It is read once, so it may change meanwhile.
+ * Return: the first bit in (@block, @end) that differs, or @end when there is none.
  */
 u64 dm_live_bitmap_run(const struct dm_live_bitmap *bitmap, u64 block, u64 end,
 		       bool *is_set);

@@ -44,7 +44,7 @@ static inline unsigned int dm_live_bdev_partno(const struct block_device *bdev)
 }
 
 /*
- * Before its DM_IO_BLK_STAT device mapper counts the sectors that are written whatever
+ * Without DM_IO_BLK_STAT, device mapper counts the sectors that are written, whatever
  * the queue of a mapped device says.
  */
 static inline bool dm_live_mapped_always_counts(void)
@@ -54,7 +54,7 @@ static inline bool dm_live_mapped_always_counts(void)
 
 /*
  * Are sectors that are written to the device counted?
- * @mapped: a mapped device, to know others by
+ * @mapped: a mapped device, to recognize others by
  */
 static inline bool dm_live_bdev_counts(struct block_device *bdev,
 				       const struct gendisk *mapped)
@@ -66,9 +66,9 @@ static inline bool dm_live_bdev_counts(struct block_device *bdev,
 }
 
 /*
- * A block device that is open for reading, whoever else has claimed it; for
- * kernels without bdev_file_open_by_dev(), f3a608827d1f ("bdev: open block device
- * as files"), and dm_devt_from_path(), fb9cdc3c3ae7.
+ * A block device that is open for reading, even if others have claimed it; for
+ * kernels without bdev_file_open_by_dev(), f3a608827d1f ("bdev: open block device as
+ * files"), and dm_devt_from_path(), fb9cdc3c3ae7.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 9, 0)
 struct dm_live_bdev {

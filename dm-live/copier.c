@@ -2,12 +2,12 @@
 /*
  * The copier: buffers, batches of I/O, zero test, speed limit.
  *
- * Buffers come page by page from a mempool that holds one whole buffer of the
- * largest size. Two callers that each hold half of it would wait for ever, so
- * only one at a time may wait for pages: first everybody tries without waiting;
- * who fails gives back what it has, takes alloc_mutex and then waits for each
- * page. What it waits for is in I/O that others have in flight and comes back
- * without them getting further memory.
+ * Buffers come page by page from a mempool that holds one whole buffer of the largest
+ * size. Two callers that each hold half of it would wait for ever, so only one at a
+ * time may wait for pages. Each caller first tries without waiting. If that fails, it
+ * gives back what it has, takes alloc_mutex and then waits for each page. The pages
+ * that it waits for are in others' I/O in flight, and come back without further
+ * memory.
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
@@ -21,20 +21,20 @@
 
 #include "copier.h"
 
-/* What a speed limit lets through at once after a pause. */
+/* The burst that a speed limit allows after a pause. */
 #define RATE_BURST_NS	(100 * NSEC_PER_MSEC)
 
 /* Bios of zeros that are written at the same time. */
 #define ZERO_BIOS_IN_FLIGHT	4
 
-/* What one bio zeroes: within bi_size, and a multiple of any block. */
+/* The most that one bio zeroes: fits into bi_size, and is a multiple of any block. */
 #define MAX_ZERO_SECTORS	BIT(22)
 
 struct dm_live_copier {
 	unsigned int max_pages;
 	mempool_t pages;
 	mempool_t buffers;
-	struct mutex alloc_mutex;	/* who waits for pages */
+	struct mutex alloc_mutex;	/* held to wait for pages */
 	struct bio_set bios;
 	struct page *zero_pages[BIO_MAX_VECS];
 };
@@ -355,7 +355,7 @@ blk_status_t dm_live_zero_range(struct dm_live_copier *copier,
 		dm_live_batch_zero(&batch, bdev, sector, nr_sectors, flags);
 		if (!dm_live_batch_wait(&batch))
 			return BLK_STS_OK;
-		/* Some devices learn only now that they cannot. */
+		/* Some devices find out only now that they cannot do it. */
 	}
 	return write_zero_pages(copier, bdev, sector, nr_sectors);
 }

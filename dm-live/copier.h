@@ -3,13 +3,13 @@
 #define DM_LIVE_COPIER_H
 
 /*
- * The engine that moves data: buffers that are always to be had, batches of
- * reads and writes that are in flight together, a test for zeros, and a speed
- * limit.
+ * The engine that moves data: mempool-backed buffers, whose allocation never fails,
+ * batches of reads and writes that are in flight together, a test for zeros, and a
+ * speed limit.
  *
- * The functions that do I/O wait for it: callers run in worker threads, as many
- * as there shall be requests in flight. A caller knows which side failed since
- * it asks for one side at a time.
+ * The functions that do I/O wait for it: callers run in worker threads, one for each
+ * request that is to be in flight. A caller knows which side failed, since it asks
+ * for one side at a time.
  */
 
 #include <linux/blk_types.h>
@@ -21,7 +21,7 @@ struct block_device;
 struct dm_live_copier;
 
 /**
- * struct dm_live_data - bytes in pages, owned by whoever made it
+ * struct dm_live_data - bytes in pages, owned by their creator
  * @pages: the pages
  * @offset_bytes: where in @pages the first byte is
  */
@@ -172,8 +172,8 @@ u64 dm_live_rate_get(const struct dm_live_rate *rate);
  * dm_live_rate_take - may @bytes be moved now?
  * @bytes: at most 1 GiB
  *
- * If so, they are charged at once: of many who ask at the same time only as many
- * get leave as the limit allows.
+ * If so, they are charged at once: of many that ask at the same time, only as many
+ * get permission as the limit allows.
  *
  * Context: any. Return: 0, or the number of jiffies after which to ask again.
  */

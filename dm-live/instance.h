@@ -5,10 +5,10 @@
 #include <linux/types.h>
 
 /**
- * dm_live_instance - a random UUID of 16 bytes, another one at each load
+ * dm_live_instance - a random UUID of 16 bytes, a new one at each load
  *
- * What was recorded under it is of this run of the kernel: numbers of disks and counts
- * of sectors can be compared then. Any context.
+ * What was recorded with this UUID is from this run of the kernel, so its disk numbers
+ * and sector counts can be compared with those of now. Any context.
  */
 const u8 *dm_live_instance(void);
 

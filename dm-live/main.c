@@ -29,7 +29,7 @@ EXPORT_SYMBOL_GPL(dm_live_instance);
 static int __init dm_live_init(void)
 {
 	generate_random_uuid(instance);
-	/* Whatever was given: it must be one that nothing was sealed with. */
+	/* Overrides the parameter: nothing may have been sealed with it. */
 	snprintf(instance_text, sizeof(instance_text), "%pUb", instance);
 	mapped_counts = dm_live_mapped_always_counts();
 	return 0;

@@ -2,10 +2,10 @@
 /*
  * Large allocations, see memory.h.
  *
- * vmalloc() takes page after page. Each is so small that the allocator would rather kill
- * a process than fail; with __GFP_RETRY_MAYFAIL it fails. But the last pages are taken
- * by then, and any other request meanwhile wakes the OOM killer: so what
- * is clearly too much is not begun with.
+ * vmalloc() allocates page by page. For a single page, the allocator would rather kill
+ * a process than fail; with __GFP_RETRY_MAYFAIL it fails. But it fails only after the
+ * last pages are taken, and any other request meanwhile wakes the OOM killer. So a
+ * request that is clearly too large is not even started.
  */
 #include <linux/bits.h>
 #include <linux/export.h>
@@ -16,7 +16,7 @@
 
 #include "memory.h"
 
-/* Less than that is not worth a look. */
+/* Smaller requests are not checked. */
 #define LARGE_BYTES	BIT(20)
 
 /* An eighth is left to everybody else: how much is available is an estimate. */
@@ -34,7 +34,7 @@ void *dm_live_zalloc_large(u64 bytes)
 
 	if (bytes != (size_t)bytes)
 		return NULL;
-	/* No device is to stay suspended because of an estimate. */
+	/* A device must not stay suspended because of an estimate. */
 	if (bytes > LARGE_BYTES && !(current->flags & PF_MEMALLOC_NOIO) &&
 	    !is_available(bytes))
 		return NULL;

@@ -3,8 +3,9 @@
 #define DM_LIVE_MEMORY_H
 
 /*
- * Memory whose size follows that of a device, or is what a device says. When there is
- * not enough, the table is refused: nobody is killed to make room for it.
+ * Memory whose size depends on that of a device, or on what is read from one. When
+ * there is not enough, the table is refused: no process is killed to make room for
+ * it.
  */
 
 #include <linux/mm.h>

@@ -2,11 +2,11 @@
 /*
  * Locks on ranges of blocks, first come, first served.
  *
- * All requests, held and waiting, stand in one interval tree. A new request
- * counts the conflicting ones that are there already: those it waits for. A
- * release takes one off the count of each conflicting request that came later;
- * who reaches zero holds its lock. So a request never overtakes an earlier one
- * that it conflicts with.
+ * All requests, held and waiting, are in one interval tree. A new request
+ * counts the conflicting ones that are there already: it waits for those. A
+ * release decrements the count of each conflicting request that came later; a
+ * request whose count reaches zero holds its lock. So a request never overtakes
+ * an earlier one that it conflicts with.
  */
 #include "range-lock.h"
 
@@ -97,7 +97,7 @@ void dm_live_range_release(struct dm_live_range_lock *lock,
 	}
 	spin_unlock_irqrestore(&lock->lock, flags);
 
-	/* Each may be released, and its memory reused, once it is told. */
+	/* Once granted() is called, its memory may be reused. */
 	list_for_each_entry_safe(other, next, &granted, link)
 		other->granted(other);
 }

@@ -5,12 +5,11 @@
 /*
  * Shared and exclusive locks on ranges of blocks.
  *
- * For blocks in transition only: I/O to blocks that stay as they are never
- * comes here. Requests are granted first come, first served: a request waits
- * for each conflicting request (one of the two is exclusive, the ranges
- * overlap) that came before it, held or waiting, so nobody starves and there
- * is no order in which two ranges could be waited for in a circle, as long as a
- * holder does not ask for a second range.
+ * For blocks in transition only: I/O to blocks that stay as they are never comes
+ * here. Requests are granted first come, first served: a request waits for each
+ * conflicting request (one of the two is exclusive, the ranges overlap) that came
+ * before it, held or waiting. So no request starves, and requests cannot deadlock, as
+ * long as no holder asks for a second range.
  *
  * Waiting is asynchronous: the request's @granted function is called. The
  * caller owns the memory of the request, from acquire until release returns.
@@ -29,8 +28,8 @@ enum dm_live_range_mode {
 /**
  * typedef dm_live_range_granted_fn - the waited-for lock is held now
  *
- * Context: that of the release that made way, which may be an interrupt; must
- * not sleep. No lock of the range lock is held: it may acquire and release.
+ * Context: that of the release that granted it, which may be an interrupt; must not
+ * sleep. No lock of the range lock is held: it may acquire and release.
  */
 typedef void (*dm_live_range_granted_fn)(struct dm_live_range *range);
 
@@ -72,7 +71,7 @@ void dm_live_range_lock_destroy(struct dm_live_range_lock *lock);
  * @granted: called, once, when the lock is held, but only if this returns false
  *
  * Context: any; takes a spinlock with interrupts off.
- * Return: true when the lock is held at once, false when @granted will tell.
+ * Return: true when the lock is held at once, false when @granted will be called.
  */
 bool dm_live_range_acquire(struct dm_live_range_lock *lock,
 			   struct dm_live_range *range, u64 first, u64 last,
@@ -80,7 +79,7 @@ bool dm_live_range_acquire(struct dm_live_range_lock *lock,
 			   dm_live_range_granted_fn granted);
 
 /**
- * dm_live_range_acquire_wait - as dm_live_range_acquire(), and sleep till held
+ * dm_live_range_acquire_wait - as dm_live_range_acquire(), and sleep until held
  *
  * Context: process context, may sleep; not interruptible. The holders that it
  * waits for must not depend on the caller to make progress.

@@ -41,7 +41,7 @@ static inline void list_add_tail(struct list_head *new, struct list_head *head)
 	head->prev = new;
 }
 
-/* As in the kernel, the element may not be asked for anything afterwards. */
+/* As in the kernel, the element must not be used afterwards. */
 static inline void list_del(struct list_head *entry)
 {
 	entry->prev->next = entry->next;
@@ -62,8 +62,8 @@ static inline void list_del(struct list_head *entry)
  * The "tree" is a list in order of the interval's start, without a head of its
  * own: the root points to the first node, the last node to NULL. It answers as
  * the kernel's augmented red-black tree does, in the same order; only the cost
- * differs: a search walks all nodes that start early enough. The member that
- * the kernel keeps the subtree's last value in is not touched.
+ * differs: a search walks all nodes that start early enough. The member in
+ * which the kernel keeps the subtree's last value is not used.
  */
 struct rb_node {
 	struct rb_node *next;

@@ -6,9 +6,9 @@
  * The user-space half of shim.h: what the pure parts of dm-live use of the
  * kernel, made of the C library and the compiler's builtins. Link with -pthread.
  *
- * Names and meanings are the kernel's. Where a replacement can do less, or
- * reaches the same in another way, the comment above it says so. Nothing here
- * is meant to be fast; all of it is meant to be understood by sanitizers.
+ * Names and meanings are the kernel's. Where a replacement does less, or works in
+ * another way, the comment above it says so. Nothing here needs to be fast;
+ * sanitizers have to understand all of it.
  */
 
 #include <endian.h>
@@ -43,10 +43,10 @@ typedef __s64 s64;
 #define likely(x)	__builtin_expect(!!(x), 1)
 #define unlikely(x)	__builtin_expect(!!(x), 0)
 
-/* A declaration that declares nothing of use, so that its semicolon has one. */
+/* A dummy declaration, so that the semicolon behind the macro ends one. */
 #define EXPORT_SYMBOL_GPL(name)	struct shim_export_##name
 
-/* Numbers. As in the kernel, min() and max() want operands of one type. */
+/* Numbers. As in the kernel, min() and max() require operands of one type. */
 
 #define shim_pick(a, op, b) ({						\
 	__typeof__(a) shim_a = (a);					\
@@ -106,7 +106,7 @@ static inline unsigned long __ffs(unsigned long word)
 #define be64_to_cpu(x)	be64toh((__force u64)(x))
 
 /*
- * Memory order. The thread sanitizer knows no fences; for it a barrier is a
+ * Memory order. The thread sanitizer does not support fences; for it a barrier is a
  * read-modify-write of one variable, which orders at least as much as pairs of
  * barriers do (and may so hide a race that lacks one).
  */
@@ -210,7 +210,7 @@ static inline long atomic_long_fetch_andnot(long mask, atomic_long_t *v)
 	return old;
 }
 
-/* Nobody waits for the processor here. */
+/* User space is preempted anyway. */
 static inline void cond_resched(void)
 {
 }
@@ -252,9 +252,8 @@ static inline void shim_sort(void *base, size_t nr, size_t size,
 }
 
 /*
- * Locks and waiting. There are no interrupts, and a waiter sleeps. Nothing is
- * destroyed by the callers, as in the kernel; glibc needs no destruction of
- * either object.
+ * Locks and waiting. There are no interrupts, and a waiter sleeps. As in the kernel,
+ * callers destroy nothing; glibc does not need it for either object.
  */
 
 struct shim_spinlock {

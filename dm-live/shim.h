@@ -3,9 +3,9 @@
 #define DM_LIVE_SHIM_H
 
 /*
- * What the pure parts of dm-live need of their surroundings: in the kernel its
- * own headers, in user space (unit tests, tools, fuzzers) small replacements
- * with the same meaning. The one place that asks which of the two it is.
+ * What the pure parts of dm-live need from their environment: in the kernel its own
+ * headers, in user space (unit tests, tools, fuzzers) small replacements with the
+ * same meaning. No other file asks which of the two it is.
  */
 
 #ifdef __KERNEL__
@@ -41,7 +41,7 @@ static inline void shim_free_large(void *memory)
 	kvfree(memory);
 }
 
-/* What is coming may take long if @long: a debug kernel says where that must not be. */
+/* What follows may take long if @takes_long: a debug kernel warns where it must not. */
 static inline void shim_may_take_long(bool takes_long)
 {
 	if (takes_long)

@@ -3,10 +3,11 @@
  * The bits of a bitmap store: where they are on the metadata device, and reading them
  * into memory.
  *
- * A mapped device in use is suspended meanwhile. So they are read past dm-bufio, which
- * would do it in requests of one buffer: a stage full at a time, in as few requests as
- * the clusters' places allow, all of them at once. Not while the store is active, when
- * dm-bufio may have what is not written yet.
+ * A mapped device in use is suspended meanwhile, so reading must be fast. It bypasses
+ * dm-bufio, which would send a request for each buffer: it reads a stage full at a
+ * time, in as few requests as the placement of the clusters allows, all of them at
+ * once. Not while the store is active: then dm-bufio may hold data that are not
+ * written yet.
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
@@ -33,7 +34,7 @@ u64 dm_live_store_locate(const struct dm_live_store *store,
 	return base + (offset & ((1ULL << store->header.cluster_bits) - 1));
 }
 
-/* A chain of bios, of which all but the last are under way. */
+/* A chain of bios; all but the last are under way. */
 struct reads {
 	struct bio *last;
 	u64 first_byte;
@@ -54,7 +55,7 @@ static void add_bio(struct reads *reads, struct dm_live_store *store, u64 at)
 	reads->last = bio;
 }
 
-/* Have @bytes at @at of the device read to @to, which is in the stage. */
+/* Add a read of @bytes at @at of the device to @to, which is in the stage. */
 static void add_read(struct reads *reads, struct dm_live_store *store, u64 at,
 		     void *to, u64 bytes)
 {
@@ -101,7 +102,7 @@ int dm_live_store_read_to_stage(struct dm_live_store *store, u64 offset,
 	return wait_for_reads(&reads, store);
 }
 
-/* How many of @bytes from @offset of the bits, which are at @at, follow each other. */
+/* How many of @bytes from @offset of the bits, which are at @at, are contiguous. */
 static u64 bytes_in_run(const struct dm_live_store *store,
 			const struct dm_live_store_bitmap *bitmap, u64 offset,
 			u64 at, u64 bytes)
@@ -116,7 +117,7 @@ static u64 bytes_in_run(const struct dm_live_store *store,
 	return min(run, bytes);
 }
 
-/* What bits that have no cluster are, of the cluster that @offset is in. */
+/* The value of the bits at byte @offset, which have no cluster. */
 static int value_without_cluster(const struct dm_live_store *store,
 				 const struct dm_live_store_bitmap *bitmap,
 				 u64 offset)
@@ -179,7 +180,7 @@ static bool has_more(const struct dm_live_store *store,
 	return false;
 }
 
-/* The bits are those that were read; are they durable? Nobody knows. */
+/* The bits are those that were read; whether they are durable is not known. */
 static void mark_in_doubt(struct dm_live_store_bitmap *bitmap, u64 page)
 {
 	if (bitmap->as_read)
@@ -188,7 +189,7 @@ static void mark_in_doubt(struct dm_live_store_bitmap *bitmap, u64 page)
 		dm_live_bitmap_mark_dirty(bitmap->bitmap, page);
 }
 
-/* A page was read. @in_memory: for a copy of what memory has. */
+/* A page was read. @in_memory: buffer for a copy of the bits in memory. */
 static int take_page(struct dm_live_store *store,
 		     struct dm_live_store_bitmap *bitmap, u64 page,
 		     const void *on_disk, void *in_memory,

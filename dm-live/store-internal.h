@@ -31,7 +31,7 @@ struct dm_live_store_bitmap {
 	struct dm_live_bitmap *as_read;
 };
 
-/* What is read of the structures, or made of it; each has its place in memory. */
+/* What is read of the structures, or made from them; each has its own memory. */
 enum dm_live_room_of {
 	DM_LIVE_ROOM_HEADER,
 	DM_LIVE_ROOM_DIRECTORY,
@@ -61,7 +61,7 @@ struct dm_live_store {
 	struct qcow2_store_header header;
 	/* As read; valid if header.generations_offset is not 0. */
 	u8 generations[QCOW2_DMLIVE_GENERATIONS_BYTES];
-	/* As read, or as it shall be; valid if header.seal_offset is not 0. */
+	/* As read, or as it is to be written; valid if header.seal_offset is not 0. */
 	struct qcow2_seal seal;
 	bool seal_is_due;	/* see dm_live_store_set_seal() */
 	void *directory;			/* in a room, as @bitmaps */
@@ -94,11 +94,11 @@ struct dm_live_store {
 };
 
 /**
- * dm_live_store_update - have the directory changed
+ * dm_live_store_update - change the directory
  * @edit: changes it in buffers
  * @tracking: whether the state says TRACKING afterwards
  *
- * By QEMU's order, see store-use.c. In the workqueue, or before and after its life.
+ * In QEMU's order, see store-use.c. In the workqueue, or before and after its life.
  */
 int dm_live_store_update(struct dm_live_store *store,
 			 int (*edit)(struct dm_live_store *store, void *context),
@@ -114,7 +114,7 @@ int dm_live_store_edit_flags(struct dm_live_store *store,
 
 /**
  * dm_live_store_write_bitmap - make what has changed of one bitmap durable
- * In the workqueue. Not for stores whose bits speak of data.
+ * In the workqueue. Not for stores with a data device.
  */
 int dm_live_store_write_bitmap(struct dm_live_store *store,
 			       struct dm_live_store_bitmap *bitmap);
@@ -134,7 +134,7 @@ int dm_live_store_sync(struct dm_live_store *store);
 /** dm_live_store_commit_now - in the workqueue, or before and after its life */
 int dm_live_store_commit_now(struct dm_live_store *store);
 
-/** dm_live_store_any_dirty - has any attached bitmap a page to be written? */
+/** dm_live_store_any_dirty - does any attached bitmap have a page to be written? */
 bool dm_live_store_any_dirty(const struct dm_live_store *store);
 
 /** dm_live_store_init_commits - for a new store */

@@ -22,8 +22,8 @@
 
 /*
  * Memory for what is read, zeroed; it is kept until the store is closed. A reload is
- * part of a resume, and when that fails for want of memory, the mapped device stays
- * suspended. So whoever opens the store has what the next reload needs, unless the
+ * part of a resume, and if it fails for lack of memory, the mapped device stays
+ * suspended. So opening the store allocates what the next reload needs, unless the
  * store has grown in between, or could not be read when it was opened.
  */
 static void *take_room(struct dm_live_store *store, enum dm_live_room_of what,
@@ -129,7 +129,7 @@ static int read_first_cluster(struct dm_live_store *store, void **data,
 	u64 device_bytes = bdev_nr_bytes(store->params.meta);
 
 	*bytes = min_t(u64, device_bytes, 1U << store->cluster_bits);
-	/* The rest of a device that is no multiple of a buffer cannot be read. */
+	/* The end of a device that is not a multiple of a buffer cannot be read. */
 	*bytes = round_down(*bytes, 1ULL << store->buffer_bits);
 	if (!*bytes) {
 		DMERR("%s: metadata device: it is too small",
@@ -152,7 +152,7 @@ static int check_header(struct dm_live_store *store)
 
 	r = read_first_cluster(store, &data, &bytes);
 	cluster_bits = r ? 0 : qcow2_store_probe_cluster_bits(data, bytes);
-	/* It was formatted again since it was opened. */
+	/* The device was formatted again since it was opened. */
 	if (cluster_bits && cluster_bits != store->cluster_bits) {
 		store->cluster_bits = cluster_bits;
 		r = read_first_cluster(store, &data, &bytes);
@@ -203,7 +203,7 @@ static int read_header(struct dm_live_store *store)
 	return 0;
 }
 
-/* Generations that are damaged are none: then the next backup is a full one. */
+/* Damaged generations count as none: then the next backup is a full one. */
 static int read_generations(struct dm_live_store *store)
 {
 	struct qcow2_store_error error;
@@ -221,7 +221,7 @@ static int read_generations(struct dm_live_store *store)
 	return 0;
 }
 
-/* A seal that is damaged is none, and says so: then all blocks count as changed. */
+/* A damaged seal counts as a gap in the tracking: then all blocks count as changed. */
 static int read_seal(struct dm_live_store *store)
 {
 	u8 sector[QCOW2_DMLIVE_SEAL_BYTES];
@@ -405,7 +405,7 @@ int dm_live_store_reload(struct dm_live_store *store)
 {
 	forget_structures(store);
 	WRITE_ONCE(store->failed, false);
-	/* Nothing is dirty: forget what was read before, and errors that are old. */
+	/* Nothing is dirty: forget what was read before, and old errors. */
 	if (store->bufio) {
 		dm_bufio_client_reset(store->bufio);
 		if (!store->params.read_only)

@@ -27,7 +27,7 @@ static void job_work(struct work_struct *work)
 	job->result = job->run(job->store, job->context);
 }
 
-/* Between two commits. */
+/* Run a job between two commits. */
 static int run_job(struct dm_live_store *store,
 		   int (*run)(struct dm_live_store *store, void *context),
 		   void *context)
@@ -89,7 +89,7 @@ int dm_live_store_load(struct dm_live_store *store, const char *name,
 		return -ENOENT;
 	copy = *found;
 	copy.bitmap = bitmap;
-	/* No flag tells whether its last change became durable: as if it did not. */
+	/* No flag says whether its last change became durable: assume it did not. */
 	copy.entry.flags |= QCOW2_BITMAP_IN_USE;
 	return dm_live_store_read_bits(store, &copy, DM_LIVE_ATTACH_LOAD);
 }
@@ -137,7 +137,7 @@ static int edit_one(struct dm_live_store *store, void *context)
 	return dm_live_store_edit_flags(store, change->found, change->flags);
 }
 
-/* The bits are durable first, whatever the flags will say of them. */
+/* The bits become durable first, whatever the flags will say about them. */
 static int set_enabled(struct dm_live_store *store, void *context)
 {
 	struct change *change = context;
@@ -153,7 +153,7 @@ static int set_enabled(struct dm_live_store *store, void *context)
 	change->found->bitmap = change->bitmap;
 	r = dm_live_store_write_bitmap(store, change->found) ?:
 	    dm_live_store_update(store, edit_one, change, store->tracking);
-	/* A store that has failed is not looked at any more. */
+	/* If the store has failed, its content does not matter any more. */
 	if (!(change->flags & QCOW2_BITMAP_AUTO))
 		change->found->bitmap = NULL;
 	else if (r)
@@ -245,7 +245,7 @@ int dm_live_store_set_generation(struct dm_live_store *store, const char *name,
 		.generation = generation,
 	};
 
-	/* What is on disk may be another one than what was read or written last. */
+	/* The one on disk may differ from what was read or written last. */
 	if (dm_live_store_has_failed(store))
 		return -EIO;
 	if (dm_live_store_generation(store, name) == generation)

@@ -7,7 +7,7 @@
  * bitmaps that are found by their flags, one of which must be durable before I/O
  * goes on.
  *
- * Context: all functions may sleep. Those that write want an active store.
+ * Context: all functions may sleep. Those that write require an active store.
  */
 
 #include "qcow2/directory.h"
@@ -29,7 +29,7 @@ dm_live_store_lookup(struct dm_live_store *store, const char *name);
 bool dm_live_store_was_tracking(const struct dm_live_store *store);
 
 /**
- * dm_live_store_set_tracking - shall the state say TRACKING while the store is active?
+ * dm_live_store_set_tracking - should an active store's state say TRACKING?
  * Before dm_live_store_activate().
  */
 void dm_live_store_set_tracking(struct dm_live_store *store, bool tracking);
@@ -46,7 +46,7 @@ int dm_live_store_load(struct dm_live_store *store, const char *name,
 void dm_live_store_detach(struct dm_live_store *store, const char *name);
 
 /**
- * dm_live_store_write - make what has changed of one attached bitmap durable
+ * dm_live_store_write - make the changes of one attached bitmap durable
  *
  * Only for stores without a data device. Not at the same time as deactivation.
  * Return: 0, or an error: then the store has failed.
@@ -56,24 +56,24 @@ int dm_live_store_write(struct dm_live_store *store,
 
 /**
  * dm_live_store_enable - enable a bitmap and attach it, or disable and detach it
- * @bitmap: its bits in memory; what has changed of them is made durable first
+ * @bitmap: its bits in memory; changes of them are made durable first
  */
 int dm_live_store_enable(struct dm_live_store *store, const char *name,
 			 struct dm_live_bitmap *bitmap, bool enable);
 
-/** dm_live_store_write_detached - make what has changed of a disabled one durable */
+/** dm_live_store_write_detached - make the changes of a disabled one durable */
 int dm_live_store_write_detached(struct dm_live_store *store, const char *name,
 				 struct dm_live_bitmap *bitmap);
 
 /** dm_live_store_has_generations - is there a place for them? */
 bool dm_live_store_has_generations(const struct dm_live_store *store);
 
-/** dm_live_store_generation - of a bitmap; 0: it goes with no backup */
+/** dm_live_store_generation - of a bitmap; 0: it belongs to no backup */
 u64 dm_live_store_generation(const struct dm_live_store *store,
 			     const char *name);
 
 /**
- * dm_live_store_set_generation - change it, durably; 0: it goes with no backup
+ * dm_live_store_set_generation - change it, durably; 0: it belongs to no backup
  * Return: 0, -EOPNOTSUPP without a place for generations, -ENOSPC when that is full,
  * or the error with which the store has failed.
  */
@@ -90,9 +90,9 @@ const struct qcow2_seal *dm_live_store_seal(const struct dm_live_store *store);
  * dm_live_store_set_seal - the seal is this one from now on
  *
  * Becomes durable with the next dm_live_store_activate(), after the bitmaps are in use;
- * or with dm_live_store_deactivate(), before they are not in use any more. So
- * whatever a crash leaves of the two, either the bitmaps are in use, or the seal is
- * the one that counts. If the last commit fails it is not written.
+ * or with dm_live_store_deactivate(), before they stop being in use. So whatever a
+ * crash leaves, either the bitmaps are in use, or the seal is the one that counts. If
+ * the last commit fails, the seal is not written.
  */
 void dm_live_store_set_seal(struct dm_live_store *store,
 			    const struct qcow2_seal *seal);

@@ -3,16 +3,15 @@
  * The bitmap store: the directory and the in-use protocol.
  *
  * The order of marking bitmaps in use, or not in use any more, is QEMU's: the
- * autoclear bit is cleared, the directory is rewritten, the bit is set again,
- * with a flush after each. A crash in between would leave an image whose bitmaps
- * count as lost, so the state extension says UPDATING before the bit is cleared
- * and until it is set again: with it, a clear bit is no reason for doubt. (The
- * state extension stands in the same sector as the bit, unless QEMU has moved
- * it.)
+ * autoclear bit is cleared, the directory is rewritten, the bit is set again, with a
+ * flush after each. A crash in between would leave an image whose bitmaps count as
+ * lost, so the state extension says UPDATING before the bit is cleared and until it
+ * is set again: with it, a clear bit does not put the bitmaps in question. (The state
+ * extension is in the same sector as the bit, unless QEMU has moved it.)
  *
- * The seal (qcow2/seal.h) says nothing while bitmaps are in use. So it is written
- * before they are not any more, together with the first of these steps, and is broken
- * after they are in use, together with the last one: which costs no flush.
+ * The seal (qcow2/seal.h) means nothing while bitmaps are in use. So it is written
+ * before they stop being in use, together with the first of these steps, and broken
+ * after they are in use, together with the last one. Neither costs a flush.
  *
  * All of it runs in the store's ordered workqueue, or before and after its life.
  */
@@ -24,8 +23,8 @@
 #define DM_MSG_PREFIX "live"
 
 /*
- * What is at @offset, in its @buffer, to be changed and then given to end_edit(). It
- * does not reach into another buffer.
+ * Return: the bytes at @offset, in their @buffer, to be changed and then given to
+ * end_edit(). They do not reach into another buffer.
  */
 static void *begin_edit(struct dm_live_store *store, u64 offset,
 			struct dm_buffer **buffer)
@@ -64,7 +63,7 @@ static void edit_flags(void *at, u32 value)
 	qcow2_store_set_flags(at, value);
 }
 
-/* This also takes away the number of the last closing. */
+/* This also clears the number of the last closing. */
 static void edit_autoclear(void *at, u32 value)
 {
 	qcow2_store_set_autoclear(at, value);
@@ -104,7 +103,7 @@ int dm_live_store_write_bytes(struct dm_live_store *store, u64 offset,
 	       dm_live_store_sync(store);
 }
 
-/* In buffers, if there is one to be written. */
+/* Changes the buffers only, if there is a seal to be written. */
 static int edit_seal(struct dm_live_store *store)
 {
 	u8 sector[QCOW2_DMLIVE_SEAL_BYTES];
@@ -138,7 +137,7 @@ static int edit_in_use(struct dm_live_store *store, void *context)
 	u32 i;
 	int r = 0;
 
-	/* Buffers may be written whenever dm-bufio likes. */
+	/* dm-bufio may write the buffers at any time from here on. */
 	if (!*in_use)
 		store->marked = false;
 	for (i = 0; !r && i < store->header.nr_bitmaps; i++) {
@@ -154,8 +153,8 @@ static int edit_in_use(struct dm_live_store *store, void *context)
 }
 
 /*
- * The bit is set and UPDATING cleared by one write if they share a sector. With the bit
- * comes the number of a closing, if it is one: all else is durable by now.
+ * The bit is set and UPDATING cleared by one write if they share a sector. If this is a
+ * closing, its number is written with the bit: all else is durable already.
  */
 static int end_update(struct dm_live_store *store, u32 flags)
 {
@@ -185,13 +184,13 @@ int dm_live_store_update(struct dm_live_store *store,
 		    QCOW2_DMLIVE_USED;
 	u32 during = flags | QCOW2_DMLIVE_UPDATING;
 
-	/* It says nothing of bitmaps that are not in use: so it comes early. */
+	/* It means nothing for bitmaps that are not in use, so it can be set early. */
 	if (store->tracking)
 		during |= QCOW2_DMLIVE_TRACKING;
 	if (tracking)
 		flags |= QCOW2_DMLIVE_TRACKING;
 	return write_state(store, during) ?:
-	       /* crash: the bit is set, UPDATING is of no account */
+	       /* crash: the bit is set, UPDATING has no effect */
 	       write_autoclear(store, false) ?:
 	       /* crash: to QEMU there are no bitmaps; to us they are good */
 	       edit(store, context) ?:
@@ -248,7 +247,7 @@ int dm_live_store_claim(struct dm_live_store *store)
 	struct dm_live_store *other;
 	int r = 0;
 
-	/* What failed before does not count any more, also if it is refused. */
+	/* An earlier failure does not count any more, even if this is refused. */
 	WRITE_ONCE(store->failed, false);
 	mutex_lock(&claim_lock);
 	list_for_each_entry(other, &claimed_stores, claim_link)
@@ -269,7 +268,7 @@ void dm_live_store_release(struct dm_live_store *store)
 {
 	if (!dm_live_store_is_claimed(store))
 		return;
-	/* What is left in the buffers must not be written later. */
+	/* Whatever is left in the buffers must not be written later. */
 	if (store->bufio)
 		dm_bufio_client_reset(store->bufio);
 	mutex_lock(&claim_lock);
@@ -294,7 +293,7 @@ int dm_live_store_activate(struct dm_live_store *store)
 	store->closing = 0;
 	store->in_flight = false;
 	store->nr_staged = 0;
-	/* What was recovered is durable before the state says that nothing is missing. */
+	/* Recovered bits are durable before the state says that none are missing. */
 	if (!store->params.data)
 		r = dm_live_store_commit_now(store);
 	r = r ?: set_in_use(store, true);

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The bitmap store: commits. How a store gets in use, and out of use, stands in
+ * The bitmap store: commits. How a store is marked as in use, and as closed, is in
  * store-use.c.
  *
- * The order of a commit. Each page with a dirty flag: (1) its flag is cleared
- * and its bits are copied to the stage; they are bits of completed writes only.
- * (2) The data device is flushed: now the data of these bits are durable. (3)
- * The stage is copied to buffers, which may be written from here on whenever
- * dm-bufio likes, and are written and (4) flushed at the end. (5) Who waited is
- * told. Staging comes before the flush: a bit that was set after the flush
- * might speak of data that are not durable. Before all this come the pages that are
- * only written again, after a store that was not closed; they need no flush.
+ * The order of a commit. Each page with a dirty flag: (1) its flag is cleared and its
+ * bits are copied to the stage; they are bits of completed writes only. (2) The data
+ * device is flushed: now the data of these bits are durable. (3) The stage is copied
+ * to buffers, which may be written from here on whenever dm-bufio likes, and are
+ * written and (4) flushed at the end. (5) The waiters are told. Staging comes before
+ * the flush: a bit that was set after the flush might stand for data that are not
+ * durable. If the store was not closed, the pages that are only written again come
+ * before all this; they need no flush.
  *
  * A crash leaves, for each sector of bits, the old or the new ones; both are
  * true.
@@ -91,7 +91,7 @@ bool dm_live_store_has_failed(const struct dm_live_store *store)
 }
 EXPORT_SYMBOL_GPL(dm_live_store_has_failed);
 
-/* From here on nothing is written, until the store is activated anew. */
+/* From here on nothing is written, until the store is activated again. */
 void dm_live_store_fail(struct dm_live_store *store, int r)
 {
 	if (store->failed)
@@ -229,14 +229,14 @@ void dm_live_store_end_change(struct dm_live_store *store)
 EXPORT_SYMBOL_GPL(dm_live_store_end_change);
 
 /*
- * Whoever asked for the commit may have seen bits whose pages are not marked
- * yet. A change takes microseconds and is not preempted, so this ends soon.
+ * Those who asked for the commit may have seen bits whose pages are not marked yet. A
+ * change takes microseconds and is not preempted, so this ends soon.
  */
 static void wait_for_changes(struct dm_live_store *store)
 {
 	while (atomic_read(&store->changing))
 		cpu_relax();
-	/* Only now the dirty flags are looked at. */
+	/* Read the dirty flags only now. */
 	smp_mb();
 }
 
@@ -270,7 +270,7 @@ int dm_live_store_write_bitmap(struct dm_live_store *store,
 	       dm_live_store_sync(store);
 }
 
-/* Copy up to a stage full of pages that are as they were read, and take them out. */
+/* Copy up to a stage full of pages that are as they were read, and unmark them. */
 static void stage_as_read(struct dm_live_store *store,
 			  struct dm_live_store_bitmap *bitmap)
 {
@@ -294,10 +294,11 @@ static void stage_as_read(struct dm_live_store *store,
 }
 
 /*
- * Write the pages again that are as they were read. They speak of nothing that was not
- * flushed before they were written the first time. A bit that was set since, and is in
- * the copy, may not be written like that: who sets one marks its page as dirty, and is
- * waited for. Such a page is left to the rest of the commit, like all dirty ones.
+ * Write the pages again that are as they were read. The data that they stand for were
+ * flushed before the pages were written the first time. A bit that was set since, and
+ * is in the copy, must not be written this way: whatever sets a bit marks its page as
+ * dirty, and is waited for. Such a page is left to the rest of the commit, like all
+ * dirty ones.
  */
 static int rewrite_as_read(struct dm_live_store *store,
 			   struct dm_live_store_bitmap *bitmap)
@@ -327,9 +328,9 @@ static int rewrite_as_read(struct dm_live_store *store,
 }
 
 /*
- * A commit. Each page is taken once at the most, so it ends however many bits
- * are set meanwhile. When it fails, in_flight stays set, which keeps the store
- * from looking clean.
+ * A commit. Each page is taken at most once, so it ends however many bits are set
+ * meanwhile. When it fails, in_flight stays set, which keeps the store from looking
+ * clean.
  */
 int dm_live_store_commit_now(struct dm_live_store *store)
 {
@@ -351,7 +352,7 @@ int dm_live_store_commit_now(struct dm_live_store *store)
 			r = stage_all(store, &store->bitmaps[i], &flushed);
 	if (r)
 		return r;
-	/* With nothing staged the flush of the data is still owed. */
+	/* Even with nothing staged, the data still have to be flushed. */
 	if (store->nr_staged || !flushed) {
 		r = write_stage(store);
 		if (r)
@@ -414,8 +415,8 @@ bool dm_live_store_may_owe(const struct dm_live_store *store)
 EXPORT_SYMBOL_GPL(dm_live_store_may_owe);
 
 /*
- * What to tell flushes after a commit that ended with @r: also that one before, of
- * which none of them knows, failed.
+ * What to report to flushes after a commit that ended with @r: also the failure of an
+ * earlier one that was reported to none of them.
  */
 static int error_of_flushes(struct dm_live_store *store,
 			    const struct list_head *waiters, int r)
@@ -423,7 +424,7 @@ static int error_of_flushes(struct dm_live_store *store,
 	const struct dm_live_commit *waiter;
 	bool told = false;
 
-	/* A failure of the metadata is told for good. */
+	/* A failure of the metadata is reported for good. */
 	if (store->failed)
 		return r;
 	list_for_each_entry(waiter, waiters, link)
@@ -469,8 +470,8 @@ static void timer_work(struct work_struct *work)
 			     timer_work);
 
 	/*
-	 * No commit runs now, so in_flight says that the last one failed. To try
-	 * again is left to who can be told.
+	 * No commit runs now, so in_flight says that the last one failed. Leave the
+	 * retry to a caller that can be told the result.
 	 */
 	if (!store->failed && !store->in_flight && dm_live_store_any_dirty(store))
 		queue_work(store->wq, &store->commit_work);

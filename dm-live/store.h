@@ -12,16 +12,16 @@
  * commit, IN_USE off); at last close. A read-only store is never claimed, activated nor
  * committed.
  *
- * Commit: makes durable all bits that were set before it was asked for, and
- * first the data that they speak of. Requests that come while a commit runs
- * share the next one.
+ * Commit: makes durable all bits that were set before it was asked for, and first the
+ * data that they stand for. Requests that come while a commit runs share the next
+ * one.
  *
- * Failure: when writing the metadata fails, the store is read-only from then on
- * and every commit fails; what is durable stays so. A failed flush of the data
- * device fails the commits that waited for it, and the next one tries again. A
- * device may tell of data that it lost in one flush only. So when that was a flush
- * of the store's own, the next dm_live_store_commit_flush() fails with its error, so
- * that those who wrote the data hear of it.
+ * Failure: when writing the metadata fails, the store is read-only from then on and
+ * every commit fails; what is durable stays so. A failed flush of the data device
+ * fails the commits that waited for it, and the next one tries again. A device may
+ * report data that it lost in one flush only. If that was a flush of the store's own,
+ * the next dm_live_store_commit_flush() fails with its error, so that the writers of
+ * the data learn of it.
  */
 
 #include <linux/blk_types.h>
@@ -35,12 +35,12 @@ struct dm_live_store;
  * struct dm_live_store_params - what a store is opened with
  * @meta: the metadata device
  * @data: flushed before bits are made durable; unused if @read_only. NULL: bits may
- *	be durable before the data that they speak of
+ *	be durable before the data that they stand for
  * @size_bytes: size of the device whose blocks are tracked
  * @read_only: nothing is ever written
- * @may_be_dead: a device that cannot be read is no error of dm_live_store_open(): then
- *	the next dm_live_store_reload() looks at it. For a mapped device in use, which
- *	shall get another table all the same
+ * @may_be_dead: dm_live_store_open() does not fail when the device cannot be read: the
+ *	next dm_live_store_reload() tries again. For a mapped device in use, which must
+ *	be able to get another table all the same
  * @name: for messages; must outlive the store
  * @failed: called once, from a worker, when the store becomes read-only by a
  *	failure; may be NULL
@@ -61,8 +61,8 @@ struct dm_live_store_params {
 
 /**
  * struct dm_live_commit - a request to commit
- * @done: called when it is done; context: a worker that must not be held up
- *	and that no commit of the same store may be waited for in
+ * @done: called when it is done; context: a worker, in which it must not block for
+ *	long, nor wait for a commit of the same store
  * @is_flush: of dm_live_store_commit_flush(); private
  */
 struct dm_live_commit {
@@ -84,12 +84,12 @@ struct dm_live_store *
 dm_live_store_open(const struct dm_live_store_params *params);
 
 /**
- * dm_live_store_claim - have the metadata device for this store alone
+ * dm_live_store_claim - reserve the metadata device for this store
  *
- * Before dm_live_store_reload(), unless the store is read-only: nothing is written to a
- * device that another store has claimed, and what is read from it may be changed by that
- * one a moment later. It ends with dm_live_store_deactivate(), or, when the store does
- * not become active, with dm_live_store_release(). Claimed already: it stays so.
+ * Before dm_live_store_reload(), unless the store is read-only: nothing may be written
+ * to a device that another store has claimed, and that store may change a moment later
+ * what was read. The claim ends with dm_live_store_deactivate(), or, when the store
+ * does not become active, with dm_live_store_release(). Claimed already: it stays so.
  *
  * Context: may sleep.
  * Return: 0, or -EBUSY, which is logged: another store has claimed the same device.
@@ -97,7 +97,7 @@ dm_live_store_open(const struct dm_live_store_params *params);
 int dm_live_store_claim(struct dm_live_store *store);
 
 /**
- * dm_live_store_release - it did not become active: others may have the device
+ * dm_live_store_release - give up the claim of a store that did not become active
  *
  * Nothing is written any more when it returns. A store that is not claimed is ignored.
  * Context: may sleep.
@@ -107,14 +107,14 @@ void dm_live_store_release(struct dm_live_store *store);
 /**
  * dm_live_store_reload - read and check the metadata device again
  *
- * As it may have changed since it was opened or deactivated. Attached bitmaps
- * are not attached any more.
+ * It may have changed since it was opened or deactivated. Attached bitmaps are not
+ * attached any more.
  *
  * Context: may sleep; allocates memory if the store has grown since it was read last:
  * under memalloc_noio_save() while a device is suspended.
  *
- * Return: 0, or an errno; dm_live_store_has_failed() tells whether it is the device
- * that failed, or what stands on it is refused.
+ * Return: 0, or an errno; dm_live_store_has_failed() says whether the device failed;
+ * otherwise its content was refused.
  */
 int dm_live_store_reload(struct dm_live_store *store);
 
@@ -132,8 +132,9 @@ int dm_live_store_check(struct dm_live_store *store, const char *name,
  * @DM_LIVE_ATTACH_LOAD: those on disk
  * @DM_LIVE_ATTACH_KEEP: those in memory: the store was closed and is opened again
  * @DM_LIVE_ATTACH_SAME: both, as dm_live_store_is_as_closed() says: nothing is read
- * @DM_LIVE_ATTACH_IMPOSE: the same as KEEP, but it was closed without the last changes: unless
- *	somebody has closed it since, bits may be set on disk that are not in memory
+ * @DM_LIVE_ATTACH_IMPOSE: as KEEP, but it was closed without the last changes: unless
+ *	something else has closed it since, bits may be set on disk that are not in
+ *	memory
  */
 enum dm_live_attach {
 	DM_LIVE_ATTACH_LOAD,
@@ -150,11 +151,11 @@ enum dm_live_attach {
  *
  * After dm_live_store_reload(), before dm_live_store_activate(). Pages whose bits may
  * not be durable are written by the next commit: those that differ from what is read,
- * and all if the bitmap was not closed cleanly. For a flush may have failed then, and
- * what is read may come from a cache that has lost it, and tells nobody a second time.
- * Of the bits that are on disk the data are durable.
+ * and all if the bitmap was not closed cleanly. A flush may have failed then, and what
+ * is read may come from a cache that has lost it and does not report that twice. The
+ * data of the bits that are on disk are durable.
  *
- * -ESTALE: a bit on disk is not set in memory, so somebody else has used the store
+ * -ESTALE: a bit on disk is not set in memory, so something else has used the store
  * since.
  */
 int dm_live_store_attach(struct dm_live_store *store, const char *name,
@@ -162,7 +163,7 @@ int dm_live_store_attach(struct dm_live_store *store, const char *name,
 			 enum dm_live_attach how, bool *was_in_use);
 
 /**
- * dm_live_store_closing - what tells the last closing of the store from all others
+ * dm_live_store_closing - a number that identifies the last closing of the store
  * After dm_live_store_deactivate(). 0: it was not closed, or not with all bits.
  */
 u64 dm_live_store_closing(const struct dm_live_store *store);
@@ -172,9 +173,9 @@ u64 dm_live_store_closing(const struct dm_live_store *store);
  * @closing: dm_live_store_closing() of that time, of this or another store on the same
  *	device
  *
- * After dm_live_store_reload(). The number stands among the autoclear features of the
- * image, and whatever writes to a qcow2 image clears those first that it does not know;
- * so do QEMU and all of dmlive. An older copy of the device has another number.
+ * After dm_live_store_reload(). The number is kept in the autoclear features of the
+ * image. Whatever writes to a qcow2 image first clears those that it does not know;
+ * QEMU and all of dmlive do so. An older copy of the device has another number.
  */
 bool dm_live_store_is_as_closed(const struct dm_live_store *store, u64 closing);
 
@@ -197,10 +198,10 @@ void dm_live_store_commit(struct dm_live_store *store,
 			  struct dm_live_commit *commit);
 
 /**
- * dm_live_store_commit_flush - the same for a flush of those who write the data
+ * dm_live_store_commit_flush - the same for a flush by the writers of the data
  *
- * It also fails when data that were written before may have been lost, of which no such
- * flush has told.
+ * It also fails when data that were written before may have been lost and no such flush
+ * has reported it.
  */
 void dm_live_store_commit_flush(struct dm_live_store *store,
 				struct dm_live_commit *commit);
@@ -237,7 +238,7 @@ bool dm_live_store_is_clean(struct dm_live_store *store);
 
 /**
  * dm_live_store_may_owe - may there be an error for the next flush?
- * A commit is under way or has failed, or one has failed of which no flush has told.
+ * A commit is under way or has failed, or no flush has reported an earlier failure.
  * Context: any.
  */
 bool dm_live_store_may_owe(const struct dm_live_store *store);
@@ -251,13 +252,13 @@ bool dm_live_store_has_failed(const struct dm_live_store *store);
 /**
  * dm_live_store_is_marked - is it certain that the bitmaps are in use on disk?
  *
- * From dm_live_store_activate() till dm_live_store_deactivate(), and after that too if
- * it failed before the mark could have gone.
+ * From dm_live_store_activate() until dm_live_store_deactivate(), and after that too
+ * if it failed before the mark could have been removed.
  */
 bool dm_live_store_is_marked(const struct dm_live_store *store);
 
 /**
- * dm_live_store_is_durable - did the last commit have everything?
+ * dm_live_store_is_durable - did the last commit include everything?
  * After dm_live_store_deactivate().
  */
 bool dm_live_store_is_durable(const struct dm_live_store *store);
@@ -273,9 +274,9 @@ bool dm_live_store_is_durable(const struct dm_live_store *store);
 int dm_live_store_deactivate(struct dm_live_store *store);
 
 /**
- * dm_live_store_take_error - a failed flush that the writers were not told of
+ * dm_live_store_take_error - a failed flush that was not reported to the writers
  *
- * After dm_live_store_deactivate(). Whoever calls it tells them: the store will not.
+ * After dm_live_store_deactivate(). The caller has to report it: the store will not.
  * Return: 0 or a negative errno.
  */
 int dm_live_store_take_error(struct dm_live_store *store);

@@ -99,16 +99,16 @@ enum qcow2_compression_type {
 /* A program that changes the image clears those that it does not know. */
 #define QCOW2_AUTOCLEAR_KNOWN		0x3ULL
 /*
- * Set in the image of a backup of dmlive until somebody opens it for writing: not one
- * of those known, since nobody changes such an image and may keep it.
+ * Set in the image of a backup of dmlive until somebody opens it for writing: not a
+ * KNOWN one, since a program that changes such an image must not keep it.
  */
 #define QCOW2_AUTOCLEAR_DMLIVE_BIT	48
 #define QCOW2_AUTOCLEAR_DMLIVE_BACKUP	(1ULL << QCOW2_AUTOCLEAR_DMLIVE_BIT)
 /*
  * A random number, not 0, that a target leaves in a bitmap store when it has closed it.
  * Whatever writes to the image clears it first, by the rule for bits that are not
- * known. So where it is found again nothing was written since, and it is no other copy
- * of the image either. It is not a KNOWN one, as that would spare it.
+ * known. So where it is found again, nothing was written since, and the image is not
+ * another copy either. It is not a KNOWN one, since those are not cleared.
  */
 #define QCOW2_AUTOCLEAR_CLOSING_SHIFT	16
 #define QCOW2_AUTOCLEAR_CLOSING_BITS	32
@@ -277,7 +277,7 @@ _Static_assert(sizeof(struct qcow2_dmlive_state) == 8, "state layout");
 #define QCOW2_EXT_DMLIVE_RESTORE	0x646d6c72U	/* "dmlr" */
 
 /*
- * Header extension of dmlive: which bitmap a backup goes with, as JSON text; see
+ * Header extension of dmlive: which bitmap a backup belongs to, as JSON text; see
  * Documentation/bitmap-format.rst.
  */
 #define QCOW2_EXT_DMLIVE_BACKUP		0x646d6c62U	/* "dmlb" */
@@ -291,12 +291,13 @@ _Static_assert(sizeof(struct qcow2_dmlive_state) == 8, "state layout");
 /* Header extension of dmlive: nothing; the place of one that was removed. */
 #define QCOW2_EXT_DMLIVE_FREE		0x646d6c70U	/* "dmlp" */
 
-/* Of the bitmaps of a store. More would take long to check, and nobody has them. */
+/* The most bitmaps in a store. More would take long to check, and are not needed. */
 #define QCOW2_DMLIVE_MAX_BITMAPS	1024U
 
 /*
- * The entries of all tables, which stand in memory. Tables may claim to be at one
- * place before they are compared, so the size of the device is no limit.
+ * At most so many entries in all tables, which are kept in memory. Before tables are
+ * compared they may claim to be at the same place, so the size of the device is not a
+ * limit.
  */
 #define QCOW2_DMLIVE_MAX_TABLE_ENTRIES	33554432U
 
@@ -313,9 +314,9 @@ _Static_assert(sizeof(struct qcow2_dmlive_state) == 8, "state layout");
 #define QCOW2_DMLIVE_RESERVED_FLAGS	(~7U)
 
 /*
- * Names of bitmaps that are no user's: all that begin with "dmlive-". The intent
+ * Names of bitmaps that belong to no user: all that begin with "dmlive-". The intent
  * bitmap has a bit for each region that is or was written to. Those that begin with
- * the prefix for spares are places for bitmaps to be. None of them is AUTO.
+ * the prefix for spares are places for future bitmaps. None of them is AUTO.
  */
 #define QCOW2_DMLIVE_RESERVED_PREFIX	"dmlive-"
 #define QCOW2_DMLIVE_INTENT_NAME	"dmlive-intent"
@@ -323,10 +324,10 @@ _Static_assert(sizeof(struct qcow2_dmlive_state) == 8, "state layout");
 #define QCOW2_DMLIVE_SPARE_PREFIX	"dmlive-spare-"
 
 /*
- * Header extension of dmlive: which backup each bitmap goes with. Padding, then
- * this sector, at a multiple of 512 bytes of the image, written whole. It counts only
- * when the state extension is the first one and ends within the first 512 bytes:
- * QEMU puts it elsewhere when it writes to the image.
+ * Header extension of dmlive: which backup each bitmap belongs to. Padding, then this
+ * sector, at a multiple of 512 bytes of the image, written whole. It counts only when
+ * the state extension is the first one and ends within the first 512 bytes: QEMU puts
+ * it elsewhere when it writes to the image.
  */
 #define QCOW2_EXT_DMLIVE_GENERATIONS	0x646d6c67U	/* "dmlg" */
 #define QCOW2_DMLIVE_GENERATIONS_VERSION 1
@@ -356,7 +357,7 @@ _Static_assert(sizeof(struct qcow2_dmlive_generations) ==
 
 /*
  * Header extension of dmlive: what the tracked device looked like when the store was
- * closed. Placed as the generations are, with the same condition. Nothing in it is
+ * closed. Placed as the generations are, with the same condition. No content of it is
  * an error: where it is missing, damaged or not SEALED, changes may not have been
  * tracked.
  */
@@ -374,7 +375,7 @@ _Static_assert(sizeof(struct qcow2_dmlive_generations) ==
 #define QCOW2_DMLIVE_SEAL_TRUSTED	(1U << 2)
 /*
  * Changes were not tracked, for the reason in the gap fields: so all blocks count as
- * changed, also if the bitmaps are in use. Cleared once they are durable as such.
+ * changed, even if the bitmaps are in use. Cleared once they are durable as such.
  */
 #define QCOW2_DMLIVE_SEAL_GAP		(1U << 3)
 #define QCOW2_DMLIVE_SEAL_RESERVED_FLAGS (~15U)
@@ -399,10 +400,10 @@ enum qcow2_dmlive_gap {
 };
 
 /*
- * A block device: the number of its disk (diskseq), which no other has until the
- * next boot, that of the partition (0: the whole disk), and the sectors of 512 bytes
- * that were written and discarded since the device is there, both UNCOUNTED if it does
- * not count them.
+ * A block device: the number of its disk (diskseq), which no other has until the next
+ * boot, that of the partition (0: the whole disk), and the sectors of 512 bytes that
+ * were written and discarded since the device appeared, both UNCOUNTED if it does not
+ * count them.
  */
 struct qcow2_dmlive_seal_device {
 	__be64 seq;

@@ -2,10 +2,10 @@
 /*
  * Records of mapped devices that are gone, see clean.h.
  *
- * Without a metadata device, what was restored of a device is forgotten with it: the
- * record is of no use. With one, the record keeps a new restore from overwriting what
- * that one has written to the target: it stays as long as the metadata device says that
- * the restore is not finished.
+ * Without a metadata device, what was restored is lost with the mapped device, and the
+ * record is useless. With one, the record keeps a new restore from overwriting what
+ * that one has written to the target, so it stays as long as the metadata device says
+ * that the restore is not finished.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -35,7 +35,7 @@ static bool is_unfinished(const char *meta)
 
 	if (!meta || !path_is_blockdev(meta))
 		return false;
-	/* If it cannot be read now, that is of no interest here. */
+	/* That it cannot be read now does not matter here. */
 	log_set_sink(drop);
 	state = metadata_probe(meta, what, sizeof(what));
 	log_set_sink(NULL);
@@ -43,7 +43,7 @@ static bool is_unfinished(const char *meta)
 	       state == METADATA_COMPLETE;
 }
 
-/* By name, and by UUID, as it may have been renamed. */
+/* Look by name, and by UUID, since it may have been renamed. */
 static bool is_there(const char *name, const char *uuid)
 {
 	char found[DM_NAME_BYTES];
@@ -75,7 +75,7 @@ static bool is_record(const char *suffix)
 	       !strcmp(suffix, ".lock");
 }
 
-/* With the device the session is gone; there may be half an image. */
+/* Without the device the session is gone too; half an image may be left. */
 static void clean_backup(const char *name)
 {
 	int fd = leftovers_lock_and_clear(name);

@@ -3,9 +3,9 @@
 #define DMLIVE_CLEAN_H
 
 /*
- * Remove what is on record in /run of mapped devices that are gone, unless a restore can
- * be gone on with by it, or somebody is at work. Called before each command that has to
- * do with mapped devices. Says nothing, but that an interrupted backup is no backup.
+ * Remove the records in /run of mapped devices that are gone, unless a restore can be
+ * resumed by one, or a process is at work. Called before each command that deals with
+ * mapped devices. The only message is that an interrupted backup is not a backup.
  */
 void clean_records(void);
 

@@ -111,7 +111,7 @@ static void print_result(const struct volume *volume, const char *name,
 	}
 }
 
-/* What is no block device, or the volume itself, is refused after this. */
+/* Other paths than block devices, and the volume itself, are refused later. */
 static int lock_meta(const struct volume *volume, const char *path, int *fd)
 {
 	struct blockdev meta;
@@ -135,7 +135,7 @@ static int attach(const char *device, struct attach_request *request,
 	int status;
 
 	status = volume_find(device, &volume);
-	/* A mapped device's own name: no new one is wanted. */
+	/* The mapped device's own name: no new one is wanted. */
 	if (!status && request->name && !strcmp(request->name, volume.name))
 		request->name = NULL;
 	if (!status) {

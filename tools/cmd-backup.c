@@ -16,7 +16,7 @@
 #define MAX_CLUSTER	(2u << 20)
 #define MAX_FREEZE_TIMEOUT_S	86400
 
-/* Of --cbw-timeout, until it is given. */
+/* The value of --cbw-timeout, until it is given. */
 #define TIMEOUT_DEFAULT	UINT64_MAX
 
 static const char backup_help[] =
@@ -255,7 +255,7 @@ static int take_pairs(struct backup_request *request, int argc, char **argv)
 	return EXIT_OK;
 }
 
-/* As `dmlive bitmap add` does it, with the granularity that it has by default. */
+/* As `dmlive bitmap add` does it, with its default granularity. */
 static int add_bitmap(const char *name, const char *bitmap)
 {
 	const struct bitmap_arguments arguments = {
@@ -287,7 +287,7 @@ static int check_bitmap(const struct backup_request *request)
 	return EXIT_OK;
 }
 
-/* The names of mapped devices are looked at when these are opened. */
+/* The names of mapped devices are checked when these are opened. */
 static int find_paths(struct backup_request *request)
 {
 	int status = EXIT_OK;
@@ -342,7 +342,7 @@ int cmd_backup(int argc, char **argv)
 		if (!take_option(&request, found))
 			return EXIT_USAGE;
 	}
-	/* No guest's write fails for a time that nobody asked for. */
+	/* A guest's write must not fail for a timeout that nobody asked for. */
 	if (request.cbw_timeout_ms == TIMEOUT_DEFAULT)
 		request.cbw_timeout_ms = request.break_guest_write ? 0 :
 					 BACKUP_CBW_TIMEOUT_S * 1000;

@@ -66,7 +66,7 @@ static bool is_open(const struct meta_store_bitmap *bitmap)
 
 /*
  * Does the intent bitmap say what this one may lack after a crash? As the target
- * decides it: the intent bitmap must have been kept till then.
+ * decides it: the intent bitmap must have been kept until then.
  */
 static bool is_recoverable(struct meta_store *store,
 			   const struct meta_store_bitmap *bitmap)
@@ -107,7 +107,7 @@ static int check_valid(const struct meta_store *store)
 	return -EINVAL;
 }
 
-/* What may not be changed by hand, unless it is forced. */
+/* Refuse what must not be changed by hand, unless it is forced. */
 static int check_name(const char *path, const char *name, bool force)
 {
 	if (force)
@@ -136,7 +136,7 @@ static int check_closed(struct meta_store *store)
 	return 0;
 }
 
-/* As QEMU does it: the cluster size, but 4K to 64K. */
+/* As in QEMU: the cluster size, but at least 4K and at most 64K. */
 static uint64_t default_granularity(const struct meta_writer *writer)
 {
 	uint64_t granularity = writer->cluster_bytes;
@@ -176,12 +176,12 @@ static int close_intent(struct meta_writer *writer,
 		if (&store->bitmaps[i] != intent &&
 		    &store->bitmaps[i] != removed && is_open(&store->bitmaps[i]))
 			return 0;
-	/* Its bits are regions too many, no more. */
+	/* Bits that it still has only mark too many regions. */
 	return meta_set_flags(writer, intent,
 			      intent->entry.flags & ~QCOW2_BITMAP_IN_USE);
 }
 
-/* One that was not closed can be removed: it may be all that can be done. */
+/* One that was not closed can be removed: nothing else may be possible. */
 static int remove_one(struct meta_writer *writer,
 		      const struct bitmap_arguments *arguments)
 {
@@ -214,7 +214,7 @@ static int enable(struct meta_writer *writer,
 			      bitmap->entry.flags | QCOW2_BITMAP_AUTO);
 }
 
-/* What is written from now on will not be in it. */
+/* What is written from now on will not be recorded in it. */
 static int disable(struct meta_writer *writer,
 		   const struct bitmap_arguments *arguments)
 {
@@ -237,8 +237,8 @@ static int clear(struct meta_writer *writer,
 }
 
 /*
- * A bitmap that was not closed has got what the intent bitmap told of, durably:
- * nothing is missing any more.
+ * A bitmap that was not closed has, durably, what the intent bitmap recorded: nothing
+ * is missing any more.
  */
 static int close_recovered(struct meta_writer *writer,
 			   struct meta_store_bitmap *bitmap)
@@ -386,8 +386,8 @@ static int change_store(const struct bitmap_arguments *arguments)
 }
 
 /*
- * What a bitmap that was not closed has set is not all that was changed: whoever
- * copies by it would miss the rest. Where a target has the store it is always open.
+ * A bitmap that was not closed does not have all changes set: a copy by it would miss
+ * the rest. While a target has the store, its bitmaps are always open.
  */
 static int check_dump(struct meta_store *store,
 		      const struct meta_store_bitmap *bitmap,

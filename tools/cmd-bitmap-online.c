@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * `dmlive bitmap` on a mapped device that records changes: the target is asked by
- * messages. Which device that is.
+ * messages. Also: which device that is.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -90,7 +90,7 @@ int bitmap_find_user(const char *path, char *name, size_t name_bytes)
 	return dm_for_each(is_user, &search);
 }
 
-/* A path is a mapped device's if its node is; a word is a name. */
+/* A path means a mapped device if it is a node of one; a word is a name. */
 int bitmap_is_online(const char *store, char *name, size_t name_bytes)
 {
 	struct stat stat_of;
@@ -139,7 +139,7 @@ static int check_message(const struct bitmap_arguments *arguments)
 	return EXIT_OK;
 }
 
-/* What stands between "refused: " and the number at the end. */
+/* Print what is between "refused: " and the number at the end. */
 static void print_refusal(const char *name,
 			  const struct bitmap_arguments *arguments, char *text)
 {
@@ -188,7 +188,7 @@ static int send_message(const char *name,
 	return EXIT_OK;
 }
 
-/* While it is suspended a backup would lose its successor. */
+/* Suspending the device during a backup would lose the successor of its bitmap. */
 static int check_no_session(const char *name)
 {
 	struct cbw_status status;
@@ -221,9 +221,9 @@ static void resume_abandoned(void *context)
 
 /*
  * The directory is rewritten while the device is suspended: then the target has
- * closed its store, and it reads it anew at the resume, wherever the change of it may
- * have stopped. This process must not wait for the device meanwhile, nor be stopped;
- * if it is killed, its guard resumes the device.
+ * closed its store, and reads it again at the resume, however far the change got.
+ * This process must not wait for the device meanwhile, nor be stopped; if it is
+ * killed, its guard resumes the device.
  */
 static int change_suspended(const char *name, const char *meta,
 			    const struct bitmap_arguments *arguments)
@@ -254,7 +254,7 @@ static int change_suspended(const char *name, const char *meta,
 	return status;
 }
 
-/* No backup begins meanwhile: its table would be resumed in the middle of the change. */
+/* No backup may begin meanwhile: it would resume the device during the change. */
 static int change_locked(const char *name, const char *meta,
 			 const struct bitmap_arguments *arguments)
 {
@@ -270,7 +270,7 @@ static int change_locked(const char *name, const char *meta,
 	return status;
 }
 
-/* What is set, as the last bit may reach over the end of the device. */
+/* The bytes that are set: the last bit may extend beyond the end of the device. */
 static uint64_t set_bytes(const struct cbw_tracked_bitmap *bitmap,
 			  uint64_t device_bytes)
 {
@@ -359,7 +359,7 @@ int bitmap_warn_if_online(const char *path)
 		warn_online(name);
 	if (r || !has_device_mapper())
 		return r;
-	/* That of a restore has no bitmap of intents. */
+	/* The store of a restore has no intent bitmap. */
 	r = metadata_find_user(path, name);
 	if (r || !name[0])
 		return r;
@@ -367,7 +367,7 @@ int bitmap_warn_if_online(const char *path)
 	return 1;
 }
 
-/* What is on the metadata device; newer bits may be in memory only. */
+/* Dump what is on the metadata device; newer bits may be in memory only. */
 static int dump(const char *path, const struct bitmap_arguments *arguments)
 {
 	struct bitmap_arguments offline = *arguments;

@@ -84,7 +84,7 @@ static const struct option options[] = {
 	{ 0 }
 };
 
-/* An option of another verb is a mistake that must not pass. */
+/* An option of another verb is an error. */
 static int check_options(const struct bitmap_arguments *arguments)
 {
 	const char *option = NULL;
@@ -184,7 +184,7 @@ int cmd_bitmap(int argc, char **argv)
 		r = device_argument(&arguments.source_file, false);
 	if (r)
 		return r;
-	/* A name that is no file's can only be that of a mapped device. */
+	/* A name that is not a file can only be that of a mapped device. */
 	is_name = !strchr(arguments.store, '/') && access(arguments.store, F_OK);
 	if (is_name && access("/dev/mapper/control", R_OK | W_OK)) {
 		error("there is no file %s here; for a mapped device of that name this must be run as root, with device-mapper loaded",

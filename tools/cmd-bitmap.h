@@ -28,7 +28,8 @@ enum bitmap_action {
  * @granularity: add: bytes, 0: the default
  * @locked: the caller has leftovers_lock_and_clear() of the device
  * @held: the target that has the store is suspended: nothing is reported
- * @online: dump: a target has the store, and it was said that newer bits are missing
+ * @online: dump: a target has the store, and it was reported that newer bits are
+ *	missing
  */
 struct bitmap_arguments {
 	enum bitmap_action action;
@@ -46,7 +47,7 @@ struct bitmap_arguments {
 	bool json;
 };
 
-/* Bytes. An image with smaller clusters than that takes less. */
+/* In bytes. An image with smaller clusters gets less. */
 #define BITMAP_DEFAULT_GRANULARITY	65536
 #define BITMAP_MIN_DEFAULT_GRANULARITY	4096
 
@@ -57,12 +58,12 @@ int bitmap_offline(const struct bitmap_arguments *arguments);
 int bitmap_online(const char *name, const struct bitmap_arguments *arguments);
 
 /*
- * Does a target use the store on the block device @path? Then the bits there are not
- * all, and it says so. 0, 1 or a negative errno after a message.
+ * Does a target use the store on the block device @path? Then not all bits are there,
+ * and a warning is printed. 0, 1 or a negative errno after a message.
  */
 int bitmap_warn_if_online(const char *path);
 
-/* Say that a change was made. @added_bytes: what a merge has set more, or NULL. */
+/* Say that a change was made. @added_bytes: what a merge has newly set, or NULL. */
 void bitmap_report(const struct bitmap_arguments *arguments,
 		   const uint64_t *added_bytes);
 

@@ -58,7 +58,7 @@ static int detach(const char *device, bool force, bool json)
 
 	status = volume_find(device, &volume);
 	if (!status) {
-		/* With /run full or read-only it works as well. */
+		/* This works even with /run full or read-only. */
 		lock_fd = blockdev_lock(&volume.device);
 		status = lock_fd == -EBUSY ? EXIT_REFUSED : EXIT_OK;
 	}

@@ -69,7 +69,7 @@ int cmd_finish(int argc, char **argv)
 	r = finish_device(name);
 	if (r)
 		return exit_status_of(r);
-	/* Of a server that was killed before it could do this itself. */
+	/* Left by a server that was killed before it could do this itself. */
 	runtime_remove(name, -1);
 	if (json) {
 		object = json_new_object();

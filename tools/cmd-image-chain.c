@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * `dmlive image chain`: an image and its backing images, newest first, what backup each
- * of them is, and whether each increment lies on the backup that it was made for.
+ * `dmlive image chain`: an image and its backing images, newest first, which backup
+ * each of them is, and whether each increment lies on the backup that it was made for.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -169,7 +169,7 @@ static int show_chain(struct image *image, struct json_object *list,
 		struct element element = { 0 };
 
 		r = read_element(image, depth, &element, err);
-		/* What a device was restored from was looked at as it is. */
+		/* The chain that a device was restored from was checked as a whole. */
 		if (!r && element.link == CHAIN_WRONG && !restored) {
 			error("%s", err->message);
 			wrong = true;

@@ -26,7 +26,7 @@
 #include "qcow2-format.h"
 #include "restore/sector-size.h"
 
-/* More findings of one kind tell nobody more. */
+/* More findings of one kind help nobody. */
 #define MAX_FINDINGS_SHOWN 50
 #define PROGRESS_INTERVAL_NS 200000000
 
@@ -229,7 +229,7 @@ static int check_file(const char *path)
 	return loop_check_unused(path, &st);
 }
 
-/* Others may lie on it. */
+/* Other images may lie on it. */
 static int check_overlays(const char *path)
 {
 	struct stat st;
@@ -248,7 +248,7 @@ static int check_device(const struct convert *convert)
 		return 0;
 	r = blockdev_open(convert->target_path, &target) ?:
 	    blockdev_check_own_files(&target);
-	/* A copy is a copy; a warning will do. */
+	/* A copy that is not usable there is still a copy; a warning is enough. */
 	if (!r && convert->options.format == WRITER_RAW)
 		sector_size_check(convert->image, &target, true);
 	return r;
@@ -273,8 +273,8 @@ static int convert_to_target(struct convert *convert, bool quiet, bool force,
 }
 
 /*
- * The target says what the image says, if it holds the same point in time: without its
- * backing file an increment becomes a full backup.
+ * The target gets the record of the image, if it holds the same point in time: without
+ * its backing file an increment becomes a full backup.
  */
 static int put_record(const struct convert *convert, struct writer *writer,
 		      struct image_error *err)
@@ -301,7 +301,7 @@ static int put_record(const struct convert *convert, struct writer *writer,
 	return 0;
 }
 
-/* What is only read since it was forced need not be what was backed up. */
+/* An image that is read only because that was forced need not be what was backed up. */
 static int open_source(const struct image_arguments *arguments,
 		       struct convert *convert, bool *is_forced,
 		       struct image_error *err)
@@ -328,7 +328,7 @@ static int look_at_source(const struct image_arguments *arguments,
 	bool is_backup;
 	int ret;
 
-	/* It has said why. */
+	/* chain_check() has said why. */
 	if (chain_check(convert->image, arguments->options.force,
 			&is_backup)) {
 		err->message[0] = '\0';
@@ -384,10 +384,10 @@ int image_convert_command(const struct image_arguments *arguments)
 	ret = convert_image(arguments, &convert, &err);
 	if (!ret)
 		return EXIT_OK;
-	/* None: it was printed. */
+	/* No message: it was printed already. */
 	if (err.message[0])
 		error("%s", err.message);
-	/* All is cleaned up; who waits for us is to see what ended us. */
+	/* All is cleaned up: let the parent see the signal that ended us. */
 	if (interrupted)
 		raise(interrupted);
 	return ret == -EUCLEAN && !err.message[0] ? EXIT_REFUSED : EXIT_ERROR;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * `dmlive image`: subcommands that look at a disk image without any device. This
- * file owns their command lines; what each prints stands in cmd-image-*.c.
+ * `dmlive image`: subcommands that look at a disk image without any device. This file
+ * owns their command lines; what each prints is in cmd-image-*.c.
  */
 #include <getopt.h>
 #include <stdio.h>

@@ -301,8 +301,8 @@ int cmd_restore(int argc, char **argv)
 }
 
 /*
- * resume META: what the mapped device is or was called, in @name. If it is there,
- * it is resumed by its name.
+ * resume META: the current or former name of the mapped device, in @name. If it is
+ * there, it is resumed by its name.
  */
 static int find_name(struct restore_request *request, char name[DM_NAME_BYTES])
 {

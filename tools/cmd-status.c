@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* `dmlive status`: what alloctrack and cbw devices there are and how far they are. */
+/* `dmlive status`: the alloctrack and cbw devices, and their progress. */
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -52,7 +52,7 @@ struct report {
 	char *last_error;
 };
 
-/* 0, -ENOENT: no alloctrack device, or another error. */
+/* 0, -ENOENT: not an alloctrack device, or another error. */
 static int get_lines(struct report *report)
 {
 	struct dm_line status = { 0 }, table = { 0 };
@@ -206,7 +206,7 @@ struct listing {
 	int exit_status;
 };
 
-/* -ENOENT: it is no cbw device. */
+/* -ENOENT: it is not a cbw device. */
 static int list_cbw(const char *name, struct listing *listing)
 {
 	struct json_object *object = listing->array ? json_new_object() : NULL;
@@ -229,7 +229,7 @@ static int list_one(const char *name, void *argument)
 
 	if (r == -ENOENT && list_cbw(name, listing) != -EPROTO)
 		return 0;
-	/* A device may go, or get another table, at any time. */
+	/* A device may be removed, or get another table, at any time. */
 	if (r == -EPROTO || r == -ENOENT)
 		listing->exit_status = EXIT_ERROR;
 	if (r)
@@ -259,7 +259,7 @@ static int list_all(bool json)
 	return listing.exit_status;
 }
 
-/* With what killed commands have left of it. */
+/* Including what killed commands have left of it. */
 static void print_one(const char *name, struct json_object *object)
 {
 	struct json_object *leftovers = json_new_array();
@@ -290,7 +290,7 @@ static bool show_leftovers(const char *name, bool json)
 	return found;
 }
 
-/* What is below it may be under restore, or restored. */
+/* The device below it may be under restore, or restored. */
 static void add_restore(const char *name, struct json_object *object)
 {
 	struct json_object *finished = object ? json_new_object() : NULL;
@@ -313,7 +313,7 @@ static void add_restore(const char *name, struct json_object *object)
 	release(&report);
 }
 
-/* -ENOENT: it is no cbw device. */
+/* -ENOENT: it is not a cbw device. */
 static int show_cbw(const char *name, bool json)
 {
 	struct json_object *object = json ? json_new_object() : NULL;

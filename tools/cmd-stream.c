@@ -128,7 +128,7 @@ static int send(const char *name, const char *message,
 	}
 }
 
-/* A job whose data come from a process that is not there gets nowhere. */
+/* A job makes no progress when its data come from a process that is not there. */
 static void warn_without_server(const char *name)
 {
 	struct alloctrack_table table;

@@ -22,7 +22,7 @@ int cmd_backup(int argc, char **argv);
 int cmd_attach(int argc, char **argv);
 int cmd_detach(int argc, char **argv);
 
-/* Of all options: what getopt_long() returns for --help. */
+/* What getopt_long() returns for --help, in all commands. */
 #define OPTION_HELP	'h'
 
 /*

@@ -115,8 +115,8 @@ static int run(int argc, char **argv)
 }
 
 /*
- * What is opened must not become standard error, into which messages are written. Who
- * has closed standard output is told that, as writing there fails.
+ * A file that is opened must not become standard error, to which messages are
+ * written. A closed standard output is reported, since writing to it fails.
  */
 static void open_standard_files(void)
 {
@@ -134,9 +134,9 @@ int main(int argc, char **argv)
 	int status;
 
 	open_standard_files();
-	/* Whoever has it ignored passes that on; then no child's status can be had. */
+	/* If it is inherited as ignored, no child's status is available. */
 	signal(SIGCHLD, SIG_DFL);
-	/* What is too large for ulimit -f is an error of the write, and is reported. */
+	/* Exceeding ulimit -f is an error of the write, and is reported. */
 	signal(SIGXFSZ, SIG_IGN);
 	dm_init();
 	status = run(argc, argv);

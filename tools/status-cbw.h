@@ -2,14 +2,14 @@
 #ifndef DMLIVE_STATUS_CBW_H
 #define DMLIVE_STATUS_CBW_H
 
-/* What dmlive status tells of a cbw device. */
+/* What dmlive status shows of a cbw device. */
 
 #include "lib/json.h"
 
 /*
  * Print it, or, with @object, add it there.
- * Return: 0; -ENOENT, in silence: it is no cbw device; -EPROTO after a message: its
- * lines are not understood; or another negative errno.
+ * Return: 0; -ENOENT, without a message: it is not a cbw device; -EPROTO after a
+ * message: its lines cannot be parsed; or another negative errno.
  */
 int status_cbw(const char *name, struct json_object *object);
 

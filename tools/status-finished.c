@@ -47,7 +47,7 @@ static int collect(const char *name, struct report *report)
 		return -ENOENT;
 	blockdev_path_of(number, report->target, sizeof(report->target));
 	finished_load(name, report->device.uuid, &report->finished);
-	/* What was restored before there were records is known by its UUID. */
+	/* A restore from before there were records is known by its UUID. */
 	if (report->finished.time_s ||
 	    (has_prefix(report->device.uuid, DM_UUID_PREFIX) &&
 	     !has_prefix(report->device.uuid, CBW_UUID_PREFIX)))

@@ -6,7 +6,7 @@
 
 /*
  * Print what became of a finished restore, or add it to @object if that is not NULL.
- * -ENOENT: @name is none.
+ * -ENOENT: @name is not one.
  */
 int status_finished(const char *name, struct json_object *object);
 

@@ -115,7 +115,7 @@ static void report_view(struct listing *listing, const char *name,
 	view_name(ours, makedev(major, minor));
 	if (strcmp(name, ours))
 		return;
-	/* That of a record is cleaned up with it. */
+	/* The view of a recorded backup is cleaned up with it. */
 	if (dm_name_of(major, minor, owner) &&
 	    (runtime_server(owner) || is_on_record(owner)))
 		return;
@@ -133,7 +133,7 @@ static bool is_at_work(const char *name)
 	       blockdev_any_is_locked();
 }
 
-/* Does dmlive have to do with it? */
+/* Does it belong to dmlive? */
 static bool is_ours(const char *name, const struct dm_device *device,
 		    const char *target)
 {

@@ -5,9 +5,9 @@
 #include "lib/json.h"
 
 /*
- * What commands have left that were killed, and how each is cleaned up: inner devices
- * that nothing uses, sessions and views of backups, devices without a table or
- * suspended. Nothing that another process is at work on.
+ * What killed commands have left, and how each is cleaned up: inner devices that
+ * nothing uses, sessions and views of backups, devices without a table or suspended.
+ * Nothing that another process is at work on.
  *
  * @name: only what belongs to this mapped device; NULL: all
  * @array: add objects to it; NULL: print

@@ -4,7 +4,7 @@
 
 /*
  * What the files of the codec share: numbers in buffers of any alignment, and how
- * something is refused. For them alone.
+ * something is refused. Not for other files.
  */
 
 #include "directory.h"
@@ -64,7 +64,7 @@ static inline void put_be64(void *data, u64 number)
 	memcpy(data, &value, sizeof(value));
 }
 
-/* Names come from the device: no control character of theirs gets into a log. */
+/* Names come from the device: their control characters must not get into a log. */
 static inline int refused(struct qcow2_store_error *error, int code)
 {
 	char *at;
@@ -79,7 +79,7 @@ static inline int refused(struct qcow2_store_error *error, int code)
 	(snprintf((error)->message, sizeof((error)->message), __VA_ARGS__), \
 	 refused(error, -EINVAL))
 
-/* What is right by the specification, and cannot be dealt with here. */
+/* What is valid by the specification, but not supported here. */
 #define refuse_unsupported(error, ...) \
 	(snprintf((error)->message, sizeof((error)->message), __VA_ARGS__), \
 	 refused(error, -EOPNOTSUPP))

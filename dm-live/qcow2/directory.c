@@ -76,8 +76,8 @@ static int check_entry_table(const struct qcow2_store_header *header,
 }
 
 /*
- * Extra data tell something about the bitmap that is not known here. The flag
- * says whether it may be used all the same; the data are left as they are.
+ * Extra data say something about the bitmap that this code does not know. The
+ * flag says whether it may be used all the same; the data are left as they are.
  */
 static int check_entry(const struct qcow2_store_header *header,
 		       const struct qcow2_store_bitmap *bitmap, u8 type,
@@ -108,7 +108,7 @@ static int check_entry(const struct qcow2_store_header *header,
 	return check_entry_table(header, bitmap, may_be_stale, error);
 }
 
-/* It makes the search for names that are there twice quick. */
+/* It makes the search for duplicate names fast. */
 u64 qcow2_store_name_hash(const char *name, size_t bytes)
 {
 	u64 hash = 0xcbf29ce484222325ULL;
@@ -154,8 +154,8 @@ static int check_unique(struct qcow2_store_bitmap *bitmaps, u32 nr, u32 index,
 }
 
 /*
- * Take the entry at @at apart. Returns its bytes, or 0 with a message if it
- * does not fit into the directory.
+ * Parse the entry at @at. Returns its bytes, or 0 with a message if it does not
+ * fit into the directory.
  */
 static u64 parse_entry(const struct qcow2_store_header *header,
 		       const void *data, u64 at, u32 index,

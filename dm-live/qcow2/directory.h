@@ -17,13 +17,13 @@
  * struct qcow2_store_bitmap - a directory entry
  * @name: in the directory buffer, not terminated
  * @name_bytes: length of @name
- * @name_hash: FNV-1a of @name, so that names that occur twice are found quickly
+ * @name_hash: FNV-1a of @name, so that duplicate names are found quickly
  * @flags: QCOW2_BITMAP_*
  * @flags_offset: where they stand, in bytes from the start of the directory
  * @granularity_bits: log2 of the bytes that a bit stands for
  * @table_offset: in bytes
  * @table_entries: number of clusters with bits
- * @first_of_bucket: for the search of names that occur twice
+ * @first_of_bucket: for the search for duplicate names
  * @next_in_bucket: the same
  */
 struct qcow2_store_bitmap {
@@ -44,12 +44,12 @@ u64 qcow2_bitmap_entry_bytes(u32 extra_bytes, u32 name_bytes);
 
 /**
  * qcow2_check_directory - check the bitmap directory
- * @header: of a bitmap store; or of any image, and then with these alone: cluster_bits,
- *	size_bytes, nr_bitmaps, directory_bytes, and in device_bytes where the image ends
- *	at the latest
+ * @header: of a bitmap store; or of any image, and then only these are set:
+ *	cluster_bits, size_bytes, nr_bitmaps, directory_bytes, and device_bytes, where
+ *	the image ends at the latest
  * @data: header->directory_bytes bytes
- * @may_be_stale: take bitmaps that are IN_USE and do not fit the size of the image: it
- *	need not have been kept up to date
+ * @may_be_stale: accept bitmaps that are IN_USE and do not fit the size of the image:
+ *	it need not have been kept up to date
  * @bitmaps: room for header->nr_bitmaps
  */
 int qcow2_check_directory(const struct qcow2_store_header *header,

@@ -7,7 +7,7 @@
  *
  * The codec (dm-live/qcow2/) knows the layout of qcow2 images. It consists of pure
  * functions over byte buffers, for the kernel, the tool and the fuzzers. Nothing that
- * comes from a disk is believed before it went through here. Buffers may be of any
+ * comes from a disk is trusted before it was checked here. Buffers may be of any
  * alignment, length and content; nothing is read outside of them.
  *
  * Functions that check return 0 or -EINVAL (-EOPNOTSUPP for what is valid but not

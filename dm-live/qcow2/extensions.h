@@ -37,7 +37,7 @@ struct qcow2_extension_info {
 /**
  * qcow2_extensions_start - start a walk
  * @data: the first cluster; kept by reference
- * @bytes: of it that there are
+ * @bytes: how many of its bytes are there
  * @fields: decoded from it
  */
 void qcow2_extensions_start(struct qcow2_extension_walk *walk, const void *data,
@@ -54,9 +54,9 @@ int qcow2_extensions_next(struct qcow2_extension_walk *walk,
 /**
  * qcow2_extensions_find - the first extension of a type
  * @data: the first cluster
- * @bytes: of it that there are
- * @least: bytes that its payload must have
- * @found_bytes: set to those that it has
+ * @bytes: how many of its bytes are there
+ * @least: bytes that its payload must have at least
+ * @found_bytes: set to the bytes that it has
  * Return: offset of the payload; 0: there is none.
  */
 size_t qcow2_extensions_find(const void *data, size_t bytes, u32 type,
@@ -65,7 +65,7 @@ size_t qcow2_extensions_find(const void *data, size_t bytes, u32 type,
 /** qcow2_extension_is_standard - is it one of qcow2's own, or the mark of the end? */
 bool qcow2_extension_is_standard(u32 type);
 
-/** qcow2_extension_bytes - that an extension takes with so much payload */
+/** qcow2_extension_bytes - size of an extension with this much payload */
 static inline u64 qcow2_extension_bytes(u32 bytes)
 {
 	return sizeof(struct qcow2_extension) + (((u64)bytes + 7) & ~7ULL);

@@ -30,7 +30,7 @@ struct qcow2_store_extents {
 	size_t nr;
 };
 
-/* What qcow2_store_add_header() adds at most. */
+/* The most that qcow2_store_add_header() adds. */
 #define QCOW2_STORE_HEADER_EXTENTS	5
 
 /** qcow2_store_count_bitmap - how many extents add_bitmap() adds at most */

@@ -26,7 +26,7 @@ static u64 generation_at(const void *sector, u32 index)
 		       offsetof(struct qcow2_dmlive_generation, generation));
 }
 
-/* Bit by bit: it is for one sector now and then. */
+/* Bit by bit: fast enough for one sector now and then. */
 u32 qcow2_crc32c(const void *data, size_t bytes)
 {
 	const u8 *at = data;
@@ -131,7 +131,7 @@ u64 qcow2_generations_get(const void *sector, u64 name_hash)
 	return i < be32_at(FIELD(sector, nr)) ? generation_at(sector, i) : 0;
 }
 
-/* The last entry takes the place of the one that goes. */
+/* The last entry takes the place of the removed one. */
 static void remove_entry(void *sector, u32 index)
 {
 	const size_t bytes = sizeof(struct qcow2_dmlive_generation);

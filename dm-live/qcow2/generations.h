@@ -3,14 +3,14 @@
 #define DM_LIVE_QCOW2_GENERATIONS_H
 
 /*
- * The sector of a bitmap store that says which backup each bitmap goes with:
- * struct qcow2_dmlive_generations, at header->generations_offset.
+ * The sector of a bitmap store that says which backup each bitmap belongs to: struct
+ * qcow2_dmlive_generations, at header->generations_offset.
  *
- * A bitmap tells what changed since one backup. That backup has recorded the
- * UUID of the store, the name of the bitmap and its generation; where they are
- * not the same as in the store, the bitmap is of no use for it. A bitmap without
- * a generation goes with no backup. So every doubt (no sector, a bad checksum, a
- * header that QEMU has rewritten) ends in a full backup, never in a wrong one.
+ * A bitmap records what changed since one backup. That backup has recorded the UUID
+ * of the store, the name of the bitmap and its generation; if these differ from those
+ * in the store, the bitmap cannot be used for it. A bitmap without a generation
+ * belongs to no backup. So every doubt (no sector, a bad checksum, a header that QEMU
+ * has rewritten) ends in a full backup, never in a wrong one.
  *
  * Pure functions over a buffer of 512 bytes of any alignment. The sector is
  * changed in memory and then written whole. Context: any; no locks, no sleep.
@@ -24,7 +24,7 @@ void qcow2_generations_init(void *sector,
 
 /**
  * qcow2_generations_check - is the sector valid?
- * Return: 0, -EINVAL or -EOPNOTSUPP, with a message. All other functions want a
+ * Return: 0, -EINVAL or -EOPNOTSUPP, with a message. All other functions require a
  * valid one.
  */
 int qcow2_generations_check(const void *sector,
@@ -42,7 +42,7 @@ u64 qcow2_generations_get(const void *sector, u64 name_hash);
 
 /**
  * qcow2_generations_set - change the generation of a bitmap
- * @generation: 0: it goes with no backup any more
+ * @generation: 0: it belongs to no backup any more
  * Return: 0, or -ENOSPC when the sector is full.
  */
 int qcow2_generations_set(void *sector, u64 name_hash, u64 generation);

@@ -9,8 +9,8 @@
 /**
  * struct qcow2_fields - the header as native numbers
  *
- * Named as in struct qcow2_header, or as follows. What version 2 does not have is as
- * version 3 has it for such an image.
+ * Named as in struct qcow2_header, or as follows. Fields that version 2 lacks have
+ * the values that version 3 has for such an image.
  * @header_bytes: where the extensions begin
  * @backing_offset: of the name of the backing file, 0: there is none
  * @backing_bytes: its length
@@ -38,16 +38,17 @@ struct qcow2_fields {
 /** qcow2_is_image - do these bytes start a qcow2 image, of whatever version? */
 bool qcow2_is_image(const void *data, size_t bytes);
 
-/** qcow2_probe_cluster_bits - from the first 72 bytes; 0: it is no image, or invalid */
+/** qcow2_probe_cluster_bits - from the first 72 bytes; 0: not an image, or invalid */
 u32 qcow2_probe_cluster_bits(const void *data, size_t bytes);
 
 /**
  * qcow2_decode_fields - the header as numbers
  * @data: the start of the image
- * @bytes: of it that there are; those of the first cluster that are missing hold zeros
+ * @bytes: how many of its bytes are there; missing bytes of the first cluster hold
+ *	zeros
  *
- * Checked are the version, the size of clusters, that it is not encrypted, and that
- * header and name of the backing file keep to the first cluster.
+ * Checks the version, the size of clusters, that the image is not encrypted, and that
+ * the header and the name of the backing file lie within the first cluster.
  */
 int qcow2_decode_fields(const void *data, size_t bytes,
 			struct qcow2_fields *fields,
@@ -56,8 +57,8 @@ int qcow2_decode_fields(const void *data, size_t bytes,
 /**
  * qcow2_encode_fields - make the header of a new image, of version 3
  * @data: room for struct qcow2_header
- * @fields: but for version and header_bytes: the extensions begin behind
- *	struct qcow2_header
+ * @fields: all but version and header_bytes: the extensions begin behind struct
+ *	qcow2_header
  */
 void qcow2_encode_fields(void *data, const struct qcow2_fields *fields);
 

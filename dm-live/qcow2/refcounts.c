@@ -31,7 +31,7 @@ int qcow2_store_check_refcount_table(const struct qcow2_store_header *header,
 	return 0;
 }
 
-/* Of several bytes they are big-endian; within a byte they start at the lowest bit. */
+/* Big-endian if they have several bytes; within a byte they start at the lowest bit. */
 u64 qcow2_get_refcount(const void *block, u64 index, u32 order)
 {
 	const u8 *at = (const u8 *)block + (index << order >> 3);

@@ -114,8 +114,9 @@ bool qcow2_seal_is_unchanged(const struct qcow2_seal_device *a,
 EXPORT_SYMBOL_GPL(qcow2_seal_is_unchanged);
 
 /*
- * The origin's counts see all who write to it. Where it has none, those of the mapped
- * device see at least who writes there while another table takes the target's place.
+ * The origin's counts include all writes to it. Where it has none, those of the
+ * mapped device at least include writes there while another table takes the target's
+ * place.
  */
 u32 qcow2_seal_find_gap(const struct qcow2_seal *seal,
 			const struct qcow2_seal_device *origin,

@@ -3,10 +3,10 @@
 #define DM_LIVE_QCOW2_SEAL_H
 
 /*
- * The sector of a bitmap store that says what the tracked device looked like when
- * the store was closed: struct qcow2_dmlive_seal, at header->seal_offset. By it the
- * next to use the store finds out whether the device was written to meanwhile, which
- * the bitmaps do not know. See Documentation/bitmap-format.rst.
+ * The sector of a bitmap store that says what the tracked device looked like when the
+ * store was closed: struct qcow2_dmlive_seal, at header->seal_offset. It lets the
+ * next user of the store find out whether the device was written to meanwhile, which
+ * the bitmaps do not record. See Documentation/bitmap-format.rst.
  *
  * Pure functions over a buffer of 512 bytes of any alignment. The sector is changed
  * in memory and then written whole. Context: any; no locks, no sleep.
@@ -26,11 +26,11 @@ struct qcow2_seal_device {
  * struct qcow2_seal - what the sector says
  * @flags: QCOW2_DMLIVE_SEAL_*
  * @gap_reason: enum qcow2_dmlive_gap, of the last gap that was found
- * @instance: of the load of the module that has sealed it
+ * @instance: of the load of the module that sealed it
  * @origin: what the target lies on, as it was when the store was closed
  * @device: the mapped device, likewise
- * @time_s: when that was; seconds since 1970, as the next two. Not SEALED: since when
- *	the store is in use
+ * @time_s: when it was closed; seconds since 1970, as the next two. Not SEALED: since
+ *	when the store has been in use
  * @gap_from_s: when the last gap began, at the earliest
  * @gap_to_s: when it was noticed
  * @digest: valid with QCOW2_DMLIVE_SEAL_DIGEST; the tool alone makes it
@@ -72,7 +72,7 @@ bool qcow2_seal_is_counted(const struct qcow2_seal_device *device);
 
 /**
  * qcow2_seal_is_unchanged - the same device, and nothing was written or discarded
- * Of a device that does not count, nobody knows: then false.
+ * False if the device does not count: then it is not known.
  */
 bool qcow2_seal_is_unchanged(const struct qcow2_seal_device *a,
 			     const struct qcow2_seal_device *b);
@@ -80,7 +80,7 @@ bool qcow2_seal_is_unchanged(const struct qcow2_seal_device *a,
 /**
  * qcow2_seal_break - it is not SEALED any more, since the store is or will be in use
  * @now_s: seconds since 1970
- * What it is bound to and the last gap stay.
+ * The binding and the last gap stay.
  */
 void qcow2_seal_break(struct qcow2_seal *seal, u64 now_s);
 
@@ -90,7 +90,7 @@ void qcow2_seal_break(struct qcow2_seal *seal, u64 now_s);
  * @device: the mapped device, likewise
  * @instance: of the module that is loaded now
  *
- * For a store that is not in use; of one that is, QCOW2_DMLIVE_SEAL_GAP alone counts.
+ * For a store that is not in use; for one that is, only QCOW2_DMLIVE_SEAL_GAP counts.
  * Return: enum qcow2_dmlive_gap.
  */
 u32 qcow2_seal_find_gap(const struct qcow2_seal *seal,

@@ -38,20 +38,20 @@ struct qcow2_snapshot_fields {
 /**
  * qcow2_decode_snapshot - the fixed part of an entry
  * @entry: sizeof(struct qcow2_snapshot_entry) bytes
- * @image_size_bytes: virtual size of the image: that of a snapshot whose extra data do
- *	not say otherwise, which those of version 2 need not have
+ * @image_size_bytes: virtual size of the image: taken for a snapshot whose extra data
+ *	do not give one, which version 2 does not require
  */
 void qcow2_decode_snapshot(const void *entry, u64 image_size_bytes,
 			   struct qcow2_snapshot_fields *fields);
 
 /**
  * qcow2_decode_snapshot_extra - what the extra data say
- * @bytes: of them; those beyond struct qcow2_snapshot_extra are not looked at
+ * @bytes: of them; those beyond struct qcow2_snapshot_extra are ignored
  */
 void qcow2_decode_snapshot_extra(const void *extra, u32 bytes,
 				 struct qcow2_snapshot_fields *fields);
 
-/** qcow2_snapshot_start - where an entry starts that follows what ends at @offset */
+/** qcow2_snapshot_start - where the entry behind one that ends at @offset starts */
 static inline u64 qcow2_snapshot_start(u64 offset)
 {
 	return (offset + 7) & ~7ULL;

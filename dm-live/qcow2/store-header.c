@@ -40,7 +40,7 @@ static int check_store_features(const struct qcow2_fields *fields,
 	return qcow2_check_features(fields, error);
 }
 
-/* Of a store, all of the first cluster is there. */
+/* For a store: all of the first cluster must be there. */
 static int decode_store_fields(const void *data, size_t bytes,
 			       u64 device_bytes, struct qcow2_fields *fields,
 			       struct qcow2_store_error *error)
@@ -105,7 +105,7 @@ static int check_state_extension(const void *payload, u32 bytes, size_t at,
 
 /*
  * Generations and seal are the last sector of the payload. Where the state is not
- * first, QEMU has written a new header: then they say nothing any more.
+ * first, QEMU has written a new header, and they are no longer valid.
  */
 static int check_sector_extension(const char *name, u32 bytes, size_t at,
 				  bool valid, u64 *sector_offset,
@@ -122,7 +122,7 @@ static int check_sector_extension(const char *name, u32 bytes, size_t at,
 }
 
 /*
- * @seen: which of the known ones there were; @state_is_first: the first extension is
+ * @seen: which of the known ones were found; @state_is_first: the first extension is
  * the state, within the first sector
  */
 static int check_extension(const void *data,
@@ -233,7 +233,7 @@ static int check_snapshots(const struct qcow2_fields *fields,
 		return refuse(error, "invalid number of snapshots %u",
 			      fields->nr_snapshots);
 	header->snapshots_offset = fields->snapshots_offset;
-	/* Names make it longer; how much stands in it only. */
+	/* Names make it longer; only the table itself says by how much. */
 	header->snapshots_bytes =
 		fields->nr_snapshots * (u64)sizeof(struct qcow2_snapshot_entry);
 	return check_extent(header, header->snapshots_offset,
@@ -241,7 +241,7 @@ static int check_snapshots(const struct qcow2_fields *fields,
 			    error);
 }
 
-/* Tables that the header leads to: where they are, not what they say. */
+/* The tables that the header points to: checks where they are, not their content. */
 static int check_tables(const struct qcow2_fields *fields,
 			struct qcow2_store_header *header,
 			struct qcow2_store_error *error)

@@ -22,15 +22,15 @@
  * @refcount_table_bytes: size of it
  * @refcount_order: a refcount has 1 << order bits
  * @snapshots_offset: of the snapshot table, in bytes, 0 without one
- * @snapshots_bytes: size of it at least; names make it longer
+ * @snapshots_bytes: its minimum size; names make it longer
  * @bitmaps_valid: the bitmaps are consistent: autoclear bit 0 is set, or it is
  *	clear because dmlive was interrupted while it rewrote the directory
- * @closing: the number that the last closing has left, or 0
+ * @closing: the number that the last closing left, or 0
  * @state_offset: flags of the state extension, in bytes; 0: there is none
  * @state_flags: QCOW2_DMLIVE_*
- * @generations_offset: of the sector of generations, in bytes; 0: there is none
- *	that counts
- * @seal_offset: of the sector of the seal, in bytes; 0: there is none that counts
+ * @generations_offset: of the sector of generations, in bytes; 0: there is no valid
+ *	one
+ * @seal_offset: of the sector of the seal, in bytes; 0: there is no valid one
  * @nr_bitmaps: number of directory entries, 0 without the extension
  * @directory_offset: in bytes
  * @directory_bytes: size of it

@@ -14,8 +14,8 @@
 #include "meta/registry.h"
 
 /*
- * Targets that keep nothing of their own, in memory or on a device: they may be
- * active twice over the same devices for the moment of the move.
+ * Targets without state of their own, in memory or on a device: they may be active
+ * twice over the same devices during the move.
  */
 static const char *const movable_targets[] = {
 	"linear", "striped", "unstriped", "zero", "error", "delay", "flakey",
@@ -32,7 +32,7 @@ static bool is_movable(const char *target)
 	return false;
 }
 
-/* Writes would wait for metadata that wait for these writes. */
+/* On the volume itself, writes would wait for metadata that wait for these writes. */
 static int check_meta(const struct volume *volume, const struct blockdev *meta)
 {
 	if (blockdev_is_above(meta->devt, volume->device.devt)) {
@@ -116,7 +116,7 @@ static int check_unused(const struct volume *volume)
 	return EXIT_REFUSED;
 }
 
-/* The metadata device is looked at when nobody else can open the volume any more. */
+/* The metadata device is checked when nobody else can open the volume any more. */
 static int load_new(const struct volume *volume,
 		    const struct attach_request *request, struct trust *trust,
 		    const char *params)
@@ -166,7 +166,7 @@ int attach_new(struct volume *volume, const struct attach_request *request,
 		status = make_params(volume, request,
 				     volume_number(volume, number), trust,
 				     params);
-	/* What the new device writes is in no other store. */
+	/* No other store records what is written to the new device. */
 	if (!status)
 		registry_void(&volume->device, request->meta);
 	if (!status)
@@ -234,7 +234,7 @@ static int settle(const struct guard *guard, void *context)
 			    insertion->volume);
 }
 
-/* Steps 2 and 3; it is as it was if they fail. */
+/* Steps 2 and 3; the volume is as it was if they fail. */
 static int insert(struct volume *volume, const struct attach_request *request,
 		  struct trust *trust, const struct inner *inner)
 {

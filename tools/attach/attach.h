@@ -12,9 +12,9 @@
  *
  *  1. the inner device is made, with a copy of the table, and resumed: an inner
  *     device that nobody uses
- *  2. the cbw table is loaded on the volume, not live: also that
+ *  2. the cbw table is loaded on the volume, not live: that table, too
  *  3. the tables are swapped: done. With a metadata device it is suspended first, and
- *     what the store knows of the volume is looked at: see trust.h
+ * what the store says about the volume is checked: see trust.h
  *
  * and back:
  *
@@ -52,8 +52,8 @@ int attach_insert(struct volume *volume, const struct attach_request *request,
 		  struct trust *trust, struct inner *inner);
 
 /*
- * Take cbw away from @volume. @force: also when that ends a session, or the device
- * is suspended. @inserted: whether the device is still there.
+ * Take cbw away from @volume. @force: even if that ends a session, or the device is
+ * suspended. @inserted: whether the device is still there.
  */
 int attach_undo(struct volume *volume, bool force, bool *inserted);
 

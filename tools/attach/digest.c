@@ -26,7 +26,7 @@ struct walk {
 	struct sha256 sha;
 };
 
-/* A place, outward to units of reading, as far as the device goes. */
+/* A place, extended to whole units of reading, up to the end of the device. */
 static bool add_place(struct walk *walk, uint64_t offset, uint64_t length)
 {
 	uint64_t start = offset & ~(uint64_t)(ALIGNMENT - 1), place[2];

@@ -3,11 +3,11 @@
 #define DMLIVE_ATTACH_DIGEST_H
 
 /*
- * A digest of those places of a device that can hardly be avoided by whoever uses it:
- * its first and last MiB; of each partition the first MiB and the last 64 KiB; 64
- * samples of 4 KiB, spread evenly; and as many of what bitmaps have set, since what was
- * written lately is likely to be written again. Superblocks, partition tables, their
- * copies and logs are there. At most some dozens of MiB are read, whatever the size.
+ * A digest of those places of a device that its users can hardly avoid: its first and
+ * last MiB; of each partition the first MiB and the last 64 KiB; 64 samples of 4 KiB,
+ * spread evenly; and as many of what bitmaps have set, since recently written places
+ * are likely to be written again. Superblocks, partition tables, their copies and logs
+ * are there. At most some dozens of MiB are read, whatever the size.
  */
 
 #include <stdbool.h>

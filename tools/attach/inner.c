@@ -11,10 +11,10 @@
 #define LVM_PREFIX	"LVM-"
 #define OTHER_PREFIX	LVM_PREFIX "dmlive-"
 
-/* "LVM-", the group's and the volume's identities. */
+/* "LVM-" and the UUIDs of the group and the volume. */
 #define LVM_UUID_LENGTH	(strlen(LVM_PREFIX) + 64)
 
-/* So that names and UUIDs made of it fit. */
+/* Leaves room for names and UUIDs made from it. */
 #define MAX_NAME_LENGTH	110
 
 bool inner_is_uuid(const char *uuid)

@@ -6,9 +6,9 @@
  * The inner device of a live insertion: it has the table that the volume had, and
  * is the origin of the cbw table that the volume has now. It is NAME-dmlive.
  *
- * Its UUID is one that lvm2 and util-linux keep for inner layers: "LVM-", and
- * something behind another dash. So neither looks for physical volumes or file
- * systems in it, which are those of the volume. Of a logical volume it is the
+ * Its UUID is of a form that lvm2 and util-linux reserve for inner layers: "LVM-",
+ * and something behind another dash. So neither looks in it for physical volumes or
+ * file systems, which are those of the volume. For a logical volume it is the
  * volume's UUID and "-dmlive": lvm2 takes it for a part of the volume and removes it
  * with the volume, or when it gives the volume another table.
  *
@@ -31,31 +31,31 @@ struct inner {
 	bool exists;
 };
 
-/* What is, or would be, the inner device of @volume, also if it lost its cbw table. */
+/* The present or future inner device of @volume, even if that lost its cbw table. */
 int inner_find(const struct volume *volume, struct inner *inner);
 
 /*
  * The inner device that the cbw table @cbw has as its origin. False: the origin is
- * none.
+ * not one.
  */
 bool inner_of_table(const struct cbw_table *cbw, struct inner *inner);
 
-/* The UUID that the inner device of @name has, which is no logical volume. */
+/* The UUID that the inner device of @name has, which is not a logical volume. */
 void inner_make_uuid(const char *name, char uuid[INNER_UUID_BYTES]);
 
-/* Is it one that an inner device has? */
+/* Is it the UUID of an inner device? */
 bool inner_is_uuid(const char *uuid);
 
-/* Is it the inner device of another? */
+/* Is it the inner device of another volume? */
 bool inner_is(const struct volume *volume);
 
 /* Make it, with the table of @volume. */
 int inner_make(const struct volume *volume, struct inner *inner);
 
 /*
- * Remove what an attach or detach that was killed has left of @volume, which has no
- * cbw table: an inner device, and a loaded table over it. @found: whether there was
- * something. Refused when it is somebody else's.
+ * Remove what a killed attach or detach has left of @volume, which has no cbw table:
+ * an inner device, and a loaded table over it. @found: whether there was something.
+ * Refused when it is somebody else's.
  */
 int inner_clean(struct volume *volume, struct inner *inner, bool *found);
 

@@ -31,7 +31,7 @@ int store_check_size(const struct volume *volume, const struct blockdev *meta)
 	struct image *image;
 	uint64_t bytes;
 
-	/* What is no store at all, the kernel refuses with the reason. */
+	/* If it is not a store at all, the kernel refuses it, with the reason. */
 	if (image_open(meta->path, &options, &image, &ignored))
 		return EXIT_OK;
 	bytes = image_size(image);

@@ -2,9 +2,9 @@
 /*
  * The swap of a table under I/O.
  *
- * The kernel suspends, swaps and resumes in one call, unless something is to be done
- * between. While that waits for I/O that is under way, new I/O is held; a signal ends
- * the wait, and the device goes on as it was.
+ * The kernel suspends, swaps and resumes in one call, unless something has to be done
+ * in between. While that waits for I/O that is under way, new I/O is held; a signal
+ * ends the wait, and the device goes on as it was.
  */
 #include <errno.h>
 #include <signal.h>
@@ -43,7 +43,7 @@ static int check_interrupted(const struct volume *volume)
 	return EXIT_ERROR;
 }
 
-/* Does it wait to be swapped in? One like @table was left by a command that was killed. */
+/* Has somebody else loaded a table? One like @table was left by a killed command. */
 static bool is_loaded_by_other(const struct volume *volume,
 			       const struct dm_table *table)
 {
@@ -81,7 +81,7 @@ static int check_unchanged(const struct volume *volume,
 	return same ? EXIT_OK : say_changed(volume);
 }
 
-/* 1: it has not. 0: it has. */
+/* 1: it has another table. 0: it has its table. */
 static int lacks_its_table(const struct volume *volume, bool *suspended)
 {
 	struct dm_table now = { 0 };
@@ -96,7 +96,7 @@ static int lacks_its_table(const struct volume *volume, bool *suspended)
 	return r;
 }
 
-/* However far it went. A new table that cannot be resumed leaves it suspended. */
+/* However far the swap went. A new table that cannot be resumed leaves it suspended. */
 static void put_back(const struct volume *volume)
 {
 	bool suspended = true;
@@ -119,7 +119,7 @@ static void put_back(const struct volume *volume)
 
 /*
  * How long a volume may be held while it is settled: its metadata device may be slow or
- * dead. The drivers of a virtual machine give a request up after 30 s.
+ * dead. The drivers of a virtual machine give up a request after 30 s.
  */
 #define SETTLE_LIMIT_S 15
 
@@ -176,7 +176,7 @@ static int swap(struct volume *volume, swap_settle_fn settle, void *context)
 	bool suspended;
 	int r;
 
-	/* Those who take no lock may have come between the look and the load. */
+	/* A program that takes no lock may have changed it since the check. */
 	if (lacks_its_table(volume, &suspended) || suspended) {
 		dm_clear(volume->name);
 		return say_changed(volume);
@@ -196,7 +196,7 @@ static int swap(struct volume *volume, swap_settle_fn settle, void *context)
 	return r ? EXIT_ERROR : EXIT_OK;
 }
 
-/* To take cbw away, it is enough that no command of lvm2 has a lock. */
+/* To take cbw away, it is enough that no lvm2 command holds a lock. */
 static int lock_group(const struct volume *volume,
 		      const struct dm_table *table, struct lvm_locks *locks)
 {

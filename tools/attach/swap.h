@@ -7,8 +7,8 @@
 
 /*
  * Give @volume another table, with I/O going on. When that fails, or a signal ends
- * the wait for I/O that hangs, it has its old table again; refused when @volume has
- * another table by now than when it was looked at.
+ * the wait for I/O that hangs, it has its old table again; refused when the table of
+ * @volume has changed since it was read.
  *
  * Return: an exit status, after a message.
  */

@@ -16,7 +16,7 @@ static bool is_untouched(const struct qcow2_seal_device *counters)
 	return !counters->written && !counters->discarded;
 }
 
-/* What else can be known of a volume that was activated since. */
+/* May a volume that was activated since be recognized by its digest? */
 static bool may_be_known(const struct trust *trust,
 			 const struct qcow2_seal *seal,
 			 const struct qcow2_seal_device *now)
@@ -69,7 +69,7 @@ static int look_at(struct trust *trust, struct meta_store *store)
 	struct qcow2_seal_device now;
 	struct qcow2_seal seal;
 
-	/* Over what is read-only the target only reads, the store too. */
+	/* Over a read-only device the target only reads, the store included. */
 	trust->is_store = store->header.state_offset &&
 			  store->header.generations_offset &&
 			  !device->read_only;
@@ -84,7 +84,7 @@ static int look_at(struct trust *trust, struct meta_store *store)
 	return EXIT_OK;
 }
 
-/* Of an older store; without room it is used as it always was. */
+/* For an older store; without room for a seal it is used as before. */
 static int add_place(const struct trust *trust)
 {
 	struct meta_writer writer;
@@ -118,7 +118,7 @@ int trust_check(struct trust *trust, const struct volume *volume)
 	return !status && add ? add_place(trust) : status;
 }
 
-/* What was compared is what is sealed: the volume may have been written to since. */
+/* Seal the counts that were compared: the volume may have been written to since. */
 static void seal_counts(const struct trust *trust,
 			const struct qcow2_seal_device *now, dev_t devt,
 			struct qcow2_seal_device *sealed)
@@ -129,7 +129,7 @@ static void seal_counts(const struct trust *trust,
 		blockdev_count(devt, sealed);
 }
 
-/* What the target will find is what was closed. */
+/* Make the seal describe what the target will find. */
 static void carry_over(struct trust *trust, struct qcow2_seal *seal,
 		       const struct qcow2_seal_device *now, dev_t origin,
 		       dev_t mapped)
@@ -138,15 +138,15 @@ static void carry_over(struct trust *trust, struct qcow2_seal *seal,
 	seal_counts(trust, now, mapped, &seal->device);
 	dm_live_read_instance(seal->instance);
 	seal->flags |= QCOW2_DMLIVE_SEAL_SEALED;
-	/* What was noticed, and is believed all the same. */
+	/* The gap was noticed, but the store is trusted all the same. */
 	seal->flags &= ~QCOW2_DMLIVE_SEAL_GAP;
 	if (trust->trusted)
 		seal->flags |= QCOW2_DMLIVE_SEAL_TRUSTED;
 }
 
 /*
- * Why the store of a volume that is not as it was closed cannot be believed; 0: that is
- * for the target to say.
+ * Why the store cannot be trusted if the volume is not as it was at the close; 0: the
+ * target will say.
  */
 static enum qcow2_dmlive_gap reason_of(const struct trust *trust,
 				       const struct qcow2_seal *seal,
@@ -163,7 +163,7 @@ static enum qcow2_dmlive_gap reason_of(const struct trust *trust,
 	return QCOW2_DMLIVE_GAP_NONE;
 }
 
-/* The target finds out whether it was written to; here is known more of how. */
+/* The target finds out whether it was written to; here more is known about how. */
 static int settle_closed(struct trust *trust, struct meta_writer *writer,
 			 struct qcow2_seal *seal,
 			 const struct qcow2_seal_device *now, dev_t origin,
@@ -184,8 +184,8 @@ static int settle_closed(struct trust *trust, struct meta_writer *writer,
 }
 
 /*
- * A store that was not closed lacks what was written before it came back. In the same
- * run of the machine it was its metadata device that failed, and that was long ago.
+ * A store that was not closed lacks what was written before it was attached again. In
+ * the same run of the machine, its metadata device had failed, long ago.
  */
 static int settle_crashed(struct trust *trust, struct meta_writer *writer,
 			  struct qcow2_seal *seal,
@@ -241,7 +241,7 @@ int trust_settle(struct trust *trust, const struct guard *guard, dev_t origin,
 
 	if (!trust->is_store)
 		return 0;
-	/* A table that is loaded has it open already. */
+	/* The loaded table has it open already. */
 	r = meta_writer_open(trust->meta, META_WRITER_HELD, &writer);
 	if (r)
 		return r;
@@ -281,7 +281,7 @@ static void ignore_message(enum log_level level, const char *line)
 	(void)line;
 }
 
-/* Twice the same count: nothing has changed while it was read. */
+/* The count is taken twice: nothing may change while the digest is read. */
 static const char *seal_volume(struct meta_writer *writer,
 			       const struct blockdev *volume)
 {

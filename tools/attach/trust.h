@@ -3,12 +3,12 @@
 #define DMLIVE_ATTACH_TRUST_H
 
 /*
- * May a store be believed when it is attached to a volume again? The target finds out
- * by the seal, and only within one run of the machine and of the device below it. Here
- * the seal is carried over to what the target will see: when the volume is the one that
- * the store is bound to, and was not written to since the store was closed.
+ * May a store be trusted when it is attached to a volume again? The target finds out by
+ * the seal, but only within one run of the machine and of the device below it. The
+ * functions here adapt the seal to what the target will see, if the volume is the one
+ * that the store is bound to, and was not written to since the store was closed.
  *
- * The order: trust_check(), while all goes on; trust_settle(), when the table of the
+ * The order: trust_check(), while I/O goes on; trust_settle(), when the table of the
  * target is loaded and nobody can write to the volume; the target is resumed;
  * trust_report().
  */
@@ -22,13 +22,13 @@
 /*
  * @meta: canonical path of the metadata device
  * @force: bind the store to another volume
- * @trust_store: believe it, whatever the seal says
+ * @trust_store: trust it, whatever the seal says
  * The rest is filled in by the functions.
  * @is_store: it is a store for the tracking of changes
- * @identity: of the volume; "": nothing tells it from others
+ * @identity: of the volume; "": nothing identifies it
  * @is_other: it is bound to another
  * @digest: of the volume, where it is needed
- * @trusted: @trust_store was what decided
+ * @trusted: @trust_store decided
  * @is_gap: the target will set all bits
  * @last_gap_s: when the last gap before was noticed
  */
@@ -48,8 +48,8 @@ struct trust {
 };
 
 /*
- * Look at the store, and read what has to be read of the volume. A store without a place
- * for a seal gets one, if there is room. The module dm-live is loaded. Returns an exit
+ * Check the store, and read what is needed from the volume. A store without a place for
+ * a seal gets one, if there is room. The module dm-live is loaded. Returns an exit
  * status, after a message.
  */
 int trust_check(struct trust *trust, const struct volume *volume);
@@ -66,8 +66,8 @@ int trust_settle(struct trust *trust, const struct guard *guard, dev_t origin,
 struct json_object *trust_report(const struct trust *trust);
 
 /*
- * The volume is detached: add to the seal by what it is known again after a restart of
- * the machine. When that cannot be done there is a warning, and no more.
+ * The volume is detached: add to the seal what identifies its content after a restart
+ * of the machine. Failing to do so is only a warning.
  */
 void trust_add_digest(const struct blockdev *volume, const char *meta);
 

@@ -99,7 +99,7 @@ static int check_state(const struct volume *volume, bool force)
 	return EXIT_OK;
 }
 
-/* Is a loaded table what a detach that was killed has left? */
+/* Was the loaded table left by a detach that was killed? */
 static int check_loaded(const struct volume *volume,
 			const struct dm_table *inner_table)
 {
@@ -164,7 +164,7 @@ static int remove_device(const struct volume *volume,
 
 	if (blockdev_check_unused(&volume->device))
 		return EXIT_REFUSED;
-	/* A removal of a suspended device would wait. */
+	/* Removing a suspended device would hang. */
 	if (volume->dm.suspended && dm_resume(volume->name))
 		return EXIT_ERROR;
 	switch (dm_remove(volume->name)) {
@@ -180,7 +180,7 @@ static int remove_device(const struct volume *volume,
 	}
 }
 
-/* It has no cbw table (any more). */
+/* Clean up a volume that has no cbw table (any more). */
 static int clean(struct volume *volume)
 {
 	struct inner inner;

@@ -91,7 +91,7 @@ const char *volume_number(const struct volume *volume, char number[32])
 	return number;
 }
 
-/* What is below a device of ours that is a plain mapping of all of it. */
+/* The device below one of ours that is a plain mapping of all of it. */
 static bool find_restored(const struct volume *volume, struct blockdev *below)
 {
 	const struct dm_table *table = &volume->table;

@@ -3,8 +3,8 @@
 #define DMLIVE_ATTACH_VOLUME_H
 
 /*
- * What the commands attach and detach are told to work on, and what there is of it.
- * Functions that return an int give an exit status, after a message.
+ * The device that attach and detach work on, and its state. Functions that return an
+ * int give an exit status, after a message.
  */
 
 #include <stdbool.h>
@@ -16,7 +16,7 @@
 struct volume {
 	struct blockdev device;
 	bool is_mapped;
-	/* Of a mapped device: */
+	/* For a mapped device: */
 	char name[DM_NAME_BYTES];
 	struct dm_device dm;
 	struct dm_table table;		/* none when there is no live one */
@@ -29,21 +29,21 @@ struct volume {
 int volume_find(const char *text, struct volume *volume);
 void volume_free(struct volume *volume);
 
-/* Read the table and state of a mapped device anew. */
+/* Read the table and state of a mapped device again. */
 int volume_refresh(struct volume *volume);
 
 /* "MAJOR:MINOR", as table lines have it. Returns @number. */
 const char *volume_number(const struct volume *volume, char number[32]);
 
 /*
- * What tells the volume from all others; "" when nothing does. A device that a restore
- * has made, and that is a plain mapping by now, is known as what it lies on: that is what
- * is there after a restart of the machine. Returns @text.
+ * What identifies the volume; "" when nothing does. A device that a restore has made,
+ * and that is a plain mapping now, is identified by what it lies on, which is there
+ * after a restart of the machine. Returns @text.
  */
 const char *volume_identity(const struct volume *volume, char *text,
 			    size_t text_bytes);
 
-/* Is the table the one line of a cbw device? */
+/* Is the table a single line of the target cbw? */
 bool volume_is_cbw(const struct volume *volume, struct cbw_table *cbw);
 
 #endif /* DMLIVE_ATTACH_VOLUME_H */

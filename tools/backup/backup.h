@@ -23,13 +23,13 @@
 /* Devices in one command. */
 #define BACKUP_MAX_VOLUMES 64
 
-/* Of --base: there is none for this device. */
+/* For --base: there is none for this device. */
 #define BACKUP_BASE_NONE "none"
 
-/* Of --fleece: no fleece device, the kernel's job copies. */
+/* For --fleece: no fleece device, the kernel's job copies. */
 #define BACKUP_FLEECE_NONE "none"
 
-/* Defaults, as Proxmox VE has the first one. */
+/* Defaults; the first one is that of Proxmox VE. */
 #define BACKUP_CBW_TIMEOUT_S	45
 #define BACKUP_FREEZE_TIMEOUT_S	30
 
@@ -52,7 +52,7 @@ struct backup_request {
 	bool break_guest_write;
 	unsigned int freeze_timeout_s;	/* 0: none */
 	/*
-	 * The bitmap of each device that tells what has changed since its previous
+	 * The bitmap of each device that records what has changed since its previous
 	 * backup, or NULL; and these backups, one for each pair in order or none.
 	 */
 	const char *bitmap;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The previous backup, on which an increment lies. It must be the one that the bitmap
- * tells the changes since: same store, same bitmap, same generation; and so must be,
- * down to a full backup, what it lies on itself. Of a device that was restored it is,
- * for the first increment, the image that it was restored from. It is kept open: QEMU
- * does not write to it meanwhile.
+ * The previous backup, on which an increment lies. It must be the one since which the
+ * bitmap records the changes: same store, same bitmap, same generation. The same
+ * holds for what it lies on itself, down to a full backup. For the first increment of
+ * a restored device, it is the image that the device was restored from. It is kept
+ * open, so that QEMU does not write to it meanwhile.
  */
 #include <assert.h>
 #include <errno.h>
@@ -90,7 +90,7 @@ static int check_restored(struct image *image, const char *identity, char *why,
 	return r;
 }
 
-/* The bitmap tells what has changed since, and so do those of its own bases. */
+/* The bitmap must record what has changed since, and so must those of its own bases. */
 static int check_chain(const struct volume *volume, struct image *image,
 		       char *why, size_t why_bytes)
 {
@@ -113,7 +113,7 @@ static int check_chain(const struct volume *volume, struct image *image,
 static int check_size(const struct volume *volume, const struct image *image,
 		      char *why, size_t why_bytes)
 {
-	/* What was restored may be larger than the image: it had zeros there. */
+	/* A restored device may be larger than the image: it had zeros there. */
 	if (image_size(image) == volume->bytes ||
 	    (volume->increment.origin.identity &&
 	     image_size(image) < volume->bytes))
@@ -170,8 +170,8 @@ static char *relative_name(const char *output, const char *base)
 }
 
 /*
- * A device by a name that it keeps; a file by the path that it really has, as a link may
- * lead elsewhere tomorrow.
+ * A device by a name that it keeps; a file by its real path, since a link may lead
+ * elsewhere later.
  */
 static char *find_base(const char *path)
 {
@@ -230,7 +230,7 @@ int base_open(struct volume *volume, const char *path, char *why,
 	return r;
 }
 
-/* What the image at @path says of itself; zeroed if it says nothing. To be freed. */
+/* What the image at @path says about itself; zeroed if it says nothing. To be freed. */
 static void read_record_of(const char *path, struct backup_record *record)
 {
 	struct image_options options = {

@@ -2,10 +2,10 @@
 /*
  * Where a backup goes.
  *
- * An image is the writer's business: it is valid only when it is complete. With
- * the kernel's job it is different, as that copies from the begin to the end: so
- * the first and the last MiB of the device, where signatures, partition tables and
- * superblocks are, are zeroed before, and again when the job does not complete.
+ * The writer makes sure that an image is valid only when it is complete. The kernel's
+ * job copies from the start to the end instead. So the first and the last MiB of the
+ * device, where signatures, partition tables and superblocks are, are zeroed before,
+ * and again if the job does not complete.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -142,7 +142,7 @@ static int choose_format(struct volume *volume,
 	return EXIT_USAGE;
 }
 
-/* Of a file that need not be there. */
+/* For a file that need not exist. */
 static void find_path(struct volume *volume)
 {
 	char copy[PATH_MAX], folder[PATH_MAX];
@@ -202,7 +202,7 @@ static int wipe_range(const struct volume *volume, uint64_t offset,
 	return -EIO;
 }
 
-/* Nothing there can be taken for a copy any more. */
+/* After this, nothing there can be taken for a copy any more. */
 static int wipe(const struct volume *volume)
 {
 	uint64_t bytes = volume->bytes < WIPE_BYTES ? volume->bytes :
@@ -260,7 +260,7 @@ int destination_finish(struct volume *volume)
 	int r;
 
 	if (volume->by_job) {
-		/* The job has flushed it; what the page cache has is old. */
+		/* The job has flushed it; the page cache is stale. */
 		blockdev_drop_cache(volume->output);
 		close(volume->output_fd);
 		volume->output_fd = -1;

@@ -2,7 +2,7 @@
 #ifndef DMLIVE_BACKUP_EXTENTS_H
 #define DMLIVE_BACKUP_EXTENTS_H
 
-/* The ranges of a device that a backup is to hold: ascending, apart. */
+/* The ranges of a device that a backup is to hold: ascending, not adjoining. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,7 +20,7 @@ struct extents {
 
 /*
  * Add a range that begins behind all others. 0 or -ENOMEM. For a reader both ends
- * must be multiples of its unit, but for the end of the device.
+ * must be multiples of its unit, except for the end of the device.
  */
 int extents_add(struct extents *extents, uint64_t offset, uint64_t length);
 void extents_free(struct extents *extents);

@@ -3,9 +3,9 @@
  * What holds old data during a session: a device that the user names, or a
  * temporary file.
  *
- * The file has no name, and its loop device is dissolved with its last user, which
- * is the table with the session. So nothing of it stays, whatever becomes of this
- * process. It is sparse, and as large as the device, so it is never full before
+ * The file has no name, and its loop device is dissolved with its last user, which is
+ * the table with the session. So nothing of it is left behind, whatever happens to
+ * this process. It is sparse, and as large as the device, so it is never full before
  * its file system is.
  */
 #include <errno.h>
@@ -44,7 +44,7 @@ static int use_device(struct volume *volumes, unsigned int nr,
 	if (volumes_hold(volumes, nr, path, path) ||
 	    blockdev_check_unused(&device))
 		return EXIT_REFUSED;
-	/* What the last backup left there may begin as any file of a guest does. */
+	/* What the last backup left there may begin like any file of a guest. */
 	r = blockdev_check_signature(&device, what, sizeof(what));
 	if (r == -EEXIST && !force) {
 		error("%s holds a %s; to overwrite it use --force", path, what);
@@ -65,7 +65,7 @@ static int open_nameless(const char *folder)
 
 	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
 		return fd;
-	/* Where the file system cannot make one: for a moment it has a name. */
+	/* The file system cannot make a file without a name: it gets one briefly. */
 	snprintf(path, sizeof(path), "%s/.dmlive-fleece-XXXXXX", folder);
 	fd = mkostemp(path, O_CLOEXEC);
 	if (fd >= 0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Why a session broke whose old data could not be kept: what holds them is full, or it
- * is the file system that their file lies on, or the pool of a thin volume.
+ * Why a session broke whose old data could not be kept: their device is full, or the
+ * file system that their file lies on, or the pool of a thin volume.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@
 /* Fewer free slots than one copy may need. */
 #define FULL_SLOTS 256
 
-/* Less of a file system than this is none. */
+/* A file system with less free space than this is full. */
 #define FULL_BYTES (1u << 20)
 
 static bool explain_device(const struct volume *volume,
@@ -101,7 +101,7 @@ static bool explain_pool(const struct volume *volume)
 
 bool full_explain(const struct volume *volume, const struct cbw_status *status)
 {
-	/* A file is as large as the device: it is full after its file system. */
+	/* A file is as large as the device: its file system is full first. */
 	if (volume->store_folder[0])
 		return explain_folder(volume, status);
 	return explain_pool(volume) || explain_device(volume, status);

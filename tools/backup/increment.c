@@ -23,7 +23,7 @@
 
 #define DEFAULT_CLUSTER_BYTES WRITER_DEFAULT_CLUSTER_BYTES
 
-/* What the target says of the bitmap. 0, -ENOENT, or another errno after a message. */
+/* Ask the target for the bitmap. 0, -ENOENT, or another errno after a message. */
 static int read_status(const struct volume *volume, const char *bitmap,
 		       struct cbw_tracked_bitmap *found)
 {
@@ -92,7 +92,7 @@ static int find_bitmap(struct volume *volume,
 	return EXIT_OK;
 }
 
-/* Does the bitmap go with the image that the device was restored from? */
+/* Does the bitmap belong to the image that the device was restored from? */
 static void find_origin(struct increment *increment,
 			const struct meta_store *store)
 {
@@ -155,7 +155,7 @@ static void say_full(struct volume *volume, const char *format, ...)
 	va_end(args);
 }
 
-/* A full backup, though an increment may have been meant. */
+/* A full backup, though an increment may have been intended. */
 static int make_full(struct volume *volume,
 		     const struct backup_request *request, const char *base,
 		     const char *why)
@@ -171,7 +171,7 @@ static int make_full(struct volume *volume,
 	return EXIT_OK;
 }
 
-/* Why the bitmap belongs to no backup: a gap since @base would do. */
+/* Why the bitmap belongs to no backup: a gap since @base would explain it. */
 static void explain_no_backup(struct increment *increment,
 			      const char *base, char *why, size_t why_bytes)
 {
@@ -271,7 +271,7 @@ void increment_set_options(const struct volume *volume,
 		volume->output, limit);
 }
 
-/* A run of bits, outward to blocks of the session, as the target takes it. */
+/* A run of bits, extended to whole blocks of the session, as the target does it. */
 static int add_run(void *context, uint64_t offset, uint64_t length)
 {
 	struct volume *volume = context;
@@ -293,7 +293,7 @@ static int add_run(void *context, uint64_t offset, uint64_t length)
 	return extents_add(&volume->scope, start, end - start);
 }
 
-/* All that was read before must still be so. */
+/* All that was read before must still hold. */
 static int check_store(const struct volume *volume, struct meta_store *store,
 		       const struct meta_store_bitmap *bitmap)
 {
@@ -322,7 +322,7 @@ static int check_store(const struct volume *volume, struct meta_store *store,
 	return -EBUSY;
 }
 
-/* The target has closed it for the point in time, and seals what it can stand for. */
+/* The target closed it for the point in time, and seals what it can vouch for. */
 static bool is_sealed(const struct volume *volume,
 		      const struct meta_store *store)
 {
@@ -411,8 +411,8 @@ static int send(const struct volume *volume, const char *verb,
 }
 
 /*
- * The target commits no other session that names a generation; here is seen to one that
- * names none, which somebody may have begun by hand.
+ * The target does not commit another session that names a generation; this check
+ * excludes one that names none, which somebody may have begun by hand.
  */
 static bool has_our_session(const struct volume *volume)
 {
@@ -435,7 +435,7 @@ int increment_commit(struct volume *volume)
 
 	if (!increment->bitmap)
 		return EXIT_OK;
-	/* Crash before it: the bitmap goes with the backup before, and has all since. */
+	/* Crash before it: the bitmap is the previous backup's, with all changes since. */
 	increment->is_committed = has_our_session(volume) &&
 				  !send(volume, "commit", increment->generation);
 	if (increment->is_committed)
@@ -447,7 +447,7 @@ int increment_commit(struct volume *volume)
 
 void increment_abort(struct volume *volume)
 {
-	/* Refused when there is no such session: the end of its table was as good. */
+	/* Refused without such a session: the end of its table was as good. */
 	if (volume->increment.bitmap && !volume->increment.is_committed)
 		send(volume, "abort", 0);
 }

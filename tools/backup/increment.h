@@ -3,13 +3,13 @@
 #define DMLIVE_BACKUP_INCREMENT_H
 
 /*
- * The part that a bitmap has in the backup of one device: how much is copied, which
- * earlier backup the image lies on, and which generation the bitmap gets. The order:
+ * The role of a bitmap in the backup of one device: how much is copied, which earlier
+ * backup the image lies on, and which generation the bitmap gets. The order:
  *
  *	increment_plan -> (point in time: increment_take_scope) -> increment_describe
  *	-> the image is complete and durable -> increment_commit
  *
- * and increment_abort() instead of the last, whatever has failed. A generation is a
+ * or increment_abort() instead of the last, whatever has failed. A generation is a
  * random number. So an image whose backup was not committed has one that the bitmap
  * never gets, and can never be taken for the base of an increment.
  *
@@ -36,15 +36,15 @@ struct writer_options;
  * @store: UUID of the bitmap store there
  * @present: generation that the bitmap has before the backup; 0: none
  * @generation: that it gets by this one
- * @origin: the image that the device was restored from, which the bitmap still goes
- *	with; all NULL: there is none
+ * @origin: the image that the device was restored from, to which the bitmap still
+ *	belongs; all NULL: there is none
  * @base: the backup that this is an increment of; NULL: this is a full one
  * @base_name: as the image names it
  * @time_s: the point in time, since 1970
  * @full_reason: why this is a full backup
- * @is_after_gap: since changes were not tracked
- * @seal: of the store, before the backup: its last gap, and whether it is believed on
- *	somebody's word
+ * @is_after_gap: because changes were not tracked
+ * @seal: of the store, before the backup: its last gap, and whether it is trusted
+ *	because the user said so
  */
 struct increment {
 	const char *bitmap;
@@ -71,7 +71,7 @@ int increment_plan(struct volume *volumes, unsigned int nr,
 		   struct volume *volume, const struct backup_request *request,
 		   const char *base);
 
-/* What the image needs to be an increment. */
+/* Set the options that make the image an increment. */
 void increment_set_options(const struct volume *volume,
 			   struct writer_options *options);
 
@@ -86,23 +86,25 @@ int increment_take_scope(struct volume *volume);
 /* Put the record of the backup into the image. */
 int increment_describe(struct volume *volume);
 
-/* The image is durable under its name: from now on the bitmap goes with it. */
+/* The image is durable under its name: from now on the bitmap belongs to it. */
 int increment_commit(struct volume *volume);
 
-/* If it was not committed, the bitmap has all again; the session may be gone. */
+/*
+ * If it was not committed, the bitmap gets all changes back; the session may be gone.
+ */
 void increment_abort(struct volume *volume);
 
 void increment_close(struct increment *increment);
 
-/* What increment_plan() has found is forgotten: it is to be called again. */
+/* Forget what increment_plan() has found, before it is called again. */
 void increment_forget(struct increment *increment);
 
 /* base.c */
 
 /*
  * Open @path as the base of an increment of @volume. 0; or -EINVAL, and in @why what
- * keeps it from being one, without the name. Another errno after a message: there is
- * no way on.
+ * keeps it from being one, without the name. Another errno after a message: the
+ * backup cannot go on.
  */
 int base_open(struct volume *volume, const char *path, char *why,
 	      size_t why_bytes);

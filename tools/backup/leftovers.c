@@ -145,20 +145,20 @@ static int resume_if_suspended(const char *name, struct traces *traces,
 {
 	int r;
 
-	/* The new table was never in use: it goes. */
+	/* The new table was never in use: drop it. */
 	if (traces->is_loaded)
 		dm_clear(name);
 	r = device->suspended ? dm_resume(name) : 0;
 	if (!r || !traces->is_live)
 		return r;
-	/* It may be what its session needs that is not there. */
+	/* Something that its session needs may be missing. */
 	traces->is_live = false;
 	return end_session(name, traces->before, device);
 }
 
 /*
- * A device that is another by now, or that somebody has given another table since,
- * is not touched, even if that has a session too.
+ * A device that was replaced, or that somebody has given another table since, is not
+ * touched, even if that has a session too.
  */
 static int undo(const char *name, struct json_object *record)
 {
@@ -169,12 +169,12 @@ static int undo(const char *name, struct json_object *record)
 	struct dm_device device;
 	int r = find_traces(name, &traces, &device);
 
-	/* With the device all else is gone. */
+	/* If the device is gone, so is all else. */
 	if (r == -ENXIO)
 		return 0;
 	if (!r && is_ours(&traces))
 		r = resume_if_suspended(name, &traces, &device);
-	/* Reads that wait for the store end, so that the view can go. */
+	/* Ends reads that wait for the store, so that the view can be removed. */
 	if (!r && traces.is_live)
 		dm_message(name, "session cancel");
 	if (!r)
@@ -184,7 +184,7 @@ static int undo(const char *name, struct json_object *record)
 	return r;
 }
 
-/* Half an image, unless somebody writes it. */
+/* Remove half an image, unless somebody is writing it. */
 static void remove_partial(const char *output)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -258,7 +258,7 @@ static bool find_suspended(const struct volume *volume, struct traces *traces,
 	return device->suspended;
 }
 
-/* Left suspended, all I/O would hang: so it is tried again. */
+/* Try again: if they stay suspended, all I/O hangs. */
 static int resume_group(const char *const *names, unsigned int nr,
 			uint32_t *cookie)
 {
@@ -290,7 +290,7 @@ bool leftovers_resume(struct volume *const *volumes, unsigned int nr,
 		if (!find_suspended(volumes[i], &traces, &device))
 			continue;
 		names[nr_names++] = volumes[i]->name;
-		/* It may be what its session needs that is not there. */
+		/* Something that its session needs may be missing. */
 		if (traces.is_live)
 			dm_load(volumes[i]->name,
 				nr_sectors_of(volumes[i]->name), CBW_TARGET,
@@ -309,8 +309,8 @@ bool leftovers_resume(struct volume *const *volumes, unsigned int nr,
 }
 
 /*
- * Who is at work on the device. The guard of one that was killed has its lock, until
- * all is put right: that is waited for.
+ * Which process is at work on the device. The guard of a killed process holds its
+ * lock until it has cleaned up: wait for that.
  */
 static pid_t find_holder(const char *name)
 {

@@ -3,9 +3,9 @@
 #define DMLIVE_BACKUP_LEFTOVERS_H
 
 /*
- * What a backup leaves that was killed: a session, a view, perhaps a suspended
- * device. It is on record in /run/dmlive/NAME.backup from before the table is
- * touched until all is undone.
+ * What a killed backup leaves: a session, a view, perhaps a suspended device. It is
+ * on record in /run/dmlive/NAME.backup from before the table is touched until all is
+ * undone.
  */
 
 #include <stdbool.h>
@@ -16,11 +16,11 @@ struct volume;
 /* Put the backup of @volume on record. 0 or a negative errno, with a message. */
 int leftovers_record(const struct volume *volume);
 
-/* All is undone. */
+/* Remove the record: all is undone. */
 void leftovers_forget(const char *name);
 
 /*
- * Take runtime_lock() of the mapped device @name, so that no backup can begin till
+ * Take runtime_lock() of the mapped device @name, so that no backup can begin until
  * runtime_unlock() of what is returned, and undo what a killed backup of it has left,
  * if there is such a thing on record: then the device is as it was before. Waits for
  * the guard of one that was killed. -EBUSY, with a message, when a backup or restore
@@ -29,9 +29,9 @@ void leftovers_forget(const char *name);
 int leftovers_lock_and_clear(const char *name);
 
 /*
- * The same for what takes dmlive away from a device, which works also when /run/dmlive is
- * full or read-only. @lock_fd: -1 then, with a warning, as nothing keeps others off.
- * 0, or a negative errno as above.
+ * The same for commands that take dmlive away from a device, which also work when
+ * /run/dmlive is full or read-only. @lock_fd: -1 then, with a warning, since nothing
+ * keeps others off. 0, or a negative errno as above.
  */
 int leftovers_clear_to_detach(const char *name, int *lock_fd);
 

@@ -5,9 +5,9 @@
  *
  * While one is suspended, this process must not need any of them: it is independent,
  * see process.h, and cannot be stopped. A signal to terminate ends only a suspend that
- * waits. If it is killed all the same, or that takes too long, its guard resumes what is
- * suspended, and thaws. A device whose new table cannot be resumed gets the old one
- * back before anybody is told.
+ * waits. If it is killed all the same, or that takes too long, its guard resumes what
+ * is suspended, and thaws. A device whose new table cannot be resumed gets the old one
+ * back before anything is reported.
  */
 #include <assert.h>
 #include <errno.h>
@@ -79,7 +79,7 @@ static void drop_all(struct volume *const *volumes, unsigned int nr)
 }
 
 /*
- * Suspend a device after those that lie on it, which have to write to it till they
+ * Suspend a device after those that lie on it, which have to write to it until they
  * are suspended themselves.
  */
 static struct volume *next_to_suspend(struct volume *volumes, unsigned int nr)
@@ -113,7 +113,7 @@ static bool has_increment(struct volume *const *volumes, unsigned int nr)
 
 /*
  * A single one is suspended by its resume, in one step. But for an increment it must be
- * suspended before, as only then the metadata device says what it is about.
+ * suspended first: only then does the metadata device say what has changed.
  */
 static unsigned int count_to_suspend(struct volume *const *volumes,
 				     unsigned int nr)
@@ -201,7 +201,7 @@ static bool is_as_before(const struct volume *volume)
 	return same;
 }
 
-/* What failed left these with their old tables: there is no session to be ended. */
+/* A failure left these with their old tables: there is no session to end. */
 static void drop_unused(struct order *order)
 {
 	unsigned int i;
@@ -240,7 +240,7 @@ static int hold_and_switch(struct order *order)
 	return r;
 }
 
-/* In the guard. */
+/* Runs in the guard. */
 static void free_all(void *context)
 {
 	const struct order *order = context;
@@ -259,7 +259,7 @@ static int prepare(struct volume *volumes, struct order *order,
 {
 	int r;
 
-	/* It writes out dirty data, which may take long: not with a lock of lvm2. */
+	/* It writes out dirty data, which may take long, so not with a lock of lvm2. */
 	order->freeze = freeze_prepare(order->devices, order->nr);
 	if (!order->freeze)
 		return -ENOMEM;
@@ -320,7 +320,7 @@ int moment_begin(struct volume *volumes, unsigned int nr, unsigned int limit_s,
 	lvm_unlock(&order.locks);
 	process_become_ordinary(&state);
 	for (i = 0; i < nr; i++) {
-		/* After a failure it may be any of them. */
+		/* After a failure any of them may be in a session. */
 		volumes[i].in_session = volumes[i].is_loaded;
 		volumes[i].is_loaded = false;
 		volumes[i].is_sorted = false;
@@ -344,8 +344,8 @@ bool moment_is_session(const char *params, const char *before,
 }
 
 /*
- * Has somebody else, lvm2 for example, given the device another table? That ended
- * the session, and the one from before may lie on what is not there any more.
+ * Has somebody else, lvm2 for example, given the device another table? That ended the
+ * session, and the table from before may need devices that are gone.
  */
 static bool is_replaced(const struct volume *volume)
 {
@@ -370,7 +370,7 @@ int moment_end(struct volume *volume)
 
 	if (!volume->in_session)
 		return EXIT_OK;
-	/* It ends also when there is no lock. */
+	/* End it even without the lock. */
 	lvm_lock(&volume->devt, 1, false, &locks);
 	if (is_replaced(volume))
 		volume->in_session = false;
@@ -389,7 +389,7 @@ static int swap(const char *name)
 	return r && dm_is_suspended(name) ? dm_resume_or_retry(name) : r;
 }
 
-/* The kernel resumes a device also without its metadata. */
+/* The kernel resumes a device even without its metadata. */
 static void check_metadata(const char *name)
 {
 	struct cbw_tracking tracking = { 0 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reading views by threads, see reader.h. The threads take chunks in ascending
- * order, one volume after the other; lock protects who takes what, the rate, the
+ * Reading views by threads, see reader.h. The threads take chunks in ascending order,
+ * one volume after the other; lock protects what is taken next, the rate, the
  * failure, and the number of threads.
  */
 #include <errno.h>
@@ -81,7 +81,7 @@ static void fail(struct reader *reader, const char *format, ...)
 	pthread_mutex_unlock(&reader->lock);
 }
 
-/* With the lock held: wait till @ns of the monotonic clock, or a change. */
+/* With the lock held: wait until @ns of the monotonic clock, or a change. */
 static void wait_till(struct reader *reader, uint64_t ns)
 {
 	struct timespec until = {

@@ -30,7 +30,7 @@ bool reader_wait(struct reader *reader, unsigned int ms);
 /* Bytes that are read and written. */
 uint64_t reader_done_bytes(struct reader *reader);
 
-/* Why it failed, or NULL. Valid till reader_free(). */
+/* Why it failed, or NULL. Valid until reader_free(). */
 const char *reader_failure(struct reader *reader);
 
 /* Stop, wait for the threads, and free. NULL is allowed. */

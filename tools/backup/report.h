@@ -2,7 +2,7 @@
 #ifndef DMLIVE_BACKUP_REPORT_H
 #define DMLIVE_BACKUP_REPORT_H
 
-/* What the user gets to see of a backup: messages, a progress line, JSON. */
+/* The output of a backup: messages, a progress line, JSON. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,7 +10,7 @@
 #include "backup/volume.h"
 #include "lib/progress.h"
 
-/* How far it is, over all volumes. */
+/* The progress over all volumes. */
 struct backup_figures {
 	uint64_t done_bytes;
 	uint64_t total_bytes;
@@ -27,7 +27,7 @@ struct report {
 /* From now on messages go past the progress line, and errors are events too. */
 void report_start(struct report *report, bool json);
 
-/* All sessions have begun; guests were held for so long. */
+/* All sessions have begun; @suspended_ns: how long guests were held. */
 void report_moment(struct report *report, const struct volume *volumes,
 		   unsigned int nr, uint64_t suspended_ns);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A backup from the checks to its end. Whatever happens on the way, what was made
- * is undone in the opposite order, and the guest's device comes first: it is as it
- * was before anything else is looked after.
+ * A backup from the checks to its end. Whatever happens on the way, what was made is
+ * undone in the opposite order. The guest's device comes first: it is as it was
+ * before anything else is cleaned up.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -23,7 +23,7 @@
 
 #define POLL_MS 100
 
-/* Each time another device may have been written to past its target. */
+/* Each time, another device may turn out to be written to past its target. */
 #define MAX_PLANS (BACKUP_MAX_VOLUMES + 1)
 
 struct run {
@@ -43,10 +43,10 @@ static void take_signal(int number)
 	got_signal = number;
 }
 
-/* What is ignored, as with nohup(1), stays so. */
+/* A signal that is ignored, as with nohup(1), stays ignored. */
 static void catch_signal(int number)
 {
-	/* Without SA_RESTART: a suspend that waits is to end. */
+	/* Without SA_RESTART, so that a waiting suspend ends. */
 	struct sigaction action = { .sa_handler = take_signal }, old;
 
 	if (!sigaction(number, NULL, &old) && old.sa_handler != SIG_IGN)
@@ -70,7 +70,7 @@ static bool is_interrupted(int *status)
 	return true;
 }
 
-/* Of --fleece: one for each device, or one place for all. */
+/* The value of --fleece: one for each device, or one place for all. */
 static int take_fleece(const struct run *run, unsigned int index,
 		       const char **fleece)
 {
@@ -126,7 +126,7 @@ static void number_of_store(const struct volume *volume, char number[32])
 		snprintf(number, 32, "%s", volume->store_number);
 }
 
-/* Device mapper lets several of its tables have one device. */
+/* Device mapper lets several tables use the same device. */
 static int check_stores(const struct run *run)
 {
 	const struct volume *end = run->volumes + run->nr, *volume, *other;
@@ -147,14 +147,14 @@ static int check_stores(const struct run *run)
 	return EXIT_OK;
 }
 
-/* Till they are in use, and are looked at again for that. */
+/* Held until the devices are in use; they are checked again for that. */
 static int lock_stores(struct run *run)
 {
 	struct volume *volume;
 	struct blockdev device;
 
 	for (volume = run->volumes; volume < run->volumes + run->nr; volume++) {
-		/* A temporary file is nobody else's. */
+		/* Nobody else uses a temporary file. */
 		if (volume->store_fd >= 0)
 			continue;
 		if (volume->by_job)
@@ -195,7 +195,7 @@ static int check_destinations(struct run *run, const char **fleeces)
 	return status ? status : lock_stores(run);
 }
 
-/* What kind of backup each one is to be. */
+/* Decide which kind of backup each one is to be. */
 static int plan_increments(struct run *run)
 {
 	const struct backup_request *request = run->request;
@@ -215,7 +215,7 @@ static int plan_increments(struct run *run)
 	return status;
 }
 
-/* What each job may take of the limit, in bytes/s. */
+/* The share of the limit that each job may use, in bytes/s. */
 static uint64_t job_speed(const struct run *run)
 {
 	uint64_t speed = run->request->speed / run->nr;
@@ -257,7 +257,7 @@ static int begin(struct run *run)
 	report_moment(&run->report, run->volumes, run->nr, suspended_ns);
 	if (run->nr_by_job == run->nr)
 		return EXIT_OK;
-	/* The reader has what the jobs leave. Each device has a byte/s at least. */
+	/* The reader gets what the jobs leave. Each device gets at least one byte/s. */
 	if (speed && speed < run->nr)
 		speed = run->nr;
 	speed -= speed ? job_speed(run) * run->nr_by_job : 0;
@@ -267,8 +267,8 @@ static int begin(struct run *run)
 }
 
 /*
- * A device was written to past its target, which the kernel has seen when it was
- * suspended: by now all counts as changed.
+ * A device was written to past its target, which the kernel noticed when it was
+ * suspended: now all counts as changed.
  */
 static int forget_plans(struct run *run)
 {
@@ -279,7 +279,7 @@ static int forget_plans(struct run *run)
 		increment_forget(&volume->increment);
 		free(volume->during);
 		volume->during = NULL;
-		/* That of an increment is not that of a full backup. */
+		/* The scope of an increment is not that of a full backup. */
 		extents_free(&volume->scope);
 		if (extents_add(&volume->scope, 0, volume->bytes))
 			return EXIT_ERROR;
@@ -287,7 +287,7 @@ static int forget_plans(struct run *run)
 	return EXIT_OK;
 }
 
-/* From what kind of backup each one is to be, until all have begun. */
+/* From choosing the kind of each backup until all have begun. */
 static int plan_and_begin(struct run *run)
 {
 	int status, tries = 0;
@@ -409,7 +409,7 @@ static int explain_failure(struct run *run)
 
 static bool wait_for_reader(struct run *run)
 {
-	/* When it has ended, jobs of other devices may go on. */
+	/* After it has ended, jobs of other devices may still run. */
 	if (run->reader && !reader_wait(run->reader, POLL_MS))
 		return false;
 	if (run->nr_by_job)
@@ -417,7 +417,7 @@ static bool wait_for_reader(struct run *run)
 	return true;
 }
 
-/* It is not called as messages and the output's list have it any more. */
+/* Report devices that are not called what messages and the output's list call them. */
 static void note_renames(struct run *run)
 {
 	struct volume *volume;
@@ -457,7 +457,7 @@ static int copy(struct run *run)
 	return status;
 }
 
-/* The guests' devices are as they were. */
+/* Put the guests' devices back as they were. */
 static int end_sessions(struct run *run, bool cancel)
 {
 	int status = EXIT_OK, r;

@@ -33,7 +33,7 @@ int view_make(struct volume *volume)
 		    CBW_VIEW_TARGET, params, false) ||
 	    dm_resume_private(volume->view))
 		return EXIT_ERROR;
-	/* Exclusively: a discard would wait for other claims. */
+	/* Open it exclusively: a discard would wait for other claims. */
 	volume->view_fd = open(dm_node_path(volume->view),
 			       O_RDWR | O_EXCL | O_DIRECT | O_CLOEXEC);
 	if (volume->view_fd >= 0)

@@ -139,7 +139,7 @@ int volume_compose(struct volume *volume, const struct backup_request *request,
 	char params[CBW_PARAMS_BYTES];
 	struct cbw_table table;
 
-	/* It was parsed before. */
+	/* Cannot fail: it was parsed before. */
 	cbw_table_parse(volume->before, &table);
 	table.features.store = volume->by_job ? CBW_STORE_TARGET :
 						CBW_STORE_FLEECE;

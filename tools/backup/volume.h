@@ -22,14 +22,14 @@
 #define VOLUME_CHUNK_BYTES (1u << 20)
 
 /*
- * @store: the path of the fleece device, or what it is in words
- * @store_fd: keeps the loop device of a temporary file, till a table holds it
+ * @store: the path of the fleece device, or a description of it
+ * @store_fd: keeps the loop device of a temporary file, until a table holds it
  * @store_lock_fd: nobody else takes the device that a session writes to
  * @before: parameters of the table without a session
  * @during: with it
  * @scope: what is copied
  * @lock_fd: nobody else backs this device up
- * @is_renamed: it was said that it has another name than @name by now
+ * @is_renamed: it was reported that its name is not @name any more
  * @on_record: killed from now on, leftovers_lock_and_clear() finds it
  * @is_sorted: it has its place in the order of suspending
  * @is_loaded: the table with the session is the inactive one
@@ -68,7 +68,7 @@ struct volume {
 	bool in_session;
 };
 
-/* Find the device, see that it can be backed up, and lock it. */
+/* Find the device, make sure that it can be backed up, and lock it. */
 int volume_open(struct volume *volume, const struct backup_pair *pair);
 void volume_close(struct volume *volume);
 
@@ -111,18 +111,18 @@ bool full_explain(const struct volume *volume, const struct cbw_status *status);
 
 /* view.c */
 int view_make(struct volume *volume);
-/* On failure, of which it tells, the view is left to leftovers_lock_and_clear(). */
+/* On failure, after a message, the view is left to leftovers_lock_and_clear(). */
 int view_remove(struct volume *volume);
 
 /* moment.c */
 
 /*
- * For messages: its name, and what it is called by now if that is another one. In static
- * memory until the next call.
+ * For messages: its name, and its current name if that differs. In static memory until
+ * the next call.
  */
 const char *volume_called(const struct volume *volume);
 
-/* Of moment_begin(): the plan of an increment does not hold; all are as they were. */
+/* From moment_begin(): the plan of an increment does not hold; all are as they were. */
 #define MOMENT_STALE (-1)
 
 /*

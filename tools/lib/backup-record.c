@@ -104,7 +104,7 @@ bool backup_record_is_intact(const struct backup_record *record,
 		return false;
 	if (!record->stamp.inode || file_stamp_get(path, &now))
 		return true;
-	/* Of a copy nothing is known. */
+	/* A different file is a copy: whether that was changed is not known. */
 	return now.inode != record->stamp.inode ||
 	       now.birth_ns != record->stamp.birth_ns ||
 	       (now.mtime_s == record->stamp.mtime_s && !now.mtime_ns);

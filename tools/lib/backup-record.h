@@ -3,9 +3,9 @@
 #define DMLIVE_BACKUP_RECORD_H
 
 /*
- * What a backup says of itself, in the header extension QCOW2_EXT_DMLIVE_BACKUP of its
- * image: which bitmap of which store tells what has changed since it was made. An
- * increment also says which backup it is based on. The format stands in
+ * What a backup says about itself, in the header extension QCOW2_EXT_DMLIVE_BACKUP of
+ * its image: which bitmap of which store records what has changed since it was made.
+ * An increment also says which backup it is based on. The format is described in
  * Documentation/bitmap-format.rst.
  */
 
@@ -18,12 +18,13 @@
 
 /*
  * @store: UUID of the bitmap store
- * @generation: that the bitmap has as long as it tells what changed since this backup
- * @base_generation: that it had before: the one of the backup that this is an
- *	increment of; 0: this is a full backup
+ * @generation: that the bitmap has as long as it records what changed since this
+ *	backup
+ * @base_generation: that it had before: that of the backup that this is an increment
+ *	of; 0: this is a full backup
  * @base_identity: the image that this is an increment of, see ../meta/identity.h,
- *	where that is no backup with this bitmap: the device was restored from it, and
- *	@base_generation is what the bitmap got then. Else NULL
+ *	where it is not a backup with this bitmap: the device was restored from it,
+ *	and @base_generation is the generation that the bitmap got then. Else NULL
  * @time_s: the point in time, in seconds since 1970; 0: unknown
  * @autoclear_bit: number of the autoclear bit of the image that is set until a program
  *	that does not know it has opened the image for writing; 0: there is none
@@ -40,7 +41,7 @@ struct backup_record {
 	struct file_stamp stamp;
 };
 
-/* The text for the extension, to be freed; NULL when memory is out. */
+/* The text for the extension, to be freed; NULL when out of memory. */
 char *backup_record_format(const struct backup_record *record);
 
 /*
@@ -56,7 +57,7 @@ bool backup_record_follows(const struct backup_record *record,
 
 /*
  * Is the image @path, with these autoclear bits in its header, as the backup left it? A
- * record that expects nothing is believed: it is from an earlier version.
+ * record without bit and stamp is accepted: it is from an earlier version.
  */
 bool backup_record_is_intact(const struct backup_record *record,
 			     uint64_t autoclear_bits, const char *path);

@@ -2,10 +2,10 @@
 /*
  * Locks of devices, between processes of this program.
  *
- * An exclusive open tells a device that is in use, but does not claim it for a mapped
- * device: the kernel knows one holder for all of them, so that a second one can be
- * loaded over the same device. From the look until the table is loaded, the lock keeps
- * others off.
+ * An exclusive open finds out whether a device is in use, but does not claim it for a
+ * mapped device: the kernel has one holder for all of them, so that a second one can
+ * be loaded over the same device. The lock keeps others off, from the check until the
+ * table is loaded.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -44,7 +44,7 @@ bool blockdev_read_attribute(dev_t devt, const char *name, char *text,
 	return text[0];
 }
 
-/* A mapped device goes by its name rather than its number. */
+/* A mapped device is shown by its name rather than its number. */
 static bool find_dm_name(const char *number, char *path, size_t path_bytes)
 {
 	char name_path[PATH_MAX], name[NAME_MAX + 1];

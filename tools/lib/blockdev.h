@@ -3,8 +3,8 @@
 #define DMLIVE_BLOCKDEV_H
 
 /*
- * Block devices: what they are, who uses them, what they hold. Functions that
- * return an int give 0 or a negative errno, and say why on failure.
+ * Block devices: what they are, who uses them, what they hold. Functions that return
+ * an int return 0 or a negative errno, and print why they failed.
  */
 
 #include <stdbool.h>
@@ -31,16 +31,16 @@ bool blockdev_read_attribute(dev_t devt, const char *name, char *text,
 			     size_t text_bytes);
 
 /*
- * Is the device, or a part of it, in use: mounted, swap space, held by another
- * block device, opened exclusively by anybody, locked as QEMU does it, or, if it is a
- * mapped device, open at all? Prints by whom. -EBUSY. May wait for seconds.
+ * Is the device, or a part of it, in use: mounted, swap space, held by another block
+ * device, opened exclusively, locked as QEMU does it, or, if it is a mapped device,
+ * open at all? -EBUSY, and prints what uses it. May wait for seconds.
  */
 int blockdev_check_unused(const struct blockdev *device);
 
 /*
  * Does it hold something: a qcow2 image, a file system, RAID or LVM signature, a
  * partition table, an image in another format, an archive? -EEXIST, and a description
- * in @what, to stand behind "a"; or another negative errno after a message.
+ * in @what, to follow "a" in a message; or another negative errno after a message.
  */
 int blockdev_check_empty(const struct blockdev *device, char *what,
 			 size_t what_bytes);
@@ -49,7 +49,7 @@ int blockdev_check_empty(const struct blockdev *device, char *what,
 int blockdev_check_signature(const struct blockdev *device, char *what,
 			     size_t what_bytes);
 
-/* Does a block device begin as a qcow2 image? 1, 0 or a negative errno after a message. */
+/* Is there a qcow2 header on it? 1, 0 or a negative errno after a message. */
 int blockdev_has_qcow2(const char *path);
 
 /*
@@ -69,24 +69,18 @@ int blockdev_lock(const struct blockdev *device);
 bool blockdev_any_is_locked(void);
 
 /*
- * A path of the device that it will have after a restart of the machine too, as
- * far as there is one: that of its logical volume, its mapped device's name, a
- * link in /dev/disk/by-id; else its canonical path. Returns @path.
+ * A path that the device keeps across a restart of the machine, if there is one: that
+ * of its logical volume, its mapped device's name, a link in /dev/disk/by-id; else
+ * its canonical path. Returns @path.
  */
 const char *blockdev_stable_path(const struct blockdev *device, char *path,
 				 size_t path_bytes);
 
-/*
- * What tells this device from all others, whatever its path; "" when nothing
- * does. Returns @text.
- */
+/* What identifies a device, whatever its path; "" when nothing does. Returns @text. */
 const char *blockdev_identity(const struct blockdev *device, char *text,
 			      size_t text_bytes);
 
-/*
- * Drop what the page cache holds of the device: the kernel's targets write past
- * it.
- */
+/* Drop the device's pages from the page cache: the kernel's targets write past it. */
 void blockdev_drop_cache(const char *path);
 
 /*

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What a mapped device with the target cbw says of itself, see cbw-status.h. */
+/* Asking a mapped device with the target cbw for its status, see cbw-status.h. */
 #include <errno.h>
 #include <string.h>
 

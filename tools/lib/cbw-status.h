@@ -3,8 +3,8 @@
 #define DMLIVE_CBW_STATUS_H
 
 /*
- * The status line of the target cbw. Parsing is tolerant of words that a newer
- * kernel adds at the end, and of nothing else.
+ * The status line of the target cbw. Words that a newer kernel adds at the end are
+ * ignored; anything else unknown is an error.
  */
 
 #include <stdint.h>
@@ -53,7 +53,7 @@ struct dm_device;
 
 /*
  * Ask the mapped device @name. @device, if not NULL, is filled in too. Return: 0, a
- * negative errno of the kernel, or -EINVAL: no device of one target cbw.
+ * negative errno of the kernel, or -EINVAL: its table is not a single cbw target.
  */
 int cbw_status_get(const char *name, struct cbw_status *status,
 		   struct dm_device *device);

@@ -145,7 +145,7 @@ static int take_value(struct cbw_features *features, enum feature feature,
 	}
 }
 
-/* One feature and its value. Unknown ones are a later kernel's. */
+/* One feature and its value. Unknown ones come from a newer kernel. */
 static int next_feature(const char **text, uint64_t *nr_words,
 			struct cbw_features *features)
 {
@@ -206,7 +206,7 @@ int cbw_table_parse(const char *params, struct cbw_table *table)
 	return cbw_features_parse(&params, &table->features);
 }
 
-/* Words under way, and how many they are. */
+/* Words that are being composed, and their number. */
 struct words {
 	char text[CBW_PARAMS_BYTES];
 	size_t length;
@@ -250,7 +250,7 @@ static void add_job(struct words *words, const struct cbw_features *features)
 		    on_error_name(features->on_target_error));
 }
 
-/* The target refuses what belongs to a session when there is none. */
+/* Without a session, the target refuses the features of one. */
 static void add_session(struct words *words,
 			const struct cbw_features *features)
 {

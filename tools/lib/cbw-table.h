@@ -3,13 +3,13 @@
 #define DMLIVE_CBW_TABLE_H
 
 /*
- * The table line of the target cbw: made from, and taken apart into, a struct.
- * What it means stands in Documentation/dm-cbw.rst.
+ * The table line of the target cbw: made from, and parsed into, a struct. Its meaning
+ * is described in Documentation/dm-cbw.rst.
  *
- * To begin a session on a device: get its table, dm_get_line() and
- * cbw_table_parse(); set @store, @store_device and what else; cbw_table_format()
- * and dm_load(); dm_suspend(), dm_resume(). To end it: the same without a store,
- * and dm_swap().
+ * To begin a session on a device: get its table, dm_get_line() and cbw_table_parse();
+ * set @store, @store_device and whatever else is needed; cbw_table_format() and
+ * dm_load(); dm_suspend(), dm_resume(). To end it: the same without a store, and
+ * dm_swap().
  */
 
 #include <stdbool.h>
@@ -37,12 +37,12 @@ enum cbw_on_error {
 	CBW_ON_ERROR_ENOSPC,
 };
 
-/* What is 0 is left to the target's default, where 0 is not the default itself. */
+/* A member that is 0 means the target's default, unless 0 is the default itself. */
 struct cbw_features {
 	enum cbw_store store;
 	char store_device[STATUS_WORD_BYTES];
 	char bitmap[STATUS_WORD_BYTES];		/* "": none */
-	bool bitmap_is_new;			/* new_bitmap: it begins anew */
+	bool bitmap_is_new;			/* new_bitmap: it starts empty */
 	uint64_t generation;			/* of the backup, 0: none */
 	bool break_tracking;			/* on_meta_error */
 	bool break_snapshot;			/* on_cbw_error */
@@ -63,8 +63,8 @@ struct cbw_table {
 };
 
 /*
- * @params are the words after the target's name. Features that a newer kernel has
- * are passed over: such a line must not be formatted again from @table.
+ * @params are the words after the target's name. Features of a newer kernel are
+ * skipped: such a line must not be formatted again from @table.
  * Return: 0 or -EINVAL.
  */
 int cbw_table_parse(const char *params, struct cbw_table *table);

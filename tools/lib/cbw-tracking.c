@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What a status line says of change tracking, see cbw-tracking.h. */
+/* What a status line says about change tracking, see cbw-tracking.h. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 /* Words before the features. */
 #define NR_SESSION_WORDS	9
 
-/* No status has more. */
+/* A status line never has more. */
 #define MAX_BITMAPS		65535u
 
 static int skip_session(const char **text)
@@ -29,7 +29,7 @@ static bool is_octal(char c)
 	return c >= '0' && c <= '7';
 }
 
-/* Characters that would end the word stand there as \ and three octal digits. */
+/* Characters that would end the word are given as \ and three octal digits. */
 static int take_name(const char **text, char **name)
 {
 	const char *at = *text + strspn(*text, " ");

@@ -3,8 +3,8 @@
 #define DMLIVE_CBW_TRACKING_H
 
 /*
- * What the status line of the target cbw says of change tracking: its last words,
- * behind those that cbw_status_parse() takes.
+ * What the status line of the target cbw says about change tracking: its last words,
+ * behind those that cbw_status_parse() reads.
  */
 
 #include <stdbool.h>
@@ -16,7 +16,7 @@ struct cbw_tracked_bitmap {
 	bool recording;
 	bool frozen;			/* a session is on it */
 	uint64_t set_bits;
-	uint64_t generation;		/* 0: it goes with no backup */
+	uint64_t generation;		/* 0: it belongs to no backup */
 };
 
 struct cbw_tracking {

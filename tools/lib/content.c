@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Does a block device hold something? libblkid knows file systems, RAID, LVM and partition
- * tables; images and archives it does not know.
+ * Does a block device hold something? libblkid knows file systems, RAID, LVM and
+ * partition tables, but not images and archives.
  */
 #include <blkid/blkid.h>
 #include <endian.h>
@@ -69,7 +69,7 @@ int blockdev_check_signature(const struct blockdev *device, char *what,
 					  BLKID_SUBLKS_USAGE |
 					  BLKID_SUBLKS_LABEL);
 	blkid_probe_enable_partitions(probe, 1);
-	/* One result is enough: 0 found, 1 nothing, less: an error. */
+	/* One result is enough. 0: found, 1: nothing, less: an error. */
 	r = blkid_do_probe(probe);
 	if (r < 0) {
 		error("%s: cannot be searched for signatures", device->path);

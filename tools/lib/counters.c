@@ -10,7 +10,7 @@
 #define INSTANCE_PATH "/sys/module/dm_live/parameters/instance"
 #define MAPPED_COUNTS_PATH "/sys/module/dm_live/parameters/mapped_counts"
 
-/* What belongs to the disk stands in the folder above that of a partition. */
+/* The attributes of a partition's disk are in the folder above its own. */
 static bool read_of_disk(dev_t devt, bool is_part, const char *name,
 			 unsigned long long *number)
 {
@@ -37,7 +37,7 @@ static bool read_sectors(dev_t devt, struct qcow2_seal_device *counters)
 	return true;
 }
 
-/* The kernels differ in whether this is said of mapped devices: as dm_live sees it. */
+/* Kernels differ in whether they say this for mapped devices: use what dm_live says. */
 static bool mapped_always_counts(void)
 {
 	FILE *file = fopen(MAPPED_COUNTS_PATH, "re");

@@ -3,8 +3,8 @@
 #define DMLIVE_COUNTERS_H
 
 /*
- * What the kernel counts of the writes to a block device, in sysfs. Who finds the same
- * device with the same counts later knows that nobody has written to it meanwhile:
+ * The kernel's counts of the writes to a block device, in sysfs. If the same device
+ * has the same counts later, it was not written to meanwhile:
  * qcow2_seal_is_unchanged().
  */
 
@@ -20,10 +20,7 @@
  */
 bool blockdev_count(dev_t devt, struct qcow2_seal_device *counters);
 
-/*
- * The UUID of the load of the module dm-live. False: it is not loaded, or older than
- * that.
- */
+/* The UUID of the load of the module dm-live. False: not loaded, or too old. */
 bool dm_live_read_instance(uint8_t instance[QCOW2_DMLIVE_UUID_BYTES]);
 
 #endif /* DMLIVE_COUNTERS_H */

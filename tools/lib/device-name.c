@@ -14,7 +14,7 @@
 #include "lib/exit.h"
 #include "lib/log.h"
 
-/* Where QEMU takes a name for something else than a file, without two slashes. */
+/* Prefixes by which QEMU takes a name for something else than a file, without "//". */
 static const char *const protocols[] = {
 	"blkdebug", "fat", "fuse", "gluster", "iscsi", "json", "nbd", "nfs", "nvme",
 	"rbd", "sheepdog", "ssh", "vvfat",
@@ -31,7 +31,7 @@ static bool is_protocol(const char *word, size_t length)
 	return false;
 }
 
-/* SCHEME://..., or a protocol of QEMU. A file of that name is a file all the same. */
+/* SCHEME://..., or a protocol of QEMU; but not if there is a file of that name. */
 static bool is_url(const char *given)
 {
 	size_t length = 0;
@@ -92,7 +92,7 @@ static int say_neither(const char *given)
 	return EXIT_ERROR;
 }
 
-/* It is a pair: does it mean the volume? */
+/* The name is a pair: does it mean the volume? */
 static int choose(const char *given, bool is_new, char *path, size_t path_bytes)
 {
 	bool here, is_folder = folder_is_here(given);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Names that stand for one device, whatever that is called by now: see dm_pin(). */
+/* Names that stand for one device, even after it is renamed: see dm_pin(). */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -33,7 +33,7 @@ bool pin_find(const char *name)
 	return find(name);
 }
 
-/* libdevmapper would mangle others, which the kernel then does not find. */
+/* libdevmapper would mangle other UUIDs, and the kernel would not find them. */
 static bool is_plain_uuid(const char *uuid)
 {
 	const char *at;

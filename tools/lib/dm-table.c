@@ -137,7 +137,7 @@ void dm_line_free(struct dm_line *line)
 	line->params = NULL;
 }
 
-/* "MAJOR:MINOR: " of the device in front of the reason is left out. */
+/* The device's "MAJOR:MINOR: " in front of the reason is left out. */
 static void say_refused(int r, const char *name, const char *reason)
 {
 	const char *rest = reason + strspn(reason, "0123456789:");

@@ -18,10 +18,10 @@ int task_run(struct dm_task *task);
 /* "NAME: cannot WHAT", if @r is an error. */
 void task_say_failed(int r, const char *name, const char *what);
 
-/* Of a task that was run. @device may be NULL. -ENXIO: there is no device. */
+/* For a task that was run. @device may be NULL. -ENXIO: there is no device. */
 int task_get_info(struct dm_task *task, struct dm_device *device);
 
-/* dm-pin.c: is @name pinned? Then it means its device from here on. */
+/* dm-pin.c: is @name pinned? Then it means that device from here on. */
 bool pin_find(const char *name);
 void pin_drop(const char *name);
 

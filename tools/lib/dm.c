@@ -18,13 +18,13 @@
 #include "lib/log.h"
 #include "lib/process.h"
 
-/* Of the levels of libdevmapper's log: errors and worse. */
+/* The level of libdevmapper's log for errors. */
 #define LOG_ERROR_LEVEL 3
 #define LOG_LEVEL_MASK 7
 
 #define RESUME_TRIES 3
 
-/* Of a device that is renamed meanwhile. */
+/* If the device is renamed meanwhile. */
 #define REMOVE_TRIES 3
 
 /* udev itself ends what takes longer than three minutes. */
@@ -106,7 +106,7 @@ static struct dm_task *end_new(struct dm_task *task, bool is_good,
 	return NULL;
 }
 
-/* @name: as it is now, or that of something else than a device. */
+/* @name: the current name, which pins do not apply to, or not the name of a device. */
 static struct dm_task *new_by_name(int type, const char *name)
 {
 	struct dm_task *task;
@@ -137,7 +137,7 @@ int task_run(struct dm_task *task)
 	return r;
 }
 
-/* For a device that is nobody else's: rules neither probe nor announce it. */
+/* For a device that only we use: rules neither probe nor announce it. */
 #define PRIVATE_FLAGS (DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG | \
 		       DM_UDEV_DISABLE_DISK_RULES_FLAG |	\
 		       DM_UDEV_DISABLE_OTHER_RULES_FLAG)
@@ -148,7 +148,7 @@ void dm_wait_for_udev(uint32_t cookie)
 	uint64_t end_ns = monotonic_ns() + UDEV_TIMEOUT_NS;
 	int ready = 0;
 
-	/* What udev looks at may wait for a device that nobody can resume. */
+	/* udev's rules may wait for a device that cannot be resumed. */
 	while (cookie && dm_udev_wait_immediate(cookie, &ready) && !ready) {
 		if (process_is_interrupted() || monotonic_ns() > end_ns) {
 			warning("udev has not come to an end with what was changed; its rules may be waiting for a device that is suspended");
@@ -160,7 +160,7 @@ void dm_wait_for_udev(uint32_t cookie)
 	dm_udev_wait(0);
 }
 
-/* To be waited for together; what is suspended is resumed without that too. */
+/* All tasks with the cookie are waited for together. Resume even without a cookie. */
 static int run_with_cookie(struct dm_task *task, uint32_t *cookie)
 {
 	if (!dm_task_set_cookie(task, cookie, 0))
@@ -169,7 +169,7 @@ static int run_with_cookie(struct dm_task *task, uint32_t *cookie)
 }
 
 /*
- * Run a task that changes nodes, and wait until udev has seen to them. @flags tell
+ * Run a task that changes nodes, and wait until udev has handled them. @flags tell
  * its rules what not to do.
  */
 static int task_run_with_udev(struct dm_task *task, uint16_t flags)
@@ -190,7 +190,7 @@ void task_say_failed(int r, const char *name, const char *what)
 
 	if (!r)
 		return;
-	/* To ask for the name is another task. */
+	/* Asking for the name is another task, which resets last_message. */
 	snprintf(message, sizeof(message), "%s", last_message);
 	error_errno(r, "%s: cannot %s%s%s%s", dm_name_now(name), what,
 		    message[0] ? " (" : "", message, message[0] ? ")" : "");
@@ -290,7 +290,7 @@ int dm_create_empty(const char *name, const char *uuid)
 		dm_task_destroy(task);
 		return -EINVAL;
 	}
-	/* No event of this has a cookie: to wait for one would be for ever. */
+	/* Its event has no cookie: waiting for one would never end. */
 	return task_finish(task, name, "create the mapped device", false);
 }
 
@@ -408,7 +408,7 @@ static struct dm_task *new_resume(const char *name)
 {
 	struct dm_task *task = task_new(DM_DEVICE_RESUME, name);
 
-	/* One that is pinned has its node. */
+	/* A pinned device has its node already. */
 	if (!task || pin_find(name) ||
 	    dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME))
 		return task;
@@ -504,7 +504,7 @@ int dm_remove(const char *name)
 	struct dm_task *task;
 	int r, tries = 0;
 
-	/* Its node goes too, which libdevmapper finds only by the name of now. */
+	/* libdevmapper finds its node, which goes too, only by the current name. */
 	do {
 		task = new_by_name(DM_DEVICE_REMOVE, dm_name_now(name));
 		if (!task)

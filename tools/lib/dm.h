@@ -9,12 +9,12 @@
  * hold. A device may be renamed at any time: a command pins the names that it works
  * with (dm_pin()), and then means these devices, by UUID or number.
  *
- * Works with udev (waits for its rules) and without (DM_DISABLE_UDEV set, or no udev
- * running: makes the nodes itself).
+ * Works with udev (waits for its rules) and without (DM_DISABLE_UDEV is set, or no
+ * udev runs: makes the nodes itself).
  *
- * Functions return 0 or a negative errno. Those that change something print why
- * they failed; those that look return -ENXIO in silence when there is no such
- * device. Not for several threads at the same time.
+ * Functions return 0 or a negative errno. Those that change something print why they
+ * failed; those that only look return -ENXIO without a message when there is no such
+ * device. Not thread-safe.
  */
 
 #include <stdbool.h>
@@ -67,35 +67,36 @@ void dm_init(void);
 /* Close what libdevmapper keeps open; it is opened again when it is needed. */
 void dm_release(void);
 
-/* Prints why not, unless it can be the name of a mapped device. */
+/* Can this be the name of a mapped device? If not, prints why. */
 bool dm_name_is_valid(const char *name);
 
 /*
- * Split the name of the mapped device of a logical volume, as it stands in
- * sysfs. False: it is none, or an inner layer of one.
+ * Split the name of a logical volume's mapped device, as sysfs has it. False: it is
+ * not one, or an inner layer of one.
  */
 bool dm_split_lv_name(const char *dm_name, char *group, size_t group_bytes,
 		      char *volume, size_t volume_bytes);
 
 /*
- * From now on @name stands, in this process, for the device that has it now, whatever
- * that is called by then: for it alone, until this process removes it or makes another
- * one of that name. 0 or a negative errno, without a message; -ENXIO: there is none.
+ * From now on, in this process, @name stands for the device that has it now, even if
+ * that is renamed, and for no other, until this process removes the device or makes
+ * another one of that name. 0 or a negative errno, without a message; -ENXIO: there is
+ * none.
  */
 int dm_pin(const char *name);
 
 /*
- * For messages: what the device of a name that is pinned is called now; @name itself of
- * others. In static memory until the fourth call from now.
+ * For messages: the current name of a pinned device; for others @name itself. In static
+ * memory, valid until the fourth call from now.
  */
 const char *dm_name_now(const char *name);
 
-/* The device's node, in static memory till the next call. */
+/* The device's node, in static memory, valid until the next call. */
 const char *dm_node_path(const char *name);
 
 int dm_get_device(const char *name, struct dm_device *device);
 
-/* False also when that is not known. */
+/* Also false when it is not known. */
 bool dm_is_suspended(const char *name);
 
 /* @device may be NULL. -ENODATA: it has no live table. */
@@ -119,7 +120,7 @@ bool dm_has_target(const char *target);
 bool dm_name_of(unsigned int major, unsigned int minor,
 		char name[DM_NAME_BYTES]);
 
-/* Of the device with this UUID. False: there is none. */
+/* The same for the device with this UUID. */
 bool dm_name_of_uuid(const char *uuid, char name[DM_NAME_BYTES]);
 
 /* Make a device without a table; its node comes with the first resume. */
@@ -153,33 +154,33 @@ int dm_hold(const char *name);
 
 int dm_resume(const char *name);
 
-/* The same, and again when it fails: left suspended, all I/O would hang. */
+/* The same, with retries: if the device stayed suspended, all I/O would hang. */
 int dm_resume_or_retry(const char *name);
 
-/* Resume a device that others are not to look at: udev's rules do not probe it. */
+/* Resume a device that others must not look at: udev's rules do not probe it. */
 int dm_resume_private(const char *name);
 
 /*
- * Resume all, whatever fails; return the first failure. Udev, which may need any of
- * them, is to be waited for when none is suspended any more: @cookie, at first 0, is for
- * dm_wait_for_udev(), and may be that of several calls.
+ * Resume all, whatever fails; return the first failure. Wait for udev, which may need
+ * any of them, only when none is suspended any more: @cookie, at first 0, is for
+ * dm_wait_for_udev(), and may be shared by several calls.
  */
 int dm_resume_group(const char *const *names, unsigned int nr_names,
 		    uint32_t *cookie);
 
 /*
- * Wait until udev has seen to all that has this cookie; 0: there is nothing. After some
- * minutes, or when this process is to end (process.h), no longer, with a warning.
+ * Wait until udev has handled everything with this cookie; 0: there is nothing. Gives
+ * up with a warning after some minutes, or when this process is to end (process.h).
  */
 void dm_wait_for_udev(uint32_t cookie);
 
 /*
  * Make the inactive table the live one, with I/O going on: in one step for the
- * kernel, so that a process that is killed leaves the device with the one or the
- * other, and never suspended. I/O is held, not flushed: what a target keeps queued is
- * not waited for, and no file system is frozen. On failure
- * the inactive table may be there or not: dm_clear(); and the device is suspended,
- * with the new table, when that cannot be resumed.
+ * kernel, so that a process that is killed leaves the device with one table or the
+ * other, and never suspended. I/O is held, not flushed: I/O that a target keeps
+ * queued is not waited for, and no file system is frozen. On failure the inactive
+ * table may be there or not: dm_clear(); and the device is suspended, with the new
+ * table, when that cannot be resumed.
  */
 int dm_swap(const char *name);
 

@@ -8,7 +8,7 @@ enum exit_status {
 	EXIT_ERROR = 1,		/* something failed; the message says what */
 	EXIT_USAGE = 2,		/* the command line is wrong */
 	EXIT_REFUSED = 3,	/* a check of the target or the state said no */
-	EXIT_INCOMPLETE = 4,	/* the job ended, and not all data are there */
+	EXIT_INCOMPLETE = 4,	/* the job ended, but not all data are there */
 	EXIT_DETACHED = 5,	/* interrupted; the restore goes on behind */
 };
 

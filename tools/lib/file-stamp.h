@@ -3,9 +3,9 @@
 #define DMLIVE_FILE_STAMP_H
 
 /*
- * What tells whether a file is still the one that was once made, and unchanged: not all
- * writers clear the autoclear bits of an image, see Documentation/bitmap-format.rst. A
- * copy has another inode or time of birth, and nothing can be said of it.
+ * Shows whether a file is still the one that was made, and unchanged: not all writers
+ * clear the autoclear bits of an image, see Documentation/bitmap-format.rst. A copy has
+ * another inode or time of birth, and nothing is known about it.
  */
 
 #include <stdint.h>

@@ -63,7 +63,7 @@ static bool is_gone(struct json_object *object)
 		       dm_get_device(text_of(object, "name"), NULL) == -ENXIO;
 }
 
-/* One after the other, until @each returns true. */
+/* Call @each for one after the other, until it returns true. */
 static void for_each(bool (*each)(const char *path, struct json_object *object,
 				  void *argument), void *argument)
 {
@@ -125,7 +125,7 @@ static bool remove_if_gone(const char *path, struct json_object *object,
 			   void *argument)
 {
 	(void)argument;
-	/* What cannot be read is of no use, or is just being written. */
+	/* A file that cannot be read is useless, or just being written. */
 	if (object && is_gone(object))
 		unlink(path);
 	return false;

@@ -17,8 +17,8 @@ struct finished {
 };
 
 /*
- * Note that the mapped device @name with this UUID is a linear mapping of @target now.
- * That it cannot be noted is no error.
+ * Record that the mapped device @name with this UUID is a linear mapping of @target
+ * now. Failing to record it is not an error.
  */
 void finished_save(const char *name, const char *uuid, const char *target,
 		   const char *image);

@@ -23,15 +23,15 @@
 #include "lib/stacking.h"
 
 enum state {
-	STATE_OTHER,		/* not frozen here */
+	STATE_OTHER,		/* not frozen by us */
 	STATE_FREEZING,
 	STATE_FROZEN,
 	STATE_FOREIGN,		/* somebody else has frozen it */
 	STATE_THAWING,
-	STATE_THAWED,		/* it was frozen here */
+	STATE_THAWED,		/* it was frozen by us */
 };
 
-/* @devices: what it is made of. @order: its place when all are frozen. */
+/* @devices: those that it is made of. @order: its place in the order of freezing. */
 struct file_system {
 	dev_t devno;
 	int fd;				/* -1: no path leads there, or it is not used */
@@ -144,7 +144,7 @@ static int open_mount(const char *root, struct libmnt_fs *fs)
 	return -1;
 }
 
-/* The mounts of one namespace; @root: where its paths begin. False: out of memory. */
+/* The mounts of one namespace; @root: the root of its paths. False: out of memory. */
 static bool add_mounts(struct freeze *freeze, const char *list,
 		       const char *root)
 {
@@ -205,7 +205,7 @@ static bool add_all_mounts(struct freeze *freeze)
 	struct dirent *entry;
 	bool done;
 
-	/* This one first, as its paths are those that people know. */
+	/* Our own first: its paths are those that people know. */
 	is_new(&seen, "self");
 	done = add_mounts(freeze, "/proc/self/mountinfo", "");
 	while (done && folder && (entry = readdir(folder))) {
@@ -224,7 +224,7 @@ static bool add_all_mounts(struct freeze *freeze)
 	return done;
 }
 
-/* Does a device of @upper lie on one of @lower, which it is not? */
+/* Does a device of @upper lie on one of @lower, and is not that device itself? */
 static bool lies_on(const struct file_system *upper,
 		    const struct file_system *lower)
 {
@@ -320,7 +320,7 @@ static int freeze_one(struct freeze *freeze, unsigned int index)
 	case -EOPNOTSUPP:
 	case -ENOTTY:
 	case -EPERM:
-		/* The suspend of its device freezes it, if anything does. */
+		/* Suspending its device freezes it, if anything does. */
 		return 0;
 	default:
 		error_errno(r, "the file system on %s cannot be frozen",
@@ -377,7 +377,7 @@ void freeze_thaw(struct freeze *freeze, bool abandoned)
 	for (i = freeze->nr_order; i--;) {
 		state = &freeze->states[freeze->order[i]];
 		from = STATE_FROZEN;
-		/* It may have come that far, or further. */
+		/* The process that is gone may have got that far, or further. */
 		if (abandoned && (atomic_load(state) == STATE_FREEZING ||
 				  atomic_load(state) == STATE_THAWING))
 			from = atomic_load(state);

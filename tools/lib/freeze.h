@@ -6,15 +6,16 @@
  * Freezing the mounted file systems that use some block devices, all before the first
  * of these is suspended.
  *
- * A device that is suspended freezes the file system on it, but no other one: that of a
- * file system that has its journal on another device, which is suspended already, would
- * wait for that for ever, in the kernel, where no signal helps. And one that lies on the
- * device through a partition, a RAID or a loop device would not be frozen at all.
+ * Suspending a device freezes the file system on it, but no other one. If that file
+ * system has its journal on another device, which is suspended already, the freeze
+ * would wait for that for ever, in the kernel, where no signal helps. And a file system
+ * that lies on the device through a partition, a RAID or a loop device would not be
+ * frozen at all.
  *
- * Frozen are those that can be seen: mounted in the mount namespace of this or of
- * another process. Not those that a device lies on, through a loop device: its last
- * writes go through them. Who has frozen what is in memory that a process forked later
- * shares, so that either can thaw it, and only what was frozen here.
+ * Freezes those that can be seen: mounted in the mount namespace of this or of another
+ * process. Not those that a device lies on, through a loop device: its last writes go
+ * through them. The record of what was frozen is in memory shared with a process that
+ * is forked later, so that either can thaw it, and only what we have frozen.
  */
 
 #include <stdbool.h>
@@ -29,12 +30,13 @@ struct freeze;
 struct freeze *freeze_prepare(const dev_t *devices, unsigned int nr);
 
 /*
- * Freeze all, those on top first, as long as @may_go_on() says so. One that is frozen
- * already, by somebody else, is left to him. What cannot be frozen from outside, as the
- * kernel has no way to, or no path leads there, is left to the suspend of its device.
+ * Freeze all, those on top first, as long as @may_go_on() says so. One that somebody
+ * else has frozen already is left to them. One that cannot be frozen from here, because
+ * the kernel cannot do it, or no path leads there, is left to the suspend of its
+ * device.
  *
  * Return: 0, or a negative errno after a message; -ECANCELED, without one: it may not
- * go on. What is frozen by then stays so.
+ * go on. What was frozen so far stays frozen.
  */
 int freeze_all(struct freeze *freeze, bool (*may_go_on)(void *argument),
 	       void *argument);
@@ -46,9 +48,9 @@ const char *freeze_current(const struct freeze *freeze);
 bool freeze_holds(const struct freeze *freeze, dev_t devt);
 
 /*
- * Thaw all that was frozen here, those at the bottom first. Of several processes, only one
- * thaws each. @abandoned: the process that froze is gone, perhaps in the midst of it.
- * The devices must have been resumed.
+ * Thaw all that we have frozen, those at the bottom first. Of several processes, only
+ * one thaws each. @abandoned: the process that froze them is gone, perhaps in the
+ * middle of it. The devices must have been resumed.
  */
 void freeze_thaw(struct freeze *freeze, bool abandoned);
 

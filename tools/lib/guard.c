@@ -29,7 +29,7 @@ struct guard_shared {
 
 #define REPEAT_MS 1000
 
-/* 1: a byte came. 0: nobody is there any more. */
+/* 1: a byte came. 0: the other end is closed. */
 static int receive(int fd)
 {
 	ssize_t n;
@@ -41,7 +41,7 @@ static int receive(int fd)
 	return n == 1;
 }
 
-/* False: nothing came for so long. */
+/* False: nothing came in this time. */
 static bool wait_for(int fd, int ms)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
@@ -69,7 +69,7 @@ static void stand_guard(struct guard *guard, int fd, unsigned int seconds,
 
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
-	/* Not killed along with the group of the other one. */
+	/* So that it is not killed along with the group of the other process. */
 	setsid();
 	process_leave_terminal();
 	process_become_server();
@@ -189,7 +189,7 @@ void guard_end(struct guard *guard)
 {
 	if (!guard->pid)
 		return;
-	/* It may have been killed itself. */
+	/* The guard may have been killed itself. */
 	send(guard->fd, "", 1, MSG_NOSIGNAL);
 	close(guard->fd);
 	while (waitpid(guard->pid, NULL, 0) < 0 && errno == EINTR)

@@ -3,16 +3,16 @@
 #define DMLIVE_GUARD_H
 
 /*
- * A process beside this one, which puts right what must not stay when this one is
- * killed: a device that is suspended hangs whoever uses it, for ever.
+ * A process beside this one, which cleans up what must not stay when this one is
+ * killed: a suspended device hangs all its users for ever.
  *
  * It has a session of its own, all signals blocked, its memory locked, and waits. When
- * this process ends, whatever ends it, the kernel closes its end of a socket; by then no
- * system call of it is under way any more. That is what the guard waits for.
+ * this process ends, for whatever reason, the kernel closes its end of a socket, and
+ * none of its system calls is under way any more. That is what the guard waits for.
  *
- * A guard with a limit of time also steps in while this process lives: it may be in a
- * system call that waits for what it has suspended itself, and does not end. Then what
- * has begun is not to come to its end: guard_commit() fails from then on. Each second
+ * A guard with a time limit also acts while this process lives: the process may be in
+ * a system call that waits for what it has suspended itself, and never ends. From then
+ * on, guard_commit() fails, so that what was begun is not completed. Each second a
  * SIGALRM ends system calls that wait and can be interrupted.
  */
 
@@ -39,25 +39,25 @@ int guard_start(struct guard *guard, void (*rescue)(void *context),
 		void *context);
 
 /*
- * The same with a limit of @seconds, 0: none, from now on. @rescue may be called several
- * times, also while this process lives.
+ * The same with a time limit of @seconds from now on, 0: none. @rescue may be called
+ * several times, also while this process lives.
  */
 int guard_start_limited(struct guard *guard, unsigned int seconds,
 			void (*rescue)(void *context), void *context);
 
-/* The time has come: what was begun is given up. */
+/* Has the time limit passed? Then what was begun is given up. */
 bool guard_has_acted(const struct guard *guard);
 
 /*
- * What was begun is done, and only what is suspended or frozen has to be freed now, by
- * this process, or by the guard. False: the guard has given it up.
+ * What was begun is done; all that is left is to resume and thaw, by this process or
+ * by the guard. False: the guard has given it up.
  */
 bool guard_commit(struct guard *guard);
 
-/* In @rescue: does the process live that the guard was started by? */
+/* In @rescue: is the process that started the guard gone? */
 bool guard_is_alone(const struct guard *guard);
 
-/* All is right again. Returns when the guard is gone. */
+/* There is nothing left to clean up. Returns when the guard is gone. */
 void guard_end(struct guard *guard);
 
 #endif /* DMLIVE_GUARD_H */

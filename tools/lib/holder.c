@@ -9,7 +9,7 @@
 #include "lib/dm.h"
 #include "lib/holder.h"
 
-/* Devices can be stacked higher, but a message has an end. */
+/* Devices can be stacked higher, but a message must end somewhere. */
 #define MAX_DEPTH 4
 
 #define LVM_PREFIX "LVM-"
@@ -113,7 +113,7 @@ static void add(char *text, size_t text_bytes, const char *what,
 		 length ? "; " : "", what, name);
 }
 
-/* What removes it when nothing uses it, and it is not attached any more. */
+/* The command that removes it when nothing uses it and it is not attached any more. */
 static void add_removal(const struct holder *holder, char *text,
 			size_t text_bytes)
 {
@@ -139,7 +139,7 @@ static void add_commands(const struct holder *holder,
 			 const struct holder *lower, unsigned int depth,
 			 char *text, size_t text_bytes);
 
-/* First what lies on it. */
+/* Devices that lie on it come first. */
 static bool add_upper(const struct holder *holder, unsigned int depth,
 		      char *text, size_t text_bytes, struct holder *upper)
 {
@@ -171,7 +171,7 @@ static void add_commands(const struct holder *holder,
 	struct holder upper = { 0 };
 	bool found = add_upper(holder, depth, text, text_bytes, &upper);
 
-	/* Under a restore there is nothing to detach it to: both are removed. */
+	/* Under a restore, cbw cannot be detached: both are removed. */
 	if (is_restored(lower) || is_restored(holder))
 		add_removal(holder, text, text_bytes);
 	else if (is_cbw(holder))
@@ -179,7 +179,7 @@ static void add_commands(const struct holder *holder,
 	else if (!is_inner(holder) || !found)
 		add_removal(holder, text, text_bytes);
 	else if (is_cbw(&upper))
-		/* It has the table of the inner one again. */
+		/* After the detach the upper one has the inner one's table again. */
 		add_removal(&upper, text, text_bytes);
 }
 

@@ -21,7 +21,7 @@
 #include "lib/log.h"
 #include "qcow2/host-lock.h"
 
-/* Ten seconds for what only looks at it. */
+/* Ten seconds for programs that only look at it. */
 #define OPEN_POLL_NS 50000000
 #define OPEN_TRIES 200
 
@@ -175,7 +175,7 @@ static bool is_open(const char *name)
 	return !dm_get_device(name, &device) && device.open_count > 0;
 }
 
-/* Only of mapped devices the kernel tells. For udev they are open now and then. */
+/* The kernel shows this for mapped devices only. udev opens them now and then. */
 static int check_open_count(const struct blockdev *device)
 {
 	const struct timespec pause = { .tv_nsec = OPEN_POLL_NS };

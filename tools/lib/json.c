@@ -72,8 +72,8 @@ void json_add_bool(struct json_object *object, const char *key, bool value)
 }
 
 /*
- * Names of files, bitmaps and snapshots are any bytes, JSON is UTF-8: what is not
- * becomes U+FFFD. Only when it is printed: what is kept for later has the bytes.
+ * Names of files, bitmaps and snapshots are any bytes, JSON is UTF-8: other bytes
+ * become U+FFFD. Only when printed: what is kept for later has the bytes.
  */
 static void put_text(const char *text)
 {

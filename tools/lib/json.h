@@ -3,8 +3,8 @@
 #define DMLIVE_JSON_H
 
 /*
- * JSON objects to standard output and from files, over json-c. The functions
- * that add members end the program when memory is out.
+ * JSON objects to standard output and from files, over json-c. The functions that add
+ * members end the program when out of memory.
  */
 
 #include <json-c/json.h>
@@ -36,8 +36,8 @@ void json_print_pretty(struct json_object *object);
 void json_print_element(struct json_object *element, bool is_first);
 
 /*
- * Write it to the file at @path, which is there as a whole or as it was. 0 or a negative
- * errno, without a message.
+ * Write it to the file at @path, atomically: the file is the new one or as it was. 0 or
+ * a negative errno, without a message.
  */
 int json_save(struct json_object *object, const char *path);
 

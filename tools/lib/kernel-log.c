@@ -23,7 +23,7 @@ int kernel_log_mark(void)
 	return fd;
 }
 
-/* "PRIORITY,SEQUENCE,TIME,FLAGS;TEXT\n", then lines that are not for people. */
+/* "PRIORITY,SEQUENCE,TIME,FLAGS;TEXT\n", then lines for programs. */
 static void take_record(char *record, const char *prefix, char *text,
 			size_t text_bytes)
 {

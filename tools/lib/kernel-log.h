@@ -2,7 +2,7 @@
 #ifndef DMLIVE_KERNEL_LOG_H
 #define DMLIVE_KERNEL_LOG_H
 
-/* What the kernel says of something that it refuses, from its log. */
+/* What the kernel says about something that it refuses, from its log. */
 
 #include <stddef.h>
 

@@ -17,7 +17,7 @@
 #define LIMIT_WINDOW_NS (10 * NS_PER_SECOND)
 #define LIMIT_COUNT 5
 
-/* A device that cannot be resumed has half a dozen. */
+/* A device that cannot be resumed causes half a dozen. */
 #define MAX_HELD 64
 
 static log_sink_fn current_sink;
@@ -59,7 +59,7 @@ static void keep(enum log_level level, const char *line)
 {
 	unsigned int i;
 
-	/* What is tried again fails for the same reason. */
+	/* A retry fails with the same message. */
 	for (i = 0; i < held.nr; i++)
 		if (!strncmp(held.lines[i], line, LINE_BYTES - 1))
 			return;

@@ -3,9 +3,9 @@
 #define DMLIVE_LOG_H
 
 /*
- * Messages to people: one line each, naming the object, the reason and the way
- * out. They go to standard error, until log_set_sink() sends them elsewhere.
- * Any thread may call these.
+ * Messages to people: one line each, naming the object, the reason and the way out.
+ * They go to standard error, unless log_set_sink() sends them elsewhere. Any thread
+ * may call these.
  */
 
 #include <stdarg.h>
@@ -23,8 +23,8 @@ typedef void (*log_sink_fn)(enum log_level level, const char *line);
 void log_set_sink(log_sink_fn sink);
 
 /*
- * Keep messages in memory, as far as there is room, until log_release() has them
- * written: while a device is suspended that the log may lie on.
+ * Keep messages in memory, as far as there is room, until log_release() writes them:
+ * for the time that a device is suspended that the log may lie on.
  */
 void log_hold(void);
 void log_release(void);
@@ -39,7 +39,7 @@ void error_errno(int error_number, const char *format, ...)
 
 /*
  * Messages of one kind that could come in thousands: a few every ten seconds.
- * Zeroed memory is a good start.
+ * Initialize it with zeros.
  */
 struct log_limit {
 	unsigned long long window_start_ns;

@@ -9,16 +9,16 @@
 #include <sys/stat.h>
 
 /*
- * Is the file that @stat tells of attached to a loop device, as far as this
- * process can see? @node is set to the device's, "/dev/loop0".
+ * Is the file that @stat describes attached to a loop device, as far as this process
+ * can see? @node is set to the device's, "/dev/loop0".
  */
 bool loop_find(const struct stat *stat, char *node, size_t node_bytes);
 
 /*
- * May the regular file @path, that @stat tells of, be changed or replaced? Under a
- * loop device it may not: what the device has cached differs from it then, and of a
- * file that is replaced it goes on writing to the old one, which has no name any more.
- * 0 or -EBUSY, with a message.
+ * May the regular file @path, which @stat describes, be changed or replaced? Not under
+ * a loop device: the device's cache would differ from a changed file, and it would go
+ * on writing to the old one of a replaced file, which has no name any more. 0 or
+ * -EBUSY, with a message.
  */
 int loop_check_unused(const char *path, const struct stat *stat);
 

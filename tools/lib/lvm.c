@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Logical volumes. What a volume is called is told by its mapped device; to make
- * and to remove one is left to lvm2's commands, which know about metadata, locks
- * and clusters.
+ * Logical volumes. A volume's name comes from its mapped device; making and removing
+ * volumes is left to lvm2's commands, which know about metadata, locks and clusters.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -124,7 +123,7 @@ const char *lvm_path(const struct lvm_volume *volume, char *path,
 	return path;
 }
 
-/* All that the command says, on one line. */
+/* Read all that the command says, as one line. */
 static void read_reason(int fd, char *reason, size_t reason_bytes)
 {
 	size_t length = 0, i;
@@ -133,7 +132,7 @@ static void read_reason(int fd, char *reason, size_t reason_bytes)
 
 	while ((n = read(fd, reason + length, reason_bytes - 1 - length)) > 0)
 		length += n;
-	/* It must not stop at a full pipe. */
+	/* The command must not block on a full pipe. */
 	while (n >= 0 && read(fd, rest, sizeof(rest)) > 0)
 		;
 	while (length && strchr("\n ", reason[length - 1]))
@@ -153,7 +152,7 @@ static void exec_command(char *const argv[], int error_fd)
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
 	    dup2(null, STDOUT_FILENO) < 0 || dup2(error_fd, STDERR_FILENO) < 0)
 		_exit(127);
-	/* lvm2 complains of descriptors that it does not know. */
+	/* lvm2 complains about descriptors that it does not know. */
 	if (null > STDERR_FILENO)
 		close(null);
 	execvp(argv[0], argv);
@@ -277,7 +276,7 @@ static int compare_groups(const void *a, const void *b)
 		      ((const struct lvm_volume *)b)->group);
 }
 
-/* In the order of their names, as all do, each once. */
+/* In the order of their names, as everybody does, each once. */
 static int lock_all(struct lvm_volume *volumes, unsigned int nr,
 		    bool must, struct lvm_locks *locks)
 {

@@ -3,8 +3,8 @@
 #define DMLIVE_LVM_H
 
 /*
- * Logical volumes, by the commands of lvm2. Functions that return an int give 0
- * or a negative errno.
+ * Logical volumes, by the commands of lvm2. Functions that return an int return 0 or
+ * a negative errno.
  */
 
 #include <stdbool.h>
@@ -12,7 +12,7 @@
 
 #include "lib/blockdev.h"
 
-/* Of a group or volume; LVM's own limit. */
+/* For the name of a group or volume; LVM's own limit. */
 #define LVM_NAME_BYTES 128
 
 struct lvm_volume {
@@ -24,16 +24,17 @@ struct lvm_volume {
 bool lvm_find(const struct blockdev *device, struct lvm_volume *volume);
 
 /*
- * Of a volume known by its UUID and that of its group, as its mapped device has them
- * behind "LVM-": does LVM know the group, and the volume not any more? One that is not
- * active, or was renamed, is there; of a group that LVM does not see, or that has no
- * volume, nobody knows: false. Runs lvs, without LVM's locks.
+ * For a volume given by its UUID and that of its group, as its mapped device has them
+ * behind "LVM-": does LVM know the group, but the volume not any more? A volume that
+ * is not active, or was renamed, still counts as there. False if LVM does not see the
+ * group, or the group has no volume: then it is not known. Runs lvs, without LVM's
+ * locks.
  */
 bool lvm_is_removed(const char *uuids);
 
 /*
- * The volume that is called as @device, which must be one, and @suffix. False: @device
- * is none, or the name would be too long.
+ * The volume whose name is that of @device, which must be one, and @suffix. False:
+ * @device is none, or the name would be too long.
  */
 bool lvm_beside(const struct blockdev *device, const char *suffix,
 		struct lvm_volume *volume);
@@ -51,8 +52,8 @@ const char *lvm_path(const struct lvm_volume *volume, char *path,
 		     size_t path_bytes);
 
 /*
- * Make a linear volume of at least @bytes, and activate it. What lvm2 says when
- * it does not work goes to @reason.
+ * Make a linear volume of at least @bytes, and activate it. On failure @reason gets
+ * what lvm2 says.
  */
 int lvm_create(const struct lvm_volume *volume, uint64_t bytes, char *reason,
 	       size_t reason_bytes);
@@ -69,12 +70,12 @@ struct lvm_locks {
 
 /*
  * Lock the groups of those of @devices that are logical volumes, as lvm2 does it on one
- * machine, so that no command of it is at work on them: from before a look at their
- * tables, to see that there is none that lvm2 has loaded, until they run with others.
- * Waits for some seconds. Not while one of them is suspended. @must: it is an error to
- * get none, else only a warning.
+ * machine, so that none of its commands works on them. To be held from before their
+ * tables are checked for one that lvm2 has loaded, until they run with their new
+ * tables. Waits for some seconds. Not while one of them is suspended. @must: failing to
+ * get a lock is an error, else only a warning.
  *
- * Return: 0; -EBUSY, or another negative errno when there is no lock to be had, both
+ * Return: 0; -EBUSY, or another negative errno when a lock cannot be taken, both
  * after a message. To be unlocked also after a failure.
  */
 int lvm_lock(const dev_t *devices, unsigned int nr, bool must,

@@ -17,7 +17,7 @@
 
 #define BTRFS_FOLDER "/sys/fs/btrfs"
 
-/* Of the superblock of ext3 and ext4. */
+/* The superblock of ext3 and ext4. */
 #define EXT_SUPER_OFFSET	1024
 #define EXT_MAGIC_OFFSET	0x38
 #define EXT_MAGIC		0xef53
@@ -26,7 +26,7 @@
 #define EXT_JOURNAL_INUM_OFFSET	0xe0
 #define EXT_JOURNAL_DEV_OFFSET	0xe4
 
-/* Who is told of each device. */
+/* Called for each device. */
 struct visitor {
 	bool (*each)(dev_t devt, void *argument);
 	void *argument;
@@ -140,7 +140,7 @@ static bool read_super(dev_t devt, unsigned char super[1024])
 		  O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return false;
-	/* The file system keeps this in the page cache: nothing is waited for. */
+	/* The file system keeps this in the page cache: the read does not wait. */
 	done = pread(fd, super, 1024, EXT_SUPER_OFFSET) == 1024;
 	close(fd);
 	return done;
@@ -154,7 +154,7 @@ static uint32_t get_le32(const unsigned char *at)
 	return le32toh(value);
 }
 
-/* A mount that finds the journal under another number puts that in the superblock. */
+/* A mount that finds the journal under another number writes that to the superblock. */
 static bool visit_ext_journal(const struct visitor *visitor, dev_t devt)
 {
 	unsigned char super[1024];

@@ -23,7 +23,7 @@ static bool folder_of(const char *path, char folder[PATH_MAX])
 	return realpath(dirname(copy), folder);
 }
 
-/* The folder that the file is in which @path leads to. */
+/* The folder of the file that @path leads to. */
 static bool folder_of_file(const char *path, char folder[PATH_MAX])
 {
 	char *real = realpath(path, NULL);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Command lines: values of options, and what is wrong with them. */
+/* Command lines: parsing the values of options, and error messages about them. */
 #include "cmd.h"
 #include "lib/exit.h"
 #include "lib/log.h"

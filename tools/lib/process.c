@@ -36,7 +36,7 @@ static void spare_from_oom_killer(void)
 
 void process_become_server(void)
 {
-	/* Each arena reserves and locks memory of its own. */
+	/* Each arena reserves memory of its own, which is locked. */
 	mallopt(M_ARENA_MAX, 2);
 	/* Freed memory is kept: getting it back may have to wait. */
 	mallopt(M_TRIM_THRESHOLD, 64 << 20);
@@ -63,7 +63,7 @@ bool process_is_interrupted(void)
 	return late_signal;
 }
 
-/* Those that would end the process are kept; without SA_RESTART. */
+/* Signals that would end the process are only noted; without SA_RESTART. */
 static void defer_signals(struct process_state *state)
 {
 	struct sigaction keep = { .sa_handler = keep_signal };
@@ -82,7 +82,7 @@ static void block_signals(struct process_state *state)
 	size_t i;
 
 	sigfillset(&set);
-	/* A guard's, see guard.h. */
+	/* That of a guard, see guard.h. */
 	sigdelset(&set, SIGALRM);
 	for (i = 0; state->terminable && i < NR_TERMINATING; i++)
 		sigdelset(&set, terminating[i]);
@@ -100,7 +100,7 @@ void process_become_independent(struct process_state *state, bool terminable)
 		defer_signals(state);
 	block_signals(state);
 	process_lock_memory();
-	/* Memory is not to be freed by writing to what is suspended. */
+	/* Memory must not be freed by writing to a suspended device. */
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
 	log_hold();
 }
@@ -114,7 +114,7 @@ void process_become_ordinary(const struct process_state *state)
 	is_independent = false;
 	prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
 	munlockall();
-	/* Before a signal that is pending ends this process. */
+	/* Before a pending signal ends this process. */
 	log_release();
 	for (i = 0; state->terminable && i < NR_TERMINATING; i++)
 		sigaction(terminating[i], &state->actions[i], NULL);
@@ -135,7 +135,7 @@ void process_leave_terminal(void)
 		if (fd > STDERR_FILENO)
 			close(fd);
 	}
-	/* Not to hold a file system that somebody may want to unmount. */
+	/* Do not keep a file system busy that somebody may want to unmount. */
 	if (chdir("/"))
 		warning("cannot change to the root folder: %m");
 }

@@ -15,8 +15,8 @@
 void process_lock_memory(void);
 
 /*
- * To be called before any thread is made: locked memory, few malloc arenas, no
- * reclaim through devices that this process serves, spared by the OOM killer.
+ * Call before any thread is made: locked memory, few malloc arenas, no reclaim
+ * through devices that this process serves, spared by the OOM killer.
  */
 void process_become_server(void);
 
@@ -30,16 +30,17 @@ struct process_state {
 
 /*
  * For the time that a device may be suspended: this process must not need it, whatever
- * lies there: the root file system, swap space, the file that messages go to. Memory is
+ * lies on it: the root file system, swap space, the file that messages go to. Memory is
  * locked and not freed through devices, messages are held (log_hold()), and signals
- * blocked. @terminable: SIGINT, SIGTERM and SIGHUP are not: they end system calls that
- * wait, and the process, if they would, when it is ordinary again. Within another one,
- * and in a server, which is so always, nothing changes. For one thread.
+ * blocked. @terminable: SIGINT, SIGTERM and SIGHUP are not blocked: they end system
+ * calls that wait, and the process, if they would, when it is ordinary again. Nested
+ * calls change nothing, nor do calls in a server, which is always independent. For one
+ * thread.
  */
 void process_become_independent(struct process_state *state, bool terminable);
 void process_become_ordinary(const struct process_state *state);
 
-/* Is a signal kept that would have ended this process? */
+/* Was a signal noted that would have ended this process? */
 bool process_is_interrupted(void);
 
 /* Standard input, output and error to /dev/null; folder /. */

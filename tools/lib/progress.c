@@ -64,7 +64,7 @@ static int terminal_columns(void)
 	return size.ws_col < MAX_COLUMNS ? size.ws_col : MAX_COLUMNS;
 }
 
-/* What stands right of the bar. */
+/* What is shown right of the bar. */
 static void compose_numbers(const struct progress *progress, uint64_t done_bytes,
 			    uint64_t total_bytes, const char *state,
 			    char *text, size_t text_bytes)

@@ -3,9 +3,9 @@
 #define DMLIVE_PROGRESS_H
 
 /*
- * How far a job has come: one line on a terminal that is drawn over itself.
- * Where standard error is no terminal nothing is drawn, but the rate is known
- * all the same.
+ * The progress of a job: one line on a terminal that is redrawn in place. Where
+ * standard error is not a terminal, nothing is drawn, but the rate is known all
+ * the same.
  */
 
 #include <stdbool.h>

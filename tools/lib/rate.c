@@ -14,7 +14,7 @@ void rate_set(struct rate *rate, uint64_t bytes_per_second, uint64_t now_ns)
 	if (rate->bytes_per_second == bytes_per_second)
 		return;
 	rate->bytes_per_second = bytes_per_second;
-	/* What was charged at the old limit does not bind at the new one. */
+	/* Charges at the old limit do not count at the new one. */
 	rate->free_ns = now_ns;
 }
 

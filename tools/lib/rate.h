@@ -3,9 +3,9 @@
 #define DMLIVE_RATE_H
 
 /*
- * A limit in bytes per second. What was charged must have been paid off by time
- * before the next charge; time that passed unused is not saved up. The caller
- * sees to it that no two threads use a rate at the same time.
+ * A limit in bytes per second. A charge must have been paid off by time before
+ * the next one; unused time is not saved up. The caller makes sure that no two
+ * threads use a rate at the same time.
  */
 
 #include <stdint.h>

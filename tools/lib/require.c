@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What of the system a command needs, see require.h. */
+/* What a command needs from the system, see require.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -25,7 +25,7 @@ static bool is_privileged(void)
 		       CAP_TO_MASK(CAP_SYS_ADMIN);
 }
 
-/* To open it loads the module. */
+/* Opening it loads the module. */
 static bool can_open(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);

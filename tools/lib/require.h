@@ -3,8 +3,8 @@
 #define DMLIVE_REQUIRE_H
 
 /*
- * What of the system a command needs. It is asked for first: else the first thing that
- * fails for lack of it would be blamed.
+ * What a command needs from the system. This is checked first: otherwise the first
+ * thing that fails for lack of it would be blamed.
  */
 
 enum {

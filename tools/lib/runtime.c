@@ -15,7 +15,7 @@
 #include "lib/log.h"
 #include "lib/runtime.h"
 
-/* The log of one restore is cut off here; then it starts anew. */
+/* The log of one restore is truncated at this size, and starts again. */
 #define MAX_LOG_BYTES (256 << 10)
 
 /* "MAJOR:MINOR UUID" of a device, as the second line of its lock file has it. */
@@ -24,7 +24,7 @@ struct identity {
 	char uuid[129];
 };
 
-/* What this process has locked keeps its files, whatever the device is called. */
+/* What this process has locked keeps its files, even if the device is renamed. */
 struct held {
 	struct held *next;
 	char name[DM_NAME_BYTES];
@@ -93,7 +93,7 @@ bool runtime_has_device(const char *file)
 	return read_identity(file, &identity) && is_there(&identity);
 }
 
-/* The lock file, not that of @but, that says that it is of this device. */
+/* The lock file, other than that of @but, that names this device. */
 static bool find_file_of(const struct identity *identity, const char *but,
 			 char key[NAME_MAX + 1])
 {
@@ -120,8 +120,8 @@ static bool find_file_of(const struct identity *identity, const char *but,
 }
 
 /*
- * Files have the name that the device had at first: look for that. Where they are those
- * of a device that has another name by now, a new one of that name gets others.
+ * Files have the name that the device had at first: look for that. If the files of that
+ * name belong to a device that was renamed, a new device of that name gets others.
  */
 static void find_key(const char *name, char key[NAME_MAX + 1])
 {
@@ -172,7 +172,7 @@ static bool is_stale(int fd, const char *path)
 	       opened.st_ino != named.st_ino || opened.st_dev != named.st_dev;
 }
 
-/* Who is at work, and on which device. */
+/* Write which process is at work, and on which device. */
 static int write_owner(int fd, const char *name)
 {
 	struct identity identity;
@@ -231,8 +231,8 @@ static pid_t server_of(const char *key)
 }
 
 /*
- * It was renamed between the look of another process and the lock of this one: each has
- * written which device it is before it looks for the other's file.
+ * The device may have been renamed after another process looked and before this one
+ * locked it: each writes which device it is before it looks for the other's file.
  */
 static int check_alone(const char *name, const char *key)
 {
@@ -349,7 +349,7 @@ static void note_device(const char *name)
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	/* Without it the files are those of whatever has this name. */
+	/* Without it, the files belong to any device of this name. */
 	write_owner(fd, name);
 	close(fd);
 }
@@ -424,7 +424,7 @@ static int load(const char *path, const char *name,
 	options->kernel_streams = json_get_bool(object, "kernel_streams");
 	options->no_finish = json_get_bool(object, "no_finish");
 	options->force = json_get_bool(object, "force");
-	/* One that an earlier version began was allowed it. */
+	/* A restore that an earlier version began was allowed it. */
 	options->allow_paths = json_get_bool_or(object, "allow_paths", true);
 	options->nr_threads = json_get_number(object, "threads");
 	options->image_bytes = json_get_number(object, "image_bytes");
@@ -490,7 +490,7 @@ void runtime_remove(const char *name, int lock_fd)
 	int own_fd = -1;
 
 	find_key(name, key);
-	/* Held until all is gone: a server that begins now is not to lose its files. */
+	/* Held until all is gone: a server that begins now must keep its files. */
 	if (lock_fd < 0) {
 		make_path(path, key, "lock");
 		own_fd = lock_file(path);

@@ -3,15 +3,15 @@
 #define DMLIVE_RUNTIME_H
 
 /*
- * What is known of a restore beside what the kernel knows, in /run/dmlive:
+ * What is known about a restore beside what the kernel knows, in /run/dmlive:
  *
  *   NAME.json	the image, the target and the options, for status and resume
  *   NAME.lock	locked by the process that serves the device, as long as it
- *		lives (and by no other: so a free lock means that nobody does);
+ *		lives (and by no other: so a free lock means that no process does);
  *		the number of the process, and the number and UUID of the device
  *   NAME.log	what that process had to say
  *
- * The files of a restore that is through are removed.
+ * The files of a finished restore are removed.
  *
  * NAME is what the device was called at first. After a rename its files are found by
  * what the lock file says; a new device of that name gets NAME~MAJOR:MINOR.
@@ -43,7 +43,7 @@ struct restore_options {
 	char *outer;
 	char *track;
 	char *track_meta;
-	/* The image as it was, to notice when it is another one. */
+	/* The image as it was, to notice when it was replaced. */
 	uint64_t image_bytes;
 	uint64_t image_inode;
 	uint64_t image_mtime_ns;
@@ -58,15 +58,15 @@ void restore_options_free(struct restore_options *options);
  */
 int runtime_lock(const char *name);
 
-/* Give the lock back, and remove its file where nothing else is known. */
+/* Release the lock, and remove its file where nothing else is known. */
 void runtime_unlock(const char *name, int lock_fd);
 
-/* Of the files of the device @name, that with this suffix, be it there or not. */
+/* The path of the file with this suffix for the device @name; it need not exist. */
 void runtime_path(char path[PATH_MAX], const char *name, const char *suffix);
 
 /*
- * Does the lock file that is called @file, as its device was at first, say which device
- * that is, and is it there, under whatever name?
+ * Does the lock file called @file, which was its device's first name, say which device
+ * that is, and does that exist, under whatever name?
  */
 bool runtime_has_device(const char *file);
 

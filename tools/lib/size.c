@@ -52,7 +52,7 @@ static int parse_fraction(const char **text, uint64_t *millionths)
 	return 0;
 }
 
-/* The unit as a shift: 0 when there is none. */
+/* Parse a unit as a shift: 0 when there is none. */
 static int parse_unit(const char *text, unsigned int *shift)
 {
 	const char *unit;

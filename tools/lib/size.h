@@ -11,8 +11,8 @@
 #define SIZE_TEXT_BYTES 32
 
 /*
- * Parse a decimal number, with a fraction only before a unit, and the unit K,
- * M, G, T or P, in either case, with "iB" or "B" after it or not. "64K", "1.5G".
+ * Parse a decimal number, with a fraction only before a unit, and the unit K, M, G, T
+ * or P, in either case, optionally followed by "iB" or "B". "64K", "1.5G".
  * Return: 0, -EINVAL, or -ERANGE when it does not fit.
  */
 int size_parse(const char *text, uint64_t *bytes);

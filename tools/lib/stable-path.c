@@ -105,7 +105,7 @@ void blockdev_drop_cache(const char *path)
 
 	if (fd < 0)
 		return;
-	/* Without the right to do it, reads are as fresh as they can be. */
+	/* Without permission for this, reads are as fresh as they can be. */
 	if (path_is_blockdev(path) && ioctl(fd, BLKFLSBUF))
 		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	close(fd);

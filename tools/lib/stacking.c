@@ -55,7 +55,7 @@ static bool search_device(dev_t devt, void *argument)
 	return is_above(devt, search->lower, search->depth);
 }
 
-/* Is one of the devices that @devt is made of the device @lower, or above it? */
+/* Is the device @lower, or one above it, among those that @devt is made of? */
 static bool slaves_are_above(dev_t devt, const struct lower *lower,
 			     unsigned int depth)
 {
@@ -152,7 +152,7 @@ static bool mount_is_above(struct libmnt_fs *fs, const struct lower *lower,
 	return mount_each_device(fs, search_device, &search);
 }
 
-/* Its file system may have other devices than that of its number: ask the mount. */
+/* Its file system may have devices beside that of its number: ask the mount. */
 static bool mount_of_file_is_above(const char *path, const struct lower *lower,
 				   unsigned int depth)
 {

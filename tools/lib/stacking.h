@@ -3,8 +3,8 @@
 #define DMLIVE_STACKING_H
 
 /*
- * What lies on what: devices on devices, loop devices on files, files on devices.
- * The kernel tells in /sys/dev/block and in the list of mounts.
+ * What lies on what: devices on devices, loop devices on files, files on devices. The
+ * kernel shows this in /sys/dev/block and in the list of mounts.
  */
 
 #include <stdbool.h>
@@ -18,10 +18,10 @@ bool blockdev_is_above(dev_t devt, dev_t lower);
 bool blockdev_is_above_file(dev_t devt, const struct stat *file);
 
 /*
- * The same for the file or folder @path: does its file system lie there? A device
- * node stands for its device. Not known, and then false: file systems that are on no
- * block device, or do not say on which (ZFS). All devices of the file system are looked
- * at (mounts.h), for overlayfs the upper folder.
+ * The same for the file or folder @path: does its file system lie on @lower? A device
+ * node stands for its device. False, since it is not known, for file systems that are
+ * on no block device, or do not say on which (ZFS). All devices of the file system are
+ * looked at (mounts.h), for overlayfs the upper folder.
  */
 bool file_is_above(const char *path, dev_t lower);
 

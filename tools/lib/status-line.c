@@ -60,7 +60,7 @@ static int next_state(const char **text, enum dm_alloctrack_state *state)
 	return 0;
 }
 
-/* One feature and its value. Unknown ones are a later kernel's. */
+/* One feature and its value. Unknown ones come from a newer kernel. */
 static int next_feature(const char **params, uint64_t *nr_words,
 			struct alloctrack_features *features)
 {

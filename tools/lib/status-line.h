@@ -3,8 +3,8 @@
 #define DMLIVE_STATUS_LINE_H
 
 /*
- * The words of an alloctrack table line and status line. Parsing is tolerant of
- * words that a newer kernel adds at the end, and of nothing else.
+ * The words of an alloctrack table line and status line. Words that a newer
+ * kernel adds at the end are ignored; anything else unknown is an error.
  */
 
 #include <stdint.h>
@@ -13,7 +13,7 @@
 
 #include "lib/words.h"
 
-/* What features say of the stream job; the other features are flags. */
+/* The features of the stream job; the other features are flags. */
 struct alloctrack_features {
 	uint64_t stream_speed;		/* bytes/s, 0: no limit */
 	enum dm_alloctrack_on_error on_error;

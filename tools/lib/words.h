@@ -3,14 +3,14 @@
 #define DMLIVE_WORDS_H
 
 /*
- * Table and status lines, word by word. Each function steps over what it has
- * taken, and returns 0 or -EINVAL.
+ * Table and status lines, word by word. Each function skips what it has read,
+ * and returns 0 or -EINVAL.
  */
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* The longest word, with the zero at its end. */
+/* The longest word, with its terminating zero. */
 #define STATUS_WORD_BYTES 256
 
 /* Copy the next word. */

@@ -92,7 +92,7 @@ static int load(struct meta_writer *writer)
 	allocator->refcount_order = header->refcount_order;
 	allocator->nr_refcount_entries = qcow2_store_refcount_entries(header);
 	allocator->refcount_table = malloc(header->refcount_table_bytes);
-	/* A cluster at the end of a file may be cut off. */
+	/* The last cluster of a file may be incomplete. */
 	allocator->nr_clusters =
 		(header->device_bytes + writer->is_file *
 		 (writer->cluster_bytes - 1)) >> header->cluster_bits;
@@ -141,7 +141,7 @@ static int change_refcount(struct meta_writer *writer, uint64_t cluster,
 	value = qcow2_get_refcount(data, index, order);
 	if (!allocate && !value)
 		return 0;
-	/* Behind the end of the image there may be a refcount of something lost. */
+	/* Behind the end of the image there may be a stale refcount. */
 	qcow2_put_refcount(data, index, order, allocate ? 1 : value - 1);
 	return meta_write(writer, offset, data, bytes);
 }

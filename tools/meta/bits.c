@@ -23,7 +23,7 @@ int meta_clear_bits(struct meta_writer *writer,
 }
 
 /*
- * The cluster of bits of @into that is at hand.
+ * The cluster of bits of @into that is in memory.
  * @index: of it; NO_CLUSTER: none
  */
 struct window {

@@ -3,8 +3,9 @@
 #define DMLIVE_META_BITS_H
 
 /*
- * Clearing and setting the bits of a bitmap. Both work in place, so an interrupted one
- * has done a part. Functions return 0 or a negative errno, with a message printed.
+ * Clearing and setting the bits of a bitmap. Both work in place, so an interrupted
+ * call has done a part. Functions return 0 or a negative errno, with a message
+ * printed.
  */
 
 #include "meta/writer.h"

@@ -3,9 +3,9 @@
 #define DMLIVE_META_CHAIN_H
 
 /*
- * Whether the images of a chain are those that they were made for, by the records of
- * their backups. Images that are no backups, like overlays that QEMU made, say nothing
- * of what they lie on, and are taken as they are.
+ * Whether each image of a chain lies on the one that it was made for, by the records
+ * of their backups. Images that are not backups, like overlays that QEMU made, say
+ * nothing about what they lie on, and are accepted.
  */
 
 #include "lib/backup-record.h"
@@ -13,7 +13,7 @@
 
 /*
  * The record of the image at @depth, to be freed with backup_record_free() in any case.
- * 0; -ENOENT: it is no backup, without a message; or another negative errno.
+ * 0; -ENOENT: it is not a backup, without a message; or another negative errno.
  */
 int chain_read_record(struct image *image, unsigned int depth,
 		      struct backup_record *record, struct image_error *err);
@@ -26,22 +26,22 @@ bool chain_is_written_to(struct image *image, unsigned int depth,
 			 const struct backup_record *record);
 
 enum chain_link {
-	CHAIN_UNKNOWN,		/* there is none, or nothing is said of it */
+	CHAIN_UNKNOWN,		/* there is none, or nothing is said about it */
 	CHAIN_RIGHT,
 	CHAIN_RESTORED,		/* right, and what is below was looked at as well */
 	CHAIN_WRONG,
 };
 
 /*
- * What the image at @depth says of the one below it. An enum chain_link or a negative
- * errno; *err says why it is wrong.
+ * What the image at @depth says about the one below it. An enum chain_link or a
+ * negative errno; *err says why it is wrong.
  */
 int chain_check_link(struct image *image, unsigned int depth,
 		     struct image_error *err);
 
 /*
- * To be called by all that use the data of a chain: warns of bitmaps that cannot be
- * read, and of a backup that was written to; a broken chain is an error, or with @force
+ * Must be called before the data of a chain are used: warns about bitmaps that cannot
+ * be read, and a backup that was written to; a broken chain is an error, or with @force
  * a warning. Both are printed. 0, -EUCLEAN: broken, and not forced; or another negative
  * errno. *is_backup, if not NULL: is the image a backup that can be relied on?
  */

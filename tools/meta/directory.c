@@ -3,11 +3,11 @@
  * Changes of the bitmap directory, see directory.h.
  *
  * A new directory is written where nothing points to: behind the entries of the
- * present one, as long as its clusters have room for one that is added, else into
- * new clusters. After a sync one write of the bitmaps extension, which lies within
- * a sector, makes it the directory. Where the extension lies in two sectors that write
- * could be torn: then the autoclear bit is clear meanwhile, as QEMU does it, and a
- * crash between leaves bitmaps that count as lost.
+ * present one, if an entry is added and its clusters have room for that, else into new
+ * clusters. After a sync, one write of the bitmaps extension, which lies within a
+ * sector, makes it the directory. If the extension spans two sectors, that write could
+ * be torn: then the autoclear bit is clear meanwhile, as QEMU does it, and a crash in
+ * between leaves bitmaps that count as lost.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -25,8 +25,7 @@
 /*
  * @nr: of entries
  * @data: the entries as on disk
- * @appended: of these bytes at its end it is longer than the present directory, and
- *	the same otherwise; 0: it is not
+ * @appended: it is the present directory and these bytes behind it; 0: it is not
  * @may_lead: the bitmaps extension may lead to it
  */
 struct directory {
@@ -107,7 +106,7 @@ static int write_zeros(struct meta_writer *writer, uint64_t offset, uint64_t nr)
 	return r;
 }
 
-/* Write the directory where it will stand; nothing leads there yet. */
+/* Write the directory to its place; nothing leads there yet. */
 static int place_directory(struct meta_writer *writer,
 			   struct directory *directory)
 {
@@ -137,7 +136,7 @@ static int place_directory(struct meta_writer *writer,
 	return r;
 }
 
-/* The first extension of the image, or one that takes the place of none. */
+/* Add the bitmaps extension to an image that has none. */
 static int add_bitmaps_extension(struct meta_writer *writer,
 				 const struct qcow2_bitmaps_extension *payload)
 {
@@ -293,7 +292,7 @@ static struct meta_store_bitmap *find_spare(struct meta_writer *writer,
 	return NULL;
 }
 
-/* Its clusters are there; what they hold may be anything. */
+/* Its clusters are there, but may hold anything. */
 static int empty_spare(struct meta_writer *writer,
 		       struct meta_store_bitmap *spare)
 {
@@ -366,7 +365,7 @@ int meta_add_bitmap(struct meta_writer *writer,
 		directory.appended = spare ? 0 : entry_bytes;
 		r = replace_directory(writer, &directory);
 	}
-	/* Nothing leads to its clusters: what is there of them shall not be lost. */
+	/* Nothing leads to its clusters: free those that were allocated. */
 	if (r && !spare && !directory.may_lead)
 		free_bitmap(writer, &new);
 	free(directory.data);

@@ -3,9 +3,9 @@
 #define DMLIVE_META_DIRECTORY_H
 
 /*
- * Adding, removing and marking bitmaps of an image: changes of its bitmap
- * directory. An interrupted change is not there, and leaks clusters at worst. After
- * one, the image must be opened anew before the next.
+ * Adding, removing and marking bitmaps of an image: changes of its bitmap directory.
+ * An interrupted change has no effect, and leaks clusters at worst. After a change,
+ * the image must be opened again before the next.
  *
  * Functions return 0 or a negative errno, with a message printed.
  */
@@ -14,8 +14,8 @@
 #include "meta/writer.h"
 
 /*
- * Add an empty bitmap, all of whose clusters are allocated; on a device the place
- * of a spare one is taken if one fits. -EEXIST: the name is there; -ENOSPC.
+ * Add an empty bitmap, all of whose clusters are allocated; on a device the place of
+ * a spare one is used if one fits. -EEXIST: the name exists; -ENOSPC.
  */
 int meta_add_bitmap(struct meta_writer *writer,
 		    const struct meta_bitmap *bitmap);

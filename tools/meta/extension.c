@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Header extensions that are added in place, see extension.h. A new one is written
- * behind the mark that ends the others, where nobody looks; then, after a sync,
- * its first eight bytes replace that mark. The name of the backing file, which
- * stands there, is copied further behind before.
+ * behind the mark that ends the others, where nothing is read; then, after a sync,
+ * its first eight bytes replace that mark. The name of the backing file, which is
+ * there, is copied further back first.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 #include "lib/log.h"
 #include "meta/extension.h"
 
-/* Texts take the place of earlier ones, which are about as long. */
+/* Texts replace earlier ones, which are about as long. */
 #define TEXT_UNIT_BYTES	64u
 
 size_t meta_find_extension(const struct meta_store *store, uint32_t type,
@@ -88,8 +88,8 @@ int meta_add_extension(struct meta_writer *writer, uint32_t type,
 	if (r)
 		return r;
 	/*
-	 * What stands behind the old mark of the end is not looked at: the payload and
-	 * a new mark are there before the type replaces the old one.
+	 * What is behind the old end mark is ignored: the payload and a new mark are
+	 * there before the type replaces the old one.
 	 */
 	memset(data + start, 0, end - start);
 	qcow2_put_extension(data, end, start, type, payload, bytes);
@@ -129,7 +129,7 @@ int meta_add_text_extension(struct meta_writer *writer, uint32_t type,
 		r = meta_add_extension(writer, type, padded, bytes);
 	} else {
 		memcpy(writer->store.first_cluster + at, padded, bytes);
-		/* Crash before the last write: nobody looks at what is free. */
+		/* Crash before the last write: a free extension is ignored. */
 		r = write_part(writer, at, bytes) ?:
 		    meta_retype_extension(writer, at, type);
 	}

@@ -2,7 +2,7 @@
 #ifndef DMLIVE_META_FILL_H
 #define DMLIVE_META_FILL_H
 
-/* Bitmaps whose clusters are all allocated, as a store must have them. */
+/* Bitmaps whose clusters are all allocated, as a store requires. */
 
 #include "meta/writer.h"
 

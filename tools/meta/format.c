@@ -2,9 +2,9 @@
 /*
  * Writing a new bitmap store.
  *
- * Order: the old header is wiped and synced; everything but the header is
- * written and synced; then comes the header. At no moment is there a header that
- * leads to what is not there yet.
+ * Order: the old header is wiped and synced; everything but the header is written and
+ * synced; then comes the header. There is never a header that leads to what is not
+ * there yet.
  */
 #include <endian.h>
 #include <errno.h>
@@ -175,7 +175,7 @@ static size_t add_generations(struct output *out, size_t at,
 	return add_sector(out, at, QCOW2_EXT_DMLIVE_GENERATIONS, sector);
 }
 
-/* Of a store that was never used. */
+/* The seal of a store that was never used. */
 static size_t add_seal(struct output *out, size_t at)
 {
 	const struct qcow2_seal none = { 0 };
@@ -223,7 +223,7 @@ static size_t add_extensions(struct output *out, const struct meta_spec *spec,
 	return qcow2_put_end_mark(out->header, META_CLUSTER_BYTES, at);
 }
 
-/* Before anything is written: what does not fit shall cost nothing. */
+/* Before anything is written: if it does not fit, nothing is lost. */
 static int make_header(struct output *out, const struct meta_spec *spec,
 		       const struct meta_layout *layout)
 {
@@ -271,7 +271,7 @@ static int write_all(struct output *out, const struct meta_spec *spec,
 	       sync_output(out);
 }
 
-/* Cut it to nothing, but not under somebody who uses it. */
+/* Truncate it, unless somebody uses it. */
 static int empty_file(int fd, const char *path)
 {
 	struct stat stat;
@@ -297,7 +297,7 @@ static int empty_file(int fd, const char *path)
 	return r;
 }
 
-/* It may be worth more than others. */
+/* It may be worth more than other content. */
 static int check_no_image(const char *path)
 {
 	int r = blockdev_has_qcow2(path);

@@ -7,16 +7,16 @@
 #include "meta/layout.h"
 
 /*
- * Write a store to a file, which is made or emptied, or to a block device,
- * which must not be in use. The header is written last, so an interrupted format
- * leaves no store. With @force a device that holds something else is taken, and
- * an existing file replaced. 0 or a negative errno, with a message printed.
+ * Write a store to a file, which is made or emptied, or to a block device, which must
+ * not be in use. The header is written last, so an interrupted format leaves no
+ * store. With @force a device that holds something else is accepted, and an existing
+ * file replaced. 0 or a negative errno, with a message printed.
  */
 int meta_format(const char *path, const struct meta_spec *spec, bool force);
 
 /*
- * Take back what meta_format() has written to a device, which must not be in use, so
- * that it holds nothing. What fails is only told.
+ * Undo what meta_format() has written to a device, which must not be in use, so that
+ * it holds nothing. A failure is only reported.
  */
 void meta_wipe(const char *path);
 

@@ -8,10 +8,10 @@
 #include "lib/log.h"
 #include "meta/generation.h"
 
-/* So that programs that keep numbers as double do not round it. */
+/* Programs that keep numbers as double must not round it. */
 #define GENERATION_BITS	53
 
-/* The sector, NULL if there is none that is valid: then there are none at all. */
+/* The sector of generations, NULL if there is no valid one: then no bitmap has one. */
 static uint8_t *sector_of(const struct meta_store *store)
 {
 	uint8_t *sector = store->first_cluster +

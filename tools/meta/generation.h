@@ -2,11 +2,11 @@
 #ifndef DMLIVE_META_GENERATION_H
 #define DMLIVE_META_GENERATION_H
 
-/* Which backup each bitmap goes with, see ../dm-live/qcow2/generations.h. */
+/* Which backup each bitmap belongs to, see ../dm-live/qcow2/generations.h. */
 
 #include "meta/writer.h"
 
-/* The generation of a bitmap; 0: it goes with no backup. */
+/* The generation of a bitmap; 0: it belongs to no backup. */
 uint64_t meta_generation(const struct meta_store *store,
 			 const struct meta_store_bitmap *bitmap);
 
@@ -16,7 +16,7 @@ const char *meta_uuid(const struct meta_store *store,
 		      char text[META_UUID_BYTES]);
 
 /*
- * From now on the bitmap goes with the backup of that generation, durably. 0 or a
+ * From now on the bitmap belongs to the backup of that generation, durably. 0 or a
  * negative errno, with a message printed; -EINVAL: the store has no place for it.
  */
 int meta_set_generation(struct meta_writer *writer,
@@ -27,9 +27,9 @@ int meta_set_generation(struct meta_writer *writer,
 int meta_new_generation(uint64_t *generation);
 
 /*
- * From now on the bitmap goes with no backup, durably: to be called before
- * anything happens to it after which it does not tell of all changes. 0 or a
- * negative errno, with a message printed.
+ * From now on the bitmap belongs to no backup, durably. Call this before anything
+ * happens after which the bitmap does not record all changes. 0 or a negative errno,
+ * with a message printed.
  */
 int meta_drop_generation(struct meta_writer *writer,
 			 const struct meta_store_bitmap *bitmap);

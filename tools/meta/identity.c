@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The identity of an image, see identity.h. To read all of a foreign image would take
- * as long as to restore it; so it is told by what every write changes, and by samples,
- * since files of the same size may have the same time where times are coarse.
+ * The identity of an image, see identity.h. Reading all of a foreign image would take
+ * as long as restoring it. So it is identified by what every write changes, and by
+ * samples, since files of the same size may have the same time where times are coarse.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,7 @@ static uint64_t hash_bytes(uint64_t hash, const void *data, size_t bytes)
 	return hash;
 }
 
-/* As much of the range as there is. */
+/* Hash as much of the range as there is. */
 static int hash_range(int fd, uint64_t offset, size_t bytes, uint64_t *hash)
 {
 	uint8_t buffer[SAMPLE_BYTES];
@@ -136,7 +136,7 @@ static int describe_files(struct image *image, unsigned int depth, char **text,
 	return -ENOMEM;
 }
 
-/* Of a backup that nobody has written to since. */
+/* The record of a backup that was not written to since. */
 static int read_record(struct image *image, unsigned int depth,
 		       struct backup_record *record, struct image_error *err)
 {

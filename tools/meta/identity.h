@@ -3,7 +3,7 @@
 #define DMLIVE_META_IDENTITY_H
 
 /*
- * What tells the content of an image from that of all others, as one line of text:
+ * What identifies the content of an image, as one line of text:
  *
  *	backup STORE GENERATION BITMAP	a backup of dmlive, all of whose chain is what its
  *					increments were made for
@@ -18,17 +18,17 @@
 #include "qcow2/image.h"
 
 /*
- * Of the part of the chain that begins at @depth. @text is to be freed. Return: 0;
- * -ENOTSUP: nothing tells it, since writes to a block device leave no trace; or
- * another negative errno. *err says why.
+ * The identity of the part of the chain that begins at @depth. @text is to be freed.
+ * Return: 0; -ENOTSUP: nothing identifies it, since writes to a block device leave no
+ * trace; or another negative errno. *err says why.
  */
 int image_identity_text(struct image *image, unsigned int depth, char **text,
 			struct image_error *err);
 
 /*
- * Is the image at @depth a backup of dmlive, and is each increment of its chain on what
- * it was made for, down to a full backup or an image that a device was restored from?
- * 0, or a negative errno, and in *err why not.
+ * Is the image at @depth a backup of dmlive, and does each increment of its chain lie
+ * on what it was made for, down to a full backup or an image that a device was restored
+ * from? 0, or a negative errno, and in *err why not.
  */
 int image_check_backups(struct image *image, unsigned int depth,
 			struct image_error *err);

@@ -320,7 +320,7 @@ static int read_cluster(struct meta_store *store, uint64_t entry, uint8_t *bits,
 	return 0;
 }
 
-/* A run of set bits that grows, and is given away when it ends. */
+/* A run of set bits that grows, and is passed on when it ends. */
 struct run {
 	int (*each)(void *context, uint64_t offset, uint64_t length);
 	void *context;

@@ -34,7 +34,7 @@ struct meta_store {
 /*
  * Read and check the store, of a block device as it is on the disk. 0 or a negative
  * errno, with a message printed; -EINVAL when it is not a valid store, -EOPNOTSUPP when
- * it is none or one that is not supported. @path is kept by reference.
+ * it is not a store, or one that is not supported. @path is kept by reference.
  */
 int meta_store_open(const char *path, struct meta_store *store);
 void meta_store_close(struct meta_store *store);

@@ -48,10 +48,10 @@ struct meta_spec {
 struct meta_bitmap_place {
 	uint64_t table_offset;
 	uint32_t table_entries;
-	uint64_t bits_offset;		/* its clusters follow each other */
+	uint64_t bits_offset;		/* its clusters are contiguous */
 };
 
-/* Offsets in bytes, all at clusters. */
+/* Offsets in bytes, all cluster-aligned. */
 struct meta_layout {
 	uint64_t refcount_table_offset;
 	uint32_t refcount_table_clusters;

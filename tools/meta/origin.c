@@ -94,7 +94,7 @@ int meta_origin_write(struct meta_writer *writer,
 				 &ignored);
 	if (!r && at)
 		r = meta_retype_extension(writer, at, QCOW2_EXT_DMLIVE_FREE);
-	/* Crash up to the last step: the bitmap goes with no backup. */
+	/* Crash up to the last step: the bitmap belongs to no backup. */
 	if (!r)
 		r = meta_add_text_extension(writer, QCOW2_EXT_DMLIVE_ORIGIN,
 					    text);

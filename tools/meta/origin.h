@@ -4,9 +4,9 @@
 
 /*
  * The image that a device was restored from, in the header extension
- * QCOW2_EXT_DMLIVE_ORIGIN of the store that tracks its changes: the backup that a bitmap
- * goes with as long as it has the generation that is written there. The format stands
- * in Documentation/bitmap-format.rst.
+ * QCOW2_EXT_DMLIVE_ORIGIN of the store that tracks its changes: the backup that a
+ * bitmap belongs to as long as it has the generation that is written there. The format
+ * is described in Documentation/bitmap-format.rst.
  *
  * Functions return 0 or a negative errno, with a message printed unless they say
  * otherwise.
@@ -15,7 +15,7 @@
 #include "meta/writer.h"
 
 /*
- * @identity: what tells the image, see identity.h
+ * @identity: what identifies the image, see identity.h
  * @image: its path when it was restored, for messages
  * @format: "qcow2" or "raw"
  */
@@ -32,8 +32,8 @@ int meta_origin_read(const struct meta_store *store, struct meta_origin *origin)
 void meta_origin_free(struct meta_origin *origin);
 
 /*
- * Replace it, and give the bitmap its generation. Interrupted, the bitmap goes with no
- * backup.
+ * Replace it, and give the bitmap its generation. If this is interrupted, the bitmap
+ * belongs to no backup.
  */
 int meta_origin_write(struct meta_writer *writer,
 		      const struct meta_store_bitmap *bitmap,

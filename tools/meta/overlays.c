@@ -41,7 +41,7 @@ static bool names(struct image *image, const struct stat *file)
 
 static bool lies_on(const char *path, const struct stat *file)
 {
-	/* Whatever state it is in, and whoever uses it. */
+	/* In whatever state it is, and even if it is in use. */
 	const struct image_options options = {
 		.format = "qcow2",
 		.force = true,

@@ -3,8 +3,8 @@
  * Making a bitmap store of an image that has bitmaps, see prepare.h.
  *
  * Order, with a sync after each step: for each bitmap the refcounts and content of
- * its new clusters, then its table; at last the state extension, or the place for the
- * seal that a store for tracking has from a time before there was one.
+ * its new clusters, then its table; finally the state extension or, in a store for
+ * tracking that has none yet, the place for the seal.
  */
 #include <endian.h>
 #include <errno.h>

@@ -72,7 +72,7 @@ void registry_note(const struct meta_store *store, const char *identity)
 	json_object_put(object);
 }
 
-/* Is it the store that is on record, and may it be believed as yet? */
+/* Void the store, if it is the one on record and is bound to the volume. */
 static int void_store(struct meta_writer *writer, const char *uuid,
 		      const char *identity)
 {
@@ -200,7 +200,7 @@ void registry_void(const struct blockdev *volume, const char *except)
 	void_below(volume->devt, except, MAX_DEPTH);
 }
 
-/* Only a volume that can be told from others, whatever it is called. */
+/* Only for a volume that can be identified, whatever its name. */
 static bool is_removed(struct json_object *record)
 {
 	const char *wanted = json_get_string(record, "meta-identity");
@@ -250,7 +250,7 @@ void registry_void_path(const char *path)
 
 	if (!path_is_blockdev(path))
 		return;
-	/* What is in use will be refused. */
+	/* A device in use will be refused later. */
 	fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
 	if (fd < 0)
 		return;

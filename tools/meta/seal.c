@@ -78,7 +78,7 @@ int meta_seal_add(struct meta_writer *writer)
 	return r;
 }
 
-/* After a crash the target adds what may be missing; it is to add all. */
+/* After a crash the target adds what may be missing: make it add all. */
 static int forget_intent(struct meta_writer *writer)
 {
 	struct qcow2_store_header *header = &writer->store.header;
@@ -100,7 +100,7 @@ static int drop_generations(struct meta_writer *writer)
 	uint8_t uuid[QCOW2_DMLIVE_UUID_BYTES];
 	struct qcow2_store_error ignored;
 
-	/* Where they are damaged there are none. */
+	/* Damaged generations count as none. */
 	if (!store->header.generations_offset ||
 	    qcow2_generations_check(sector, &ignored))
 		return 0;

@@ -3,8 +3,8 @@
 #define DMLIVE_META_SEAL_H
 
 /*
- * The seal of a store, see ../dm-live/qcow2/seal.h: by it the next to use the store
- * finds out whether its device was written to meanwhile. Functions that write return 0
+ * The seal of a store, see ../dm-live/qcow2/seal.h: it lets the next user of the store
+ * find out whether its device was written to meanwhile. Functions that write return 0
  * or a negative errno, with a message printed.
  */
 
@@ -12,10 +12,10 @@
 #include "lib/json.h"
 #include "meta/writer.h"
 
-/* False: the store has no place for one. One that is damaged is zeroed. */
+/* False: the store has no place for one. A damaged one is zeroed. */
 bool meta_seal_read(const struct meta_store *store, struct qcow2_seal *seal);
 
-/* The store must have a place for it. What is there already is not written. */
+/* The store must have a place for it. Nothing is written if it is there already. */
 int meta_seal_write(struct meta_writer *writer, const struct qcow2_seal *seal);
 
 /*
@@ -24,12 +24,12 @@ int meta_seal_write(struct meta_writer *writer, const struct qcow2_seal *seal);
  */
 bool meta_seal_can_be_added(const struct meta_store *store);
 
-/* Add the place, without a seal. An interrupted one is not there. */
+/* Add the place, without a seal. An interrupted call adds nothing. */
 int meta_seal_add(struct meta_writer *writer);
 
 /*
- * From now on the bits say nothing of what changed since any backup: no bitmap belongs
- * to one, and the target sets all bits, for the reason that is given. @seal: of the
+ * From now on the bits say nothing about what changed since any backup: no bitmap
+ * belongs to one, and the target sets all bits, for the given reason. @seal: of the
  * store; changed.
  */
 int meta_distrust(struct meta_writer *writer, struct qcow2_seal *seal,
@@ -46,7 +46,7 @@ bool meta_seal_holds(const struct qcow2_seal *seal,
 bool meta_seal_is_of_this_run(const struct qcow2_seal *seal);
 
 /*
- * Of no bitmap that records was a change lost, as far as its flags say. The target sees
+ * No bitmap that records has lost a change, as far as the flags say. The target judges
  * it in the same way.
  */
 bool meta_was_closed(const struct meta_store *store);

@@ -65,7 +65,7 @@ int meta_show_bitmaps_json(struct meta_store *store, struct json_object *list)
 	return r;
 }
 
-/* Names are the store's: no control character of theirs gets to a terminal. */
+/* Names come from the store: their control characters must not reach a terminal. */
 void meta_print_name(const char *name, size_t bytes)
 {
 	size_t i;
@@ -117,7 +117,7 @@ int meta_show_bits(struct meta_store *store,
 
 	if (!json)
 		return meta_store_walk(store, bitmap, print_range, NULL);
-	/* Half a list is not to be taken for a whole one: then it is not closed. */
+	/* Half a list must not be taken for a whole one: then leave it open. */
 	putchar('[');
 	r = meta_store_walk(store, bitmap, print_range_json, &is_first);
 	if (!r)

@@ -10,7 +10,7 @@
 #include "lib/json.h"
 #include "meta/inspect.h"
 
-/* To standard output, with ? for what a terminal would take for a command. */
+/* Print to standard output, with ? for what a terminal would interpret. */
 void meta_print_name(const char *name, size_t bytes);
 
 /* One line for each bitmap. */

@@ -2,7 +2,7 @@
 #ifndef DMLIVE_META_TRACK_H
 #define DMLIVE_META_TRACK_H
 
-/* What a store has that the target cbw records changes in. */
+/* What a store has in which the target cbw records changes. */
 
 #include "meta/layout.h"
 #include "qcow2-format.h"
@@ -14,8 +14,8 @@
 typedef char meta_spare_name[32];
 
 /*
- * Append to @bitmaps what there is beside the user's: the intent bitmap and @nr_spares
- * spare ones, whose names are put into @names. Returns how many.
+ * Append to @bitmaps those beside the user's: the intent bitmap and @nr_spares spare
+ * ones, whose names are put into @names. Returns how many.
  */
 size_t meta_track_bitmaps(struct meta_bitmap *bitmaps, meta_spare_name *names,
 			  unsigned int nr_spares, uint64_t granularity);
@@ -24,8 +24,8 @@ size_t meta_track_bitmaps(struct meta_bitmap *bitmaps, meta_spare_name *names,
 int meta_make_uuid(uint8_t uuid[QCOW2_DMLIVE_UUID_BYTES]);
 
 /*
- * Can a bitmap of that name be spoken of in table lines and messages, and is it
- * none of dmlive's own? False after a message that names the option.
+ * Can a bitmap of that name be given in table lines and messages, and is it not one
+ * of dmlive's own? False after a message that names the option.
  */
 bool meta_check_name(const char *option, const char *name);
 

@@ -22,8 +22,8 @@
 #include "qcow2/host-lock.h"
 
 /*
- * Autoclear bits that are not known here tell of something that a change of the image
- * may make untrue: they are gone, durably, before the first one.
+ * Autoclear bits that are not known here stand for something that a change of the
+ * image may invalidate: they are cleared, durably, before the first change.
  */
 static int begin_changes(struct meta_writer *writer)
 {
@@ -95,7 +95,7 @@ int meta_finish_updating(struct meta_writer *writer)
 	if (!header->state_offset ||
 	    !(header->state_flags & QCOW2_DMLIVE_UPDATING))
 		return 0;
-	/* Only now may the mark go that says that the bitmaps are good. */
+	/* Only now may the mark be cleared that says that the bitmaps are good. */
 	r = meta_set_autoclear(writer, true);
 	if (r)
 		return r;
@@ -194,7 +194,7 @@ int meta_writer_open(const char *path, unsigned int flags,
 	/* A target has written past the page cache; the refcounts are read first. */
 	if (path_is_blockdev(path))
 		blockdev_drop_cache(path);
-	/* Before the lock, which would be in its way. */
+	/* Before the lock, which would get in its way. */
 	r = flags & META_WRITER_REFCOUNTS ? check_refcounts(path) : 0;
 	if (!r)
 		r = open_locked(path, flags & META_WRITER_HELD, writer);

@@ -3,10 +3,9 @@
 #define DMLIVE_META_WRITER_H
 
 /*
- * A qcow2 image, with bitmaps or without, that is open to have its bitmaps
- * changed. Nobody else has it open meanwhile, as far as that can be told. What
- * each change leaves when it is interrupted stands in
- * Documentation/bitmap-format.rst.
+ * A qcow2 image, with bitmaps or without, that is open to have its bitmaps changed.
+ * Nobody else has it open meanwhile, as far as that can be ensured. What each change
+ * leaves when it is interrupted is described in Documentation/bitmap-format.rst.
  *
  * Functions return 0 or a negative errno, with a message printed.
  */
@@ -15,7 +14,7 @@
 #include "meta/inspect.h"
 
 /*
- * @store: as it was when it was opened; those who change it keep up to date what
+ * @store: as it was when it was opened; functions that change it keep up to date what
  *	they need themselves
  * @fd: for writing; store.fd is for reading
  * @is_changed: something was written
@@ -62,8 +61,8 @@ int meta_write_sync(struct meta_writer *writer, uint64_t offset,
 		    const void *data, size_t bytes);
 
 /*
- * Put right what a target left that was interrupted while it rewrote the flags of
- * the directory: see UPDATING. Before any other change.
+ * Repair what a target left when it was interrupted while it rewrote the flags of the
+ * directory: see UPDATING. Before any other change.
  */
 int meta_finish_updating(struct meta_writer *writer);
 

@@ -4,7 +4,7 @@
 
 /*
  * Check of a qcow2 image, like qemu-img check: every cluster that is reachable
- * from the header is counted, and the counts are held against the refcounts in
+ * from the header is counted, and the counts are compared with the refcounts in
  * the file. Only the file itself is looked at, not its backing or data file;
  * nothing is repaired.
  */

@@ -34,7 +34,7 @@ struct converter {
 	struct image_error *err;
 };
 
-/* What is to become of a cluster of the target. */
+/* What happens to a cluster of the target. */
 enum fate {
 	FATE_OPEN,		/* nothing known yet */
 	FATE_BACKING,		/* is left to the backing file */
@@ -262,8 +262,8 @@ static bool is_device(const char *path)
 }
 
 /*
- * The image's backing file as the target has to name it. A relative name is good
- * in the same folder only.
+ * The image's backing file as the target has to name it. A relative name works in the
+ * same folder only.
  */
 static int backing_name(const struct convert *convert,
 			const struct image_layer_info *info, char **name,

@@ -27,13 +27,13 @@ void decompressor_put(struct decompressor_pool *pool,
 
 /*
  * Where the compressed bytes are to be put: room for the most that an L2 entry
- * can speak of, two clusters.
+ * can describe, two clusters.
  */
 void *decompressor_input(struct decompressor *decompressor);
 
 /*
  * Decompress the first @input_bytes of the input into @cluster, which must
- * become full; bytes left over in the input are none of ours. 0 or -EINVAL.
+ * become full; bytes left over in the input are ignored. 0 or -EINVAL.
  */
 int decompressor_run(struct decompressor *decompressor, size_t input_bytes,
 		     void *cluster);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What an image says of itself, for people: made from the parsed header and
+ * What an image says about itself, for people: made from the parsed header and
  * tables when it is first asked for, and kept with the image.
  */
 #include <errno.h>

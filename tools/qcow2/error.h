@@ -24,8 +24,9 @@ void image_error_set(struct image_error *err, const char *format, ...)
 int image_fail_memory(struct image_error *err, const char *path);
 
 /*
- * Put before the message in @err which image names the file that cannot be opened, and
- * as its what, unless it says so already. Returns @code; 0: there is no error.
+ * Put in front of the message in @err which image names the file that cannot be
+ * opened, and in which role, unless it says so already. Returns @code; 0: there is no
+ * error.
  */
 int image_blame(struct image_error *err, int code, const char *owner,
 		const char *what);

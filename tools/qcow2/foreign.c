@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Files that are no raw disks. Each magic number is at least 24 bits of what no boot
- * sector or superblock has at its place. The weaker ones, of tar and of the footer of
- * a fixed VHD, count with a right checksum only.
+ * Files that are not raw disks. Each magic number has at least 24 bits, with a value
+ * that no boot sector or superblock has at its place. The weaker ones, of tar and of
+ * the footer of a fixed VHD, count only with a valid checksum.
  */
 #include <endian.h>
 #include <errno.h>
@@ -192,7 +192,7 @@ static bool is_vhd_footer(const unsigned char *footer)
 					VHD_CHECKSUM_OFFSET + sizeof(stored)));
 }
 
-/* What begins as a raw disk does and is told by its end. */
+/* Formats that begin like a raw disk and are recognized by their end. */
 static int find_by_footer(const struct host_file *file,
 			  const struct foreign **found, struct image_error *err)
 {

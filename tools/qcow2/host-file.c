@@ -98,7 +98,7 @@ int host_file_open(const char *path, struct host_file **file,
 	int fd;
 
 	/*
-	 * Looked at before it is opened, too: an image may name anything as its
+	 * Checked before it is opened, too: an image may name anything as its
 	 * backing file, and opening some devices has effects.
 	 */
 	if (stat(path, &st))

@@ -54,7 +54,7 @@ int host_file_read(const struct host_file *file, uint64_t offset, void *buffer,
 
 /*
  * Length of the run of data (*data true) or of hole that starts at @offset, at
- * most @length; never 0. Where holes cannot be told, all is data.
+ * most @length; never 0. Where holes cannot be found, all is data.
  */
 uint64_t host_file_run(const struct host_file *file, uint64_t offset,
 		       uint64_t length, bool *data);

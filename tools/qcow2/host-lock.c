@@ -2,10 +2,10 @@
 /*
  * Locks between the users of an image, compatible with QEMU's.
  *
- * Of each permission there are two bytes: whoever uses it has a read lock on the
- * first, whoever does not let others use it has one on the second. So two users
- * never conflict on a lock itself; each looks whether the other byte is locked.
- * They are locks of open file descriptions, not of processes.
+ * Each permission has two bytes: its users hold a read lock on the first, those who
+ * deny it to others one on the second. So two users never conflict on a lock itself;
+ * each checks whether the other byte is locked. They are locks of open file
+ * descriptions, not of processes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +53,7 @@ int host_file_lock(const struct host_file *file, struct image_error *err)
 {
 	int fd = host_file_fd(file);
 
-	/* First lock, then look: of two that come together one sees the other. */
+	/* First lock, then check: of two that come together, one sees the other. */
 	lock_byte(fd, USED_BASE + CONSISTENT_READ);
 	lock_byte(fd, NOT_SHARED_BASE + WRITE);
 	lock_byte(fd, NOT_SHARED_BASE + RESIZE);

@@ -10,7 +10,7 @@
  */
 int host_lock_for_writing(int fd);
 
-/* Has somebody else a lock on it, as QEMU does? Takes none. */
+/* Does somebody else hold a lock on it, as QEMU does? Takes none. */
 bool host_is_locked(int fd);
 
 #endif /* DMLIVE_HOST_LOCK_H */

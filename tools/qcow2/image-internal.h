@@ -6,7 +6,7 @@
 
 #include "layer.h"
 
-/* More than anyone has; it only keeps a mistake from eating all descriptors. */
+/* More than anyone has; only keeps a mistake from using up all descriptors. */
 #define MAX_LAYERS 256
 
 struct image_description;

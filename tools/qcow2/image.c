@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An image: its layers, top first, and reading and mapping through them. A
- * range is resolved layer by layer: what a layer leaves to its backing is asked
- * of the next one, and beyond a layer's end, or below the last, there are zeros.
+ * An image: its layers, top first, and reading and mapping through them. A range is
+ * resolved layer by layer: what a layer leaves to its backing is looked up in the
+ * next one, and beyond a layer's end, or below the last, there are zeros.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -224,7 +224,7 @@ static int resolve(struct image *image, uint64_t offset, uint64_t length,
 	for (depth = 0; depth < image->nr_layers; depth++) {
 		struct layer *layer = image->layers[depth];
 
-		/* A layer ends: what is below it there stays hidden. */
+		/* Behind the end of a layer, what is below it stays hidden. */
 		if (offset >= layer->size_bytes)
 			break;
 		if (length > layer->size_bytes - offset)

@@ -6,11 +6,11 @@
  * Read access to a disk image: a qcow2 image with its whole backing chain, or
  * a raw image; in a regular file or on a block device.
  *
- * An image is opened once and then read by any number of threads at the same
- * time; no call but image_close() needs the callers to keep out of each other's
- * way. Compressed clusters are decompressed in the thread that reads them, so
- * parallel decompression is had by reading from several threads. Memory is
- * bounded whatever the size of the image: metadata goes through a cache.
+ * An image is opened once and then read by any number of threads at the same time;
+ * only image_close() must not run at the same time as other calls. Compressed
+ * clusters are decompressed in the thread that reads them: to decompress in parallel,
+ * read from several threads. Memory is bounded whatever the size of the image:
+ * metadata goes through a cache.
  *
  * All offsets and lengths are in bytes. Functions that can fail return 0 or a
  * negative errno, and say why in *err: one line that names the file, the reason
@@ -37,8 +37,8 @@ struct image_options {
 	bool metadata_only;
 	/*
 	 * May the image @owner name the file @path as its backing or data file? An
-	 * image is what somebody may have got from anywhere, and what it names is
-	 * read with our rights. NULL: any. See lib/named-path.h.
+	 * image may come from anywhere, and what it names is read with our
+	 * permissions. NULL: any. See lib/named-path.h.
 	 */
 	bool (*may_name)(const char *owner, const char *path);
 	/* To describe: what is below a layer that cannot be opened is left out. */
@@ -116,7 +116,7 @@ struct image_bitmap {
 	bool is_auto;			/* records from the first write on */
 };
 
-/* What an image file says of itself; strings are valid until image_close(). */
+/* What an image file says about itself; strings are valid until image_close(). */
 struct image_layer_info {
 	const char *path;
 	const char *format;
@@ -162,7 +162,7 @@ int image_describe(struct image *image, unsigned int depth,
 		   const struct image_layer_info **info,
 		   struct image_error *err);
 
-/* The file that extents of the layer @depth speak of. */
+/* The file that extents of the layer @depth refer to. */
 const char *image_data_path(const struct image *image, unsigned int depth);
 
 /* Whether the open file @fd is one of the files that the image is made of. */

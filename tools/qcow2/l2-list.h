@@ -3,8 +3,8 @@
 #define DMLIVE_L2_LIST_H
 
 /*
- * The L2 tables that a check has met, each with how often: so that a table that
- * many snapshots share is read once only.
+ * The L2 tables that a check has found, each with a count, so that a table that
+ * many snapshots share is read only once.
  */
 
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 struct l2_reference {
 	uint64_t offset;
 	uint32_t times;
-	bool visited;		/* for the use of whoever walks the list */
+	bool visited;		/* for code that walks the list */
 };
 
 struct l2_list {

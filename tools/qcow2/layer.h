@@ -17,7 +17,7 @@
 #include "qcow2-snapshot.h"
 
 enum run_kind {
-	RUN_UNALLOCATED,	/* the backing's business */
+	RUN_UNALLOCATED,	/* left to the backing */
 	RUN_ZERO,
 	RUN_DATA,
 	RUN_COMPRESSED,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What format an image gets. */
+/* Which format an image gets. */
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
@@ -23,7 +23,7 @@ static const struct suffix {
 	{ "", WRITER_RAW, true },
 };
 
-/* With its dot; "" for none. A name that begins with a dot has none by that. */
+/* With its dot; "" for none. A dot at the start of the name does not count. */
 static const char *suffix_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');

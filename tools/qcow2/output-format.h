@@ -4,7 +4,8 @@
 
 /*
  * The format of an image that is to be written, the same for all commands: the user
- * states it, or the suffix of its name says it, and both do not contradict.
+ * states it, or the suffix of its name says it; the two must not contradict each
+ * other.
  *
  *	.qcow2, .qcow		qcow2
  *	.raw, .img, none	raw

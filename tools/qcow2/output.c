@@ -161,9 +161,9 @@ static int check_leftover(const struct output *output, int fd,
 }
 
 /*
- * What an interrupted run has left goes, if nobody works on it. It is not written to:
- * it may be somebody else's, or have other names. Who has the locks alone may remove
- * it.
+ * Remove what an interrupted run has left, if nobody works on it. It is not written
+ * to: it may belong to somebody else, or have other names. Only the holder of the
+ * locks may remove it.
  */
 static int remove_leftover(const struct output *output, struct image_error *err)
 {
@@ -196,7 +196,7 @@ static int create_partial(struct output *output, struct image_error *err)
 	if (output->fd < 0)
 		return errno == EEXIST ? -EEXIST :
 		       fail_errno(output, "make it", err);
-	/* Until it is locked it is like a leftover, which another one may remove. */
+	/* Until it is locked, another process may remove it like a leftover. */
 	ret = lock_output(output, output->fd, err);
 	if (ret == -EBUSY || (!ret && !is_partial(output, output->fd)))
 		ret = -EAGAIN;
@@ -229,7 +229,7 @@ static int make_partial(struct output *output, struct image_error *err)
 			  output->path);
 }
 
-/* The file that is to be replaced hands on its owner and mode, if it may. */
+/* The file that is to be replaced passes on its owner and mode, if permitted. */
 static int adopt_old(struct output *output, const struct stat *old,
 		     struct image_error *err)
 {
@@ -331,7 +331,7 @@ int output_zero(struct output *output, uint64_t offset, uint64_t length,
 	if (!output->is_device || !length ||
 	    !ioctl(output->fd, BLKZEROOUT, range))
 		return 0;
-	/* Not possible at a tail that is no whole block of the device. */
+	/* Not possible for a tail that is not a whole block of the device. */
 	for (; !ret && length; offset += range[1], length -= range[1]) {
 		range[1] = length < sizeof(zeros) ? length : sizeof(zeros);
 		ret = output_write(output, offset, zeros, range[1], err);
@@ -383,7 +383,7 @@ static int give_name(const struct output *output)
 	int folder = output->folder_fd;
 	struct stat st;
 
-	/* On a file system without locks two may have come together. */
+	/* On a file system without locks, two processes may have worked on it. */
 	if (!is_partial(output, output->fd)) {
 		errno = ESTALE;
 		return -1;
@@ -395,7 +395,7 @@ static int give_name(const struct output *output)
 		return 0;
 	if (errno != EINVAL)
 		return -1;
-	/* A file system that cannot do this in one step. */
+	/* The file system cannot do this in one step. */
 	if (!fstatat(folder, output->name, &st, AT_SYMLINK_NOFOLLOW)) {
 		errno = EEXIST;
 		return -1;
@@ -423,7 +423,7 @@ int output_publish(struct output *output, struct image_error *err)
 
 void output_discard(struct output *output)
 {
-	/* Should it not be removable, then it is at least empty. */
+	/* If it cannot be removed, it is at least empty. */
 	if (!output->is_device && is_partial(output, output->fd) &&
 	    unlinkat(output->folder_fd, output->partial, 0) &&
 	    !ftruncate(output->fd, 0))

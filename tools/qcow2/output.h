@@ -46,7 +46,7 @@ uint64_t output_device_bytes(const struct output *output);
 int output_write(struct output *output, uint64_t offset, const void *buffer,
 		 size_t length, struct image_error *err);
 
-/* Make a range zero that has not been written: of a file it is so already. */
+/* Zero a range that has not been written; in a file it is zero already. */
 int output_zero(struct output *output, uint64_t offset, uint64_t length,
 		struct image_error *err);
 
@@ -56,7 +56,7 @@ int output_resize(struct output *output, uint64_t size,
 
 /*
  * What the file will be, if nobody writes to it after output_publish(): all 0 if that
- * cannot be told. Its time of change is set by output_sync() from now on.
+ * is not known. Its time of change is set by output_sync() from now on.
  */
 void output_stamp(struct output *output, struct file_stamp *stamp);
 

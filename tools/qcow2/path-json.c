@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Names like json:{"driver":"qcow2","file":{"driver":"file","filename":"NAME"}}, as
- * QEMU writes them when a plain name cannot express how an image was opened. All
- * that they say beside the name of a file is refused, unless it is known not to
+ * QEMU writes them when a plain name cannot express how an image was opened.
+ * Everything in them beside the name of a file is refused, unless it is known not to
  * change the data: an offset, a key or another server must not be missed.
  */
 #include <errno.h>
@@ -18,7 +18,7 @@
 #define MAX_DEPTH	3	/* format, raw, file */
 #define MAX_KEY_BYTES	128
 
-/* How an image is cached and locked, and nothing of what it holds. */
+/* Caching and locking of an image, which do not affect its content. */
 static const char *const harmless[] = {
 	"aio", "aio-max-batch", "auto-read-only", "cache-clean-interval",
 	"cache-size", "cache.direct", "cache.no-flush", "detect-zeroes",

@@ -32,7 +32,7 @@ int path_refuse_name(const char *name, const char *owner, const char *what,
 			  owner, what, name, why);
 }
 
-/* Of a name that does not start from the owner's folder. */
+/* For a name that does not start from the owner's folder. */
 static int path_with_protocol(const char *name, const char *owner,
 			      const char *what, char **path,
 			      const char **format, struct image_error *err)
@@ -76,8 +76,8 @@ static char *next_to(const char *overlay, const char *name)
 }
 
 /*
- * Next to the file that @overlay leads to, if there is one of that name. Else NULL. The
- * nodes of block devices are where nobody chose their neighbours.
+ * Next to the file that @overlay leads to, if there is one of that name. Else NULL. Not
+ * for nodes of block devices: nobody chose their neighbours.
  */
 static char *next_to_target(const char *overlay, const char *name)
 {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The look at an image's tables.
+ * The check of an image's tables, see preflight.h.
  *
  * The L2 tables of a layer are taken in the order of the file, each once however many
  * L1 entries name it, so that the time is bounded by the size of the file; tables that
- * adjoin are read together. An entry that is plainly right costs a few comparisons.
- * About all others the image is asked, as in reading: so nothing is refused here that
- * can be read, because a layer above hides it say, and the messages are the same.
+ * adjoin are read together. An entry that is obviously valid costs a few comparisons.
+ * All others are looked up as in reading: so nothing is refused here that can be read,
+ * say because a layer above hides it, and the messages are the same.
  */
 #include <endian.h>
 #include <errno.h>
@@ -22,7 +22,7 @@
 #include "qcow2-layer.h"
 
 #define BATCH_BYTES (1U << 20)	/* at least one table: at most 2 MiB */
-/* More than there are processors: a disk wants several requests at a time. */
+/* More than there are processors: a disk needs several requests at a time. */
 #define MIN_THREADS 4
 #define MAX_THREADS 16
 #define TICK_NS 100000000LL
@@ -70,7 +70,7 @@ static void give_up(struct walk *w, int ret, const struct image_error *err)
 	atomic_store(&w->stop, true);
 }
 
-/* What reading @nr clusters would say, as far as they come from this layer. */
+/* The error from reading @nr clusters, as far as they come from this layer. */
 static int ask_image(struct walk *w, uint64_t cluster, uint64_t nr,
 		     struct image_error *err)
 {
@@ -86,7 +86,7 @@ static int ask_image(struct walk *w, uint64_t cluster, uint64_t nr,
 		ret = image_map(w->image, offset, end - offset, &extent, err);
 		if (!ret && extent.kind == IMAGE_EXTENT_COMPRESSED &&
 		    extent.depth == w->depth)
-			/* In part: the cache then has it, and many may be alike. */
+			/* A part will do: it fills the cache, and many may be alike. */
 			ret = image_read(w->image, offset, sector,
 					 sizeof(sector), err);
 	}
@@ -114,7 +114,7 @@ static bool is_plainly_right(const struct walk *w, uint64_t cluster,
 	if (qcow2_l2_entry_is_reserved(entry) ||
 	    offset & (w->cluster_bytes - 1))
 		return false;
-	/* With a place, perhaps, but nothing there is read. */
+	/* It may have a place in the file, but nothing is read there. */
 	if (entry & QCOW2_OFLAG_ZERO)
 		return qcow2_has_zero_flag(w->q->info.version,
 					   w->q->info.incompatible);
@@ -272,8 +272,8 @@ static int compare(const void *a, const void *b)
 }
 
 /*
- * Where several L1 entries name one table, the first stands for all: of the last
- * table the end of the disk hides a part, which the others show.
+ * Where several L1 entries name one table, the first stands for all: the end of the
+ * disk hides a part of the last table, which the others show.
  */
 static void sort_tables(struct walk *w)
 {
@@ -391,7 +391,7 @@ int image_preflight(struct image *image, const struct preflight *preflight,
 			.err = err,
 		};
 
-		/* What an image above does not reach is not seen. */
+		/* What lies beyond the end of an image above is not visible. */
 		if (layer->size_bytes < visible)
 			visible = layer->size_bytes;
 		if (!visible || !layer_qcow2_header(layer))

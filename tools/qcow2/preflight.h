@@ -3,9 +3,9 @@
 #define DMLIVE_PREFLIGHT_H
 
 /*
- * A look at the tables of an image before anything is written that depends on it:
- * whether the files hold what the tables name. Nothing but the tables is read, and
- * the few compressed clusters that end where a file ends.
+ * A check of the tables of an image before anything is written that depends on it: do
+ * the files hold what the tables name? Nothing but the tables is read, and the few
+ * compressed clusters that end where a file ends.
  */
 
 #include <stdbool.h>
@@ -26,8 +26,8 @@ struct preflight {
  * All layers of @image, each as far as it can be seen. Works with several threads;
  * others may read the image meanwhile.
  *
- * What image_read() would say of a damaged table or a cluster beyond the end of its
- * file, its error and message. -ECANCELED: given up.
+ * Return: the error and message that image_read() would give for a damaged table or a
+ * cluster beyond the end of its file. -ECANCELED: given up.
  */
 int image_preflight(struct image *image, const struct preflight *preflight,
 		    struct image_error *err);

@@ -3,9 +3,9 @@
 #define DMLIVE_IMAGE_PROBE_H
 
 /*
- * Which format an image has. Whoever can write to a raw image can make it look
- * like any other format: so a stated format is always believed, and only where
- * none is stated do the contents decide, as in QEMU.
+ * Which format an image has. A raw image can be made to look like any other
+ * format by writing to it. So a stated format always counts, and the contents
+ * decide only where none is stated, as in QEMU.
  */
 
 #include "host-file.h"

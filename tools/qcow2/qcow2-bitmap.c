@@ -38,7 +38,7 @@ static int copy_entries(const struct qcow2_store_bitmap *entries,
 	return ret;
 }
 
-/* Where the tables lie within the file is for a check to say. */
+/* Whether the tables lie within the file is left to a check. */
 static int parse(const void *bytes, const char *path,
 		 const struct qcow2_header_info *info,
 		 struct qcow2_bitmap_directory *directory,

@@ -14,7 +14,7 @@
 #include "error.h"
 #include "qcow2-header.h"
 
-/* No format's name is longer than this, nor accepted by QEMU. */
+/* No format has a longer name, and QEMU does not accept one. */
 #define MAX_FORMAT_NAME_BYTES 15
 #define MAX_DATA_FILE_NAME_BYTES 4095
 #define MAX_BACKUP_RECORD_BYTES 16384
@@ -104,7 +104,7 @@ static int copy_name(struct parser *p, const char *what,
 	return *name ? 0 : image_fail_memory(p->err, p->path);
 }
 
-/* One that cannot be right is none: the data can be read without. */
+/* An invalid record counts as none: the data can be read without it. */
 static int copy_record(struct parser *p,
 		       const struct qcow2_extension_info *ext)
 {
@@ -142,14 +142,14 @@ static int check_bitmaps(const struct parser *p,
 	return 0;
 }
 
-/* Bitmaps that cannot be right are none: the data can be read without. */
+/* Invalid bitmaps count as none: the data can be read without them. */
 static int parse_bitmaps(struct parser *p,
 			 const struct qcow2_extension_info *ext)
 {
 	struct qcow2_header_info *info = p->info;
 	struct qcow2_store_error reason;
 
-	/* Without the autoclear bit it is stale, and to be ignored. */
+	/* Without the autoclear bit it is stale, and is ignored. */
 	if (ext->bytes == sizeof(struct qcow2_bitmaps_extension) &&
 	    !(info->autoclear & QCOW2_AUTOCLEAR_BITMAPS))
 		return 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Reading the table of internal snapshots: entries of variable length one after
- * the other. The table's length stands nowhere, so it is bounded as it is read.
+ * the other. The table's length is not recorded anywhere, so it is bounded as
+ * it is read.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The header of a qcow2 file that is being written: the fixed part, the header
- * extensions and the name of the backing file, all in the first cluster. That it
- * fits is certain from the moment that an extension is accepted.
+ * extensions and the name of the backing file, all in the first cluster. Once an
+ * extension is accepted, it is certain to fit.
  */
 #include <errno.h>
 #include <stdlib.h>

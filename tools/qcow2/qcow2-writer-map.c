@@ -4,10 +4,10 @@
  * those L2 tables that are not complete yet. One that is complete is written and
  * forgotten.
  *
- * While a table is in memory every entry that is final is not 0: a zero cluster
- * has the ZERO flag there. Without a backing file a cluster that is not allocated
- * is zero anyway, and its flag is dropped when the table is written; a table in
- * which nothing else is left, is not.
+ * While a table is in memory every entry that is final is not 0: a zero cluster has
+ * the ZERO flag there. Without a backing file a cluster that is not allocated is zero
+ * anyway, and its flag is dropped when the table is written; a table with nothing
+ * else in it is not written.
  */
 #include <endian.h>
 #include <errno.h>
@@ -76,7 +76,7 @@ void map_release(struct qcow2_map *map)
 	free(map->l1);
 }
 
-/* Clusters that the table @index speaks of. */
+/* Clusters that the table @index describes. */
 static uint32_t table_clusters(const struct qcow2_map *map, uint32_t index)
 {
 	uint64_t first = (uint64_t)index << l2_bits(map);
@@ -179,7 +179,7 @@ int map_set_zero(struct qcow2_map *map, uint64_t cluster, uint64_t count,
 		uint32_t index = cluster >> l2_bits(map);
 		uint32_t whole = table_clusters(map, index);
 
-		/* A whole table that need not be: not one by one. */
+		/* A whole table that need not exist: settle its entries at once. */
 		if (!map->has_backing && !map->l2[index].settled &&
 		    !(cluster & ((1ULL << l2_bits(map)) - 1)) &&
 		    count >= whole) {

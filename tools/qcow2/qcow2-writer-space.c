@@ -51,8 +51,8 @@ void space_release(struct qcow2_space *space)
 }
 
 /*
- * As many clusters as the largest refcount table can speak of; and offsets must
- * fit into L2 entries.
+ * As many clusters as the largest refcount table can describe; and offsets must fit
+ * into L2 entries.
  */
 static uint64_t max_clusters(const struct qcow2_space *space)
 {
@@ -162,7 +162,7 @@ static int add_reference(struct qcow2_space *space, uint64_t cluster,
 	if (!space->shared)
 		return image_fail_memory(err, output_path(space->output));
 	count = &space->shared[cluster % block_entries(space)];
-	/* By far not reached: nothing compresses into so few bytes. */
+	/* Never reached in practice: nothing compresses into so few bytes. */
 	if (*count == MAX_REFCOUNT)
 		return image_fail(err, -EOVERFLOW,
 				  "%s: too many compressed clusters in one cluster",

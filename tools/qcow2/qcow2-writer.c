@@ -315,7 +315,7 @@ static const struct writer_ops qcow2_ops = {
 	.destroy = qcow2_destroy,
 };
 
-/* What the device held is no image any more before anything is written. */
+/* Before anything is written, what the device held must not be an image any more. */
 static int wipe_header(struct output *output, uint32_t cluster_bytes,
 		       struct image_error *err)
 {

@@ -31,7 +31,7 @@ struct qcow2_space {
 	unsigned int cluster_bits;
 	uint64_t next_cluster;		/* all below are in use */
 
-	/* What is left, for compressed data, of clusters given out last. */
+	/* What is left for compressed data of the clusters given out last. */
 	uint64_t tail_offset;
 	uint64_t tail_end;
 
@@ -66,7 +66,7 @@ int space_compressed(struct qcow2_space *space, const uint32_t *bytes,
 		     unsigned int nr, uint64_t *offset,
 		     struct image_error *err);
 
-/* Write the refcounts. No more space can be had then. */
+/* Write the refcounts. No more space can be allocated after that. */
 int space_finish(struct qcow2_space *space, struct image_error *err);
 
 /* An L2 table that is being filled. */

@@ -22,9 +22,9 @@
 #include "qcow2-layer.h"
 
 /*
- * Runs are cut to this many units (clusters or subclusters, or L1 entries where
- * there is no L2 table): whoever asks again after each piece must not cause the
- * rest to be looked at again and again.
+ * Runs are cut to this many units (clusters or subclusters, or L1 entries where there
+ * is no L2 table): a caller that asks again after each piece must not cause the rest
+ * to be examined again and again.
  */
 #define MAX_RUN_UNITS 1024
 
@@ -340,7 +340,7 @@ static int decompress_with(struct qcow2_layer *q, struct decompressor *d,
 	bool is_cut = length > present;
 	int ret;
 
-	/* Not with zeros behind the end, which could decompress to anything. */
+	/* Do not read zeros behind the end, which could decompress to anything. */
 	if (is_cut)
 		length = present;
 	ret = host_file_read(q->layer.file, offset, decompressor_input(d),

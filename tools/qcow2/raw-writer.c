@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Writing a raw image. A file is a hole from the start, so its zeros need not be
- * written. A device is full of something else: what is never written on it is
- * made zero at the end.
+ * written. A device is full of something else: what is never written on it is zeroed
+ * at the end.
  *
  * The first cluster is kept in memory until the end: without it there is no
  * partition table, no file system and no boot sector.
@@ -110,7 +110,7 @@ static int raw_zero(struct writer *writer, uint64_t offset, uint64_t length,
 	       output_zero(writer->output, offset, length, err);
 }
 
-/* What was never written on a device. */
+/* Zero what was never written on a device. */
 static int zero_rest(struct raw_writer *raw, struct image_error *err)
 {
 	unsigned int bits = raw->writer.cluster_bits;

@@ -3,8 +3,8 @@
 #define DMLIVE_READABLE_H
 
 /*
- * How much of what an image holds can be read, when a part of its file is missing or its
- * tables are damaged. The tables are looked at, the data are not.
+ * How much of an image's content can be read when a part of its file is missing or its
+ * tables are damaged. Only the tables are checked, not the data.
  */
 
 #include <stdbool.h>
@@ -26,7 +26,7 @@ struct image_readable {
 	struct image_error first;
 };
 
-/* Of the layer @depth alone, also of what layers above hide. */
+/* For the layer @depth alone, including what layers above hide. */
 void image_count_readable(struct image *image, unsigned int depth,
 			  struct image_readable *count);
 

@@ -3,8 +3,8 @@
 #define DMLIVE_REFCOUNTS_H
 
 /*
- * Reference counts of the clusters of a qcow2 file: those that a check counts
- * itself, and those that stand in the file.
+ * Reference counts of the clusters of a qcow2 file: those that a check counts itself,
+ * and those in the file.
  */
 
 #include "host-file.h"
@@ -42,7 +42,7 @@ uint64_t stored_refcounts_blocks(const struct stored_refcounts *stored);
 uint64_t stored_refcounts_block(const struct stored_refcounts *stored,
 				uint64_t index);
 
-/* Clusters that one refcount block speaks of. */
+/* Clusters that one refcount block describes. */
 uint64_t stored_refcounts_per_block(const struct stored_refcounts *stored);
 
 /*

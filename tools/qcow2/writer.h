@@ -24,9 +24,9 @@
  * written is unallocated: it reads as the backing file does, and without one (or
  * beyond its end) as zeros.
  *
- * Clusters are compressed in the thread that writes them, so parallel
- * compression is had by writing from several threads. When writer_write() has
- * returned, the data are in the file (but durable only after writer_finish()).
+ * Clusters are compressed in the thread that writes them: to compress in parallel,
+ * write from several threads. When writer_write() has returned, the data are in the
+ * file (but durable only after writer_finish()).
  *
  * Memory of a qcow2 writer: an L2 table is written out and forgotten when all of
  * its clusters have been written or zeroed; so with work in about ascending order
@@ -62,7 +62,7 @@ enum writer_compression {
 
 struct writer_options {
 	enum writer_format format;
-	/* That a guest sees; in a qcow2 image a multiple of 512. */
+	/* The size that a guest sees; in a qcow2 image a multiple of 512. */
 	uint64_t size_bytes;
 	/* A power of two from 512 to 2 MiB; 0: the default, 64 KiB. */
 	uint32_t cluster_bytes;
@@ -78,10 +78,7 @@ struct writer_options {
 	enum writer_compression compression;
 	/* zlib 1 to 9, zstd 1 to 22; 0: the method's default. */
 	int level;
-	/*
-	 * As it is to stand in the image, that is relative to the image's
-	 * folder; or NULL.
-	 */
+	/* As the image names it, that is relative to the image's folder; or NULL. */
 	const char *backing_file;
 	const char *backing_format;	/* "raw" or "qcow2"; needed with it */
 };
@@ -147,7 +144,7 @@ int writer_set_extension(struct writer *writer, uint32_t type, const void *data,
 
 /*
  * What the file will be when it is finished, see file-stamp.h, for its record to say.
- * All 0 if nothing tells that: on a block device, or a file system without times of
+ * All 0 if that is not known: on a block device, or a file system without times of
  * birth.
  */
 void writer_stamp(struct writer *writer, struct file_stamp *stamp);

@@ -4,9 +4,8 @@
 
 /*
  * The kernel's side of a restore, as the engine sees it: the ioctls of
- * include/uapi/linux/dm-alloctrack.h, one function each. Behind function
- * pointers, so that the engine can be tested against another kernel than the
- * running one.
+ * include/uapi/linux/dm-alloctrack.h, one function each. Uses function pointers, so
+ * that the engine can be tested against something else than the running kernel.
  *
  * All functions may be called by any number of threads at the same time, and
  * return 0 or a negative errno; -ENODEV once the mapped device is gone. Offsets
@@ -32,9 +31,9 @@ struct channel_ops {
 		    unsigned int max);
 
 	/*
-	 * Sleep until the stream control changed since the last INFO, whoever
-	 * called that, or @wake was called (1), or until @stop was called or
-	 * the time is up (0). Return: that, or an error.
+	 * Sleep until the stream control changed since the last INFO of any caller,
+	 * or @wake was called (returns 1), or until @stop was called or the time is
+	 * up (returns 0); or an error.
 	 */
 	int (*wait_control)(struct channel *channel, int timeout_ms);
 
@@ -56,7 +55,7 @@ struct channel_ops {
 	int (*set_on_error)(struct channel *channel,
 			    enum dm_alloctrack_on_error on_error);
 
-	/* Have one call of wait_control return, the present or the next one. */
+	/* Make one call of wait_control return, the present or the next one. */
 	void (*wake)(struct channel *channel);
 
 	/* Wake up those who sleep in wait and wait_control, for good. */
@@ -68,9 +67,9 @@ struct channel {
 };
 
 /*
- * The channel to a mapped device through /dev/dm-alloctrack. Prints why it
- * cannot be had: -EBUSY when another server is attached, -EOPNOTSUPP when the
- * device is not served from user space. @name is kept by reference.
+ * The channel to a mapped device through /dev/dm-alloctrack. Prints why it cannot be
+ * opened: -EBUSY when another server is attached, -EOPNOTSUPP when the device is not
+ * served from user space. @name is kept by reference.
  */
 int control_channel_open(const char *name, unsigned int major,
 			 unsigned int minor, struct channel **channel);

@@ -2,11 +2,11 @@
 /*
  * The channel over the ioctls of /dev/dm-alloctrack.
  *
- * The file descriptor blocks: on a suspended device the ioctls wait for the
- * resume. Sleeping for faults or control is done in poll(), together with an
- * eventfd by which stop() wakes the sleepers; so WAIT itself must not sleep, even
- * when streaming has served what woke poll(). Modules that have no flag for that are
- * told by O_NONBLOCK; then the other ioctls wait for a resume here.
+ * The file descriptor blocks: on a suspended device the ioctls wait for the resume.
+ * Threads sleep for faults or control in poll(), together with an eventfd by which
+ * stop() wakes them; so WAIT itself must not sleep, even when streaming has served
+ * what woke poll(). For modules without a flag for that, O_NONBLOCK is set; then the
+ * other ioctls return EAGAIN on a suspended device, and wait for the resume here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,7 +57,7 @@ static int call(struct control_channel *control, unsigned long request,
 	return 0;
 }
 
-/* 0 with *@nr 0: streaming was quicker. */
+/* 0 with *@nr 0: streaming was faster. */
 static int call_wait(struct control_channel *control,
 		     struct dm_alloctrack_wait *wait)
 {
@@ -75,12 +75,12 @@ static int call_wait(struct control_channel *control,
 	return r;
 }
 
-/* Have WAIT not sleep where it has no flag for that. */
+/* Keep WAIT from sleeping where it has no flag for that. */
 static int set_nonblocking(struct control_channel *control)
 {
 	int flags = fcntl(control->fd, F_GETFL);
 
-	/* First: others may be told EAGAIN from then on. */
+	/* Set this first: others may get EAGAIN from then on. */
 	__atomic_store_n(&control->is_nonblocking, true, __ATOMIC_RELAXED);
 	if (flags < 0 || fcntl(control->fd, F_SETFL, flags | O_NONBLOCK))
 		return -errno;

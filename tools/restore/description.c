@@ -91,7 +91,7 @@ static void take_members(struct json_object *object,
 	description->nr_threads = json_get_number(object, "threads");
 	description->no_finish = json_get_bool(object, "no_finish");
 	description->force = json_get_bool(object, "force");
-	/* One that an earlier version began was allowed it. */
+	/* A restore that an earlier version began was allowed it. */
 	description->allow_paths =
 		json_get_bool_or(object, "allow_paths", description->uuid);
 	description->image.bytes = json_get_number(object, "image_bytes");

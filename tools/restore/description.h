@@ -4,8 +4,9 @@
 
 /*
  * The description of a restore that a bitmap store carries, as JSON text in the
- * header extension "dmlr": see Documentation/bitmap-format.rst. With the store's
- * own header (image, size) and bitmap (block size) it is all that resuming needs.
+ * header extension "dmlr": see Documentation/bitmap-format.rst. Together with the
+ * store's own header (image, size) and bitmap (block size) it is all that a resume
+ * needs.
  */
 
 #include <stdbool.h>
@@ -14,7 +15,7 @@
 
 #include "lib/status-line.h"
 
-/* What tells an image from another one of the same name; 0 or NULL: unknown. */
+/* What distinguishes an image from another one of the same name; 0 or NULL: unknown. */
 struct image_identity {
 	uint64_t bytes;			/* of the disk in it */
 	uint64_t file_bytes;
@@ -24,7 +25,7 @@ struct image_identity {
 
 struct restore_description {
 	bool finished;			/* there is nothing to resume */
-	bool automatic;			/* the store's volume goes with the restore */
+	bool automatic;			/* remove the store's volume with it */
 	char *name;			/* NULL: unknown, as all strings */
 	char *uuid;
 	char *target;
@@ -54,8 +55,8 @@ int description_parse(const char *text,
 void description_free(struct restore_description *description);
 
 /*
- * Where in the text the one byte is that says whether it is finished: '0' or '1',
- * so that this can be changed in place, and whole. -1: there is none.
+ * Offset in the text of the one byte that says whether the restore is finished: '0'
+ * or '1', so that it can be changed in place, atomically. -1: there is none.
  */
 long description_finished_offset(const char *text, size_t text_bytes);
 
@@ -67,7 +68,7 @@ void image_identity_get(const char *path, uint64_t bytes,
 			struct image_identity *identity);
 void image_identity_free(struct image_identity *identity);
 
-/* True also if nothing is on record. */
+/* Also true if nothing is on record. */
 bool image_identity_matches(const struct image_identity *recorded,
 			    const struct image_identity *now);
 

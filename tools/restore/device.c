@@ -2,8 +2,8 @@
 /*
  * Making the mapped device of a restore.
  *
- * The server attaches while the table is still inactive, so whoever opens the node
- * first, udev above all, is served.
+ * The server attaches while the table is still inactive, so that the first to open
+ * the node, usually udev, is served.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -137,7 +137,7 @@ int device_make(struct server *server)
 	return EXIT_OK;
 }
 
-/* Who reads the image: this process, the kernel, or nobody any more. */
+/* Decide who reads the image: this process, the kernel, or nobody any more. */
 static int attach(struct server *server)
 {
 	if (server->nothing_left)
@@ -164,11 +164,11 @@ int device_start(struct server *server)
 	if (server_is_interrupted() ||
 	    runtime_save(server->name, &server->options) || resume(server))
 		return EXIT_ERROR;
-	/* With nothing left to copy it is complete as it is. */
+	/* With nothing left to copy, the device is complete already. */
 	if (!server->nothing_left && server_message(server, "stream start"))
 		return EXIT_ERROR;
 	if (server_is_interrupted())
 		return EXIT_ERROR;
-	/* Last: what a guest may have written is not to be given up. */
+	/* Last: from then on a guest may write, and its writes must not be given up. */
 	return server->outer ? outer_make(server) : EXIT_OK;
 }

@@ -23,9 +23,9 @@
 #define NR_HINTS 16
 
 /*
- * A range that guest I/O waits for. While a worker serves it, it is on the
- * active list, and faults within its window hang on it: its data answer them
- * too. If anything of it fails they are served on their own.
+ * A range that guest I/O waits for. While a worker serves it, it is on the active
+ * list, and faults within its window are attached to it: its data answer them too. If
+ * any part of it fails, they are served on their own.
  */
 struct fault {
 	struct fault *next;
@@ -87,7 +87,7 @@ struct engine {
 	uint64_t buffer_bytes;	/* of a worker */
 
 	pthread_mutex_t control_lock;
-	/* @lock protects all below; @work: something to do, or stopping. */
+	/* @lock protects all below; @work: there is something to do, or to stop. */
 	pthread_mutex_t lock;
 	pthread_cond_t work;
 	struct dm_alloctrack_info info;
@@ -130,7 +130,7 @@ static inline uint64_t max_u64(uint64_t a, uint64_t b)
 /* Read INFO and act on it. Called without locks. */
 int engine_refresh(struct engine *engine);
 
-/* An ioctl said @r: takes note when the device is gone. */
+/* An ioctl returned @r: notices when the device is gone. */
 void engine_note(struct engine *engine, int r);
 
 /* Is the job running, so that streaming may go on? Called without locks. */
@@ -155,7 +155,7 @@ void fault_serve(struct worker *worker, struct fault *fault);
 /* The job starts or goes on: begin with a new pass. */
 void streamer_restart(struct engine *engine);
 
-/* The guest has waited for @offset: what follows it may be wanted next. */
+/* The guest has waited for @offset: it may want what follows next. */
 void streamer_hint(struct engine *engine, uint64_t offset);
 
 /*
@@ -167,15 +167,15 @@ bool streamer_claim(struct worker *worker, uint64_t *wake_ns);
 /* Do what was claimed. */
 void streamer_run(struct worker *worker);
 
-/* Claim also what lies up to @new_end, unless somebody was quicker. */
+/* Also claim what lies up to @new_end, unless another worker was faster. */
 bool streamer_extend_claim(struct worker *worker, uint64_t new_end);
 
 /* transfer.c; without the lock */
 
 /*
- * @stream: this is streaming: it counts as such, errors act by the policy, and
- *	it ends early when the job does not run any more
- * @answer_start, @answer_end: outside of these an error is not reported
+ * @stream: this is streaming: it counts as such, errors are handled by the policy,
+ *	and it ends early when the job stops running
+ * @answer_start, @answer_end: errors outside of these are not reported
  * @nr_errors: out: ranges that were not copied
  * @charged_bytes: out: bytes that count against the speed limit
  */
@@ -188,14 +188,14 @@ struct transfer {
 };
 
 /*
- * Bring [@start, @end) to the target: whole blocks, up to the device's end.
+ * Copy [@start, @end) to the target: whole blocks, up to the device's end.
  * Return: where it stopped: @end, past it when more was done in one go, before
  * it when streaming has to stop.
  */
 uint64_t transfer_range(struct transfer *transfer, uint64_t start,
 			uint64_t end);
 
-/* What is at @offset, at most up to @end, which is past @offset. */
+/* The extent at @offset, at most up to @end, which is past @offset. */
 int transfer_map(struct engine *engine, uint64_t offset, uint64_t end,
 		 uint64_t *extent_end, enum image_extent_kind *kind,
 		 struct image_error *err);

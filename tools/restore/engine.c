@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The engine: its threads, and what the kernel says of the stream job.
+ * The engine: its threads, and what the kernel says about the stream job.
  *
- * One thread takes faults from the kernel and queues them. Workers serve them;
- * some serve nothing else, so that a fault never waits until a chunk has been
- * streamed; one streams whatever comes, so that the job ends under any load; the
- * others stream while there is no fault. The thread that calls engine_run()
- * follows the stream control.
+ * One thread takes faults from the kernel and queues them. Workers serve them. Some
+ * serve nothing else, so that a fault never waits until a chunk has been streamed.
+ * One streams before it serves faults, so that the job ends under any load. The
+ * others stream while there is no fault. The thread that calls engine_run() follows
+ * the stream control.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -32,16 +32,16 @@
 /* Ranges that are taken from the kernel at once. */
 #define WAIT_RANGES		64
 
-/* Streaming makes way for those who serve faults. */
+/* Streaming yields to the threads that serve faults. */
 #define STREAM_NICE		5
 
-/* Only a backstop: changes are told by the kernel. */
+/* Only a backstop: the kernel reports changes. */
 #define CONTROL_TIMEOUT_MS	10000
 #define DRAIN_POLL_MS		20
 
 void engine_note(struct engine *engine, int r)
 {
-	/* A target volume that is off line gives ENODEV too: so ask again. */
+	/* A target volume that is offline gives ENODEV too: so ask again. */
 	if (r == -ENODEV)
 		engine_refresh(engine);
 }
@@ -65,7 +65,7 @@ bool engine_is_streaming(struct engine *engine)
 	return streaming;
 }
 
-/* Returns whether the last try of the streamer is over. */
+/* Return: is the last try of the streamer over? */
 static bool apply_info(struct engine *engine,
 		       const struct dm_alloctrack_info *info)
 {
@@ -105,7 +105,7 @@ int engine_refresh(struct engine *engine)
 		if (old_state != info.state && engine->options.on_state)
 			engine->options.on_state(&info,
 						 engine->options.argument);
-		/* The kernel tells a change once; engine_run() may sleep. */
+		/* The kernel reports a change once; engine_run() may sleep. */
 		if (old_state != info.state)
 			channel->ops->wake(channel);
 	}
@@ -122,7 +122,7 @@ static void queue_faults(struct engine *engine,
 
 	pthread_mutex_lock(&engine->lock);
 	for (i = 0; i < nr; i++) {
-		/* A fault must not be lost: memory will be had again. */
+		/* A fault must not be lost: try until there is memory again. */
 		while (faults_add(engine, ranges[i].offset,
 				  ranges[i].offset + ranges[i].length)) {
 			pthread_mutex_unlock(&engine->lock);
@@ -219,7 +219,7 @@ static void *worker_thread(void *argument)
 {
 	struct worker *worker = argument;
 	struct engine *engine = worker->engine;
-	/* Streaming must come to its end however many faults there are. */
+	/* Streaming must complete however many faults there are. */
 	bool streams_first = worker == &engine->workers[0];
 	uint64_t wake_ns;
 
@@ -311,7 +311,7 @@ int engine_create(struct channel *channel, struct source *source,
 					       MAX_WINDOW_BYTES),
 				       engine->block_bytes);
 	engine->buffer_bytes = max_u64(MIN_BUFFER_BYTES, engine->unit_bytes);
-	/* A job that runs already is taken up by the first refresh. */
+	/* The first refresh picks up a job that is running already. */
 	engine->info.state = DM_ALLOCTRACK_IDLE;
 	r = make_workers(engine);
 	if (r) {

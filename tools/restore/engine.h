@@ -7,7 +7,7 @@
  * for comes first, everything else is streamed behind it.
  *
  * Life: create, start (now faults are served, so the device may be resumed),
- * run till the end of the job, stop, destroy. The channel and the source must
+ * run until the end of the job, stop, destroy. The channel and the source must
  * outlive the engine.
  */
 
@@ -48,7 +48,7 @@ enum engine_end engine_run(struct engine *engine);
 /* Wait until no guest I/O waits any more, or the device is gone. */
 void engine_drain(struct engine *engine);
 
-/* Ends all threads. Faults that come later are nobody's. */
+/* Ends all threads. Nobody serves faults that come later. */
 void engine_stop(struct engine *engine);
 void engine_destroy(struct engine *engine);
 

@@ -2,19 +2,18 @@
 /*
  * What guest I/O waits for: the queue of faults, and how one is served.
  *
- * Every range that the kernel told must be answered, also when all of it is
- * allocated by now: a write that waits for its block is let go by the answer
- * alone. An answer that succeeds answers all I/O that waits for any of its
- * blocks, so a fault within the window of one that is being served just hangs on
- * it. If the answer fails in part, the hanging ones are queued again, each to be
- * served on its own.
+ * Every range that the kernel reported must be answered, even when all of it is
+ * allocated meanwhile: only the answer releases a write that waits for its block. An
+ * answer that succeeds answers all I/O that waits for any of its blocks, so a fault
+ * within the window of one that is being served is just attached to it. If the answer
+ * fails in part, the attached ones are queued again, each to be served on its own.
  */
 #include <stdlib.h>
 
 #include "lib/process.h"
 #include "restore/engine-internal.h"
 
-/* Zeros past what was asked for are had for little. */
+/* Zeros past what was asked for cost little. */
 #define ZERO_AHEAD_BYTES (1ull << 20)
 
 void faults_init(struct faults *faults)
@@ -141,7 +140,7 @@ static void remove_active(struct faults *faults, struct fault *fault)
 	*link = fault->next;
 }
 
-/* The fault was answered, or what could be answered of it. */
+/* The fault was answered, at least in part. */
 static void finish(struct engine *engine, struct fault *fault, bool failed)
 {
 	struct faults *faults = &engine->faults;
@@ -164,7 +163,7 @@ static void finish(struct engine *engine, struct fault *fault, bool failed)
 
 /*
  * A compressed cluster is read as a whole anyway, so all of it is given to the
- * kernel. Of zeros more is given than was asked for.
+ * kernel. For zeros, more is given than was asked for.
  */
 static void widen_window(struct engine *engine, struct fault *fault)
 {

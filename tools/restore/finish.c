@@ -2,10 +2,10 @@
 /*
  * The swap to a linear mapping, and the end of the metadata.
  *
- * The new table is loaded before the device is suspended, so what can go wrong
- * goes wrong while I/O still runs. The kernel suspends, swaps and resumes in one
- * step, so that a process that is killed leaves no suspended device. When that fails
- * this process must not need the device: it is independent, see process.h.
+ * The new table is loaded before the device is suspended, so most failures happen
+ * while I/O still runs. The kernel suspends, swaps and resumes in one step, so that a
+ * process that is killed leaves no suspended device. If that step fails, this process
+ * must not need the device: it is independent, see process.h.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -142,7 +142,7 @@ int finish_device(const char *name)
 		r = -EINVAL;
 		goto free;
 	}
-	/* With a new table loaded it is a swap that was cut short. */
+	/* With a new table loaded, it is an interrupted swap. */
 	if (device.suspended && !device.has_inactive_table) {
 		error("%s is suspended; resume it first: dmsetup resume %s",
 		      name, name);

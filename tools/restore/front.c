@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The process in the foreground: shows progress and messages, and turns how it
- * ended into an exit status. It owns nothing: it may end at any time, and the
- * server goes on.
+ * The process in the foreground: shows progress and messages, and turns the outcome
+ * into an exit status. It owns nothing: it may end at any time, and the server goes
+ * on.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -34,7 +34,7 @@
 struct front {
 	const struct restore_request *request;
 	const char *name;
-	/* What is restored: itself, or, found when it is usable, its inner device. */
+	/* What is restored: itself or, known once it is usable, its inner device. */
 	const char *restored;
 	char inner[DM_NAME_BYTES];
 	pid_t server;
@@ -161,11 +161,11 @@ static void say_how_to_go_on(struct front *front)
 	    front->name, front->name, front->name, front->name);
 }
 
-/* The user wants no more. The device must stay usable. */
+/* The user interrupts. The device must stay usable. */
 static int take_interrupt(struct front *front)
 {
 	if (!front->usable) {
-		/* It takes back what it has done so far. */
+		/* The server undoes what it has done so far. */
 		front->interrupted = true;
 		kill(front->server, SIGTERM);
 		return NOT_YET;
@@ -199,7 +199,7 @@ static int take_usable(struct front *front)
 	}
 	say(front, "%s: %s (%s) is usable after %.2f s", front->name, node,
 	    size_format(front->total_bytes, size), seconds_since_start(front));
-	/* The server was usable before it was told that it is not wanted. */
+	/* The device became usable before the interrupt reached the server. */
 	if (front->interrupted)
 		return take_interrupt(front);
 	if (!front->request->background) {
@@ -279,13 +279,13 @@ static int take_done(struct front *front, int status)
 {
 	int unused;
 
-	/* It has only to release what it holds. */
+	/* The server only has to release what it holds. */
 	reap(front, &unused);
 	progress_clear(&front->progress);
 	return status == EXIT_OK ? end_done(front) : status;
 }
 
-/* How far the image's tables have been looked through, before all else. */
+/* How far the check of the image's tables has come, which precedes all else. */
 static void take_check(struct front *front, const char *numbers)
 {
 	uint64_t done_bytes, total_bytes;
@@ -304,7 +304,7 @@ static void take_check(struct front *front, const char *numbers)
 	json_print_line(object);
 }
 
-/* For people there is a warning beside it. */
+/* People get a warning as well. */
 static void take_gap(struct front *front, const char *json)
 {
 	struct json_object *object;
@@ -366,7 +366,7 @@ static int take_end(struct front *front)
 	}
 	if (!front->usable && known && WEXITSTATUS(status))
 		return WEXITSTATUS(status);
-	/* Its last word found no room in the pipe. */
+	/* Its last report did not fit into the pipe. */
 	if (front->usable && known && WEXITSTATUS(status) == EXIT_OK)
 		return end_done(front);
 	error("%s: the server process %d has ended; what reads of the device it did not answer wait for the next one: dmlive resume %s",
@@ -410,7 +410,7 @@ static void catch_signals(sigset_t *unblocked)
 		sigaddset(&blocked, numbers[i]);
 	}
 	signal(SIGPIPE, SIG_IGN);
-	/* They come only while this process waits in ppoll(). */
+	/* Signals arrive only while this process waits in ppoll(). */
 	sigprocmask(SIG_BLOCK, &blocked, unblocked);
 	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		sigdelset(unblocked, numbers[i]);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A restore that a metadata device tells of, and no mapped device any more: after
- * a restart of the machine, or a crash. The mapped device is made again as it was;
- * if all data are on the target already, neither image nor server is needed for
- * that, and what is left is the swap to a linear mapping.
+ * A restore that is recorded on a metadata device, and has no mapped device any more:
+ * after a restart of the machine, or a crash. The mapped device is made again as it
+ * was. If all data are on the target already, neither image nor server is needed for
+ * that, and only the swap to a linear mapping is left.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -28,7 +28,7 @@ static char *copy(const char *text)
 	return text ? strdup(text) : NULL;
 }
 
-/* The command line comes before what is recorded. */
+/* The command line takes precedence over what is recorded. */
 static void take_options(struct server *server, const struct metadata *metadata)
 {
 	const struct restore_description *recorded = &metadata->description;
@@ -45,13 +45,13 @@ static void take_options(struct server *server, const struct metadata *metadata)
 	options->outer = copy(server->outer);
 	options->nr_threads = request->nr_threads ? request->nr_threads :
 						    recorded->nr_threads;
-	/* It comes from a disk, where anything can stand. */
+	/* It comes from a disk, where it can be anything. */
 	if (options->nr_threads > MAX_THREADS)
 		options->nr_threads = MAX_THREADS;
 	options->no_finish = request->no_finish || recorded->no_finish;
 	options->force = request->force || recorded->force;
 	options->allow_paths = request->allow_paths || recorded->allow_paths;
-	/* Nor must it pass for a device of another kind. */
+	/* Nor may it look like a device of another kind. */
 	if (recorded->uuid && !strncmp(recorded->uuid, DM_UUID_PREFIX,
 				       strlen(DM_UUID_PREFIX)))
 		snprintf(options->uuid, sizeof(options->uuid), "%s",
@@ -167,7 +167,7 @@ static int open_image(struct server *server,
 	return EXIT_REFUSED;
 }
 
-/* The swap was made, and then came the crash. */
+/* Was the swap made before the crash? */
 static bool is_swapped(struct server *server)
 {
 	struct dm_line line = { 0 };
@@ -236,7 +236,7 @@ int meta_device_prepare(struct server *server)
 	if (blockdev_open(path, &device))
 		return EXIT_ERROR;
 	status = device_lock(server, &device);
-	/* Whatever it holds: that is looked at below. */
+	/* Whatever it holds: that is checked below. */
 	if (!status)
 		status = metadata_check(path, true);
 	if (status)

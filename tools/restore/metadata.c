@@ -2,7 +2,7 @@
 /*
  * The metadata device of a restore.
  *
- * A device may be taken for a new restore when nothing is lost by it: it holds
+ * A device may be used for a new restore when nothing is lost by that: it holds
  * nothing, or a restore that is finished, or complete, or that never began (no
  * target has used the store).
  */
@@ -128,7 +128,7 @@ static enum metadata_state state_of(const struct metadata *metadata)
 {
 	const struct qcow2_store_header *header = &metadata->store.header;
 
-	/* Bitmaps that somebody else may count on. */
+	/* Somebody else may rely on the other bitmaps. */
 	if (header->nr_bitmaps != 1)
 		return METADATA_FOREIGN;
 	if (metadata->description.finished)
@@ -157,7 +157,7 @@ int metadata_probe(const char *path, char *what, size_t what_bytes)
 	}
 	snprintf(what, what_bytes, "qcow2 image");
 	r = metadata_open(path, &metadata);
-	/* What cannot be read may well be a restore. */
+	/* A store that cannot be read may well be a restore. */
 	if (r)
 		return r == -EINVAL || r == -EOPNOTSUPP ? METADATA_FOREIGN : r;
 	if (metadata.store.header.nr_bitmaps > 1)
@@ -260,7 +260,7 @@ static void mark_finished(const char *path, const struct meta_store *store)
 			path, strerror(-r));
 }
 
-/* A description may be a copy, on a volume that somebody else made. */
+/* The description may be a copy, on a volume that somebody else made. */
 static bool is_automatic(const struct lvm_volume *volume)
 {
 	const size_t suffix_bytes = strlen(METADATA_LV_SUFFIX);

@@ -3,8 +3,8 @@
 #define DMLIVE_RESTORE_METADATA_H
 
 /*
- * The metadata device of a restore: what it holds, and what becomes of it. How a
- * store is written and read is the affair of meta/.
+ * The metadata device of a restore: what it holds, and what happens to it in the end.
+ * meta/ writes and reads the store.
  *
  * Functions that return an int give an exit status, after a message, unless they
  * say otherwise.
@@ -18,14 +18,14 @@
 /* The bitmap that the target alloctrack looks for. */
 #define METADATA_BITMAP "alloctrack"
 
-/* What the store of a volume is called that --meta auto makes: NAME and this. */
+/* The name of the store that --meta auto makes for a volume: NAME and this. */
 #define METADATA_LV_SUFFIX "_dmlive"
 
 enum metadata_state {
 	METADATA_FREE,		/* holds nothing, or nothing that is needed */
-	METADATA_FOREIGN,	/* holds something that is no restore */
-	METADATA_UNFINISHED,	/* a restore that has begun and is not through */
-	METADATA_COMPLETE,	/* all is on the target; the swap may be left */
+	METADATA_FOREIGN,	/* holds something that is not a restore */
+	METADATA_UNFINISHED,	/* a restore that has begun and is not finished */
+	METADATA_COMPLETE,	/* all is on the target; the swap may remain */
 };
 
 /* A restore that is recorded on a metadata device. */
@@ -50,8 +50,8 @@ void metadata_close(struct metadata *metadata);
 int metadata_find_user(const char *path, char name[DM_NAME_BYTES]);
 
 /*
- * What is on the block device? @what describes what is foreign. Return: a state,
- * or a negative errno after a message.
+ * What is on the block device? @what describes foreign content. Return: a state, or a
+ * negative errno after a message.
  */
 int metadata_probe(const char *path, char *what, size_t what_bytes);
 
@@ -61,13 +61,13 @@ int metadata_check_device(const char *path, struct blockdev *device);
 /* Refuse @path unless it may be used for the mapped device of @device_bytes. */
 int metadata_check(const char *path, bool force);
 
-/* Refuse to have the metadata on the device that is restored. */
+/* Refuse to put the metadata on the device that is restored. */
 int metadata_check_distinct(const struct blockdev *meta,
 			    const struct blockdev *target);
 
 /*
  * The restore is over: remove the device if it was made for it, else mark it as
- * finished. Nothing may use it. What fails is a warning. A device without a
+ * finished. Nothing may use it. A failure is only a warning. A device without a
  * restore is left alone.
  */
 void metadata_retire(const char *path);

@@ -2,9 +2,9 @@
 /*
  * A new restore: checks of the target, and geometry.
  *
- * Everything that can be refused is refused before anything is changed. Then come
- * the metadata, which are durable before the mapped device is made: a crash finds
- * either the target as it was, or a store that tells how to go on.
+ * Everything that can be refused is refused before anything is changed. Then the
+ * metadata are made durable, before the mapped device is made: a crash leaves either
+ * the target as it was, or a store that says how to go on.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -109,7 +109,7 @@ static int check_target(struct server *server)
 		return status;
 	if (blockdev_check_own_files(target) || blockdev_check_unused(target))
 		return EXIT_REFUSED;
-	/* First: what an unfinished restore has left must not be taken for content. */
+	/* First: leftovers of an unfinished restore must not be taken for content. */
 	status = new_metadata_check_begun(server);
 	if (!status)
 		status = choose_size(server);
@@ -129,8 +129,8 @@ static bool show_check(void *context, uint64_t done_bytes, uint64_t total_bytes)
 }
 
 /*
- * Does the image hold all that its tables name? Who wants what can be read of it
- * says so.
+ * Does the image hold all that its tables name? With the policy "ignore", what can be
+ * read is restored.
  */
 static int check_image(struct server *server)
 {

@@ -4,8 +4,8 @@
  * making the store.
  *
  * Metadata of an earlier restore onto the same target become wrong with the first
- * block that is written to it: so they are retired before that, and what they are
- * still good for is never given up unasked.
+ * block that is written to it. So they are retired before that; if they are still
+ * needed, only when that is forced.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -26,7 +26,7 @@
 
 #define AUTOMATIC "auto"
 
-/* The volume that --meta auto makes for this target. False: it is no volume. */
+/* The volume that --meta auto makes for this target. False: it is not a volume. */
 static bool automatic_volume(const struct server *server,
 			     struct lvm_volume *volume)
 {
@@ -42,13 +42,13 @@ static bool is_wanted(const struct server *server, const char *path)
 	       a.st_rdev == b.st_rdev;
 }
 
-/* @path may be what an earlier restore onto the target has recorded. */
+/* @path may hold the record of an earlier restore onto the target. */
 static int check_begun(struct server *server, const char *path)
 {
 	char what[256];
 	int state;
 
-	/* The device that was asked for is looked at later. */
+	/* The device that was asked for is checked later. */
 	if (server->request->force || is_wanted(server, path) ||
 	    !path_is_blockdev(path))
 		return EXIT_OK;
@@ -86,7 +86,7 @@ static int act_on_record(const char *name,
 	return records->act(records->server, options->meta);
 }
 
-/* Call @act for each device that may tell of an earlier restore. */
+/* Call @act for each device that may record an earlier restore. */
 static int with_each_begun(struct server *server, act_fn act)
 {
 	struct records records = { .server = server, .act = act };
@@ -152,7 +152,7 @@ static int needed_bytes(struct server *server, uint64_t *bytes)
 	return EXIT_OK;
 }
 
-/* What is no block device is refused after this. */
+/* A path that is not a block device is refused after this. */
 static int lock_given(struct server *server, const char *path)
 {
 	struct blockdev meta;
@@ -162,7 +162,7 @@ static int lock_given(struct server *server, const char *path)
 		return EXIT_OK;
 	if (blockdev_open(path, &meta))
 		return EXIT_ERROR;
-	/* First: the target is locked already. */
+	/* First: the target is locked already, and locking it twice would fail. */
 	status = metadata_check_distinct(&meta, &server->target);
 	return status ? status : device_lock(server, &meta);
 }
@@ -325,7 +325,7 @@ void new_metadata_undo(struct server *server)
 		metadata_retire(server->meta);
 		return;
 	}
-	/* Perhaps not even formatted. */
+	/* Remove the volume: it may not even be formatted. */
 	if (automatic_volume(server, &volume) &&
 	    lvm_remove(&volume, reason, sizeof(reason)))
 		warning("%s is not needed, but cannot be removed: %s",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A device that is there and has lost its server, or never had one: find out what
- * image it wants, make sure that it is that image, and serve it.
+ * A device that is there and has lost its server, or never had one: find out which
+ * image it needs, make sure that it is that image, and serve it.
  */
 #include <errno.h>
 #include <limits.h>
@@ -47,7 +47,7 @@ static int parse_device(struct server *server, struct dm_device *device,
 	return status;
 }
 
-/* What is on record, unless it is of another device of that name. */
+/* The options on record, unless they belong to another device of that name. */
 static int load_options(struct server *server, const struct dm_device *device)
 {
 	struct restore_options *options = &server->options;
@@ -71,7 +71,7 @@ static void replace(char **text, const char *new_text)
 }
 
 /*
- * The device over an inner one, and where that tracks changes: as it is now, else as it
+ * The device over an inner one, and where it tracks changes: as it is now, else as it
  * is on record.
  */
 static int find_upper(struct server *server, const struct dm_device *device)
@@ -104,7 +104,7 @@ static int find_upper(struct server *server, const struct dm_device *device)
 	return EXIT_REFUSED;
 }
 
-/* The command line comes before what is on record. */
+/* The command line takes precedence over what is on record. */
 static void take_request(struct server *server)
 {
 	const struct restore_request *request = server->request;
@@ -157,7 +157,7 @@ static int open_image(struct server *server)
 	return status;
 }
 
-/* Where the target can zero ranges, zeros are not charged as writes. */
+/* If the target can zero ranges, zeros are not charged as writes. */
 static void find_target(struct server *server,
 			const struct alloctrack_table *table)
 {
@@ -173,7 +173,7 @@ static void find_target(struct server *server,
 			blockdev_path_of(table->meta, path, sizeof(path)));
 }
 
-/* What the kernel streams from: by a name rather than its number, if it has one. */
+/* What the kernel streams from: a name if it has one, rather than its number. */
 static void take_backing(struct restore_options *options, const char *number)
 {
 	char path[PATH_MAX], *stable = NULL;
@@ -185,7 +185,7 @@ static void take_backing(struct restore_options *options, const char *number)
 	free(stable);
 }
 
-/* Have the stream job run, unless somebody paused it. */
+/* Make the stream job run, unless somebody paused it. */
 static int start_job(struct server *server)
 {
 	struct alloctrack_status status = { 0 };
@@ -214,7 +214,7 @@ static int start_job(struct server *server)
 	return r ? EXIT_ERROR : EXIT_OK;
 }
 
-/* The one over the device that is restored is gone, and what it tracked with is free. */
+/* The cbw device over the restored one is gone, and its metadata device is free. */
 static int make_upper(struct server *server)
 {
 	const char *path = server->options.track_meta;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Going on with a restore whose changes are tracked: the store must be the one that it
- * was begun with, since another one lacks what was written till now; and the image must
- * be the one that the bitmap goes with. See tracking.h.
+ * was begun with, since another one lacks what was written so far; and the image must
+ * be the one that the bitmap belongs to. See tracking.h.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -71,7 +71,7 @@ int tracking_find(struct server *server,
 	return EXIT_OK;
 }
 
-/* Does the bitmap still go with the image that the restore was begun with? */
+/* Does the bitmap still belong to the image that the restore was begun with? */
 static bool goes_with_origin(struct meta_store *store,
 			     struct meta_origin *origin)
 {

@@ -35,7 +35,7 @@ static int make_params(const struct server *server, char *params)
 								  EXIT_OK;
 }
 
-/* An empty one is what a process has left that was killed. */
+/* An empty device was left by a killed process. */
 int outer_clear_name(struct server *server)
 {
 	struct dm_device device;
@@ -68,9 +68,9 @@ static int read_seal(const struct server *server, struct qcow2_seal *seal)
 }
 
 /*
- * A store that was closed cleanly is believed only over the device that it was closed
- * over. When that is made again there is nothing to carry the seal over by, as `dmlive
- * attach` does: the counts begin at 0, those of the volume have what was streamed, and
+ * A store that was closed cleanly is trusted only over the device that it was closed
+ * over. When that device is made again, the seal cannot be adapted as `dmlive attach`
+ * does it: the counts begin at 0, those of the volume include what was streamed, and
  * no digest is made of a device that cannot be detached yet.
  */
 static void report_new_gap(const struct server *server, uint64_t last_gap_s)

@@ -133,7 +133,7 @@ void report_take_messages(const char *name)
 	};
 
 	log_fd = runtime_open_log(name);
-	/* Reads the time zone now, not when a fault is being served. */
+	/* Read the time zone now, not while a fault is being served. */
 	tzset();
 	socket_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (socket_fd >= 0 && connect(socket_fd, (struct sockaddr *)&address,

@@ -3,8 +3,8 @@
 #define DMLIVE_RESTORE_REPORT_H
 
 /*
- * What the server process tells the process that was started in the terminal:
- * lines through a pipe. The first character says what it is:
+ * What the server process reports to the process that was started in the terminal:
+ * lines through a pipe. The first character is the kind:
  *
  *   U		the device is usable
  *   E, W, I	an error, a warning, a remark: the text follows

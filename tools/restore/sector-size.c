@@ -2,12 +2,12 @@
 /*
  * The sector size that the content of an image shows.
  *
- * A GPT says it: its header is in sector 1. The other partition tables do not, but
- * their partitions start where something is in one size only. A file system without
- * a partition table cannot be used on a disk with sectors larger than its blocks;
- * that is what libblkid calls its block size, for XFS its sector size.
+ * A GPT shows it: its header is in sector 1. The other partition tables do not, but
+ * with only one of the sizes do their partitions start where there is content. A file
+ * system without a partition table cannot be used on a disk with sectors larger than
+ * its blocks; that is what libblkid calls its block size, for XFS its sector size.
  *
- * libblkid wants a file: it gets a sparse one in memory, as large as the disk, with
+ * libblkid needs a file: it gets a sparse one in memory, as large as the disk, with
  * what is at the start of the disk and of its partitions.
  */
 #include <blkid/blkid.h>
@@ -30,7 +30,7 @@
 #define PARTITION_BYTES	(256u << 10)
 #define TABLE_SECTOR	512u		/* unit of libblkid's partitions */
 
-/* With these disks are made. */
+/* The sizes that disks have. */
 static const uint32_t sector_sizes[] = { 512, 4096 };
 
 #define NR_SIZES (sizeof(sector_sizes) / sizeof(sector_sizes[0]))
@@ -41,7 +41,7 @@ struct sample {
 	int fd;
 };
 
-/* What shows the size, as a phrase, and the size of a disk's sectors that it takes. */
+/* What shows the size, as a phrase, and the sector size of a disk that it needs. */
 struct finding {
 	char what[96];
 	uint32_t bytes;			/* 0: nothing shows it */
@@ -148,7 +148,7 @@ static bool any_has_content(const struct sample *sample, blkid_partlist list)
 	return false;
 }
 
-/* Is there a partition table that is right with sectors of this size? */
+/* Is there a partition table that is valid with sectors of this size? */
 static bool table_fits(const struct sample *sample, uint32_t sector_bytes,
 		       bool *is_gpt)
 {
@@ -171,7 +171,7 @@ static bool table_fits(const struct sample *sample, uint32_t sector_bytes,
 	return fits;
 }
 
-/* A GPT counts more than other tables, and one that fits the target ends the search. */
+/* A GPT takes precedence, and one that fits the target ends the search. */
 static bool find_table(const struct sample *sample, uint32_t wanted,
 		       struct finding *finding)
 {
@@ -220,7 +220,7 @@ static bool differs(struct image *image, uint32_t wanted,
 	};
 
 	finding->bytes = 0;
-	/* What cannot be read is reported when it is copied. */
+	/* Read errors are reported when the data are copied. */
 	if (make_sample(&sample) && !find_table(&sample, wanted, finding))
 		find_file_system(&sample, wanted, finding);
 	if (sample.fd >= 0)
@@ -239,7 +239,7 @@ static void warn(const char *source, const struct finding *finding,
 void sector_size_warn(const struct blockdev *source, const char *name,
 		      const struct blockdev *target)
 {
-	/* Whoever uses it meanwhile. */
+	/* Even if it is in use meanwhile. */
 	const struct image_options options = { .format = "raw", .force = true };
 	struct finding finding;
 	struct image *image;

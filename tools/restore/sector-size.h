@@ -14,15 +14,15 @@
 
 /*
  * Does the content of @image show another sector size than @target has? Then it is
- * refused, or with @force there is a warning. Where nothing tells, it is taken. Returns
- * an exit status, after a message.
+ * refused, or with @force there is a warning. Where nothing shows it, the image is
+ * accepted. Returns an exit status, after a message.
  */
 int sector_size_check(struct image *image, const struct blockdev *target,
 		      bool force);
 
 /*
- * The same of a block device that is copied, which messages call @name: a warning. None
- * if both have the same sectors.
+ * The same for a block device that is copied, which messages call @name, but only a
+ * warning. None if both have the same sector size.
  */
 void sector_size_warn(const struct blockdev *source, const char *name,
 		      const struct blockdev *target);

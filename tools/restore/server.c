@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The life of the server process: prepare the device, tell that it is usable,
- * serve it till everything is on the target, swap it to a linear mapping, end.
+ * The life of the server process: prepare the device, report that it is usable, serve
+ * it until everything is on the target, swap it to a linear mapping, end.
  *
  * While the device is usable and not complete the process ignores requests to
  * terminate, since reads would hang. (SIGKILL ends it; then reads wait for the next
- * server.) Before and after that a request is heeded.
+ * server.) Before and after that, a request is obeyed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +65,7 @@ int server_message(struct server *server, const char *text)
 {
 	int r = dm_message(server->name, text);
 
-	/* Reads alone may have brought everything by now. */
+	/* Reads alone may have copied everything already. */
 	if (r == -EALREADY && !strcmp(text, "stream start"))
 		return 0;
 	if (r)
@@ -74,7 +74,7 @@ int server_message(struct server *server, const char *text)
 	return r;
 }
 
-/* What tells this image from another one of the same name. */
+/* Record what distinguishes this image from another one of the same name. */
 static void note_identity(struct server *server)
 {
 	struct restore_options *options = &server->options;
@@ -88,7 +88,7 @@ static void note_identity(struct server *server)
 				  st.st_mtim.tv_nsec;
 }
 
-/* Where it was when the restore began. */
+/* It must be where it was when the restore began. */
 static int check_moved(const struct server *server)
 {
 	const struct restore_request *request = server->request;
@@ -183,9 +183,9 @@ static void announce(struct server *server)
 {
 	is_needed = 1;
 	dm_pin(server->name);
-	/* What came too late to be heeded means nothing from now on. */
+	/* A request that came too late to be obeyed is ignored from now on. */
 	is_interrupted = 0;
-	/* First: a front that reads on wants to see all messages. */
+	/* First: a front end that reads on has to get all messages. */
 	report_usable();
 	report_take_messages(server->name);
 	process_leave_terminal();
@@ -218,13 +218,13 @@ static enum engine_end follow_kernel(struct server *server)
 		last = status.state;
 		if (status.state == DM_ALLOCTRACK_COMPLETE)
 			return ENGINE_COMPLETE;
-		/* Not in a tight loop, should it not work. */
+		/* Avoid a tight loop if that fails. */
 		if (dm_wait_event(server->name, device.event_nr))
 			usleep(POLL_MS * 1000);
 	}
 }
 
-/* Was it finished by somebody else, or taken away? */
+/* Was it finished by somebody else, or removed? */
 static int judge_gone(struct server *server)
 {
 	struct dm_line line;
@@ -246,7 +246,7 @@ static int judge_gone(struct server *server)
 	return EXIT_INCOMPLETE;
 }
 
-/* Somebody may have suspended the device for a purpose: let that be over. */
+/* Somebody may have suspended the device: wait until it is resumed. */
 static void wait_while_suspended(struct server *server)
 {
 	struct dm_device device;
@@ -268,7 +268,7 @@ static int end_complete(struct server *server)
 		      server->name, server->name);
 		status = EXIT_ERROR;
 	}
-	/* A write that waited for its block may still want its answer. */
+	/* A write that waited for its block may still need its answer. */
 	if (server->engine)
 		engine_drain(server->engine);
 	return status;
@@ -285,7 +285,7 @@ static int serve(struct server *server)
 					  judge_gone(server);
 	runtime_remove(server->name, server->lock_fd);
 	report_done(status);
-	/* A thread may wait for the resume of the device, for nothing: nobody waits for it. */
+	/* A thread may wait in vain for the resume of the device: leave it. */
 	if (is_interrupted)
 		_exit(status);
 	return status;
@@ -306,7 +306,7 @@ static void release(struct server *server)
 	restore_options_free(&server->options);
 }
 
-/* Metadata of a device that is still there are still needed. */
+/* Undo what was made. The metadata of a device that is still there are still needed. */
 static void take_back(struct server *server)
 {
 	if (outer_remove(server))
@@ -324,7 +324,7 @@ static void take_back(struct server *server)
 	tracking_undo(server);
 }
 
-/* With tracking, what is restored is the inner device of what the user says. */
+/* With tracking, the inner device of the one that the user names is restored. */
 static int go_inside(struct server *server, const char *outer)
 {
 	struct inner inner;
@@ -396,7 +396,7 @@ static int prepare(struct server *server)
 		status = old_device_prepare(server);
 	if (status)
 		take_back(server);
-	/* What is in use now is seen to be. */
+	/* The locks are not needed any more: the devices are visibly in use now. */
 	device_unlock_all(server);
 	return status;
 }

@@ -4,13 +4,13 @@
 
 /*
  * What the files of the server process share: server.c has its life, new-device.c
- * prepares a restore, new-metadata.c its metadata device, meta-device.c prepares
- * to go on with what a metadata device tells of; both have device.c make the mapped
- * device. old-device.c takes up one that is there. tracking.c and outer.c add what
- * records changes.
+ * prepares a restore, new-metadata.c its metadata device, meta-device.c prepares to
+ * go on with a restore that is recorded on a metadata device; both use device.c to
+ * make the mapped device. old-device.c takes over one that is there. tracking.c and
+ * outer.c add what records changes.
  *
- * Functions that prepare return an exit status, EXIT_OK or what to end with, after
- * a message.
+ * Functions that prepare return an exit status, after a message: EXIT_OK, or the one
+ * to end with.
  */
 
 #include <limits.h>
@@ -38,7 +38,7 @@
  * @format: the store is made; else it is there
  * @uuid: of a store that is made
  * @store: UUID of the store, as text
- * @identity: of the image; NULL: nothing tells it
+ * @identity: of the image; NULL: nothing identifies it
  * @made: to be undone if something fails
  * @outer_made: the same
  * @online: the cbw device is there already
@@ -56,11 +56,12 @@ struct tracking {
 };
 
 /*
- * @name: the device that is restored: what the user says, or the inner device of that
- * @outer: what the user says; NULL: there is no inner device
+ * @name: the device that is restored: the one that the user names, or its inner
+ *	device
+ * @outer: the device that the user names; NULL: there is no inner device
  * @lock_fd: the lock of @name; -1: none
  * @device_locks: of what the mapped device is made of, until it is there, or all is
- *	taken back
+ *	undone
  */
 struct server {
 	const struct restore_request *request;
@@ -103,16 +104,16 @@ int meta_device_prepare(struct server *server);
  */
 int new_metadata_check_begun(struct server *server);
 
-/* Look whether the metadata device that was asked for can be had. */
+/* Check whether the metadata device that was asked for can be used. */
 int new_metadata_check(struct server *server);
 
 /*
- * Give up what was begun before, then make the store. When it returns it is
+ * Give up what was begun before, then make the store. When this returns, the store is
  * durable, and nothing has been written to the target.
  */
 int new_metadata_make(struct server *server);
 
-/* The mapped device could not be made: take back what was made. */
+/* The mapped device could not be made: undo what was made. */
 void new_metadata_undo(struct server *server);
 
 /* device.c */
@@ -139,7 +140,7 @@ int old_device_prepare(struct server *server);
 /* server.c */
 
 /*
- * Open server->options.image, and see who streams. Fills in what the options say
+ * Open server->options.image, and find out who streams. Fills in what the options say
  * about the image.
  */
 int server_open_image(struct server *server);
@@ -151,8 +152,8 @@ int server_attach(struct server *server);
 bool server_is_interrupted(void);
 
 /*
- * 0, or the message was refused: prints it. That a job need not be started any more
- * is no refusal.
+ * Return: 0, or an error after a message if it was refused. A job that need not be
+ * started any more is not an error.
  */
 int server_message(struct server *server, const char *text);
 

@@ -2,8 +2,8 @@
 /*
  * The two processes of a restore, and the pipe between them.
  *
- * The server lives on when all who started it are gone: it keeps nothing of theirs
- * open, neither a lock nor the end of a pipe that somebody reads to its end.
+ * The server lives on when those who started it are gone. It keeps nothing of theirs
+ * open, neither a lock nor an end of a pipe that somebody reads until it is closed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +32,7 @@ static bool is_of_descriptor(const char *path)
 	return false;
 }
 
-/* The file behind a descriptor, which the server will not have. */
+/* The path of a descriptor's file: the server will not have the descriptor. */
 static int resolve(const char **path)
 {
 	char *real;
@@ -45,7 +45,7 @@ static int resolve(const char **path)
 		      *path);
 		return EXIT_REFUSED;
 	}
-	/* To the end of the process. */
+	/* Kept until the process ends. */
 	*path = real;
 	return EXIT_OK;
 }

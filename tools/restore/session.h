@@ -3,10 +3,10 @@
 #define DMLIVE_RESTORE_SESSION_H
 
 /*
- * A restore as the user starts it: a server process, apart from the terminal,
- * that makes the device and serves it to the end; and the process in the
- * foreground, which only shows what goes on. So nothing that happens to the
- * terminal touches the device.
+ * A restore as the user starts it: a server process, apart from the terminal, that
+ * makes the device and serves it to the end; and the process in the foreground, which
+ * only shows what happens. So nothing that happens to the terminal affects the
+ * device.
  */
 
 #include <stdbool.h>
@@ -47,7 +47,7 @@ int server_main(const struct restore_request *request, int report_fd);
 
 /*
  * front.c: the process in the foreground; reads reports from @report_fd until the
- * server is done, or the user wants no more. Returns the exit status.
+ * server is done, or the user interrupts. Returns the exit status.
  */
 int front_main(const struct restore_request *request, int server_pid,
 	       int report_fd);

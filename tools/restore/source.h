@@ -3,8 +3,8 @@
 #define DMLIVE_RESTORE_SOURCE_H
 
 /*
- * Where a restore reads from, as the engine sees it. Behind function pointers,
- * so that the engine can be tested with sources that fail.
+ * Where a restore reads from, as the engine sees it. Uses function pointers, so
+ * that the engine can be tested with sources that fail.
  *
  * All functions may be called by any number of threads at the same time.
  * Offsets and lengths are in bytes and lie within the size.

@@ -14,7 +14,7 @@ int stack_plan(const char *name, struct inner *inner)
 	return inner_find(&volume, inner);
 }
 
-/* The cbw device was not made yet, or was removed by itself. */
+/* The cbw device was not made yet, or it alone was removed. */
 static bool is_alone(const char *name, struct inner *inner)
 {
 	struct dm_line line = { 0 };

@@ -4,8 +4,8 @@
  *
  * libblkid looks at the whole target, since where these signatures are, and what is in
  * some of them, depends on its size. What it finds before the end of what is restored
- * is hidden from it, in memory: that is overwritten anyway, and may cover what is
- * behind, as a GPT does its copy, and a partition a superblock at its end.
+ * is hidden from it, in memory: that is overwritten anyway, and may cover something
+ * behind it, as a GPT covers its copy, and a partition a superblock at its end.
  */
 #include <blkid/blkid.h>
 #include <errno.h>
@@ -24,12 +24,12 @@
 
 /* ZFS has hundreds of what libblkid finds one by one. */
 #define MAX_SIGNATURES 5000
-/* Each looks at what those before have wiped or hidden. */
+/* Each pass finds what was covered by what earlier ones have wiped or hidden. */
 #define MAX_PASSES 10
 
 /*
  * @wiped: in this pass
- * @hidden: where libblkid was told last not to look
+ * @hidden: the offset that was hidden from libblkid last
  * @noted: the kind that was reported last
  */
 struct tail {
@@ -72,10 +72,10 @@ static bool locate(const struct tail *tail, struct signature *found)
 	return true;
 }
 
-/* libblkid then looks again for the same: there may be copies. */
+/* libblkid then looks for the same again: there may be copies. */
 static int hide(struct tail *tail, const struct signature *found)
 {
-	/* It looked elsewhere than in the memory where it was hidden. */
+	/* libblkid read this elsewhere than in the memory where it was hidden. */
 	if (tail->hidden == found->offset)
 		return EXIT_OK;
 	tail->hidden = found->offset;
@@ -92,7 +92,7 @@ static int wipe(struct tail *tail, const struct signature *found)
 		return EXIT_ERROR;
 	}
 	tail->wiped = true;
-	/* It has read the device again. */
+	/* libblkid has read the device again. */
 	tail->hidden = UINT64_MAX;
 	if (!strcmp(found->name, tail->noted))
 		return EXIT_OK;
@@ -140,7 +140,7 @@ static int search(struct tail *tail, int fd)
 	blkid_probe_enable_partitions(tail->probe, 1);
 	blkid_probe_set_partitions_flags(tail->probe, BLKID_PARTS_MAGIC |
 					 BLKID_PARTS_FORCE_GPT);
-	/* What was covered by something hidden shows in the next pass. */
+	/* The next pass shows what was covered by something hidden. */
 	do {
 		status = pass(tail);
 	} while (!status && ++passes < MAX_PASSES &&

@@ -3,9 +3,9 @@
 #define DMLIVE_RESTORE_STALE_TAIL_H
 
 /*
- * What a former owner left at the end of a target that is larger than what is
- * restored: the copy of a GPT, RAID superblocks, ZFS labels, which programs that look
- * at the whole target would find there.
+ * What a previous user left at the end of a target that is larger than what is
+ * restored: the copy of a GPT, RAID superblocks, ZFS labels. Programs that look at
+ * the whole target would find them.
  */
 
 #include <stdint.h>
@@ -14,7 +14,8 @@
 
 /*
  * Wipe the signatures that lie behind @from_bytes, durably, and report each kind. What
- * lies before is neither changed nor needed. Returns an exit status, after a message.
+ * lies before that is neither changed nor needed. Returns an exit status, after a
+ * message.
  */
 int stale_tail_wipe(const struct blockdev *target, uint64_t from_bytes);
 

@@ -4,12 +4,11 @@
  *
  * A pass goes over the device in ascending order, each worker claiming the next
  * chunk; chunks just after what the guest has waited for are claimed first. The
- * bitmap in the kernel says what of a chunk is left to do, so any chunk may be
+ * bitmap in the kernel says what is left to do in a chunk, so any chunk may be
  * claimed at any time, and more than once.
  *
- * At the end of a pass everything is allocated, or something was left: by errors
- * that the policy ignores. These ranges are tried once more, and if one fails
- * again, so does the job.
+ * At the end of a pass everything is allocated, or ranges are left by errors that the
+ * policy ignores. These are tried once more, and if one fails again, so does the job.
  */
 #include "lib/process.h"
 #include "restore/engine-internal.h"
@@ -21,10 +20,10 @@
 /* At the speed limit a chunk takes no longer than a fraction of a second. */
 #define CHUNKS_PER_SECOND 8
 
-/* While faults come in, streaming makes way for them this long. */
+/* While faults come in, streaming pauses this long for them. */
 #define FAULT_PAUSE_NS (20 * NS_PER_MS)
 
-/* A pass that changed nothing is not repeated before that. */
+/* A pass that changed nothing is repeated after this time at the earliest. */
 #define RETRY_NS NS_PER_SECOND
 
 static void new_pass(struct engine *engine)
@@ -56,7 +55,7 @@ void streamer_hint(struct engine *engine, uint64_t offset)
 		if (streamer->hints[i] == hint)
 			return;
 	if (streamer->nr_hints == NR_HINTS) {
-		/* The oldest one goes. */
+		/* The oldest one is dropped. */
 		for (i = 1; i < NR_HINTS; i++)
 			streamer->hints[i - 1] = streamer->hints[i];
 		streamer->nr_hints--;
@@ -91,7 +90,7 @@ static uint64_t take_hint(struct engine *engine)
 	return NO_HINT;
 }
 
-/* Before which time may no worker begin to stream? */
+/* The time before which no worker may begin to stream. */
 static uint64_t ready_ns(struct engine *engine)
 {
 	const struct streamer *streamer = &engine->streamer;
@@ -144,7 +143,7 @@ bool streamer_claim(struct worker *worker, uint64_t *wake_ns)
 	if (engine->info.state != DM_ALLOCTRACK_RUNNING || streamer->idle)
 		return false;
 	worker->ends_pass = streamer->cursor >= engine->device_bytes;
-	/* Who is last will see to the end of the pass. */
+	/* The last one takes care of the end of the pass. */
 	if (worker->ends_pass && streamer->nr_busy)
 		return false;
 	*wake_ns = ready_ns(engine);
@@ -234,12 +233,12 @@ static void end_pass(struct engine *engine)
 	if (engine_refresh(engine) || next_extent(engine, 0, &start, &end))
 		return;
 
-	/* That the last try is on, and the policy of it, are one step. */
+	/* Start the last try and set its policy in one step. */
 	pthread_mutex_lock(&engine->control_lock);
 	pthread_mutex_lock(&engine->lock);
 	had_errors = streamer->nr_errors;
 	if (start == end) {
-		/* The kernel will say that it is complete. */
+		/* The kernel will report that the job is complete. */
 		streamer->idle = true;
 	} else {
 		if (!had_errors && streamer->pass_allocated_blocks ==

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The store that tracks a device from the begin of its restore, see tracking.h.
+ * The store that tracks a device from the start of its restore, see tracking.h.
  *
- * A store that was in use before is never taken as it is: its other bitmaps tell of
- * what the device held until now, and each of them would lack what the restore changes.
- * One that is formatted anew has another UUID, so that no earlier backup goes with it.
+ * A store that was in use before is never used as it is: its other bitmaps record
+ * changes of what the device held until now, and each of them would lack what the
+ * restore changes. A newly formatted one has another UUID, so that it belongs to no
+ * earlier backup.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -29,10 +30,10 @@
 
 #define AUTOMATIC	"auto"
 
-/* What the store is called that is made beside a volume: NAME and this. */
+/* The name of the store that is made beside a volume: NAME and this. */
 #define LV_SUFFIX	"_dmlive_track"
 
-/* What a new store has. */
+/* The contents of a new store. */
 struct contents {
 	struct meta_bitmap bitmaps[META_TRACK_SPARES + 2];
 	meta_spare_name names[META_TRACK_SPARES];
@@ -78,7 +79,7 @@ static int say_no_base(const struct server *server, const char *why)
 	return EXIT_OK;
 }
 
-/* What the bitmap goes with. */
+/* Find the identity of the image that the bitmap belongs to. */
 static int find_identity(struct server *server)
 {
 	struct image_error err;
@@ -97,7 +98,7 @@ static int find_identity(struct server *server)
 	return EXIT_ERROR;
 }
 
-/* The reason why the store cannot be taken as it is, NULL: it can. */
+/* The reason why the store cannot be used as it is, NULL: it can. */
 static const char *judge_store(const struct server *server,
 			       struct meta_store *store, char *why,
 			       size_t why_bytes)
@@ -184,7 +185,7 @@ static int check_distinct(const struct server *server,
 	return EXIT_REFUSED;
 }
 
-/* What is no block device is refused after this. */
+/* A path that is not a block device is refused after this. */
 static int lock_given(struct server *server, const char *path)
 {
 	struct blockdev device;
@@ -194,7 +195,7 @@ static int lock_given(struct server *server, const char *path)
 		return EXIT_OK;
 	if (blockdev_open(path, &device))
 		return EXIT_ERROR;
-	/* First: the others are locked already. */
+	/* First: the others are locked already, and locking one twice would fail. */
 	status = check_distinct(server, &device);
 	return status ? status : device_lock(server, &device);
 }
@@ -321,7 +322,7 @@ static int write_origin(struct server *server, struct meta_writer *writer,
 	       meta_origin_write(writer, bitmap, &origin);
 }
 
-/* What is restored has the content of the target, whatever its own name. */
+/* The restored device has the content of the target, whatever its own name. */
 static int bind_store(struct server *server, struct meta_writer *writer)
 {
 	struct qcow2_seal seal;
@@ -334,7 +335,7 @@ static int bind_store(struct server *server, struct meta_writer *writer)
 	return meta_seal_write(writer, &seal);
 }
 
-/* The bitmap is empty, and goes with the image. */
+/* The bitmap is empty, and belongs to the image. */
 static int begin_bitmap(struct server *server)
 {
 	struct meta_store_bitmap *bitmap;

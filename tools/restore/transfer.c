@@ -2,10 +2,10 @@
 /*
  * How a range gets from the source to the target.
  *
- * It is cut into pieces: zeros, which are told to the kernel as a range, and
- * data, which are read into the worker's buffer and filled. A piece that cannot
- * be read is read again in parts, so that only those blocks fail that really
- * cannot be had.
+ * It is cut into pieces: zeros, which are reported to the kernel as a range,
+ * and data, which are read into the worker's buffer and filled. A piece that
+ * cannot be read is read again in parts, so that only those blocks fail that
+ * really cannot be read.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -14,7 +14,7 @@
 
 #include "restore/engine-internal.h"
 
-/* Zeroed by one call; less where zeroing means to write. */
+/* Zeroed by one call; less where zeroing means writing. */
 #define ZERO_BYTES		(32ull << 20)
 #define SLOW_ZERO_BYTES		(1ull << 20)
 
@@ -26,7 +26,7 @@ int transfer_map(struct engine *engine, uint64_t offset, uint64_t end,
 	uint64_t length;
 	int r;
 
-	/* What the source does not have reads as zeros. */
+	/* Beyond the end of the source there are zeros. */
 	if (offset >= source->bytes) {
 		*extent_end = end;
 		*kind = IMAGE_EXTENT_ZERO;
@@ -148,7 +148,7 @@ static void give_up(struct transfer *transfer, uint64_t start, uint64_t end,
 		engine_refresh(engine);
 }
 
-/* What the kernel said to a FILL or ZERO; the policy has acted already. */
+/* The result of a FILL or ZERO; the policy has been applied already. */
 static void take_result(struct transfer *transfer, uint64_t start, int r)
 {
 	struct engine *engine = transfer->worker->engine;
@@ -176,7 +176,7 @@ static void fill(struct transfer *transfer, uint64_t start, uint64_t length)
 				       worker->buffer));
 }
 
-/* In what a range is read again after an error; 0: not at all. */
+/* Size of the parts that are read again after an error; 0: do not. */
 static uint64_t smaller_part(struct engine *engine, uint64_t start,
 			     uint64_t end)
 {
@@ -188,7 +188,7 @@ static uint64_t smaller_part(struct engine *engine, uint64_t start,
 		return engine->unit_bytes;
 	if (end - start <= engine->block_bytes)
 		return 0;
-	/* A compressed cluster is had as a whole or not at all. */
+	/* A compressed cluster is readable as a whole or not at all. */
 	if (transfer_map(engine, start, end, &extent_end, &kind, &err) ||
 	    (kind == IMAGE_EXTENT_COMPRESSED && extent_end >= end))
 		return 0;
@@ -276,7 +276,7 @@ static uint64_t transfer_piece(struct transfer *transfer, uint64_t start,
 	if (!r)
 		r = find_data(engine, start, end, &piece_end, &err);
 	if (r) {
-		/* The map itself is damaged here: this unit, then the next. */
+		/* The map itself is damaged: give up this unit only. */
 		piece_end = min_u64(round_down_to(start, engine->unit_bytes) +
 				    engine->unit_bytes, end);
 		give_up(transfer, start, piece_end, r, &err);
