@@ -42,6 +42,7 @@ removed()
 {
 	local program
 	fresh t user
+	rm -f "$TMP/results"
 	ioctl-server removed "$(dm_number t)" > "$TMP/results" &
 	program=$!
 	wait_until grep -q ready "$TMP/results"

@@ -125,6 +125,7 @@ job_under_load()
 	[ "$1" = g ] || { side=source; name=o; }
 	label="job, $side fails, $2, under load"
 	make_devices
+	rm -f "$TMP/guest"
 	stamper write "$TMP/state.$1.$2" $RANDOM 2 20480 $F > "$TMP/guest" 2>&1 &
 	guest=$!
 	on_exit stop_process $guest

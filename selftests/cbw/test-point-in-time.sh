@@ -68,7 +68,7 @@ points()
 	origin=${origins[$2]} target=${targets[$2]}
 	viewcheck "$target" - paint $RANDOM
 	dm_create t "$(cbw_table $SIZE "$origin" "$block")" || bail "t"
-	rm -f "$TMP/state"
+	rm -f "$TMP/state" "$TMP/guest"
 	stamper write "$TMP/state" $RANDOM 4 "$3" $T > "$TMP/guest" 2>&1 &
 	guest=$!
 	on_exit stop_process $guest

@@ -15,7 +15,7 @@ readonly G=/dev/mapper/g
 
 start_guest()
 {
-	rm -f "$TMP/state"
+	rm -f "$TMP/state" "$TMP/guest"
 	stamper write "$TMP/state" $RANDOM 2 20480 $F > "$TMP/guest" 2>&1 &
 	guest=$!
 	on_exit stop_process $guest

@@ -80,6 +80,7 @@ ends()
 # is the time between its writes in microseconds.
 write_on()
 {
+	rm -f "$TMP/writer.out"
 	prefix --pause "${PAUSE:-0}" write "$@" > "$TMP/writer.out" 2> "$TMP/writer.err" &
 	writer=$!
 	on_exit stop_process $writer

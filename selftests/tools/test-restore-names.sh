@@ -35,7 +35,7 @@ run 0 "full" dmlive backup tvg/vm /dev/tvg/sun --format qcow2 --fleece . --bitma
 dd if=/dev/urandom of=/dev/tvg/vm bs=64k count=4 seek=30 oflag=direct conv=notrunc status=none
 for base in /dev/tvg/sun "$(realpath /dev/tvg/sun)"; do
 	run 0 "onto a volume, based on $base" dmlive backup tvg/vm /dev/tvg/mon --format qcow2 \
-		--fleece . --bitmap n --base "$base"
+		--fleece . --bitmap n --base "$base" --force
 	is "it has the name of the volume" "$(backing_of /dev/tvg/mon)" /dev/tvg/sun
 	check_fails "without a warning" grep -q allow-paths "$err"
 	run 0 "full again" dmlive backup tvg/vm /dev/tvg/sun --format qcow2 --fleece . \
