@@ -8,6 +8,11 @@
  * a tree of its own, and sees that it was overtaken, see transfer.c.
  */
 #include "cbw.h"
+#include "claims.h"
+#include "cow.h"
+#include "io.h"
+#include "job.h"
+#include "dm-live/bitmap.h"
 
 static struct rb_root *tree_of(const struct cbw_copier *copier)
 {

@@ -15,7 +15,15 @@
 #include <linux/blkdev.h>
 #include <linux/ktime.h>
 
+#include "blocks.h"
 #include "cbw.h"
+#include "claims.h"
+#include "copy.h"
+#include "fleece.h"
+#include "transfer.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
+#include "dm-live/range-lock.h"
 
 /* Where the data of @block, which may be the one after the last, begin. */
 static size_t offset_of(const struct cbw_chunk *chunk,

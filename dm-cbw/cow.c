@@ -13,7 +13,14 @@
  */
 #include <linux/blkdev.h>
 
+#include "blocks.h"
 #include "cbw.h"
+#include "claims.h"
+#include "copy.h"
+#include "cow.h"
+#include "io.h"
+#include "session.h"
+#include "dm-live/bitmap.h"
 
 /*
  * Blocks from @block on that nobody copies yet and that guest writes wait for:

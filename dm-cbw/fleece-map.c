@@ -16,9 +16,9 @@
 #include <linux/log2.h>
 #include <linux/slab.h>
 
-#include "cbw.h"
-#include "dm-live/memory.h"
+#include "fleece-map.h"
 #include "fleece.h"
+#include "dm-live/memory.h"
 
 /**
  * struct cbw_fleece_map - in both forms

@@ -11,7 +11,10 @@
 #include <linux/slab.h>
 
 #include "cbw.h"
+#include "fleece-map.h"
 #include "fleece.h"
+#include "session.h"
+#include "dm-live/bitmap.h"
 
 /* Slots that are looked at before others may run. */
 #define SCAN_SLOTS	BIT_ULL(20)

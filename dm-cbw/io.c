@@ -12,8 +12,16 @@
 #include <linux/interval_tree_generic.h>
 #include <linux/ktime.h>
 
-#include "dm-live/submit.h"
+#include "blocks.h"
+#include "cbw.h"
+#include "cow.h"
+#include "io.h"
+#include "session.h"
+#include "track-durable.h"
+#include "track-intent.h"
 #include "track.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/submit.h"
 
 /* A discard or write-zeroes waits in pieces of this size. */
 #define MAX_ZERO_BYTES	(64u << 20)

@@ -13,7 +13,14 @@
  */
 #include <linux/blkdev.h>
 
+#include "blocks.h"
 #include "cbw.h"
+#include "claims.h"
+#include "copy.h"
+#include "job.h"
+#include "session.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
 
 /* A chunk takes no longer than this at the speed limit. */
 #define CHUNKS_PER_SECOND	8

@@ -17,8 +17,18 @@
 #include <linux/blkdev.h>
 #include <linux/slab.h>
 
+#include "blocks.h"
 #include "cbw.h"
+#include "cow.h"
+#include "fleece.h"
+#include "io.h"
+#include "job.h"
+#include "session.h"
+#include "snapshot.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
 #include "dm-live/memory.h"
+#include "dm-live/range-lock.h"
 
 static DEFINE_MUTEX(registry_mutex);
 static LIST_HEAD(registry);

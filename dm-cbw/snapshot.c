@@ -16,7 +16,16 @@
 #include <linux/blkdev.h>
 #include <linux/slab.h>
 
+#include "blocks.h"
 #include "cbw.h"
+#include "cow.h"
+#include "fleece.h"
+#include "io.h"
+#include "session.h"
+#include "snapshot.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
+#include "dm-live/range-lock.h"
 
 /* Reads and discards that workers deal with at the same time. */
 #define VIEW_WORKERS	16

@@ -6,6 +6,8 @@
 #include <linux/slab.h>
 
 #include "cbw.h"
+#include "table.h"
+#include "dm-live/copier.h"
 #include "dm-live/table-line.h"
 
 #define DEFAULT_BLOCK_SECTORS	128u

@@ -7,7 +7,18 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
+#include "blocks.h"
+#include "cbw.h"
+#include "fleece.h"
+#include "io.h"
+#include "job.h"
+#include "message.h"
+#include "session.h"
+#include "snapshot.h"
+#include "table.h"
+#include "track-session.h"
 #include "track.h"
+#include "dm-live/bitmap.h"
 
 static dev_t devt_of(const struct dm_target *ti)
 {

@@ -12,6 +12,7 @@
  * Here are the tracks that were activated, till their tables are destroyed: which is
  * after the next table of the mapped device was resumed.
  */
+#include "track-dead.h"
 #include "track.h"
 
 static DEFINE_MUTEX(lock);

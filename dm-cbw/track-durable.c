@@ -19,7 +19,9 @@
  */
 #include <linux/blkdev.h>
 
+#include "track-durable.h"
 #include "track.h"
+#include "dm-live/bitmap.h"
 
 void cbw_track_flush_failed(struct cbw_track *track)
 {

@@ -22,8 +22,13 @@
 #include <linux/part_stat.h>
 #include <linux/timekeeping.h>
 
-#include "dm-live/instance.h"
+#include "session.h"
+#include "track-gap.h"
 #include "track.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/instance.h"
+#include "dm-live/store-track.h"
+#include "dm-live/store.h"
 
 static struct gendisk *mapped_disk(const struct cbw_track *track)
 {

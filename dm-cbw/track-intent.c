@@ -21,7 +21,13 @@
  */
 #include <linux/blkdev.h>
 
+#include "io.h"
+#include "track-durable.h"
+#include "track-intent.h"
 #include "track.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/store-track.h"
+#include "dm-live/store.h"
 
 /* Regions that were not written to for one to two of these are closed. */
 #define CLOSE_PERIOD	(5 * HZ)

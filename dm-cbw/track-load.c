@@ -19,7 +19,11 @@
  *
  * All under cbw_track.admin, or before anybody else knows the track, and after that.
  */
+#include "track-load.h"
 #include "track.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/store-track.h"
+#include "dm-live/store.h"
 
 /* Belongs to dm-alloctrack, whose bits mean something else. */
 #define ALLOCTRACK_NAME	"alloctrack"

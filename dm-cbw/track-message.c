@@ -8,7 +8,13 @@
  */
 #include <linux/sched/mm.h>
 
+#include "track-durable.h"
+#include "track-message.h"
+#include "track-session.h"
 #include "track.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/store-track.h"
+#include "dm-live/store.h"
 
 struct request {
 	struct cbw_track *track;

@@ -12,7 +12,12 @@
  */
 #include <linux/sched/mm.h>
 
+#include "session.h"
+#include "track-durable.h"
+#include "track-session.h"
 #include "track.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/store.h"
 
 static void release_range(struct cbw_session *session, u64 first, u64 end)
 {

@@ -12,7 +12,14 @@
 #include <linux/blkdev.h>
 #include <linux/sched/mm.h>
 
+#include "track-dead.h"
+#include "track-gap.h"
+#include "track-intent.h"
+#include "track-load.h"
 #include "track.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/store-track.h"
+#include "dm-live/store.h"
 
 static void event_work(struct work_struct *work)
 {

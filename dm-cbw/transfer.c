@@ -11,7 +11,12 @@
  */
 #include <linux/blkdev.h>
 
+#include "blocks.h"
 #include "cbw.h"
+#include "copy.h"
+#include "fleece.h"
+#include "transfer.h"
+#include "dm-live/bitmap.h"
 
 static blk_status_t submit_from_origin(struct cbw_chunk *chunk,
 				       const struct cbw_extent *extent)

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the parsers of cbw call in other files of it, see fake-cbw.h. */
+#include "dm-cbw/job.h"
+#include "dm-cbw/session.h"
+#include "dm-cbw/track-durable.h"
+#include "dm-live/bitmap.h"
 #include "fake-cbw.h"
 
 /* dm-live/store-track.c */

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DM_CBW_SESSION_H
+#define DM_CBW_SESSION_H
+
+/* The life of a session, its states, and the registry in which views find it. */
+
+#include <linux/types.h>
+
+#include "cbw.h"
+
+/**
+ * cbw_session_create - a session for a table that is being constructed
+ * Context: may sleep. Return: the session, or an ERR_PTR with ti->error set.
+ */
+struct cbw_session *cbw_session_create(struct cbw_table *table);
+
+/**
+ * cbw_session_end - nothing uses the devices of the session any more
+ * Context: sleeps, for as long as the store takes for what is on the way to it.
+ */
+void cbw_session_end(struct cbw_session *session);
+
+/** cbw_session_put - drop a reference; may sleep */
+void cbw_session_put(struct cbw_session *session);
+
+/**
+ * cbw_session_find - the session of a mapped device, for a view
+ * Return: the session with a reference and counted as viewed, or NULL.
+ */
+struct cbw_session *cbw_session_find(dev_t devt);
+
+/** cbw_session_put_view - undo cbw_session_find() */
+void cbw_session_put_view(struct cbw_session *session);
+
+/** cbw_session_is_viewed - has that mapped device a live session with a view? */
+bool cbw_session_is_viewed(dev_t devt);
+
+/**
+ * cbw_session_activate - before the resume: the point in time is now
+ *
+ * Ends the session that the mapped device had before, and waits till nothing of
+ * that or of another session that is over is on the way to the same store.
+ * Return: 0, -ERESTARTSYS when the caller was killed meanwhile, or -EBUSY when the
+ * live session of another mapped device has the same store.
+ */
+int cbw_session_activate(struct cbw_session *session);
+
+/** cbw_session_resume - after the resume: views and the job go on */
+void cbw_session_resume(struct cbw_session *session);
+
+/**
+ * cbw_session_suspend - wait till nobody reads the origin. No guest I/O is left.
+ *
+ * I/O to the store is not waited for: the store may hang, and the guest's device
+ * shall not. What is copied by it is as it was at the point in time.
+ */
+void cbw_session_suspend(struct cbw_session *session);
+
+/**
+ * cbw_session_break - the point in time is lost; guest writes wait no more
+ * Context: any. Return: false when the session was not active.
+ */
+bool cbw_session_break(struct cbw_session *session, const char *why);
+
+/** cbw_session_complete - with the lock held: the target has everything */
+void cbw_session_complete(struct cbw_session *session);
+
+/** cbw_raise_event - a device-mapper event. Any context. */
+void cbw_raise_event(struct cbw_session *session);
+
+/**
+ * cbw_view_enter - begin I/O of a view
+ * @bio: kept for later when the gate is shut
+ * Return: the gate; the caller goes on only if that is CBW_GATE_OPEN.
+ */
+enum cbw_gate cbw_view_enter(struct cbw_session *session, struct bio *bio);
+
+/** cbw_view_pin - may the devices be looked at? Then cbw_view_leave() ends it. */
+bool cbw_view_pin(struct cbw_session *session);
+
+/** cbw_view_at_store - I/O that has entered will not touch the origin */
+void cbw_view_at_store(struct cbw_session *session);
+
+/** cbw_view_is_valid - may what was read be shown? Ask when it has arrived. */
+bool cbw_view_is_valid(const struct cbw_session *session);
+
+/** cbw_view_leave - I/O ends; @at_store: cbw_view_at_store() was called for it */
+void cbw_view_leave(struct cbw_session *session, bool at_store);
+
+const char *cbw_state_name(enum cbw_state state);
+
+#endif /* DM_CBW_SESSION_H */
