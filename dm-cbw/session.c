@@ -24,7 +24,7 @@
 #include "io.h"
 #include "job.h"
 #include "session.h"
-#include "snapshot.h"
+#include "view-io.h"
 #include "dm-live/bitmap.h"
 #include "dm-live/copier.h"
 #include "dm-live/memory.h"
