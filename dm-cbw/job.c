@@ -15,6 +15,7 @@
 
 #include "blocks.h"
 #include "cbw.h"
+#include "chunk.h"
 #include "claims.h"
 #include "copy.h"
 #include "job.h"

@@ -13,7 +13,7 @@
 
 #include "blocks.h"
 #include "cbw.h"
-#include "copy.h"
+#include "chunk.h"
 #include "fleece.h"
 #include "transfer.h"
 #include "dm-live/bitmap.h"

@@ -5,7 +5,9 @@
 /* The job's copy, where guest writes have theirs in slots. */
 
 #include "cbw.h"
-#include "copy.h"
+
+struct cbw_chunk;
+struct cbw_result;
 
 /**
  * cbw_is_transfer - does it copy from origin and slots to the target?
