@@ -11,9 +11,9 @@
 #include <linux/slab.h>
 
 #include "cbw.h"
+#include "event.h"
 #include "fleece-map.h"
 #include "fleece.h"
-#include "session.h"
 #include "dm-live/bitmap.h"
 
 /* Slots that are looked at before others may run. */

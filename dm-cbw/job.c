@@ -18,6 +18,7 @@
 #include "chunk.h"
 #include "claims.h"
 #include "copy.h"
+#include "event.h"
 #include "job.h"
 #include "session.h"
 #include "dm-live/bitmap.h"

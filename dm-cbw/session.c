@@ -20,6 +20,7 @@
 #include "blocks.h"
 #include "cbw.h"
 #include "cow.h"
+#include "event.h"
 #include "fleece.h"
 #include "io.h"
 #include "job.h"
@@ -50,19 +51,6 @@ static void set_state(struct cbw_session *session, enum cbw_state state)
 	lockdep_assert_held(&session->lock);
 	DMINFO("%s: session %s", session->name, cbw_state_name(state));
 	WRITE_ONCE(session->state, state);
-}
-
-static void event_work(struct work_struct *work)
-{
-	struct cbw_session *session = container_of(work, struct cbw_session,
-						   event_work);
-
-	dm_table_event(session->ti->table);
-}
-
-void cbw_raise_event(struct cbw_session *session)
-{
-	queue_work(session->submit_wq, &session->event_work);
 }
 
 static bool is_missed(const struct cbw_session *session)
@@ -586,7 +574,7 @@ struct cbw_session *cbw_session_create(struct cbw_table *table)
 	spin_lock_init(&session->view_lock);
 	bio_list_init(&session->view_bios);
 	init_waitqueue_head(&session->wait);
-	INIT_WORK(&session->event_work, event_work);
+	INIT_WORK(&session->event_work, cbw_event_work);
 	INIT_WORK(&session->view_work, view_work);
 	cbw_io_init(session);
 	cbw_cow_init(session);

@@ -65,9 +65,6 @@ bool cbw_session_break(struct cbw_session *session, const char *why);
 /** cbw_session_complete - with the lock held: the target has everything */
 void cbw_session_complete(struct cbw_session *session);
 
-/** cbw_raise_event - a device-mapper event. Any context. */
-void cbw_raise_event(struct cbw_session *session);
-
 /**
  * cbw_view_enter - begin I/O of a view
  * @bio: kept for later when the gate is shut
