@@ -22,6 +22,7 @@
 #include "cow.h"
 #include "event.h"
 #include "fleece.h"
+#include "gate.h"
 #include "io.h"
 #include "job.h"
 #include "session.h"
@@ -96,111 +97,6 @@ void cbw_session_complete(struct cbw_session *session)
 	set_state(session, CBW_COMPLETE);
 }
 
-/* The gate for views. */
-
-static bool has_ended(const struct cbw_session *session)
-{
-	return READ_ONCE(session->gate) == CBW_GATE_ENDED;
-}
-
-enum cbw_gate cbw_view_enter(struct cbw_session *session, struct bio *bio)
-{
-	enum cbw_gate gate;
-	unsigned long flags;
-
-	spin_lock_irqsave(&session->view_lock, flags);
-	gate = session->gate;
-	/* Nothing is to be had of it any more: whoever suspends the view must not wait. */
-	if (gate == CBW_GATE_SHUT && cbw_is(session, CBW_BROKEN))
-		gate = CBW_GATE_ENDED;
-	if (gate == CBW_GATE_OPEN)
-		session->view_io++;
-	else if (gate == CBW_GATE_SHUT)
-		bio_list_add(&session->view_bios, bio);
-	spin_unlock_irqrestore(&session->view_lock, flags);
-	return gate;
-}
-
-bool cbw_view_pin(struct cbw_session *session)
-{
-	unsigned long flags;
-	bool pinned;
-
-	spin_lock_irqsave(&session->view_lock, flags);
-	pinned = session->gate != CBW_GATE_ENDED;
-	session->view_io += pinned;
-	spin_unlock_irqrestore(&session->view_lock, flags);
-	return pinned;
-}
-
-void cbw_view_at_store(struct cbw_session *session)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&session->view_lock, flags);
-	session->view_store_io++;
-	if (session->view_io == session->view_store_io)
-		wake_up_all(&session->wait);
-	spin_unlock_irqrestore(&session->view_lock, flags);
-}
-
-bool cbw_view_is_valid(const struct cbw_session *session)
-{
-	/*
-	 * Partner of the changes of state and gate, which come before a guest
-	 * write or another session overwrites what was read.
-	 */
-	smp_rmb();
-	return !cbw_is(session, CBW_BROKEN) && !has_ended(session);
-}
-
-void cbw_view_leave(struct cbw_session *session, bool at_store)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&session->view_lock, flags);
-	session->view_io--;
-	session->view_store_io -= at_store;
-	if (session->view_io == session->view_store_io)
-		wake_up_all(&session->wait);
-	spin_unlock_irqrestore(&session->view_lock, flags);
-}
-
-static void set_gate(struct cbw_session *session, enum cbw_gate gate)
-{
-	spin_lock_irq(&session->view_lock);
-	WRITE_ONCE(session->gate, gate);
-	spin_unlock_irq(&session->view_lock);
-}
-
-static bool no_view_io(struct cbw_session *session)
-{
-	bool none;
-
-	spin_lock_irq(&session->view_lock);
-	none = !session->view_io;
-	spin_unlock_irq(&session->view_lock);
-	return none;
-}
-
-static bool no_view_at_origin(struct cbw_session *session)
-{
-	bool none;
-
-	spin_lock_irq(&session->view_lock);
-	none = session->view_io == session->view_store_io;
-	spin_unlock_irq(&session->view_lock);
-	return none;
-}
-
-static void take_view_bios(struct cbw_session *session, struct bio_list *bios)
-{
-	spin_lock_irq(&session->view_lock);
-	*bios = session->view_bios;
-	bio_list_init(&session->view_bios);
-	spin_unlock_irq(&session->view_lock);
-}
-
 /* They enter again: the gate may be shut again. */
 static void view_work(struct work_struct *work)
 {
@@ -209,12 +105,10 @@ static void view_work(struct work_struct *work)
 	struct bio_list bios;
 	struct bio *bio;
 
-	take_view_bios(session, &bios);
+	cbw_take_view_bios(session, &bios);
 	while ((bio = bio_list_pop(&bios)))
 		cbw_view_dispatch(bio);
 }
-
-/* The registry */
 
 static struct cbw_session *find(dev_t devt)
 {
@@ -222,7 +116,7 @@ static struct cbw_session *find(dev_t devt)
 
 	lockdep_assert_held(&registry_mutex);
 	list_for_each_entry(session, &registry, link)
-		if (session->devt == devt && !has_ended(session))
+		if (session->devt == devt && !cbw_gate_has_ended(session))
 			return session;
 	return NULL;
 }
@@ -247,7 +141,7 @@ static struct cbw_session *find_rival(const struct cbw_session *session)
 
 	lockdep_assert_held(&registry_mutex);
 	list_for_each_entry(other, &registry, link)
-		if (other->devt != session->devt && !has_ended(other) &&
+		if (other->devt != session->devt && !cbw_gate_has_ended(other) &&
 		    !cbw_is(other, CBW_BROKEN) && shares_store(other, session))
 			return other;
 	return NULL;
@@ -300,7 +194,7 @@ bool cbw_session_is_viewed(dev_t devt)
 static void shut_for_good(struct cbw_session *session)
 {
 	mutex_lock(&registry_mutex);
-	set_gate(session, CBW_GATE_ENDED);
+	cbw_set_gate(session, CBW_GATE_ENDED);
 	mutex_unlock(&registry_mutex);
 }
 
@@ -335,7 +229,7 @@ static void supersede(const struct cbw_session *session)
 	if (!other)
 		return;
 	break_session(other, "a new session begins", true);
-	set_gate(other, CBW_GATE_ENDED);
+	cbw_set_gate(other, CBW_GATE_ENDED);
 }
 
 /* One that is over, but has copies on the way to the same store. */
@@ -405,7 +299,7 @@ void cbw_session_resume(struct cbw_session *session)
 	if (!list_empty(&session->fresh))
 		cbw_cow_kick(session);
 	spin_unlock_irq(&session->lock);
-	set_gate(session, CBW_GATE_OPEN);
+	cbw_set_gate(session, CBW_GATE_OPEN);
 	queue_work(session->submit_wq, &session->view_work);
 	cbw_job_kick(session);
 }
@@ -422,13 +316,13 @@ static bool no_copy_reads(struct cbw_session *session)
 
 void cbw_session_suspend(struct cbw_session *session)
 {
-	set_gate(session, CBW_GATE_SHUT);
+	cbw_set_gate(session, CBW_GATE_SHUT);
 	spin_lock_irq(&session->lock);
 	session->running = false;
 	spin_unlock_irq(&session->lock);
 	wait_event(session->wait, no_copy_reads(session));
 	/* Of a broken session all of it fails, whatever it reads. */
-	wait_event(session->wait, no_view_at_origin(session) ||
+	wait_event(session->wait, cbw_no_view_at_origin(session) ||
 		   cbw_is(session, CBW_BROKEN));
 }
 
@@ -441,10 +335,10 @@ void cbw_session_end(struct cbw_session *session)
 	if (session->state == CBW_ACTIVE)
 		break_session(session, "the session ends with its table", true);
 	shut_for_good(session);
-	take_view_bios(session, &bios);
+	cbw_take_view_bios(session, &bios);
 	while ((bio = bio_list_pop(&bios)))
 		cbw_view_fail(bio);
-	wait_event(session->wait, no_view_io(session));
+	wait_event(session->wait, cbw_no_view_io(session));
 
 	if (session->job_wq) {
 		for (i = 0; i < session->job.nr_workers; i++)

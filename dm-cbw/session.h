@@ -65,25 +65,6 @@ bool cbw_session_break(struct cbw_session *session, const char *why);
 /** cbw_session_complete - with the lock held: the target has everything */
 void cbw_session_complete(struct cbw_session *session);
 
-/**
- * cbw_view_enter - begin I/O of a view
- * @bio: kept for later when the gate is shut
- * Return: the gate; the caller goes on only if that is CBW_GATE_OPEN.
- */
-enum cbw_gate cbw_view_enter(struct cbw_session *session, struct bio *bio);
-
-/** cbw_view_pin - may the devices be looked at? Then cbw_view_leave() ends it. */
-bool cbw_view_pin(struct cbw_session *session);
-
-/** cbw_view_at_store - I/O that has entered will not touch the origin */
-void cbw_view_at_store(struct cbw_session *session);
-
-/** cbw_view_is_valid - may what was read be shown? Ask when it has arrived. */
-bool cbw_view_is_valid(const struct cbw_session *session);
-
-/** cbw_view_leave - I/O ends; @at_store: cbw_view_at_store() was called for it */
-void cbw_view_leave(struct cbw_session *session, bool at_store);
-
 const char *cbw_state_name(enum cbw_state state);
 
 #endif /* DM_CBW_SESSION_H */

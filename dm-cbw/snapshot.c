@@ -12,6 +12,7 @@
 
 #include "blocks.h"
 #include "cbw.h"
+#include "gate.h"
 #include "session.h"
 #include "snapshot.h"
 #include "view-io.h"
