@@ -10,8 +10,8 @@
 #include "cbw.h"
 #include "claims.h"
 #include "cow.h"
-#include "io.h"
 #include "job.h"
+#include "waiters.h"
 #include "dm-live/bitmap.h"
 
 static struct rb_root *tree_of(const struct cbw_copier *copier)

@@ -19,8 +19,8 @@
 #include "claims.h"
 #include "copy.h"
 #include "cow.h"
-#include "io.h"
 #include "session.h"
+#include "waiters.h"
 #include "dm-live/bitmap.h"
 
 /*

@@ -9,7 +9,6 @@
  * down then: what it overwrites is copied, and views look for it in the store.
  */
 #include <linux/blkdev.h>
-#include <linux/interval_tree_generic.h>
 #include <linux/ktime.h>
 
 #include "blocks.h"
@@ -20,6 +19,7 @@
 #include "track-durable.h"
 #include "track-intent.h"
 #include "track.h"
+#include "waiters.h"
 #include "dm-live/bitmap.h"
 #include "dm-live/submit.h"
 
@@ -29,139 +29,9 @@
 /* The timer looks no further ahead, and sets itself again. */
 #define MAX_TIMER_NS	(3600ULL * NSEC_PER_SEC)
 
-#define FIRST(waiter)	((waiter)->first)
-#define LAST(waiter)	((waiter)->last)
-
-INTERVAL_TREE_DEFINE(struct cbw_waiter, rb, u64, subtree_last, FIRST, LAST,
-		     static, waiter_tree)
-
 static struct cbw_waiter *waiter_of(struct bio *bio)
 {
 	return dm_per_bio_data(bio, sizeof(struct cbw_waiter));
-}
-
-static struct bio *bio_of(struct cbw_waiter *waiter)
-{
-	return dm_bio_from_per_bio_data(waiter, sizeof(struct cbw_waiter));
-}
-
-static bool is_all_copied(const struct cbw_session *session, u64 first,
-			  u64 last)
-{
-	return dm_live_bitmap_next_set(session->todo, first, last + 1) ==
-	       last + 1;
-}
-
-static void remove_waiter(struct cbw_session *session,
-			  struct cbw_waiter *waiter)
-{
-	lockdep_assert_held(&session->lock);
-	waiter_tree_remove(waiter, &session->waiters);
-	list_del(&waiter->link);
-	list_del(&waiter->age);
-}
-
-/* It goes down with the next cbw_submit(). */
-static void make_ready(struct cbw_session *session, struct cbw_waiter *waiter)
-{
-	remove_waiter(session, waiter);
-	bio_list_add(&session->submit, bio_of(waiter));
-}
-
-void cbw_submit(struct cbw_session *session)
-{
-	struct blk_plug plug;
-	struct bio_list bios;
-	struct bio *bio;
-
-	spin_lock_irq(&session->lock);
-	bios = session->submit;
-	bio_list_init(&session->submit);
-	spin_unlock_irq(&session->lock);
-
-	blk_start_plug(&plug);
-	while ((bio = bio_list_pop(&bios)))
-		dm_live_submit_deferred(bio);
-	blk_finish_plug(&plug);
-}
-
-static void submit_work(struct work_struct *work)
-{
-	cbw_submit(container_of(work, struct cbw_session, submit_work));
-}
-
-void cbw_submit_later(struct cbw_session *session)
-{
-	queue_work(session->submit_wq, &session->submit_work);
-}
-
-struct cbw_waiter *cbw_waiter_over(struct cbw_session *session, u64 block)
-{
-	lockdep_assert_held(&session->lock);
-	return waiter_tree_iter_first(&session->waiters, block, block);
-}
-
-bool cbw_wake(struct cbw_session *session, u64 first, u64 nr)
-{
-	struct cbw_waiter *waiter, *next;
-	bool fresh = false;
-
-	lockdep_assert_held(&session->lock);
-	for (waiter = waiter_tree_iter_first(&session->waiters, first,
-					     first + nr - 1); waiter;
-	     waiter = next) {
-		next = waiter_tree_iter_next(waiter, first, first + nr - 1);
-		if (is_all_copied(session, waiter->first, waiter->last)) {
-			make_ready(session, waiter);
-		} else {
-			list_move_tail(&waiter->link, &session->fresh);
-			fresh = true;
-		}
-	}
-	return fresh;
-}
-
-void cbw_wake_all(struct cbw_session *session)
-{
-	struct cbw_waiter *waiter, *next;
-
-	lockdep_assert_held(&session->lock);
-	list_for_each_entry_safe(waiter, next, &session->by_age, age)
-		make_ready(session, waiter);
-	cbw_submit_later(session);
-}
-
-static void fail_all(struct list_head *failed, blk_status_t status)
-{
-	struct cbw_waiter *waiter, *next;
-
-	list_for_each_entry_safe(waiter, next, failed, age) {
-		struct bio *bio = bio_of(waiter);
-
-		/* It never went down: no flush has failed, see cbw_end_io(). */
-		bio->bi_opf &= ~(REQ_PREFLUSH | REQ_FUA);
-		bio->bi_status = status;
-		bio_endio(bio);
-	}
-}
-
-void cbw_fail_waiters(struct cbw_session *session, u64 block,
-		      blk_status_t status)
-{
-	struct cbw_waiter *waiter;
-	LIST_HEAD(failed);
-
-	spin_lock_irq(&session->lock);
-	/* A view may have released the block meanwhile. */
-	while (dm_live_bitmap_test(session->todo, block)) {
-		waiter = cbw_waiter_over(session, block);
-		if (!waiter)
-			break;
-		remove_waiter(session, waiter);
-		list_add_tail(&waiter->age, &failed);
-	}
-	spin_unlock_irq(&session->lock);
-	fail_all(&failed, status);
 }
 
 static u64 timeout_ns(const struct cbw_session *session)
@@ -207,7 +77,7 @@ static void timeout_work(struct work_struct *work)
 		if (deadline_ns > now_ns) {
 			next_ns = min(next_ns, deadline_ns);
 		} else if (fail) {
-			remove_waiter(session, waiter);
+			cbw_remove_waiter(session, waiter);
 			list_add_tail(&waiter->age, &expired);
 		} else {
 			is_too_late = true;
@@ -223,7 +93,7 @@ static void timeout_work(struct work_struct *work)
 		return;
 	DMERR_LIMIT("%s: guest writes fail: their copies take longer than cbw_timeout (%llu ms)",
 		    session->name, session->config.timeout_ms);
-	fail_all(&expired, BLK_STS_TIMEOUT);
+	cbw_fail_all(&expired, BLK_STS_TIMEOUT);
 }
 
 /* Keep the write until its blocks are copied; false when they are already. */
@@ -236,10 +106,10 @@ static bool wait_for_copy(struct cbw_session *session, struct bio *bio,
 
 	spin_lock_irqsave(&session->lock, flags);
 	if (session->state == CBW_ACTIVE &&
-	    !is_all_copied(session, first, last)) {
+	    !cbw_is_all_copied(session, first, last)) {
 		waiter->first = first;
 		waiter->last = last;
-		waiter_tree_insert(waiter, &session->waiters);
+		cbw_waiter_tree_insert(waiter, &session->waiters);
 		list_add_tail(&waiter->link, &session->fresh);
 		if (session->config.timeout_ms) {
 			waiter->deadline_ns = ktime_get_ns() +
@@ -374,6 +244,6 @@ void cbw_io_init(struct cbw_session *session)
 	INIT_LIST_HEAD(&session->told);
 	INIT_LIST_HEAD(&session->by_age);
 	bio_list_init(&session->submit);
-	INIT_WORK(&session->submit_work, submit_work);
+	INIT_WORK(&session->submit_work, cbw_submit_work);
 	INIT_DELAYED_WORK(&session->timeout_work, timeout_work);
 }

@@ -27,6 +27,7 @@
 #include "job.h"
 #include "session.h"
 #include "view-io.h"
+#include "waiters.h"
 #include "dm-live/bitmap.h"
 #include "dm-live/copier.h"
 #include "dm-live/memory.h"

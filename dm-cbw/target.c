@@ -18,6 +18,7 @@
 #include "table.h"
 #include "track-session.h"
 #include "track.h"
+#include "waiters.h"
 #include "dm-live/bitmap.h"
 
 static dev_t devt_of(const struct dm_target *ti)
