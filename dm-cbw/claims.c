@@ -9,8 +9,7 @@
  */
 #include "cbw.h"
 #include "claims.h"
-#include "cow.h"
-#include "job.h"
+#include "state.h"
 #include "waiters.h"
 #include "dm-live/bitmap.h"
 

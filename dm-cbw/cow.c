@@ -19,7 +19,7 @@
 #include "claims.h"
 #include "copy.h"
 #include "cow.h"
-#include "session.h"
+#include "state.h"
 #include "waiters.h"
 #include "dm-live/bitmap.h"
 
@@ -114,26 +114,6 @@ static void cow_work(struct work_struct *work)
 			return;
 		cbw_copy_claims(copier, is_active, copy_failed);
 		cbw_unclaim(copier);
-	}
-}
-
-void cbw_cow_kick(struct cbw_session *session)
-{
-	unsigned int i;
-
-	lockdep_assert_held(&session->lock);
-	if (session->kicked)
-		return;
-	/* When all are busy, the first that is done looks again. */
-	for (i = 0; i < CBW_COW_WORKERS; i++) {
-		struct cbw_copier *copier = &session->cow[i];
-
-		if (copier->busy)
-			continue;
-		copier->busy = true;
-		session->kicked = true;
-		queue_delayed_work(session->cow_wq, &copier->work, 0);
-		return;
 	}
 }
 

@@ -8,7 +8,4 @@ struct cbw_session;
 
 void cbw_cow_init(struct cbw_session *session);
 
-/** cbw_cow_kick - with the lock held: have fresh guest writes looked at */
-void cbw_cow_kick(struct cbw_session *session);
-
 #endif /* DM_CBW_COW_H */

@@ -13,9 +13,8 @@
 
 #include "blocks.h"
 #include "cbw.h"
-#include "cow.h"
 #include "io.h"
-#include "session.h"
+#include "state.h"
 #include "track-durable.h"
 #include "track-intent.h"
 #include "track.h"

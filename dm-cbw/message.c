@@ -6,7 +6,7 @@
 #include "cbw.h"
 #include "job.h"
 #include "message.h"
-#include "session.h"
+#include "state.h"
 #include "track-message.h"
 
 static const char *refusal(int r)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The life of a session, its states, and the registry in which views find it.
+ * The life of a session, and the registry in which views find it. For its states see
+ * state.c.
  *
- * new -> active at the first resume of its table; active -> broken or complete,
- * both final. Suspended and resumed it stays what it is. It ends when its table
+ * Suspended and resumed a session keeps its state. It ends when its table
  * is destroyed: then, or before, another table of the mapped device has been
  * resumed, and guest writes go down without a copy. Between the last suspend and
  * that end the gate is shut: views wait, and then fail. So no view ever reads an
@@ -26,8 +26,8 @@
 #include "io.h"
 #include "job.h"
 #include "session.h"
+#include "state.h"
 #include "view-io.h"
-#include "waiters.h"
 #include "dm-live/bitmap.h"
 #include "dm-live/copier.h"
 #include "dm-live/memory.h"
@@ -35,68 +35,6 @@
 
 static DEFINE_MUTEX(registry_mutex);
 static LIST_HEAD(registry);
-
-static const char *const state_names[] = {
-	[CBW_NEW] = "active",	/* as far as anybody can tell */
-	[CBW_ACTIVE] = "active",
-	[CBW_BROKEN] = "broken",
-	[CBW_COMPLETE] = "complete",
-};
-
-const char *cbw_state_name(enum cbw_state state)
-{
-	return state_names[state];
-}
-
-static void set_state(struct cbw_session *session, enum cbw_state state)
-{
-	lockdep_assert_held(&session->lock);
-	DMINFO("%s: session %s", session->name, cbw_state_name(state));
-	WRITE_ONCE(session->state, state);
-}
-
-static bool is_missed(const struct cbw_session *session)
-{
-	return atomic_read(&session->nr_views) || cbw_job_is_under_way(session);
-}
-
-static bool break_session(struct cbw_session *session, const char *why,
-			  bool expected)
-{
-	unsigned long flags;
-	bool broke;
-
-	spin_lock_irqsave(&session->lock, flags);
-	broke = session->state == CBW_ACTIVE || session->state == CBW_NEW;
-	if (broke) {
-		if (expected && !is_missed(session))
-			DMINFO("%s: %s", session->name, why);
-		else
-			DMERR("%s: %s: the point in time is lost",
-			      session->name, why);
-		/* Partner: views read the state after the data. */
-		set_state(session, CBW_BROKEN);
-		cbw_job_session_broke(session);
-		cbw_wake_all(session);
-		wake_up_all(&session->wait);
-		/* Those that wait for the gate fail now. */
-		queue_work(session->submit_wq, &session->view_work);
-		cbw_raise_event(session);
-	}
-	spin_unlock_irqrestore(&session->lock, flags);
-	return broke;
-}
-
-bool cbw_session_break(struct cbw_session *session, const char *why)
-{
-	return break_session(session, why, false);
-}
-
-void cbw_session_complete(struct cbw_session *session)
-{
-	lockdep_assert_held(&session->lock);
-	set_state(session, CBW_COMPLETE);
-}
 
 /* They enter again: the gate may be shut again. */
 static void view_work(struct work_struct *work)
@@ -229,7 +167,7 @@ static void supersede(const struct cbw_session *session)
 	other = find(session->devt);
 	if (!other)
 		return;
-	break_session(other, "a new session begins", true);
+	__cbw_session_break(other, "a new session begins", true);
 	cbw_set_gate(other, CBW_GATE_ENDED);
 }
 
@@ -288,7 +226,7 @@ int cbw_session_activate(struct cbw_session *session)
 	spin_lock_irq(&session->lock);
 	/* It may have been cancelled while it waited. */
 	if (session->state == CBW_NEW)
-		set_state(session, CBW_ACTIVE);
+		cbw_set_state(session, CBW_ACTIVE);
 	spin_unlock_irq(&session->lock);
 	return 0;
 }
@@ -334,7 +272,8 @@ void cbw_session_end(struct cbw_session *session)
 	struct bio *bio;
 
 	if (session->state == CBW_ACTIVE)
-		break_session(session, "the session ends with its table", true);
+		__cbw_session_break(session, "the session ends with its table",
+				    true);
 	shut_for_good(session);
 	cbw_take_view_bios(session, &bios);
 	while ((bio = bio_list_pop(&bios)))

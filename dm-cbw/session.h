@@ -2,7 +2,7 @@
 #ifndef DM_CBW_SESSION_H
 #define DM_CBW_SESSION_H
 
-/* The life of a session, its states, and the registry in which views find it. */
+/* The life of a session, and the registry in which views find it. */
 
 #include <linux/types.h>
 
@@ -55,16 +55,5 @@ void cbw_session_resume(struct cbw_session *session);
  * shall not. What is copied by it is as it was at the point in time.
  */
 void cbw_session_suspend(struct cbw_session *session);
-
-/**
- * cbw_session_break - the point in time is lost; guest writes wait no more
- * Context: any. Return: false when the session was not active.
- */
-bool cbw_session_break(struct cbw_session *session, const char *why);
-
-/** cbw_session_complete - with the lock held: the target has everything */
-void cbw_session_complete(struct cbw_session *session);
-
-const char *cbw_state_name(enum cbw_state state);
 
 #endif /* DM_CBW_SESSION_H */

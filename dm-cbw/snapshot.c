@@ -15,6 +15,7 @@
 #include "gate.h"
 #include "session.h"
 #include "snapshot.h"
+#include "state.h"
 #include "view-io.h"
 #include "dm-live/copier.h"
 

@@ -15,6 +15,7 @@
 #include "message.h"
 #include "session.h"
 #include "snapshot.h"
+#include "state.h"
 #include "table.h"
 #include "track-session.h"
 #include "track.h"

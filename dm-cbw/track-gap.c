@@ -22,7 +22,7 @@
 #include <linux/part_stat.h>
 #include <linux/timekeeping.h>
 
-#include "session.h"
+#include "state.h"
 #include "track-gap.h"
 #include "track.h"
 #include "dm-live/bitmap.h"

@@ -12,7 +12,7 @@
  */
 #include <linux/sched/mm.h>
 
-#include "session.h"
+#include "state.h"
 #include "track-durable.h"
 #include "track-session.h"
 #include "track.h"

@@ -13,9 +13,9 @@
 
 #include "blocks.h"
 #include "cbw.h"
-#include "cow.h"
 #include "fleece.h"
 #include "gate.h"
+#include "state.h"
 #include "view-io.h"
 #include "waiters.h"
 #include "dm-live/bitmap.h"

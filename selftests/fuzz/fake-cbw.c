@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the parsers of cbw call in other files of it, see fake-cbw.h. */
 #include "dm-cbw/job.h"
-#include "dm-cbw/session.h"
+#include "dm-cbw/state.h"
 #include "dm-cbw/track-durable.h"
 #include "dm-live/bitmap.h"
 #include "fake-cbw.h"
@@ -166,7 +166,7 @@ void fake_track_free(struct cbw_track *track)
 	kfree(track);
 }
 
-/* dm-cbw/session.c, dm-cbw/job.c */
+/* dm-cbw/state.c, dm-cbw/job.c */
 
 static struct dm_live_bitmap *full_bitmap(u64 nr)
 {
