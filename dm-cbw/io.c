@@ -16,7 +16,7 @@
 #include "io.h"
 #include "state.h"
 #include "track-durable.h"
-#include "track-intent.h"
+#include "track-record.h"
 #include "track.h"
 #include "waiters.h"
 #include "dm-live/bitmap.h"
@@ -177,7 +177,7 @@ static bool record(struct cbw_table *table, struct bio *bio)
 		trim(session, bio,
 		     cbw_sector_to_block(session, bio->bi_iter.bi_sector) +
 		     max_wait_blocks(session, bio));
-	cbw_intent_park(table->track, bio);
+	cbw_track_park(table->track, bio);
 	return false;
 }
 
@@ -229,7 +229,7 @@ void cbw_map_again(struct cbw_table *table, struct bio *bio)
 {
 	if (!cbw_track_record(table->track, bio->bi_iter.bi_sector,
 			      bio_sectors(bio))) {
-		cbw_intent_park(table->track, bio);
+		cbw_track_park(table->track, bio);
 		return;
 	}
 	if (map_session(table, bio) == DM_MAPIO_REMAPPED)

@@ -24,6 +24,7 @@
 
 #include "state.h"
 #include "track-gap.h"
+#include "track-record.h"
 #include "track.h"
 #include "dm-live/bitmap.h"
 #include "dm-live/instance.h"

@@ -32,32 +32,6 @@
 /* Regions that were not written to for one to two of these are closed. */
 #define CLOSE_PERIOD	(5 * HZ)
 
-bool cbw_intent_is_open(struct cbw_track *track, u64 first, u64 end)
-{
-	u64 region = first >> track->region_shift;
-	u64 last = (end - 1) >> track->region_shift;
-
-	if (!track->intent)
-		return true;
-	if (dm_live_bitmap_next_clear(track->open, region, last + 1) != last + 1)
-		return false;
-	if (dm_live_bitmap_next_clear(track->touched, region, last + 1) !=
-	    last + 1)
-		dm_live_bitmap_set_range(track->touched, region,
-					 last - region + 1);
-	return true;
-}
-
-void cbw_intent_park(struct cbw_track *track, struct bio *bio)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&track->lock, flags);
-	bio_list_add(&track->parked, bio);
-	spin_unlock_irqrestore(&track->lock, flags);
-	queue_work(track->wq, &track->open_work);
-}
-
 static void regions_of(const struct cbw_track *track, const struct bio *bio,
 		       u64 *first, u64 *nr)
 {

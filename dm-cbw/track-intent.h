@@ -4,19 +4,10 @@
 
 /* The intent bitmap. */
 
-#include <linux/types.h>
-
-struct bio;
 struct cbw_track;
 
 /** cbw_intent_init - for a new table */
 void cbw_intent_init(struct cbw_track *track);
-
-/** cbw_intent_is_open - are the regions of [first, end), in bytes, all open? RCU. */
-bool cbw_intent_is_open(struct cbw_track *track, u64 first, u64 end);
-
-/** cbw_intent_park - keep the write till its regions are open. Any context. */
-void cbw_intent_park(struct cbw_track *track, struct bio *bio);
 
 /** cbw_intent_start - the store is active: close regions that are not used */
 void cbw_intent_start(struct cbw_track *track);

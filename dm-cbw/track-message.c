@@ -10,6 +10,7 @@
 
 #include "track-durable.h"
 #include "track-message.h"
+#include "track-record.h"
 #include "track-session.h"
 #include "track.h"
 #include "dm-live/bitmap.h"

@@ -14,6 +14,7 @@
 
 #include "state.h"
 #include "track-durable.h"
+#include "track-record.h"
 #include "track-session.h"
 #include "track.h"
 #include "dm-live/bitmap.h"

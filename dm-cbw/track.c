@@ -16,6 +16,7 @@
 #include "track-gap.h"
 #include "track-intent.h"
 #include "track-load.h"
+#include "track-record.h"
 #include "track.h"
 #include "dm-live/bitmap.h"
 #include "dm-live/store-track.h"
@@ -34,83 +35,6 @@ static void store_failed(void *context)
 	struct cbw_track *track = context;
 
 	queue_work(track->wq, &track->event_work);
-}
-
-struct cbw_bitmap *cbw_track_find(struct cbw_track *track, const char *name)
-{
-	struct cbw_bitmap *bitmap;
-
-	lockdep_assert_held(&track->admin);
-	list_for_each_entry(bitmap, &track->bitmaps, link)
-		if (!strcmp(bitmap->name, name))
-			return bitmap;
-	return NULL;
-}
-
-static void add_recorder(struct cbw_recorders *recorders,
-			 const struct cbw_bitmap *bitmap,
-			 struct dm_live_bitmap *bits)
-{
-	recorders->list[recorders->nr].shift = bitmap->shift;
-	recorders->list[recorders->nr].bits = bits;
-	recorders->nr++;
-}
-
-int cbw_track_set_generation(struct cbw_track *track, struct cbw_bitmap *bitmap,
-			     u64 generation)
-{
-	int r;
-
-	lockdep_assert_held(&track->admin);
-	r = dm_live_store_set_generation(track->store, bitmap->name,
-					 generation);
-	if (!r)
-		WRITE_ONCE(bitmap->generation, generation);
-	return r;
-}
-
-struct cbw_recorders *cbw_track_alloc_recorders(struct cbw_track *track)
-{
-	struct cbw_recorders *recorders;
-	struct cbw_bitmap *bitmap;
-	unsigned int nr = 0;
-
-	/* Each with a successor. Small, also in a resume: but for hundreds of bitmaps. */
-	list_for_each_entry(bitmap, &track->bitmaps, link)
-		nr += 2;
-	recorders = kmalloc(struct_size(recorders, list, nr), GFP_NOIO);
-	if (recorders)
-		recorders->nr = 0;
-	return recorders;
-}
-
-void cbw_track_set_recorders(struct cbw_track *track, struct cbw_recorders *new)
-{
-	struct cbw_recorders *old;
-	struct cbw_bitmap *bitmap;
-
-	list_for_each_entry(bitmap, &track->bitmaps, link) {
-		if (!bitmap->recording)
-			continue;
-		add_recorder(new, bitmap, bitmap->bits);
-		if (bitmap->successor)
-			add_recorder(new, bitmap, bitmap->successor);
-	}
-	old = rcu_replace_pointer(track->recorders, new,
-				  lockdep_is_held(&track->admin));
-	/* Nobody uses the old ones any more, or what they lead to. */
-	synchronize_rcu();
-	kfree(old);
-}
-
-static void drop_recorders(struct cbw_track *track)
-{
-	struct cbw_recorders *old;
-
-	old = rcu_replace_pointer(track->recorders, NULL,
-				  lockdep_is_held(&track->admin));
-	synchronize_rcu();
-	kfree(old);
 }
 
 static int activate(struct cbw_track *track)
@@ -137,7 +61,7 @@ static int activate(struct cbw_track *track)
 	dm_live_store_set_tracking(track->store, track->intent);
 	r = dm_live_store_activate(track->store);
 	if (r) {
-		drop_recorders(track);
+		cbw_track_drop_recorders(track);
 		return r;
 	}
 	WRITE_ONCE(track->active, true);
@@ -186,42 +110,8 @@ void cbw_track_deactivate(struct cbw_track *track)
 	track->all_unknown = !track->intent &&
 			     dm_live_store_is_marked(track->store);
 	WRITE_ONCE(track->active, false);
-	drop_recorders(track);
+	cbw_track_drop_recorders(track);
 	mutex_unlock(&track->admin);
-}
-
-static void set_bits(const struct cbw_recorder *recorder, u64 start, u64 end)
-{
-	u64 first = start >> recorder->shift;
-	u64 last = (end - 1) >> recorder->shift;
-
-	if (dm_live_bitmap_next_clear(recorder->bits, first, last + 1) <= last)
-		dm_live_bitmap_set_range(recorder->bits, first,
-					 last - first + 1);
-}
-
-bool cbw_track_record(struct cbw_track *track, sector_t first, sector_t nr)
-{
-	u64 start = (u64)first << SECTOR_SHIFT;
-	u64 end = start + ((u64)nr << SECTOR_SHIFT);
-	const struct cbw_recorders *recorders;
-	bool passes;
-	unsigned int i;
-
-	/*
-	 * Who changes what is open or what records waits for a grace period: so what
-	 * was found open here is not closed before the bits are set.
-	 */
-	if (unlikely(READ_ONCE(track->blocked)))
-		return false;
-	rcu_read_lock();
-	recorders = rcu_dereference(track->recorders);
-	passes = !recorders || cbw_intent_is_open(track, start, end);
-	if (passes && recorders)
-		for (i = 0; i < recorders->nr; i++)
-			set_bits(&recorders->list[i], start, end);
-	rcu_read_unlock();
-	return passes;
 }
 
 static const char *state_of(struct cbw_track *track)

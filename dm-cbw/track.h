@@ -163,38 +163,8 @@ int cbw_track_activate(struct cbw_track *track);
 /** cbw_track_deactivate - after the suspend: make all durable, and close the store */
 void cbw_track_deactivate(struct cbw_track *track);
 
-/**
- * cbw_track_record - set the bits of a write if its regions are open
- * Context: any that may hold an RCU read lock. Return: false when they are not.
- */
-bool cbw_track_record(struct cbw_track *track, sector_t first, sector_t nr);
-
 /** cbw_track_emit - the last words of the status */
 unsigned int cbw_track_emit(struct cbw_track *track, unsigned int sz,
 			    char *result, unsigned int maxlen);
-
-/** cbw_track_find - a bitmap by its name, or NULL; with cbw_track.admin held */
-struct cbw_bitmap *cbw_track_find(struct cbw_track *track, const char *name);
-
-/**
- * cbw_track_set_generation - change the generation of a bitmap, durably
- * With cbw_track.admin held. Return: as dm_live_store_set_generation().
- */
-int cbw_track_set_generation(struct cbw_track *track, struct cbw_bitmap *bitmap,
-			     u64 generation);
-
-/**
- * cbw_track_alloc_recorders - with room for whatever the bitmaps may say
- * With cbw_track.admin held, before anything is changed. Return: NULL: no memory.
- */
-struct cbw_recorders *cbw_track_alloc_recorders(struct cbw_track *track);
-
-/**
- * cbw_track_set_recorders - have guest writes recorded as the bitmaps say now
- * @recorders: as allocated; they are the track's from now on
- * With cbw_track.admin held. When it returns, nobody uses what was there before.
- */
-void cbw_track_set_recorders(struct cbw_track *track,
-			     struct cbw_recorders *recorders);
 
 #endif /* DM_CBW_TRACK_H */

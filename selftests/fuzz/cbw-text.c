@@ -8,6 +8,7 @@
 #include "dm-cbw/cbw.h"
 #include "dm-cbw/message.h"
 #include "dm-cbw/table.h"
+#include "dm-cbw/track-record.h"
 #include "dm-cbw/track-session.h"
 #include "fake-cbw.h"
 #include "libfuzzer.h"

@@ -3,6 +3,7 @@
 #include "dm-cbw/job.h"
 #include "dm-cbw/state.h"
 #include "dm-cbw/track-durable.h"
+#include "dm-cbw/track-record.h"
 #include "dm-live/bitmap.h"
 #include "fake-cbw.h"
 
@@ -60,7 +61,7 @@ bool dm_live_store_has_failed(const struct dm_live_store *store)
 	return fake_options & FAKE_BAD_META;
 }
 
-/* dm-cbw/track.c */
+/* dm-cbw/track-record.c, dm-cbw/track-durable.c */
 
 struct cbw_bitmap *cbw_track_find(struct cbw_track *track, const char *name)
 {
