@@ -23,7 +23,7 @@ static inline sector_t cbw_block_to_sector(const struct cbw_session *session,
 	return (sector_t)block << session->block_shift;
 }
 
-/** cbw_end_sector - where the blocks before @end end: the last may be short */
+/** cbw_end_sector - where the blocks before @end end. The last block may be short. */
 static inline sector_t cbw_end_sector(const struct cbw_session *session,
 				      u64 end)
 {

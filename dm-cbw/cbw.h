@@ -5,30 +5,30 @@
 /*
  * What the files of dm-cbw share.
  *
- * A struct cbw_table is one instance of the target "cbw", that is one table
- * line. A struct cbw_session is what keeps a point in time: it belongs to the
- * table that it was constructed with, begins with the table's first resume and
- * ends when the table is destroyed. A snapshot view holds the session's memory
- * for longer, but then gets errors only.
+ * A struct cbw_table is one instance of the target "cbw", that is, one table
+ * line. A struct cbw_session keeps a point in time. It belongs to the table that
+ * created it, begins with that table's first resume and ends when the table is
+ * destroyed. A snapshot view may keep the session's memory alive for longer, but
+ * then gets errors only.
  *
- * Two bitmaps say what a block is:
+ * Two bitmaps give the state of a block:
  *
  *	scope	todo
- *	1	1	not yet copied: the origin has it as it was
- *	1	0	copied: the store (target or fleece device) has it
- *	0	0	out of scope: nobody wants it (any more)
+ *	1	1	not copied yet: the origin still has the old data
+ *	1	0	copied: the store (target or fleece device) has the old data
+ *	0	0	out of scope: not needed, or not any more
  *
- * A third one, left, says which blocks the job has not put on the target yet.
- * Without a fleece device it is the same as todo, since a copy for a guest write
- * goes to the target too. With one, a block that is copied and not left is on the
- * target, and has no slot any more.
+ * A third bitmap, left, has the blocks that the job has not written to the target
+ * yet. Without a fleece device it is the same bitmap as todo, because copies for
+ * guest writes go to the target too. With a fleece device, a block that is copied
+ * and not left is on the target and no longer has a slot.
  *
- * Bits only ever go from 1 to 0. A guest write to a block with its todo bit set
- * waits. Copiers claim blocks, so that no block is copied twice at a time, but
- * hold no lock while they copy. A bit of todo, left or scope is cleared under
- * the exclusive range lock of the block, and with cbw_session.lock held. A view
- * reads under the shared range lock: so what it looked up stays true till it
- * has read.
+ * Bits only go from 1 to 0. A guest write to a block whose todo bit is set waits.
+ * Copiers claim blocks, so that no block is copied twice at the same time, but they
+ * hold no lock while they copy. A bit of todo, left or scope is cleared under the
+ * exclusive range lock of the block and with cbw_session.lock held. A view reads
+ * under the shared range lock, so that what it looked up stays true until it has
+ * read the data.
  *
  * Lock order: registry mutex, range locks, cbw_session.lock,
  * cbw_session.view_lock, cbw_fleece's lock.
@@ -54,7 +54,7 @@
 #define CBW_MIN_BLOCK_BYTES	4096u
 #define CBW_MAX_BLOCK_BYTES	(2u << 20)
 #define CBW_MAX_COPY_BLOCKS	(CBW_COPY_BYTES / CBW_MIN_BLOCK_BYTES)
-/* Ranges of blocks that one copy moves, with their I/O in flight together. */
+/* The most extents in one copy. Their I/O is in flight at the same time. */
 #define CBW_MAX_EXTENTS		64
 
 /* Copies for guest writes that are in flight at the same time. */
@@ -83,10 +83,10 @@ enum cbw_on_error {
 
 /**
  * enum cbw_state - of a session
- * @CBW_NEW: the table was not yet resumed
+ * @CBW_NEW: the table has not been resumed yet
  * @CBW_ACTIVE: the point in time is kept
- * @CBW_BROKEN: it is lost. Final.
- * @CBW_COMPLETE: the job has all of it on the target. Final.
+ * @CBW_BROKEN: the point in time is lost. Final.
+ * @CBW_COMPLETE: the job has copied all of it to the target. Final.
  */
 enum cbw_state {
 	CBW_NEW,
@@ -106,13 +106,13 @@ enum cbw_job_state {
 };
 
 /**
- * struct cbw_config - what the table line says
- * @timeout_ms: a guest write waits no longer than that for a copy, 0: for ever
- * @low_water_percent: event when fewer of the slots are free, 0: never
- * @bitmap: name of the bitmap that the session is on, or NULL
- * @bitmap_is_new: the session is a full one, with which the bitmap begins anew
- * @generation: which alone can be committed, 0: any
- * @given: bit per enum cbw_feature, see table.c
+ * struct cbw_config - the features of the table line
+ * @timeout_ms: how long a guest write waits for a copy at most, 0: no limit
+ * @low_water_percent: raise an event when fewer slots than this are free, 0: never
+ * @bitmap: name of the bitmap that the session uses, or NULL
+ * @bitmap_is_new: a full session, after which the bitmap starts again from scratch
+ * @generation: the only generation that can be committed, 0: any
+ * @given: a bit for each enum cbw_feature in the table line, see table.c
  */
 struct cbw_config {
 	enum cbw_on_meta_error on_meta_error;
@@ -137,11 +137,11 @@ struct dm_live_bitmap;
 struct dm_live_range_lock;
 
 /**
- * struct cbw_extent - blocks that follow each other, a part of a copy
- * @rb: in the tree of claims, if it is one
+ * struct cbw_extent - consecutive blocks, a part of a copy
+ * @rb: in the tree of claims, if the extent is a claim
  * @first: first block
  * @nr: number of blocks
- * @index: of @first, among all blocks of the copy
+ * @index: position of @first among all blocks of the copy
  */
 struct cbw_extent {
 	struct rb_node rb;
@@ -151,12 +151,12 @@ struct cbw_extent {
 };
 
 /**
- * struct cbw_copier - one who copies: a worker for guest writes or of the job
- * @is_job: of the job
- * @extents: its claims; cbw_session.lock, but its own worker may read them
- * @nr_extents: how many, 0: none; as @extents
- * @busy: of one for guest writes: it is at work; cbw_session.lock
- * @slots: where the blocks of the copy under way are in the fleece device
+ * struct cbw_copier - a worker that copies, for guest writes or for the job
+ * @is_job: it works for the job
+ * @extents: its claims; cbw_session.lock, but its own worker may read them without
+ * @nr_extents: number of claims; locked like @extents
+ * @busy: only of a worker for guest writes: it is working or queued; cbw_session.lock
+ * @slots: the slots on the fleece device of the blocks that it is copying
  */
 struct cbw_copier {
 	struct cbw_session *session;
@@ -169,10 +169,10 @@ struct cbw_copier {
 };
 
 /**
- * struct cbw_job - copies what is left
- * @position: blocks before it were claimed once
- * @holes: errors were ignored: blocks remain
- * @idle: nothing was left to claim, but others had claims
+ * struct cbw_job - the job, which copies what is left
+ * @position: all blocks before it have been claimed once
+ * @holes: errors were ignored, so some blocks have not been copied
+ * @idle: nothing was left to claim, but other copiers still had claims
  * All but @rate are protected by cbw_session.lock; @state may be read without.
  */
 struct cbw_job {
@@ -186,43 +186,43 @@ struct cbw_job {
 	struct work_struct complete_work;
 };
 
-/** enum cbw_gate - may a view do I/O to the devices of a session? */
+/** enum cbw_gate - may a view use the devices of a session? */
 enum cbw_gate {
-	CBW_GATE_SHUT,		/* suspended: later */
+	CBW_GATE_SHUT,		/* suspended: I/O waits */
 	CBW_GATE_OPEN,
 	CBW_GATE_ENDED,		/* never again */
 };
 
 /**
  * struct cbw_session - a point in time
- * @ref: the table and each view hold one
+ * @ref: held by the table and by each view
  * @link: in the registry, see session.c
  * @devt: number of the mapped device
- * @nr_views: snapshot views
- * @ti: the target, valid until the session has ended
+ * @nr_views: number of snapshot views
+ * @ti: the target instance, valid until the session has ended
  * @origin: valid until the session has ended; so are the next two
  * @store_bdev: where copies for guest writes go: the fleece device, or the target
  * @target_bdev: the target, or NULL
- * @target_lacks_write_zeroes: it says that it can, but cannot
+ * @target_lacks_write_zeroes: the target claims to support write-zeroes, but fails it
  * @lock: protects the members after it
  * @state: may be read without the lock
  * @running: between resume and postsuspend: the origin may be read
  * @released: a view has discarded blocks
- * @nr_reading: copies that read the origin
- * @nr_copying: copies that may yet write to the store or the target
+ * @nr_reading: copies that are reading the origin
+ * @nr_copying: copies that may still write to the store or the target
  * @progress_ns: when a copy last succeeded
  * @claims: what is being copied
- * @job_claims: what the job is at, if that need not be left to others
- * @kicked: a worker for guest writes was queued, and has not looked yet
- * @waiters: guest writes by range
+ * @job_claims: the job's claims, where they do not exclude other copiers
+ * @kicked: a worker for guest writes is queued and has not looked for work yet
+ * @waiters: waiting guest writes by range
  * @fresh: see struct cbw_waiter
  * @told: see struct cbw_waiter
- * @by_age: guest writes, oldest first
- * @submit: guest writes that are to go down
+ * @by_age: waiting guest writes, oldest first
+ * @submit: guest writes to be submitted
  * @view_lock: protects the members after it
- * @view_io: I/O of views that uses the session's devices
- * @view_store_io: that of it which will not touch the origin
- * @view_bios: I/O of views that came while the gate was shut
+ * @view_io: number of view bios that use the session's devices
+ * @view_store_io: how many of them will not touch the origin
+ * @view_bios: view bios that arrived while the gate was shut
  */
 struct cbw_session {
 	struct kref ref;
@@ -276,7 +276,7 @@ struct cbw_session {
 
 	wait_queue_head_t wait;
 	struct dm_live_copier *copier;
-	/* Of a job that is a transfer, whose target guest writes do not wait for. */
+	/* For transfers. A slow target must not use up the buffers of guest writes. */
 	struct dm_live_copier *transfer_copier;
 	struct workqueue_struct *cow_wq;
 	struct workqueue_struct *job_wq;
@@ -291,7 +291,7 @@ struct cbw_session {
  * struct cbw_table - one table line
  * @origin: what the guest reads and writes
  * @target: where the job copies to, or NULL
- * @fleece: where old data go, or NULL: to the target
+ * @fleece: where old data goes; NULL: to the target
  * @meta: metadata device, or NULL
  * @session: or NULL
  * @track: change tracking, or NULL
@@ -308,7 +308,7 @@ struct cbw_table {
 	struct cbw_track *track;
 };
 
-/** cbw_is - the state right now, without the lock */
+/** cbw_is - does the session have this state now? No lock. */
 static inline bool cbw_is(const struct cbw_session *session,
 			  enum cbw_state state)
 {

@@ -11,23 +11,23 @@ struct cbw_copier;
 struct cbw_result;
 struct cbw_session;
 
-/** cbw_copy_failed_fn - the copy of a block has failed. No lock. */
+/** cbw_copy_failed_fn - called when a block could not be copied. No lock. */
 typedef void (*cbw_copy_failed_fn)(struct cbw_session *session, u64 block,
 				   const struct cbw_result *result);
 
 #define CBW_NO_BLOCK	U64_MAX
 
 /**
- * cbw_copy_claims - copy what is claimed, and clear the bits of todo, or of left
- * @copier: who has the claims
- * @may_go_on: asked before each block when they are tried one by one; no lock
+ * cbw_copy_claims - copy what is claimed, and clear its bits in todo or left
+ * @copier: has the claims
+ * @may_go_on: called before each block of a copy block by block; no lock
  * @failed: called for each block that fails then
  *
- * Blocks whose bit went away meanwhile are left alone. All are copied in one go; when
- * any of it fails, block by block. Sleeps.
+ * Copies all blocks at once; if any of them fails, block by block. Does nothing to
+ * blocks whose bit was cleared in the meantime. Sleeps.
  *
- * Return: the first block that was left, as the session is suspended or over, or as
- * @may_go_on said so; CBW_NO_BLOCK: none.
+ * Return: the first block that was not tried because the session is suspended or over
+ * or @may_go_on returned false; CBW_NO_BLOCK: none.
  */
 u64 cbw_copy_claims(struct cbw_copier *copier,
 		    bool (*may_go_on)(struct cbw_session *session),

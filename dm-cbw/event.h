@@ -7,7 +7,7 @@
 struct cbw_session;
 struct work_struct;
 
-/** cbw_raise_event - a device-mapper event. Any context. */
+/** cbw_raise_event - raise a device-mapper event, soon. Any context. */
 void cbw_raise_event(struct cbw_session *session);
 
 /** cbw_event_work - the worker that cbw_raise_event() queues */

@@ -12,7 +12,7 @@ struct cbw_session;
 
 /* No slot. */
 #define CBW_SLOT_NONE	U32_MAX
-/* No slot needed: the block is zero. So it is if it is copied and has none. */
+/* No slot needed: the block is zero. A copied block without a slot is zero, too. */
 #define CBW_SLOT_ZERO	(U32_MAX - 1)
 
 /** cbw_fleece_create - Context: may sleep. Return: the store or an ERR_PTR. */
@@ -21,31 +21,32 @@ struct cbw_fleece *cbw_fleece_create(struct cbw_session *session,
 void cbw_fleece_destroy(struct cbw_fleece *fleece);
 
 /**
- * cbw_fleece_alloc - take up to @nr slots that follow each other
+ * cbw_fleece_alloc - allocate up to @nr consecutive slots
  * @slot: out: the first
- * Context: may sleep. Return: how many, 0: all are in use.
+ * Context: may sleep. Return: the number of slots; 0: all are in use.
  */
 unsigned int cbw_fleece_alloc(struct cbw_session *session, unsigned int nr,
 			      u32 *slot);
 
-/** cbw_fleece_free - give slots back. CBW_SLOT_NONE and _ZERO are ignored. */
+/** cbw_fleece_free - free a slot. CBW_SLOT_NONE and CBW_SLOT_ZERO are ignored. */
 void cbw_fleece_free(struct cbw_session *session, u32 slot);
 
 /**
- * cbw_fleece_set - a block that was not copied is in that slot, or zero
- * Under the exclusive range lock of the block; as cbw_fleece_take(). Any context.
+ * cbw_fleece_set - record that the old data of a block is in @slot, or zero
+ * Under the exclusive range lock of the block. Any context.
  */
 void cbw_fleece_set(struct cbw_fleece *fleece, u64 block, u32 slot);
 
 /**
- * cbw_fleece_get - the slot of a copied block that is left, or CBW_SLOT_ZERO
- * Under its range lock, shared at least, or with the lock held. Any context.
+ * cbw_fleece_get - the slot of a block that is copied and left, or CBW_SLOT_ZERO
+ * Under its range lock, shared or exclusive, or with cbw_session.lock held. Any context.
  */
 u32 cbw_fleece_get(struct cbw_fleece *fleece, u64 block);
 
 /**
- * cbw_fleece_take - the slot of a block, which has none any more
- * The caller gives it back. Return: the slot, or CBW_SLOT_NONE: it had none.
+ * cbw_fleece_take - remove a block from the map
+ * Under the exclusive range lock of the block. Any context. The caller frees the slot.
+ * Return: the slot, or CBW_SLOT_NONE: it had none.
  */
 u32 cbw_fleece_take(struct cbw_fleece *fleece, u64 block);
 

@@ -13,7 +13,7 @@ struct dm_target;
 int cbw_map(struct dm_target *ti, struct bio *bio);
 int cbw_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error);
 
-/** cbw_map_again - for a write that change tracking has parked. May not sleep. */
+/** cbw_map_again - map a write that change tracking had parked. Does not sleep. */
 void cbw_map_again(struct cbw_table *table, struct bio *bio);
 void cbw_io_init(struct cbw_session *session);
 

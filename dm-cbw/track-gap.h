@@ -2,21 +2,21 @@
 #ifndef DM_CBW_TRACK_GAP_H
 #define DM_CBW_TRACK_GAP_H
 
-/* Gaps: writes that went past tracking. */
+/* Gaps: writes that bypassed tracking. */
 
 struct cbw_track;
 
 /**
- * cbw_gap_close - is there a gap in what was recorded? Then all blocks count as changed
+ * cbw_gap_close - if changes were not tracked, let all blocks count as changed
  *
- * With all loaded, before the store is activated; but it is claimed, since generations
- * go from it at once. With cbw_track.admin held.
+ * Called when the store is loaded and not active yet, but claimed: generations are
+ * removed from it at once. With cbw_track.admin held.
  */
 int cbw_gap_close(struct cbw_track *track);
 
 /**
- * cbw_gap_seal - record how the devices are, for who uses the store next
- * No I/O is under way. Before the store is deactivated. With cbw_track.admin held.
+ * cbw_gap_seal - seal the store with the state of the devices, for its next user
+ * No I/O is under way; the store is still active. With cbw_track.admin held.
  */
 void cbw_gap_seal(struct cbw_track *track);
 

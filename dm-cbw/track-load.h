@@ -6,36 +6,36 @@
 
 struct cbw_track;
 
-/** cbw_track_check_store - what only looking at the store can tell. Sets ti->error. */
+/** cbw_track_check_store - check the content of the store. Sets ti->error. */
 int cbw_track_check_store(struct cbw_track *track);
 
 /**
  * cbw_track_prepare - allocate what the next load and cbw_track_begin() need
  *
- * In the constructor, where it may fail: the store is open. Return: 0 or -ENOMEM.
+ * Called in the constructor, which may fail; the store is open. Return: 0 or -ENOMEM.
  */
 int cbw_track_prepare(struct cbw_track *track);
 
 /**
- * cbw_track_load - read the store, and all its bitmaps, again; recover what is missing
+ * cbw_track_load - read the store and all its bitmaps, and add what they may lack
  * With cbw_track.admin and load_lock held. A table that is not read-only has claimed
  * the store.
  */
 int cbw_track_load(struct cbw_track *track);
 
 /**
- * cbw_track_forgo_intent - use no intent bitmap: what it had is in the bitmaps now
+ * cbw_track_forgo_intent - stop using the intent bitmap; recovery has added its regions
  * With cbw_track.admin and load_lock held, before the store is activated.
  */
 void cbw_track_forgo_intent(struct cbw_track *track);
 
 /**
- * cbw_track_forget - nothing is loaded any more, but the memory is kept
+ * cbw_track_forget - unload all bitmaps, but keep their memory
  * With cbw_track.admin held.
  */
 void cbw_track_forget(struct cbw_track *track);
 
-/** cbw_track_free_bitmaps - nobody knows the track any more */
+/** cbw_track_free_bitmaps - free all bitmaps; the track is not in use any more */
 void cbw_track_free_bitmaps(struct cbw_track *track);
 
 #endif /* DM_CBW_TRACK_LOAD_H */

@@ -22,15 +22,15 @@ int cbw_track_set_generation(struct cbw_track *track, struct cbw_bitmap *bitmap,
 			     u64 generation);
 
 /**
- * cbw_track_alloc_recorders - with room for whatever the bitmaps may say
- * With cbw_track.admin held, before anything is changed. Return: NULL: no memory.
+ * cbw_track_alloc_recorders - with room for all bitmaps and their successors
+ * With cbw_track.admin held, before anything is changed. Return: NULL: out of memory.
  */
 struct cbw_recorders *cbw_track_alloc_recorders(struct cbw_track *track);
 
 /**
- * cbw_track_set_recorders - have guest writes recorded as the bitmaps say now
- * @recorders: as allocated; they are the track's from now on
- * With cbw_track.admin held. When it returns, nobody uses what was there before.
+ * cbw_track_set_recorders - have guest writes set the bitmaps that are recording now
+ * @recorders: as allocated; owned by the track from now on
+ * With cbw_track.admin held. On return the former recorders are not in use any more.
  */
 void cbw_track_set_recorders(struct cbw_track *track,
 			     struct cbw_recorders *recorders);
@@ -40,11 +40,11 @@ void cbw_track_drop_recorders(struct cbw_track *track);
 
 /**
  * cbw_track_record - set the bits of a write if its regions are open
- * Context: any that may hold an RCU read lock. Return: false when they are not.
+ * Context: any that may take the RCU read lock. Return: false if they are not open.
  */
 bool cbw_track_record(struct cbw_track *track, sector_t first, sector_t nr);
 
-/** cbw_track_park - keep the write till its regions are open. Any context. */
+/** cbw_track_park - keep the write until its regions are open. Any context. */
 void cbw_track_park(struct cbw_track *track, struct bio *bio);
 
 #endif /* DM_CBW_TRACK_RECORD_H */

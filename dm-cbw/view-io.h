@@ -17,8 +17,8 @@ struct dm_live_copier;
 /**
  * struct cbw_view - one view
  * @open: the mapped device with the session
- * @device: the same, for device mapper's functions; no bdev while not open
- * @session: the session that it had when the view was made
+ * @device: the same, for device mapper's functions; bdev is NULL while it is not open
+ * @session: the session that the device had when the view was created
  * @copier: buffers for reads that are gathered
  * @wq: for reads that are gathered, and discards
  */
@@ -34,10 +34,10 @@ struct cbw_view {
  * struct cbw_view_io - per-bio data
  * @view: the view
  * @range: the lock of the blocks
- * @work: what to do when it is held, if not done at once
- * @entered: counted by the session
+ * @work: what is done once the lock is held, unless it is done at once
+ * @entered: the session counts this I/O
  * @held: the range lock is held
- * @at_store: it reads the store only
+ * @at_store: the I/O uses the store only
  */
 struct cbw_view_io {
 	struct cbw_view *view;
@@ -51,10 +51,10 @@ struct cbw_view_io {
 int cbw_view_map(struct dm_target *ti, struct bio *bio);
 int cbw_view_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error);
 
-/** cbw_view_dispatch - I/O that waited for the gate goes on. May sleep. */
+/** cbw_view_dispatch - go on with I/O that waited for the gate. May sleep. */
 void cbw_view_dispatch(struct bio *bio);
 
-/** cbw_view_fail - I/O that waited for the gate fails */
+/** cbw_view_fail - fail I/O that waited for the gate */
 void cbw_view_fail(struct bio *bio);
 
 #endif /* DM_CBW_VIEW_IO_H */

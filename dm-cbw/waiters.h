@@ -15,10 +15,10 @@ struct work_struct;
 /**
  * struct cbw_waiter - a guest write that waits for its blocks to be copied
  *
- * The per-bio data. All members are protected by cbw_session.lock. The write is
- * in the tree, in the list by age, and in one of the lists fresh (some of its
- * blocks may be claimed by nobody) and told. A @patient one (a discard, which may be
- * large) does not run out of time while any copy succeeds.
+ * The per-bio data. All members are protected by cbw_session.lock. The write is in
+ * the tree, in the list by age, and either in the list fresh (some of its blocks may
+ * be unclaimed) or in the list told. A @patient one is a discard or write-zeroes,
+ * which may be large: it does not time out while copies succeed.
  */
 struct cbw_waiter {
 	struct rb_node rb;
@@ -41,10 +41,10 @@ struct cbw_waiter *cbw_waiter_tree_iter_first(struct rb_root_cached *root,
 struct cbw_waiter *cbw_waiter_tree_iter_next(struct cbw_waiter *waiter,
 					     u64 first, u64 last);
 
-/** cbw_is_all_copied - is nothing of [first, last] left to copy? Any context. */
+/** cbw_is_all_copied - are all blocks of [first, last] copied? Any context. */
 bool cbw_is_all_copied(const struct cbw_session *session, u64 first, u64 last);
 
-/** cbw_remove_waiter - with the lock held: the write waits no more */
+/** cbw_remove_waiter - with the lock held: take the write out of tree and lists */
 void cbw_remove_waiter(struct cbw_session *session, struct cbw_waiter *waiter);
 
 /**
@@ -54,31 +54,30 @@ void cbw_remove_waiter(struct cbw_session *session, struct cbw_waiter *waiter);
 struct cbw_waiter *cbw_waiter_over(struct cbw_session *session, u64 block);
 
 /**
- * cbw_wake - with the lock held: the blocks were dealt with
+ * cbw_wake - with the lock held: look again at the guest writes that wait for blocks
  *
- * Guest writes for which nothing is left to copy are to go down: the caller calls
- * cbw_submit() or cbw_submit_later(). The others are fresh again. Return: true
- * when there is one of these.
+ * Those with nothing left to copy become ready: the caller must call cbw_submit() or
+ * cbw_submit_later(). The others become fresh again. Return: true if there are any.
  */
 bool cbw_wake(struct cbw_session *session, u64 first, u64 nr);
 
-/** cbw_submit - send down the guest writes that may go. May sleep; no lock. */
+/** cbw_submit - submit the guest writes that are ready. May sleep; no lock. */
 void cbw_submit(struct cbw_session *session);
 
 /** cbw_submit_work - the worker that cbw_submit_later() queues */
 void cbw_submit_work(struct work_struct *work);
 
-/** cbw_submit_later - have another thread do that. Any context. */
+/** cbw_submit_later - have a worker call cbw_submit(). Any context. */
 void cbw_submit_later(struct cbw_session *session);
 
-/** cbw_wake_all - with the lock held: all guest writes go down */
+/** cbw_wake_all - with the lock held: submit all waiting guest writes */
 void cbw_wake_all(struct cbw_session *session);
 
-/** cbw_fail_waiters - guest writes that wait for @block fail */
+/** cbw_fail_waiters - fail the guest writes that wait for @block */
 void cbw_fail_waiters(struct cbw_session *session, u64 block,
 		      blk_status_t status);
 
-/** cbw_fail_all - fail writes that wait no more, in a list by age. No lock. */
+/** cbw_fail_all - fail removed writes, which are in a list by age. No lock. */
 void cbw_fail_all(struct list_head *failed, blk_status_t status);
 
 #endif /* DM_CBW_WAITERS_H */
