@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A copy under way: the I/O of its extents between the devices and one buffer.
+ * The I/O of a copy under way, between the devices and the buffer that its extents share.
  */
 #include <linux/blkdev.h>
 
@@ -9,7 +9,7 @@
 #include "chunk.h"
 #include "dm-live/copier.h"
 
-/* Where the data of @block, which may be the one after the last, begin. */
+/* The offset of @block in the buffer. It may be the block after the last. */
 static size_t offset_of(const struct cbw_chunk *chunk,
 			const struct cbw_extent *extent, u64 block)
 {
@@ -125,7 +125,7 @@ blk_status_t cbw_chunk_write_target(struct cbw_chunk *chunk)
 	blk_status_t status = cbw_chunk_run(chunk, submit_to_target);
 
 	if (status && chunk->used_write_zeroes) {
-		/* Some devices learn only now that they cannot. */
+		/* Some devices find out only now that they do not support it. */
 		WRITE_ONCE(chunk->session->target_lacks_write_zeroes, true);
 		status = cbw_chunk_run(chunk, submit_to_target);
 	}

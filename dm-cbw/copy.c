@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The copy of blocks to the store.
+ * Copying blocks to the store.
  *
- * A block is copied by whoever has claimed it. While it is claimed and its todo
- * bit is set, no guest write to it goes down, so the origin has it as it was.
- * Only after the store has the data, the exclusive range lock is taken, which
- * waits for views that read the origin, and the bit is cleared. So a store that
- * hangs holds up no view.
+ * Only the copier that has claimed a block copies it. While its todo bit is set, no
+ * guest write to it is submitted, so the origin still has the old data. Once the
+ * store has the data, the exclusive range lock is taken, which waits for views that
+ * read the origin, and the bit is cleared. So a store that hangs blocks no view.
  *
- * A copy has one or more extents, wherever they are: first all of them are read,
- * together, then all are written, then all are committed. They share one buffer,
- * and a failure: what fails is tried again block by block.
+ * A copy has one or more extents anywhere on the device. All of them are read at the
+ * same time, then all are written, then all are committed. They share a buffer and
+ * the result: if any I/O fails, the copy is repeated block by block.
  */
 #include <linux/blkdev.h>
 #include <linux/ktime.h>
@@ -26,7 +25,7 @@
 #include "dm-live/copier.h"
 #include "dm-live/range-lock.h"
 
-/* The slots are noted in chunk->slots; who gives them back is the caller. */
+/* Stores the slots in chunk->slots; the caller frees them. */
 static blk_status_t submit_to_slots(struct cbw_chunk *chunk,
 				    const struct cbw_extent *extent)
 {
@@ -58,7 +57,7 @@ static blk_status_t submit_to_slots(struct cbw_chunk *chunk,
 	return BLK_STS_OK;
 }
 
-/* False when the session is suspended or over. */
+/* Returns false if the session is suspended or over. */
 static bool begin_copying(struct cbw_session *session)
 {
 	bool running;
@@ -71,7 +70,7 @@ static bool begin_copying(struct cbw_session *session)
 	return running;
 }
 
-/* Nothing of the copy is on its way any more. */
+/* The copy has no I/O in flight any more. */
 static void end_copying(struct cbw_session *session)
 {
 	spin_lock_irq(&session->lock);
@@ -110,8 +109,8 @@ static void copy_to_store(struct cbw_chunk *chunk, struct cbw_result *result)
 }
 
 /*
- * The store has the blocks: all writes of them succeeded. Those that are still
- * wanted become copied.
+ * The store has the blocks: all writes succeeded. Mark those that are still in todo
+ * as copied.
  */
 static void commit(struct cbw_chunk *chunk, const struct cbw_extent *extent)
 {
@@ -137,9 +136,9 @@ static void commit(struct cbw_chunk *chunk, const struct cbw_extent *extent)
 }
 
 /*
- * A session that broke meanwhile may have let guest writes down, so what was read
- * is worth nothing. One lock at a time: who holds a range must not wait for
- * another one.
+ * If the session broke in the meantime, guest writes may have been submitted, and the
+ * data is worthless. One range lock at a time: the holder of a range must not wait for
+ * another range.
  */
 static void commit_all(struct cbw_copier *copier, struct cbw_chunk *chunk)
 {
@@ -194,7 +193,7 @@ static bool copy_extents(struct cbw_copier *copier,
 		cbw_transfer(&chunk, result);
 	else if (begun)
 		copy_to_store(&chunk, result);
-	/* Before any lock is waited for, see dm_live_buffer_get(). */
+	/* Before waiting for a lock, see dm_live_buffer_get(). */
 	dm_live_buffer_put(chunk.copier, buffer);
 	if (!begun)
 		return false;
@@ -216,7 +215,7 @@ static bool copy_block(struct cbw_copier *copier, u64 block,
 	return copy_extents(copier, &extent, 1, 1, result);
 }
 
-/* Block by block, to learn which fail. A single one was @result just now. */
+/* Block by block, to find those that fail. For a single block that is @result. */
 static u64 copy_singly(struct cbw_copier *copier, struct cbw_result *result,
 		       bool (*may_go_on)(struct cbw_session *session),
 		       cbw_copy_failed_fn failed)

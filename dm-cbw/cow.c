@@ -2,14 +2,15 @@
 /*
  * The workers that copy for guest writes.
  *
- * A worker takes as much of what guest writes wait for as one copy moves, wherever
- * it is, and copies it in one go: many small writes cost little more than one.
- * Another worker is called when something is left, or comes later. So with few
- * writes each is copied at once, and the more there are, the more share a copy.
+ * A worker claims as many of the blocks that guest writes wait for as one copy can
+ * move, anywhere on the device, and copies them together: many small writes cost
+ * little more than one. If it leaves some, or if more arrive, another worker is
+ * queued. So with few writes each is copied at once, and with more writes more of
+ * them share a copy.
  *
- * Nobody is forgotten: whoever makes a write fresh kicks, with the lock held. Then
- * either a worker is queued that has not looked yet, or all of them are busy, and
- * look again before they rest. Who looks and leaves something kicks in turn.
+ * No write is forgotten. Code that makes a write fresh kicks, with the lock held.
+ * After that, either a queued worker has not looked yet, or all workers are busy and
+ * look again before they return. A worker that leaves something kicks in turn.
  */
 #include <linux/blkdev.h>
 
@@ -24,8 +25,8 @@
 #include "dm-live/bitmap.h"
 
 /*
- * Blocks from @block on that nobody copies yet and that guest writes wait for:
- * those of other writes beside it too, at most @max_blocks.
+ * Claim the unclaimed blocks around @block that guest writes wait for, at most
+ * @max_blocks. They may belong to several writes.
  */
 static void claim_around(struct cbw_copier *copier, u64 block, u64 max_blocks)
 {
@@ -49,7 +50,7 @@ static void claim_around(struct cbw_copier *copier, u64 block, u64 max_blocks)
 	cbw_claim(copier, first, end - first);
 }
 
-/* Give the worker blocks that guest writes wait for, the oldest first. */
+/* Claim blocks that guest writes wait for, the oldest write first. */
 static bool claim(struct cbw_copier *copier)
 {
 	struct cbw_session *session = copier->session;
@@ -67,11 +68,11 @@ static bool claim(struct cbw_copier *copier)
 		block = cbw_next_unclaimed(copier, waiter->first,
 					   waiter->last + 1);
 		if (block > waiter->last) {
-			/* This worker or others copy what it waits for. */
+			/* All that it waits for is claimed already. */
 			list_move_tail(&waiter->link, &session->told);
 			continue;
 		}
-		/* One that does not fit is not cut: it would wait for two. */
+		/* Do not split a write that does not fit: it would wait for two copies. */
 		if (copier->nr_extents == CBW_MAX_EXTENTS ||
 		    (copier->nr_extents && waiter->last - block >= left)) {
 			cbw_cow_kick(session);

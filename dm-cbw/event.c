@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Events of device mapper, for whoever waits for a session.
+ * Device-mapper events of a session.
  */
 #include "cbw.h"
 #include "event.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The gate for views: open while the origin may be read, shut while the session is
- * suspended, and ended for good before another session, or a guest write without a
- * copy, may overwrite what they read.
+ * The gate for views. It is open while the origin may be read, and shut while the session
+ * is suspended. It is closed for good before another session, or a guest write without a
+ * copy, can overwrite what views read.
  */
 #include "cbw.h"
 #include "gate.h"
@@ -19,7 +19,7 @@ enum cbw_gate cbw_view_enter(struct cbw_session *session, struct bio *bio)
 
 	spin_lock_irqsave(&session->view_lock, flags);
 	gate = session->gate;
-	/* Nothing is to be had of it any more: whoever suspends the view must not wait. */
+	/* I/O to a broken session fails anyway: a suspend of the view must not wait. */
 	if (gate == CBW_GATE_SHUT && cbw_is(session, CBW_BROKEN))
 		gate = CBW_GATE_ENDED;
 	if (gate == CBW_GATE_OPEN)
@@ -56,7 +56,7 @@ void cbw_view_at_store(struct cbw_session *session)
 bool cbw_view_is_valid(const struct cbw_session *session)
 {
 	/*
-	 * Partner of the changes of state and gate, which come before a guest
+	 * Pairs with the changes of state and gate, which come before a guest
 	 * write or another session overwrites what was read.
 	 */
 	smp_rmb();

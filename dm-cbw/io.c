@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's I/O: what may go down at once, and the writes that wait for
- * blocks to be copied.
+ * The guest's I/O: what is remapped at once, and which writes wait for blocks to be
+ * copied.
  *
- * Nothing here sleeps or allocates. A write that must wait is kept in the
- * session's tree of waiters until all its blocks are copied (or the session has
- * broken), a copy failed, or it has waited for too long. Holding no lock, it goes
- * down then: what it overwrites is copied, and views look for it in the store.
+ * Nothing here sleeps or allocates. A write that must wait is kept in the session's tree
+ * of waiters until all its blocks are copied, the session has broken, a copy has failed,
+ * or it times out. Then it is submitted without any lock held: what it overwrites is
+ * copied, and views find it in the store.
  */
 #include <linux/blkdev.h>
 #include <linux/ktime.h>
@@ -25,7 +25,7 @@
 /* A discard or write-zeroes waits in pieces of this size. */
 #define MAX_ZERO_BYTES	(64u << 20)
 
-/* The timer looks no further ahead, and sets itself again. */
+/* The timer is set no further ahead than this; it sets itself again. */
 #define MAX_TIMER_NS	(3600ULL * NSEC_PER_SEC)
 
 static struct cbw_waiter *waiter_of(struct bio *bio)
@@ -95,7 +95,7 @@ static void timeout_work(struct work_struct *work)
 	cbw_fail_all(&expired, BLK_STS_TIMEOUT);
 }
 
-/* Keep the write until its blocks are copied; false when they are already. */
+/* Keep the write until its blocks are copied. Returns false if they already are. */
 static bool wait_for_copy(struct cbw_session *session, struct bio *bio,
 			  u64 first, u64 last)
 {
@@ -134,7 +134,7 @@ static void trim(const struct cbw_session *session, struct bio *bio, u64 end)
 		dm_accept_partial_bio(bio, nr_sectors);
 }
 
-/* The most blocks that one guest write waits for at a time. */
+/* The most blocks that a guest write waits for at a time. */
 static u64 max_wait_blocks(const struct cbw_session *session,
 			   const struct bio *bio)
 {
@@ -164,7 +164,7 @@ static int map_write(struct cbw_session *session, struct bio *bio)
 	return DM_MAPIO_SUBMITTED;
 }
 
-/* Record the write; false: it is parked. */
+/* Record the write. Returns false if it was parked instead. */
 static bool record(struct cbw_table *table, struct bio *bio)
 {
 	struct cbw_session *session = table->session;
@@ -172,7 +172,7 @@ static bool record(struct cbw_table *table, struct bio *bio)
 	if (cbw_track_record(table->track, bio->bi_iter.bi_sector,
 			     bio_sectors(bio)))
 		return true;
-	/* It cannot be cut any more when it goes on. */
+	/* cbw_map_again() cannot split it any more. */
 	if (session && cbw_is(session, CBW_ACTIVE))
 		trim(session, bio,
 		     cbw_sector_to_block(session, bio->bi_iter.bi_sector) +
@@ -189,8 +189,8 @@ static int map_session(struct cbw_table *table, struct bio *bio)
 		return DM_MAPIO_REMAPPED;
 	if (!cbw_is(session, CBW_ACTIVE)) {
 		/*
-		 * Who sees what this write puts there sees the state too: partner
-		 * of cbw_view_is_valid().
+		 * A view that reads what this write writes must see the state, too:
+		 * pairs with cbw_view_is_valid().
 		 */
 		smp_mb();
 		return DM_MAPIO_REMAPPED;
@@ -205,7 +205,7 @@ int cbw_map(struct dm_target *ti, struct bio *bio)
 	bio_set_dev(bio, table->origin->bdev);
 	if (!op_is_write(bio_op(bio)) || !bio_sectors(bio))
 		return DM_MAPIO_REMAPPED;
-	/* Nobody keeps what is stacked on the device from writing to it. */
+	/* The block layer does not stop stacked devices from writing to it. */
 	if (table->track && table->track->read_only)
 		return DM_MAPIO_KILL;
 	/* Discards and write-zeroes are writes here. */
@@ -218,7 +218,7 @@ int cbw_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
 	struct cbw_table *table = ti->private;
 
-	/* These two say that it was not tried. */
+	/* With these two errors the flush was not tried. */
 	if (unlikely(*error) && table->track && op_is_flush(bio->bi_opf) &&
 	    *error != BLK_STS_AGAIN && *error != BLK_STS_DM_REQUEUE)
 		cbw_track_flush_failed(table->track);

@@ -2,9 +2,9 @@
 /*
  * The job: copies every block in scope that is not yet on the target to it.
  *
- * Each worker claims the next blocks that are to be copied and that nobody else
- * copies, in ascending order, as many as one copy moves, copies them and queues
- * itself again. What guest writes have had copied to the target is skipped.
+ * Each worker claims the next unclaimed blocks in ascending order, as many as one copy
+ * moves, copies them and queues itself again. It skips blocks that were copied to the
+ * target for guest writes.
  */
 #include <linux/blkdev.h>
 
@@ -18,7 +18,7 @@
 #include "dm-live/bitmap.h"
 #include "dm-live/copier.h"
 
-/* A chunk takes no longer than this at the speed limit. */
+/* At the speed limit, a chunk takes at most a second divided by this. */
 #define CHUNKS_PER_SECOND	8
 
 static int start(struct cbw_session *session)
@@ -28,7 +28,7 @@ static int start(struct cbw_session *session)
 	lockdep_assert_held(&session->lock);
 	if (cbw_is_under_way(job->state) || job->state == CBW_JOB_COMPLETE)
 		return -EALREADY;
-	/* What a view has released would be missing on the target. */
+	/* The target would lack the blocks that a view has released. */
 	if (session->released)
 		return -ENODATA;
 	job->position = 0;
@@ -92,7 +92,7 @@ static bool may_run_now(struct cbw_session *session)
 	return may;
 }
 
-/* Give up, or wait for somebody who mends it. */
+/* Fail, or stop until the cause is fixed and the job resumed. */
 static enum cbw_job_state state_after(enum cbw_on_error policy,
 				      blk_status_t status)
 {
@@ -124,7 +124,7 @@ static void copy_failed(struct cbw_session *session, u64 block,
 	spin_unlock_irq(&session->lock);
 }
 
-/* Leave the blocks from @block on to whoever goes on with the job. */
+/* Have the job continue at @block or before. */
 static void give_back(struct cbw_session *session, u64 block)
 {
 	spin_lock_irq(&session->lock);
@@ -140,7 +140,7 @@ static void copy_chunk(struct cbw_copier *copier)
 		give_back(copier->session, left);
 }
 
-/* Everything is copied: make it durable, then say so. */
+/* Everything is copied: make it durable, then complete the job. */
 static void complete_work(struct work_struct *work)
 {
 	struct cbw_session *session = container_of(work, struct cbw_session,
@@ -162,7 +162,7 @@ static void complete_work(struct work_struct *work)
 		cbw_count_error(session, 0, &result);
 
 	spin_lock_irq(&session->lock);
-	/* Paused, cancelled or broken meanwhile, it is not complete. */
+	/* If it was paused or cancelled or broke in the meantime, it is not complete. */
 	if (session->state == CBW_ACTIVE &&
 	    session->job.state == CBW_JOB_RUNNING) {
 		if (result.write_status) {
@@ -178,9 +178,9 @@ static void complete_work(struct work_struct *work)
 }
 
 /*
- * Nothing left to claim: all is copied; or others are still at it, and wake the
- * job when they are done; or there are holes; or a copy for a guest write failed,
- * and the job tries for itself.
+ * Nothing is left to claim. Either all is copied; or others are still copying, and kick
+ * the job when they are done; or there are holes; or a copy for a guest write failed,
+ * and the job tries again from the start.
  */
 static bool reached_end(const struct cbw_copier *copier)
 {
@@ -217,8 +217,8 @@ static u64 chunk_blocks(const struct cbw_session *session)
 }
 
 /*
- * The next blocks that are to be copied, with those between that need not be; the first
- * blocks of extents are looked for before @piece.
+ * Claim the next blocks to be copied. Each extent begins before @piece, but may end
+ * after it.
  */
 static bool claim_from(struct cbw_copier *copier, u64 block, u64 piece,
 		       u64 max_blocks)
@@ -242,7 +242,7 @@ static bool claim_from(struct cbw_copier *copier, u64 block, u64 piece,
 	return copier->nr_extents;
 }
 
-/* Returns true when it has to be called again: there is nothing in this piece. */
+/* Returns true if it has to be called again: this piece has nothing to claim. */
 static bool claim_in_piece(struct cbw_copier *copier, u64 max_blocks)
 {
 	struct cbw_job *job = &copier->session->job;
@@ -257,8 +257,8 @@ static bool claim_in_piece(struct cbw_copier *copier, u64 max_blocks)
 }
 
 /*
- * Returns true when the worker has something to copy. Guest writes spin for the lock,
- * so it is released between pieces of the bitmap.
+ * Returns true if the worker has something to copy. Guest writes spin on the lock, so it
+ * is released between pieces of the bitmap.
  */
 static bool claim(struct cbw_copier *copier, u64 max_blocks)
 {
@@ -288,7 +288,7 @@ static void worker_work(struct work_struct *work)
 
 	if (!may_run_now(session))
 		return;
-	/* Charged before anybody knows how large the chunk is. */
+	/* Charge for the largest chunk; the actual size is not known yet. */
 	wait_jiffies = dm_live_rate_take(rate, max_bytes);
 	if (wait_jiffies) {
 		queue_delayed_work(session->job_wq, &copier->work,

@@ -3,16 +3,16 @@
  * The life of a session, and the registry in which views find it. For its states see
  * state.c.
  *
- * Suspended and resumed a session keeps its state. It ends when its table
- * is destroyed: then, or before, another table of the mapped device has been
- * resumed, and guest writes go down without a copy. Between the last suspend and
- * that end the gate is shut: views wait, and then fail. So no view ever reads an
- * origin that is written to unseen.
+ * A session keeps its state over suspend and resume. It ends when its table is
+ * destroyed, if not before, when another table of the mapped device is resumed;
+ * after that, guest writes are not copied. Between the last suspend and the end the
+ * gate is shut: views wait, then fail. So no view reads an origin that is written to
+ * without copies.
  *
- * The registry has every session from its first resume until nothing of it is on
- * the way to its store any more. That may be long after its gate has closed for
- * good, since a store may hang; and no other session may write to that store
- * before, or what it keeps there would be overwritten by what is long obsolete.
+ * The registry has each session from its first resume until no I/O of it to its store
+ * is in flight. That may be long after its gate was closed for good, since a store
+ * may hang. Until then no other session may use the store: late writes of the old
+ * session would overwrite what the new one keeps there.
  */
 #include <linux/blkdev.h>
 #include <linux/slab.h>
@@ -36,7 +36,7 @@
 static DEFINE_MUTEX(registry_mutex);
 static LIST_HEAD(registry);
 
-/* They enter again: the gate may be shut again. */
+/* Each bio enters again, since the gate may be shut again. */
 static void view_work(struct work_struct *work)
 {
 	struct cbw_session *session = container_of(work, struct cbw_session,
@@ -73,7 +73,7 @@ static bool shares_store(const struct cbw_session *a,
 	return uses(a, b->store_bdev) || uses(a, b->target_bdev);
 }
 
-/* The live session of another mapped device that has the same store. */
+/* Returns the live session of another mapped device that uses the same store. */
 static struct cbw_session *find_rival(const struct cbw_session *session)
 {
 	struct cbw_session *other;
@@ -129,7 +129,7 @@ bool cbw_session_is_viewed(dev_t devt)
 	return viewed;
 }
 
-/* Under the mutex: from then on nobody finds it. */
+/* Under the mutex, so that cbw_session_find() does not find it after that. */
 static void shut_for_good(struct cbw_session *session)
 {
 	mutex_lock(&registry_mutex);
@@ -155,9 +155,9 @@ static bool no_copies(struct cbw_session *session)
 }
 
 /*
- * Make way for a new session. The old one is suspended, but its table is still
- * there. Views may have reads of the store on the way, which the new one may
- * overwrite: they are worth nothing from now on.
+ * Make way for a new session. The old one is suspended, but its table still exists.
+ * Reads of the store by its views may be in flight; the new session may overwrite what
+ * they read, so they are invalid from now on.
  */
 static void supersede(const struct cbw_session *session)
 {
@@ -171,7 +171,7 @@ static void supersede(const struct cbw_session *session)
 	cbw_set_gate(other, CBW_GATE_ENDED);
 }
 
-/* One that is over, but has copies on the way to the same store. */
+/* Returns a session that is over, but has copies to the same store in flight. */
 static struct cbw_session *find_late(const struct cbw_session *session)
 {
 	struct cbw_session *other;
@@ -183,7 +183,7 @@ static struct cbw_session *find_late(const struct cbw_session *session)
 	return NULL;
 }
 
-/* Put the session into the registry once the store is its own. */
+/* Add the session to the registry once no other session uses its store. */
 static int enter_registry(struct cbw_session *session)
 {
 	struct cbw_session *other;
@@ -224,7 +224,7 @@ int cbw_session_activate(struct cbw_session *session)
 	if (r)
 		return r;
 	spin_lock_irq(&session->lock);
-	/* It may have been cancelled while it waited. */
+	/* It may have been cancelled in the meantime. */
 	if (session->state == CBW_NEW)
 		cbw_set_state(session, CBW_ACTIVE);
 	spin_unlock_irq(&session->lock);
@@ -260,7 +260,7 @@ void cbw_session_suspend(struct cbw_session *session)
 	session->running = false;
 	spin_unlock_irq(&session->lock);
 	wait_event(session->wait, no_copy_reads(session));
-	/* Of a broken session all of it fails, whatever it reads. */
+	/* In a broken session all I/O of views fails, whatever it reads. */
 	wait_event(session->wait, cbw_no_view_at_origin(session) ||
 		   cbw_is(session, CBW_BROKEN));
 }
@@ -289,7 +289,7 @@ void cbw_session_end(struct cbw_session *session)
 		destroy_workqueue(session->cow_wq);
 	if (session->submit_wq) {
 		cancel_delayed_work_sync(&session->timeout_work);
-		/* An event that is due is still raised: the table is there. */
+		/* A pending event is still raised: the table still exists. */
 		destroy_workqueue(session->submit_wq);
 	}
 	unregister(session);
@@ -364,7 +364,7 @@ static int make_workers(struct cbw_session *session)
 		r = make_copier(session, &session->transfer_copier);
 	if (r)
 		return r;
-	/* Each its own: none waits for a thread that another one has. */
+	/* A workqueue each, so that none waits for a thread of another. */
 	session->cow_wq = alloc_workqueue("cbw_cow",
 					  WQ_UNBOUND | WQ_MEM_RECLAIM,
 					  CBW_COW_WORKERS);

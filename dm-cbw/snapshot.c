@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The target "cbw-snapshot": the content of a point in time, read-only. Its I/O is in
- * view-io.c.
+ * The target "cbw-snapshot": a read-only view of the content at a point in time. Its I/O
+ * is in view-io.c.
  *
- * The view holds the mapped device open, so that it cannot be removed, but does
- * not claim it as dm_get_device() does: the guest may be a mounted file system,
- * which has. If its table is replaced all the same, reads fail from then on.
+ * The view holds the mapped device open, so that it cannot be removed. It does not claim
+ * the device as dm_get_device() does: a mounted file system has that claim. If the table
+ * of the device is replaced nevertheless, reads fail from then on.
  */
 #include <linux/blkdev.h>
 #include <linux/slab.h>
@@ -19,7 +19,7 @@
 #include "view-io.h"
 #include "dm-live/copier.h"
 
-/* Reads and discards that workers deal with at the same time. */
+/* Reads and discards that workers handle at the same time. */
 #define VIEW_WORKERS	16
 
 static void free_view(struct cbw_view *view)
@@ -161,7 +161,7 @@ static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 	struct cbw_view *view = ti->private;
 	struct cbw_session *session = view->session;
 
-	/* Reads go there too. */
+	/* Reads go to these devices, too. */
 	if (cbw_view_pin(session)) {
 		stack_limits(limits, session->store_bdev);
 		if (session->target_bdev)

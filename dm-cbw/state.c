@@ -8,8 +8,9 @@
  *
  * A job: none -> running <-> paused or stopped; running, paused and stopped ->
  * cancelled or failed; running -> complete. From failed and cancelled a new job
- * may be started: it goes on with what is left. complete needs all blocks
- * copied, whoever did it, and a flush of the target after that.
+ * may be started: it continues with what is left. complete requires that all
+ * blocks are copied, by the job or for guest writes, and a flush of the target
+ * after that.
  */
 #include "cbw.h"
 #include "event.h"
@@ -17,7 +18,7 @@
 #include "waiters.h"
 
 static const char *const state_names[] = {
-	[CBW_NEW] = "active",	/* as far as anybody can tell */
+	[CBW_NEW] = "active",	/* users see no difference */
 	[CBW_ACTIVE] = "active",
 	[CBW_BROKEN] = "broken",
 	[CBW_COMPLETE] = "complete",
@@ -99,12 +100,12 @@ bool __cbw_session_break(struct cbw_session *session, const char *why,
 		else
 			DMERR("%s: %s: the point in time is lost",
 			      session->name, why);
-		/* Partner: views read the state after the data. */
+		/* Pairs with cbw_view_is_valid(): views read the state after the data. */
 		cbw_set_state(session, CBW_BROKEN);
 		cbw_job_session_broke(session);
 		cbw_wake_all(session);
 		wake_up_all(&session->wait);
-		/* Those that wait for the gate fail now. */
+		/* Bios of views that wait for the gate fail now. */
 		queue_work(session->submit_wq, &session->view_work);
 		cbw_raise_event(session);
 	}
@@ -159,7 +160,7 @@ void cbw_cow_kick(struct cbw_session *session)
 	lockdep_assert_held(&session->lock);
 	if (session->kicked)
 		return;
-	/* When all are busy, the first that is done looks again. */
+	/* If all are busy, the first that finishes looks again. */
 	for (i = 0; i < CBW_COW_WORKERS; i++) {
 		struct cbw_copier *copier = &session->cow[i];
 

@@ -48,7 +48,7 @@ struct cbw_recorders *cbw_track_alloc_recorders(struct cbw_track *track)
 	struct cbw_bitmap *bitmap;
 	unsigned int nr = 0;
 
-	/* Each with a successor. Small, also in a resume: but for hundreds of bitmaps. */
+	/* Each may have a successor. Small, unless there are hundreds of bitmaps. */
 	list_for_each_entry(bitmap, &track->bitmaps, link)
 		nr += 2;
 	recorders = kmalloc(struct_size(recorders, list, nr), GFP_NOIO);
@@ -71,7 +71,7 @@ void cbw_track_set_recorders(struct cbw_track *track, struct cbw_recorders *new)
 	}
 	old = rcu_replace_pointer(track->recorders, new,
 				  lockdep_is_held(&track->admin));
-	/* Nobody uses the old ones any more, or what they lead to. */
+	/* After that, neither the old recorders nor their bitmaps are in use. */
 	synchronize_rcu();
 	kfree(old);
 }
@@ -121,8 +121,8 @@ bool cbw_track_record(struct cbw_track *track, sector_t first, sector_t nr)
 	unsigned int i;
 
 	/*
-	 * Who changes what is open or what records waits for a grace period: so what
-	 * was found open here is not closed before the bits are set.
+	 * Code that closes regions or replaces recorders waits for a grace period. So a
+	 * region that is found open here is not closed before the bits are set.
 	 */
 	if (unlikely(READ_ONCE(track->blocked)))
 		return false;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The bitmaps of a table's metadata device: the life of the store, and recording. See
- * track.h for the promise and the locks.
+ * The bitmaps of a table's metadata device: the life of the store. See track.h for the
+ * promise and the locks, and track-record.c for what guest writes do.
  *
- * The constructor opens the store and checks it. Each resume reads it again:
- * track-load.c, which also recovers what a crash left. With the policy break_tracking
- * no intent bitmap is used: so that what the guest writes never depends on the
- * metadata, on disk stands all the time that nobody knows what has changed. Whether
- * anybody wrote without tracking while the store was closed: track-gap.c.
+ * The constructor opens the store and checks it. Each resume reads it again, and recovers
+ * what a crash left: track-load.c. With the policy break_tracking no intent bitmap is
+ * used, so that guest writes never depend on the metadata; instead, the store on disk says
+ * all the time that all blocks count as changed. Writes without tracking while the store
+ * was closed are detected in track-gap.c.
  */
 #include <linux/blkdev.h>
 #include <linux/sched/mm.h>
@@ -42,7 +42,7 @@ static int activate(struct cbw_track *track)
 	struct cbw_recorders *recorders;
 	int r = 0;
 
-	/* Before anything is read: nobody changes it after that. */
+	/* Before anything is read, so that nothing else changes it after that. */
 	if (!track->read_only)
 		r = dm_live_store_claim(track->store);
 	if (r)
@@ -78,7 +78,7 @@ int cbw_track_activate(struct cbw_track *track)
 	unsigned int noio;
 	int r;
 
-	/* The mapped device is suspended: memory must not wait for it. */
+	/* The mapped device is suspended, so allocations must not wait for it. */
 	noio = memalloc_noio_save();
 	mutex_lock(&track->admin);
 	WRITE_ONCE(track->blocked, false);
@@ -234,12 +234,12 @@ void cbw_track_close(struct cbw_track *track)
 {
 	if (!track)
 		return;
-	/* If it was activated, and the device never resumed. */
+	/* If it was activated, but the device was not resumed. */
 	cbw_track_deactivate(track);
 	cbw_dead_leave(track);
 	dm_live_store_close(track->store);
 	if (track->wq) {
-		/* dm_table_event() of a table that is being destroyed is vain. */
+		/* dm_table_event() has no effect on a table that is being destroyed. */
 		cancel_work_sync(&track->event_work);
 		destroy_workqueue(track->wq);
 	}

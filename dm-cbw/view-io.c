@@ -2,12 +2,12 @@
 /*
  * The I/O of a snapshot view.
  *
- * A read holds the shared range lock of its blocks. When it gets that at once,
- * as much of it as is in one place is mapped there; else a worker gathers the
- * parts. Whether the session has broken is looked at after the data have
- * arrived: a guest write may have overtaken the read only after that.
+ * A read holds the shared range lock of its blocks. If it gets the lock at once, as
+ * much of it as is in one place is remapped; otherwise a worker gathers the parts. The
+ * state of the session is tested after the data has arrived: no guest write overwrites
+ * what is being read before the session has broken.
  *
- * A discard releases the blocks that it covers wholly: they leave the scope.
+ * A discard releases the blocks that it covers completely: they leave the scope.
  */
 #include <linux/blkdev.h>
 
@@ -22,7 +22,7 @@
 #include "dm-live/copier.h"
 #include "dm-live/range-lock.h"
 
-/* Blocks that are released in one go. */
+/* Blocks that are released at a time. */
 #define RELEASE_BLOCKS	1024u
 
 /** struct place - where consecutive blocks are */
@@ -80,8 +80,8 @@ static bool is_transferred(const struct cbw_session *session, u64 block)
 }
 
 /*
- * Where a block in a slot is, and how far the slots follow each other. All before
- * @end are copied, and not transferred.
+ * Find the slot of a block, and the end of the run of consecutive slots. All blocks
+ * before @end are copied, and not transferred.
  */
 static void locate_slot(const struct cbw_session *session, u64 block, u64 end,
 			struct place *place)
@@ -104,8 +104,8 @@ static void locate_slot(const struct cbw_session *session, u64 block, u64 end,
 }
 
 /*
- * Where @block is, and how many of the blocks before @end follow it there. The
- * range lock is held, so it stays like that.
+ * Find the place of @block, and how many of the blocks before @end follow it there. The
+ * range lock is held, so they stay there. Returns false if @block is out of scope.
  */
 static bool locate(const struct cbw_session *session, u64 block, u64 end,
 		   struct place *place)
@@ -136,7 +136,7 @@ static bool locate(const struct cbw_session *session, u64 block, u64 end,
 	return true;
 }
 
-/* The read has its lock: map as much of it as is in one place. */
+/* The read has its lock: remap as much of it as is in one place. */
 static int map_located(struct cbw_view_io *io, struct bio *bio)
 {
 	const struct cbw_session *session = io->view->session;
@@ -219,8 +219,8 @@ static void read_work(struct work_struct *work)
 }
 
 /*
- * May blocks leave the scope? The job may not miss them. Not BLK_STS_NOTSUPP: for
- * a discard the block layer takes that for a success.
+ * May blocks leave the scope? Not if there is a job, which would miss them. Do not return
+ * BLK_STS_NOTSUPP: the block layer takes that for the success of a discard.
  */
 static blk_status_t begin_release(struct cbw_session *session)
 {
@@ -243,7 +243,7 @@ static void release_blocks(struct cbw_session *session, u64 first, u64 nr)
 
 	spin_lock_irq(&session->lock);
 	if (session->fleece) {
-		/* Only what is copied has a slot. */
+		/* Only copied blocks have slots. */
 		for (block = dm_live_bitmap_next_clear(session->todo, first, end);
 		     block < end;
 		     block = dm_live_bitmap_next_clear(session->todo, block + 1,
@@ -284,7 +284,7 @@ static void granted(struct dm_live_range *range)
 	queue_work(io->view->wq, &io->work);
 }
 
-/* In a worker, as soon as the lock is held. */
+/* Queue the work as soon as the lock is held. */
 static void lock_then_work(struct cbw_view_io *io, u64 first, u64 last,
 			   enum dm_live_range_mode mode)
 {
@@ -293,7 +293,7 @@ static void lock_then_work(struct cbw_view_io *io, u64 first, u64 last,
 		granted(&io->range);
 }
 
-/* The blocks that the discard covers wholly: [first, end). */
+/* The blocks that the discard covers completely: [first, end). */
 static void whole_blocks(const struct cbw_session *session,
 			 const struct bio *bio, u64 *first, u64 *end)
 {
@@ -311,7 +311,7 @@ static void discard(struct cbw_view_io *io, struct bio *bio)
 	u64 first, last;
 
 	whole_blocks(session, bio, &first, &last);
-	/* Also before the lock: it would hold up copies, and the session with them. */
+	/* Test before locking, too: the lock delays copies, and guest writes with them. */
 	if (first < last)
 		status = begin_release(session);
 	if (status || first >= last) {
@@ -323,10 +323,9 @@ static void discard(struct cbw_view_io *io, struct bio *bio)
 }
 
 /*
- * How far the blocks from the bio's first one on are where that is: on the origin, in
- * slots or on the target. With a fleece device and a target, no lock may cover more: a
- * read of the target, which may be slow, would hold up the copies that guest writes
- * wait for.
+ * How many sectors from the start of the bio are in the same kind of place: the origin,
+ * slots, or the target. With a fleece device and a target, a lock may not cover more: a
+ * read of the target, which may be slow, would delay copies that guest writes wait for.
  */
 static sector_t alike_sectors(const struct cbw_session *session,
 			      const struct bio *bio)
@@ -390,7 +389,7 @@ int cbw_view_map(struct dm_target *ti, struct bio *bio)
 	struct cbw_view *view = ti->private;
 	struct cbw_session *session = view->session;
 	struct cbw_view_io *io = io_of(bio);
-	/* What one buffer holds. */
+	/* The size of a buffer. */
 	sector_t max_sectors = cbw_block_to_sector(session,
 						   cbw_copy_blocks(session));
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest writes that wait for blocks to be copied. They are woken here when blocks
- * were dealt with, and sent down or failed.
+ * The guest writes that wait for blocks to be copied, and how they are woken, submitted
+ * and failed.
  */
 #include <linux/blkdev.h>
 #include <linux/interval_tree_generic.h>
@@ -36,7 +36,7 @@ void cbw_remove_waiter(struct cbw_session *session, struct cbw_waiter *waiter)
 	list_del(&waiter->age);
 }
 
-/* It goes down with the next cbw_submit(). */
+/* The next cbw_submit() submits it. */
 static void make_ready(struct cbw_session *session, struct cbw_waiter *waiter)
 {
 	cbw_remove_waiter(session, waiter);
@@ -113,7 +113,7 @@ void cbw_fail_all(struct list_head *failed, blk_status_t status)
 	list_for_each_entry_safe(waiter, next, failed, age) {
 		struct bio *bio = bio_of(waiter);
 
-		/* It never went down: no flush has failed, see cbw_end_io(). */
+		/* It was never submitted, so no flush has failed, see cbw_end_io(). */
 		bio->bi_opf &= ~(REQ_PREFLUSH | REQ_FUA);
 		bio->bi_status = status;
 		bio_endio(bio);
@@ -127,7 +127,7 @@ void cbw_fail_waiters(struct cbw_session *session, u64 block,
 	LIST_HEAD(failed);
 
 	spin_lock_irq(&session->lock);
-	/* A view may have released the block meanwhile. */
+	/* A view may have released the block in the meantime. */
 	while (dm_live_bitmap_test(session->todo, block)) {
 		waiter = cbw_waiter_over(session, block);
 		if (!waiter)
