@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Claims: who copies which blocks. A claim is an extent of a copier. All claims
- * that exclude each other stand in one tree, and do not overlap.
+ * Claims: who copies which blocks. A claim is an extent of a copier. Claims that
+ * exclude each other are in one tree, and do not overlap.
  *
- * All copiers exclude each other where all copy to the target. Where guest writes
- * have theirs in slots, they shall not wait for the job, which may be slow: it has
- * a tree of its own, and sees that it was overtaken, see transfer.c.
+ * Where everything is copied to the target, all copiers exclude each other. With a
+ * fleece device, guest writes must not wait for the job, which may be slow. So the
+ * job has a tree of its own, and notices when it was overtaken: see transfer.c.
  */
 #include "cbw.h"
+#include "claims.h"
+#include "state.h"
+#include "waiters.h"
+#include "dm-live/bitmap.h"
 
 static struct rb_root *tree_of(const struct cbw_copier *copier)
 {
@@ -129,8 +133,9 @@ void cbw_unclaim(struct cbw_copier *copier)
 	if (kick_job)
 		cbw_job_kick(session);
 	/*
-	 * From here, not from yet another thread. This may wait for the origin, but
-	 * for nothing that waits for a copy; and a copy needs the origin too.
+	 * Submit from this thread: another one would add latency. Submitting may
+	 * wait for the origin, but for nothing that waits for a copy; and copies
+	 * need the origin as well.
 	 */
 	cbw_submit(session);
 }

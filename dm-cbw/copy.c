@@ -1,146 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The copy of blocks to the store.
+ * Copying blocks to the store.
  *
- * A block is copied by whoever has claimed it. While it is claimed and its todo
- * bit is set, no guest write to it goes down, so the origin has it as it was.
- * Only after the store has the data, the exclusive range lock is taken, which
- * waits for views that read the origin, and the bit is cleared. So a store that
- * hangs holds up no view.
+ * Only the copier that has claimed a block copies it. While its todo bit is set, no
+ * guest write to it is submitted, so the origin still has the old data. Once the
+ * store has the data, the exclusive range lock is taken, which waits for views that
+ * read the origin, and the bit is cleared. So a store that hangs blocks no view.
  *
- * A copy has one or more extents, wherever they are: first all of them are read,
- * together, then all are written, then all are committed. They share one buffer,
- * and a failure: what fails is tried again block by block.
+ * A copy has one or more extents anywhere on the device. All of them are read at the
+ * same time, then all are written, then all are committed. They share a buffer and
+ * the result: if any I/O fails, the copy is repeated block by block.
  */
 #include <linux/blkdev.h>
 #include <linux/ktime.h>
 
+#include "blocks.h"
 #include "cbw.h"
+#include "chunk.h"
+#include "claims.h"
+#include "copy.h"
+#include "fleece.h"
+#include "transfer.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
+#include "dm-live/range-lock.h"
 
-/* Where the data of @block, which may be the one after the last, begin. */
-static size_t offset_of(const struct cbw_chunk *chunk,
-			const struct cbw_extent *extent, u64 block)
-{
-	const struct cbw_session *session = chunk->session;
-
-	/* Only the last block of the device may be short. */
-	return extent->index * cbw_block_bytes(session) +
-	       (cbw_range_sectors(session, extent->first,
-				  block - extent->first) << SECTOR_SHIFT);
-}
-
-static size_t bytes_of(const struct cbw_chunk *chunk, u64 block, u64 end)
-{
-	return cbw_range_sectors(chunk->session, block, end - block) <<
-	       SECTOR_SHIFT;
-}
-
-static bool is_zero_block(const struct cbw_chunk *chunk,
-			  const struct cbw_extent *extent, u64 block)
-{
-	return dm_live_data_is_zero(chunk->data, offset_of(chunk, extent, block),
-				    bytes_of(chunk, block, block + 1));
-}
-
-static u64 zero_run(const struct cbw_chunk *chunk,
-		    const struct cbw_extent *extent, u64 block, bool *zero)
-{
-	u64 end = extent->first + extent->nr;
-	u64 next = block + 1;
-
-	*zero = is_zero_block(chunk, extent, block);
-	while (next < end && is_zero_block(chunk, extent, next) == *zero)
-		next++;
-	return next;
-}
-
-void cbw_chunk_rw(struct cbw_chunk *chunk, const struct cbw_extent *extent,
-		  blk_opf_t opf, struct block_device *bdev, sector_t sector,
-		  u64 block, u64 end)
-{
-	dm_live_batch_rw(&chunk->batch, opf, bdev, sector, chunk->data,
-			 offset_of(chunk, extent, block),
-			 bytes_of(chunk, block, end));
-}
-
-void cbw_chunk_zero_block(struct cbw_chunk *chunk,
-			  const struct cbw_extent *extent, u64 block)
-{
-	dm_live_data_zero(chunk->data, offset_of(chunk, extent, block),
-			  bytes_of(chunk, block, block + 1));
-}
-
-static void zero_target(struct cbw_chunk *chunk,
-			const struct cbw_extent *extent, u64 block, u64 end)
-{
-	struct cbw_session *session = chunk->session;
-	sector_t sector = cbw_block_to_sector(session, block);
-
-	if (READ_ONCE(session->target_lacks_write_zeroes) ||
-	    !bdev_write_zeroes_sectors(session->target_bdev)) {
-		cbw_chunk_rw(chunk, extent, REQ_OP_WRITE, session->target_bdev,
-			     sector, block, end);
-		return;
-	}
-	chunk->used_write_zeroes = true;
-	dm_live_batch_zero(&chunk->batch, session->target_bdev, sector,
-			   cbw_range_sectors(session, block, end - block), 0);
-}
-
-blk_status_t
-cbw_chunk_run(struct cbw_chunk *chunk,
-	      blk_status_t (*submit)(struct cbw_chunk *chunk,
-				     const struct cbw_extent *extent))
-{
-	blk_status_t status = BLK_STS_OK, batch_status;
-	const struct cbw_extent *extent;
-	struct blk_plug plug;
-
-	dm_live_batch_begin(&chunk->batch, chunk->copier);
-	blk_start_plug(&plug);
-	cbw_for_each_extent(extent, chunk) {
-		status = submit(chunk, extent);
-		if (status)
-			break;
-	}
-	blk_finish_plug(&plug);
-	batch_status = dm_live_batch_wait(&chunk->batch);
-	return batch_status ?: status;
-}
-
-static blk_status_t submit_to_target(struct cbw_chunk *chunk,
-				     const struct cbw_extent *extent)
-{
-	struct cbw_session *session = chunk->session;
-	u64 block = extent->first, next;
-	bool zero;
-
-	for (; block < extent->first + extent->nr; block = next) {
-		next = zero_run(chunk, extent, block, &zero);
-		if (zero)
-			zero_target(chunk, extent, block, next);
-		else
-			cbw_chunk_rw(chunk, extent, REQ_OP_WRITE,
-				     session->target_bdev,
-				     cbw_block_to_sector(session, block), block,
-				     next);
-	}
-	return BLK_STS_OK;
-}
-
-blk_status_t cbw_chunk_write_target(struct cbw_chunk *chunk)
-{
-	blk_status_t status = cbw_chunk_run(chunk, submit_to_target);
-
-	if (status && chunk->used_write_zeroes) {
-		/* Some devices learn only now that they cannot. */
-		WRITE_ONCE(chunk->session->target_lacks_write_zeroes, true);
-		status = cbw_chunk_run(chunk, submit_to_target);
-	}
-	return status;
-}
-
-/* The slots are noted in chunk->slots; who gives them back is the caller. */
+/* Stores the slots in chunk->slots; the caller frees them. */
 static blk_status_t submit_to_slots(struct cbw_chunk *chunk,
 				    const struct cbw_extent *extent)
 {
@@ -154,7 +39,7 @@ static blk_status_t submit_to_slots(struct cbw_chunk *chunk,
 		unsigned int nr, i;
 		u32 slot;
 
-		next = zero_run(chunk, extent, block, &zero);
+		next = cbw_chunk_zero_run(chunk, extent, block, &zero);
 		if (zero) {
 			for (i = 0; i < next - block; i++)
 				slots[i] = CBW_SLOT_ZERO;
@@ -172,7 +57,7 @@ static blk_status_t submit_to_slots(struct cbw_chunk *chunk,
 	return BLK_STS_OK;
 }
 
-/* False when the session is suspended or over. */
+/* Returns false if the session is suspended or over. */
 static bool begin_copying(struct cbw_session *session)
 {
 	bool running;
@@ -185,15 +70,7 @@ static bool begin_copying(struct cbw_session *session)
 	return running;
 }
 
-void cbw_end_reading(struct cbw_session *session)
-{
-	spin_lock_irq(&session->lock);
-	if (!--session->nr_reading)
-		wake_up_all(&session->wait);
-	spin_unlock_irq(&session->lock);
-}
-
-/* Nothing of the copy is on its way any more. */
+/* The copy has no I/O in flight any more. */
 static void end_copying(struct cbw_session *session)
 {
 	spin_lock_irq(&session->lock);
@@ -232,8 +109,8 @@ static void copy_to_store(struct cbw_chunk *chunk, struct cbw_result *result)
 }
 
 /*
- * The store has the blocks: all writes of them succeeded. Those that are still
- * wanted become copied.
+ * The store has the blocks: all writes succeeded. Mark those that are still in todo
+ * as copied.
  */
 static void commit(struct cbw_chunk *chunk, const struct cbw_extent *extent)
 {
@@ -259,9 +136,9 @@ static void commit(struct cbw_chunk *chunk, const struct cbw_extent *extent)
 }
 
 /*
- * A session that broke meanwhile may have let guest writes down, so what was read
- * is worth nothing. One lock at a time: who holds a range must not wait for
- * another one.
+ * If the session broke in the meantime, guest writes may have been submitted, and the
+ * data is worthless. One range lock at a time: the holder of a range must not wait for
+ * another range.
  */
 static void commit_all(struct cbw_copier *copier, struct cbw_chunk *chunk)
 {
@@ -316,7 +193,7 @@ static bool copy_extents(struct cbw_copier *copier,
 		cbw_transfer(&chunk, result);
 	else if (begun)
 		copy_to_store(&chunk, result);
-	/* Before any lock is waited for, see dm_live_buffer_get(). */
+	/* Before waiting for a lock, see dm_live_buffer_get(). */
 	dm_live_buffer_put(chunk.copier, buffer);
 	if (!begun)
 		return false;
@@ -338,7 +215,7 @@ static bool copy_block(struct cbw_copier *copier, u64 block,
 	return copy_extents(copier, &extent, 1, 1, result);
 }
 
-/* Block by block, to learn which fail. A single one was @result just now. */
+/* Block by block, to find those that fail. For a single block that is @result. */
 static u64 copy_singly(struct cbw_copier *copier, struct cbw_result *result,
 		       bool (*may_go_on)(struct cbw_session *session),
 		       cbw_copy_failed_fn failed)

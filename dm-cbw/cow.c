@@ -2,22 +2,31 @@
 /*
  * The workers that copy for guest writes.
  *
- * A worker takes as much of what guest writes wait for as one copy moves, wherever
- * it is, and copies it in one go: many small writes cost little more than one.
- * Another worker is called when something is left, or comes later. So with few
- * writes each is copied at once, and the more there are, the more share a copy.
+ * A worker claims as many of the blocks that guest writes wait for as one copy can
+ * move, anywhere on the device, and copies them together: many small writes cost
+ * little more than one. If it leaves some, or if more arrive, another worker is
+ * queued. So with few writes each is copied at once, and with more writes more of
+ * them share a copy.
  *
- * Nobody is forgotten: whoever makes a write fresh kicks, with the lock held. Then
- * either a worker is queued that has not looked yet, or all of them are busy, and
- * look again before they rest. Who looks and leaves something kicks in turn.
+ * No write is forgotten. Code that makes a write fresh kicks, with the lock held.
+ * After that, either a queued worker has not looked yet, or all workers are busy and
+ * look again before they return. A worker that leaves something kicks in turn.
  */
 #include <linux/blkdev.h>
 
+#include "blocks.h"
 #include "cbw.h"
+#include "chunk.h"
+#include "claims.h"
+#include "copy.h"
+#include "cow.h"
+#include "state.h"
+#include "waiters.h"
+#include "dm-live/bitmap.h"
 
 /*
- * Blocks from @block on that nobody copies yet and that guest writes wait for:
- * those of other writes beside it too, at most @max_blocks.
+ * Claim the unclaimed blocks around @block that guest writes wait for, at most
+ * @max_blocks. They may belong to several writes.
  */
 static void claim_around(struct cbw_copier *copier, u64 block, u64 max_blocks)
 {
@@ -41,7 +50,7 @@ static void claim_around(struct cbw_copier *copier, u64 block, u64 max_blocks)
 	cbw_claim(copier, first, end - first);
 }
 
-/* Give the worker blocks that guest writes wait for, the oldest first. */
+/* Claim blocks that guest writes wait for, the oldest write first. */
 static bool claim(struct cbw_copier *copier)
 {
 	struct cbw_session *session = copier->session;
@@ -59,11 +68,11 @@ static bool claim(struct cbw_copier *copier)
 		block = cbw_next_unclaimed(copier, waiter->first,
 					   waiter->last + 1);
 		if (block > waiter->last) {
-			/* This worker or others copy what it waits for. */
+			/* All that it waits for is claimed already. */
 			list_move_tail(&waiter->link, &session->told);
 			continue;
 		}
-		/* One that does not fit is not cut: it would wait for two. */
+		/* Do not split a write that does not fit: it would wait for two copies. */
 		if (copier->nr_extents == CBW_MAX_EXTENTS ||
 		    (copier->nr_extents && waiter->last - block >= left)) {
 			cbw_cow_kick(session);
@@ -106,26 +115,6 @@ static void cow_work(struct work_struct *work)
 			return;
 		cbw_copy_claims(copier, is_active, copy_failed);
 		cbw_unclaim(copier);
-	}
-}
-
-void cbw_cow_kick(struct cbw_session *session)
-{
-	unsigned int i;
-
-	lockdep_assert_held(&session->lock);
-	if (session->kicked)
-		return;
-	/* When all are busy, the first that is done looks again. */
-	for (i = 0; i < CBW_COW_WORKERS; i++) {
-		struct cbw_copier *copier = &session->cow[i];
-
-		if (copier->busy)
-			continue;
-		copier->busy = true;
-		session->kicked = true;
-		queue_delayed_work(session->cow_wq, &copier->work, 0);
-		return;
 	}
 }
 

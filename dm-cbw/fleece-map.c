@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The map from blocks to slots of a fleece device, in one of two forms, whichever is
- * smaller: an array with a slot for each block (4 bytes a block), or a hash of the slots
- * (12 to 16 bytes a slot). All of it is allocated when the session is loaded; nothing is
+ * The map from blocks to slots of a fleece device. It takes the smaller of two forms: an
+ * array with a slot for each block (4 bytes a block), or a hash table of the slots (12 to
+ * 16 bytes a slot). All memory is allocated when the session is created; nothing is
  * written to any device.
  *
- * The hash: each slot may stand in the chain of one bucket, and knows the upper bits of
- * its block. With the bucket they tell the whole number: the lower bits are those of the
- * bucket after an exclusive or with what is computed from the upper ones. So neighbours
- * are found in neighbouring buckets.
+ * The hash table: a slot in use is in the chain of one bucket, and has the upper bits of
+ * its block's number as its key. The lower bits follow from the bucket: they are the
+ * bucket's number, XORed with a hash of the upper bits. So adjacent blocks are in adjacent
+ * buckets.
  *
- * Slots are stored plus one; 0 is none. Callers hold the fleece device's lock.
+ * Slots are stored plus one; 0 means none. Callers hold the fleece device's lock.
  */
 #include <linux/hash.h>
 #include <linux/log2.h>
 #include <linux/slab.h>
 
-#include "cbw.h"
-#include "dm-live/memory.h"
+#include "fleece-map.h"
 #include "fleece.h"
+#include "dm-live/memory.h"
 
 /**
- * struct cbw_fleece_map - in both forms
- * @heads: of the array, a slot for each block; of the hash, the first of each bucket
- * @next: of the hash: the next slot in the chain of each slot; else NULL
- * @keys: of the hash: the upper bits of the block in each slot
- * @bucket_bits: log2 of the number of buckets, which is how many bits are not in @keys
+ * struct cbw_fleece_map - both forms
+ * @heads: array: the slot of each block; hash table: the first slot of each bucket
+ * @next: hash table: the next slot in the chain of each slot; array: NULL
+ * @keys: hash table: the upper bits of the block in each slot
+ * @bucket_bits: log2 of the number of buckets: the number of lower bits, not in @keys
  */
 struct cbw_fleece_map {
 	u32 *heads;
@@ -89,7 +89,7 @@ static size_t bucket_of(const struct cbw_fleece_map *map, u64 block)
 	return mixed & ((1ULL << map->bucket_bits) - 1);
 }
 
-/* Where the number of the block's slot stands, or that of none. */
+/* The link that refers to the block's slot, or the 0 at the end of its chain. */
 static u32 *find(const struct cbw_fleece_map *map, u64 block)
 {
 	u32 *link;

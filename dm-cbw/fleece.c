@@ -1,30 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The fleece store: slots of one block each on a device of any size, given out
- * on demand.
+ * The fleece store: slots of one block each on a device of any size, allocated on
+ * demand.
  *
- * Which block is in which slot stands in memory only, see fleece-map.c: with the session
- * it is gone.
+ * The map from blocks to slots is in memory only, see fleece-map.c: it is lost when the
+ * session ends.
  */
 #include <linux/bits.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "cbw.h"
+#include "event.h"
+#include "fleece-map.h"
 #include "fleece.h"
+#include "dm-live/bitmap.h"
 
-/* Slots that are looked at before others may run. */
+/* Slots to scan before cond_resched(). */
 #define SCAN_SLOTS	BIT_ULL(20)
 
 /**
  * struct cbw_fleece - the store of a session
- * @nr_slots: how many there are
- * @low_water: the event is raised when fewer are free
- * @lock: protects the members after it, but for looking at @used and @cursor
+ * @nr_slots: number of slots
+ * @low_water: an event is raised when fewer slots are free
+ * @lock: protects the members after it; @used and @cursor may be read without
  * @map: the slots that hold a block
- * @used: the slots in use, or being written
- * @cursor: where to look for the next free one
- * @low: the event for little room was raised
+ * @used: slots in use or being written
+ * @cursor: where to look for the next free slot
+ * @low: the event for @low_water was raised
  */
 struct cbw_fleece {
 	u64 nr_slots;
@@ -43,9 +46,9 @@ struct cbw_fleece *cbw_fleece_create(struct cbw_session *session,
 	u64 nr_slots = nr_sectors >> session->block_shift;
 
 	/*
-	 * Never more than one for each block, and a number that u32 holds. The
-	 * one after the last is not CBW_SLOT_ZERO: a block of zeros does not
-	 * follow upon the last slot.
+	 * At most one for each block, and a number that fits in a u32. The number
+	 * after the last slot is not CBW_SLOT_ZERO either: a block of zeros must
+	 * not look like the continuation of a run of slots.
 	 */
 	nr_slots = min3(nr_slots, session->nr_blocks, (u64)CBW_SLOT_ZERO - 1);
 	if (!nr_slots)
@@ -55,7 +58,7 @@ struct cbw_fleece *cbw_fleece_create(struct cbw_session *session,
 		return ERR_PTR(-ENOMEM);
 	spin_lock_init(&fleece->lock);
 	fleece->nr_slots = nr_slots;
-	/* Rounded up: fewer than a half is none. */
+	/* Rounded up, so that a small device has a low-water mark, too. */
 	fleece->low_water =
 		DIV_ROUND_UP_ULL(nr_slots * session->config.low_water_percent,
 				 100);
@@ -87,7 +90,7 @@ u64 cbw_fleece_total(const struct cbw_fleece *fleece)
 	return fleece->nr_slots;
 }
 
-/* True when the room has just become little. */
+/* True if free slots have just fallen below the low-water mark. */
 static bool check_low(struct cbw_fleece *fleece)
 {
 	bool low = fleece->nr_slots - cbw_fleece_used(fleece) <
@@ -99,7 +102,7 @@ static bool check_low(struct cbw_fleece *fleece)
 	return changed;
 }
 
-/* A slot in [slot, end) that was free when it was looked at; @end: none was. */
+/* Returns a slot in [slot, end) that was free a moment ago, or @end. */
 static u64 scan(const struct cbw_fleece *fleece, u64 slot, u64 end)
 {
 	while (slot < end) {
@@ -126,7 +129,7 @@ static u64 find_free(const struct cbw_fleece *fleece)
 	return slot;
 }
 
-/* Take up to @nr slots from @first on. 0: somebody else has taken the first. */
+/* Take up to @nr slots from @first on. Returns 0 if @first is taken already. */
 static unsigned int take(struct cbw_fleece *fleece, u64 first, unsigned int nr)
 {
 	u64 end = min(first + nr, fleece->nr_slots);
@@ -148,7 +151,7 @@ unsigned int cbw_fleece_alloc(struct cbw_session *session, unsigned int nr,
 	unsigned long flags;
 	u64 first;
 
-	/* The search needs no lock; what it finds is looked at again. */
+	/* The search takes no lock, so take() tests again what it finds. */
 	while (!taken && !is_full) {
 		first = find_free(fleece);
 		spin_lock_irqsave(&fleece->lock, flags);

@@ -1,159 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's I/O: what may go down at once, and the writes that wait for
- * blocks to be copied.
+ * The guest's I/O: what is remapped at once, and which writes wait for blocks to be
+ * copied.
  *
- * Nothing here sleeps or allocates. A write that must wait is kept in the
- * session's tree of waiters until all its blocks are copied (or the session has
- * broken), a copy failed, or it has waited for too long. Holding no lock, it goes
- * down then: what it overwrites is copied, and views look for it in the store.
+ * Nothing here sleeps or allocates. A write that must wait is kept in the session's tree
+ * of waiters until all its blocks are copied, the session has broken, a copy has failed,
+ * or it times out. Then it is submitted without any lock held: what it overwrites is
+ * copied, and views find it in the store.
  */
 #include <linux/blkdev.h>
-#include <linux/interval_tree_generic.h>
 #include <linux/ktime.h>
 
-#include "dm-live/submit.h"
+#include "blocks.h"
+#include "cbw.h"
+#include "io.h"
+#include "state.h"
+#include "track-durable.h"
+#include "track-record.h"
 #include "track.h"
+#include "waiters.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/submit.h"
 
 /* A discard or write-zeroes waits in pieces of this size. */
 #define MAX_ZERO_BYTES	(64u << 20)
 
-/* The timer looks no further ahead, and sets itself again. */
+/* The timer is set no further ahead than this; it sets itself again. */
 #define MAX_TIMER_NS	(3600ULL * NSEC_PER_SEC)
-
-#define FIRST(waiter)	((waiter)->first)
-#define LAST(waiter)	((waiter)->last)
-
-INTERVAL_TREE_DEFINE(struct cbw_waiter, rb, u64, subtree_last, FIRST, LAST,
-		     static, waiter_tree)
 
 static struct cbw_waiter *waiter_of(struct bio *bio)
 {
 	return dm_per_bio_data(bio, sizeof(struct cbw_waiter));
-}
-
-static struct bio *bio_of(struct cbw_waiter *waiter)
-{
-	return dm_bio_from_per_bio_data(waiter, sizeof(struct cbw_waiter));
-}
-
-static bool is_all_copied(const struct cbw_session *session, u64 first,
-			  u64 last)
-{
-	return dm_live_bitmap_next_set(session->todo, first, last + 1) ==
-	       last + 1;
-}
-
-static void remove_waiter(struct cbw_session *session,
-			  struct cbw_waiter *waiter)
-{
-	lockdep_assert_held(&session->lock);
-	waiter_tree_remove(waiter, &session->waiters);
-	list_del(&waiter->link);
-	list_del(&waiter->age);
-}
-
-/* It goes down with the next cbw_submit(). */
-static void make_ready(struct cbw_session *session, struct cbw_waiter *waiter)
-{
-	remove_waiter(session, waiter);
-	bio_list_add(&session->submit, bio_of(waiter));
-}
-
-void cbw_submit(struct cbw_session *session)
-{
-	struct blk_plug plug;
-	struct bio_list bios;
-	struct bio *bio;
-
-	spin_lock_irq(&session->lock);
-	bios = session->submit;
-	bio_list_init(&session->submit);
-	spin_unlock_irq(&session->lock);
-
-	blk_start_plug(&plug);
-	while ((bio = bio_list_pop(&bios)))
-		dm_live_submit_deferred(bio);
-	blk_finish_plug(&plug);
-}
-
-static void submit_work(struct work_struct *work)
-{
-	cbw_submit(container_of(work, struct cbw_session, submit_work));
-}
-
-void cbw_submit_later(struct cbw_session *session)
-{
-	queue_work(session->submit_wq, &session->submit_work);
-}
-
-struct cbw_waiter *cbw_waiter_over(struct cbw_session *session, u64 block)
-{
-	lockdep_assert_held(&session->lock);
-	return waiter_tree_iter_first(&session->waiters, block, block);
-}
-
-bool cbw_wake(struct cbw_session *session, u64 first, u64 nr)
-{
-	struct cbw_waiter *waiter, *next;
-	bool fresh = false;
-
-	lockdep_assert_held(&session->lock);
-	for (waiter = waiter_tree_iter_first(&session->waiters, first,
-					     first + nr - 1); waiter;
-	     waiter = next) {
-		next = waiter_tree_iter_next(waiter, first, first + nr - 1);
-		if (is_all_copied(session, waiter->first, waiter->last)) {
-			make_ready(session, waiter);
-		} else {
-			list_move_tail(&waiter->link, &session->fresh);
-			fresh = true;
-		}
-	}
-	return fresh;
-}
-
-void cbw_wake_all(struct cbw_session *session)
-{
-	struct cbw_waiter *waiter, *next;
-
-	lockdep_assert_held(&session->lock);
-	list_for_each_entry_safe(waiter, next, &session->by_age, age)
-		make_ready(session, waiter);
-	cbw_submit_later(session);
-}
-
-static void fail_all(struct list_head *failed, blk_status_t status)
-{
-	struct cbw_waiter *waiter, *next;
-
-	list_for_each_entry_safe(waiter, next, failed, age) {
-		struct bio *bio = bio_of(waiter);
-
-		/* It never went down: no flush has failed, see cbw_end_io(). */
-		bio->bi_opf &= ~(REQ_PREFLUSH | REQ_FUA);
-		bio->bi_status = status;
-		bio_endio(bio);
-	}
-}
-
-void cbw_fail_waiters(struct cbw_session *session, u64 block,
-		      blk_status_t status)
-{
-	struct cbw_waiter *waiter;
-	LIST_HEAD(failed);
-
-	spin_lock_irq(&session->lock);
-	/* A view may have released the block meanwhile. */
-	while (dm_live_bitmap_test(session->todo, block)) {
-		waiter = cbw_waiter_over(session, block);
-		if (!waiter)
-			break;
-		remove_waiter(session, waiter);
-		list_add_tail(&waiter->age, &failed);
-	}
-	spin_unlock_irq(&session->lock);
-	fail_all(&failed, status);
 }
 
 static u64 timeout_ns(const struct cbw_session *session)
@@ -199,7 +76,7 @@ static void timeout_work(struct work_struct *work)
 		if (deadline_ns > now_ns) {
 			next_ns = min(next_ns, deadline_ns);
 		} else if (fail) {
-			remove_waiter(session, waiter);
+			cbw_remove_waiter(session, waiter);
 			list_add_tail(&waiter->age, &expired);
 		} else {
 			is_too_late = true;
@@ -215,10 +92,10 @@ static void timeout_work(struct work_struct *work)
 		return;
 	DMERR_LIMIT("%s: guest writes fail: their copies take longer than cbw_timeout (%llu ms)",
 		    session->name, session->config.timeout_ms);
-	fail_all(&expired, BLK_STS_TIMEOUT);
+	cbw_fail_all(&expired, BLK_STS_TIMEOUT);
 }
 
-/* Keep the write until its blocks are copied; false when they are already. */
+/* Keep the write until its blocks are copied. Returns false if they already are. */
 static bool wait_for_copy(struct cbw_session *session, struct bio *bio,
 			  u64 first, u64 last)
 {
@@ -228,10 +105,10 @@ static bool wait_for_copy(struct cbw_session *session, struct bio *bio,
 
 	spin_lock_irqsave(&session->lock, flags);
 	if (session->state == CBW_ACTIVE &&
-	    !is_all_copied(session, first, last)) {
+	    !cbw_is_all_copied(session, first, last)) {
 		waiter->first = first;
 		waiter->last = last;
-		waiter_tree_insert(waiter, &session->waiters);
+		cbw_waiter_tree_insert(waiter, &session->waiters);
 		list_add_tail(&waiter->link, &session->fresh);
 		if (session->config.timeout_ms) {
 			waiter->deadline_ns = ktime_get_ns() +
@@ -257,7 +134,7 @@ static void trim(const struct cbw_session *session, struct bio *bio, u64 end)
 		dm_accept_partial_bio(bio, nr_sectors);
 }
 
-/* The most blocks that one guest write waits for at a time. */
+/* The most blocks that a guest write waits for at a time. */
 static u64 max_wait_blocks(const struct cbw_session *session,
 			   const struct bio *bio)
 {
@@ -287,7 +164,7 @@ static int map_write(struct cbw_session *session, struct bio *bio)
 	return DM_MAPIO_SUBMITTED;
 }
 
-/* Record the write; false: it is parked. */
+/* Record the write. Returns false if it was parked instead. */
 static bool record(struct cbw_table *table, struct bio *bio)
 {
 	struct cbw_session *session = table->session;
@@ -295,12 +172,12 @@ static bool record(struct cbw_table *table, struct bio *bio)
 	if (cbw_track_record(table->track, bio->bi_iter.bi_sector,
 			     bio_sectors(bio)))
 		return true;
-	/* It cannot be cut any more when it goes on. */
+	/* cbw_map_again() cannot split it any more. */
 	if (session && cbw_is(session, CBW_ACTIVE))
 		trim(session, bio,
 		     cbw_sector_to_block(session, bio->bi_iter.bi_sector) +
 		     max_wait_blocks(session, bio));
-	cbw_intent_park(table->track, bio);
+	cbw_track_park(table->track, bio);
 	return false;
 }
 
@@ -312,8 +189,8 @@ static int map_session(struct cbw_table *table, struct bio *bio)
 		return DM_MAPIO_REMAPPED;
 	if (!cbw_is(session, CBW_ACTIVE)) {
 		/*
-		 * Who sees what this write puts there sees the state too: partner
-		 * of cbw_view_is_valid().
+		 * A view that reads what this write writes must see the state, too:
+		 * pairs with cbw_view_is_valid().
 		 */
 		smp_mb();
 		return DM_MAPIO_REMAPPED;
@@ -328,7 +205,7 @@ int cbw_map(struct dm_target *ti, struct bio *bio)
 	bio_set_dev(bio, table->origin->bdev);
 	if (!op_is_write(bio_op(bio)) || !bio_sectors(bio))
 		return DM_MAPIO_REMAPPED;
-	/* Nobody keeps what is stacked on the device from writing to it. */
+	/* The block layer does not stop stacked devices from writing to it. */
 	if (table->track && table->track->read_only)
 		return DM_MAPIO_KILL;
 	/* Discards and write-zeroes are writes here. */
@@ -341,7 +218,7 @@ int cbw_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
 	struct cbw_table *table = ti->private;
 
-	/* These two say that it was not tried. */
+	/* With these two errors the flush was not tried. */
 	if (unlikely(*error) && table->track && op_is_flush(bio->bi_opf) &&
 	    *error != BLK_STS_AGAIN && *error != BLK_STS_DM_REQUEUE)
 		cbw_track_flush_failed(table->track);
@@ -352,7 +229,7 @@ void cbw_map_again(struct cbw_table *table, struct bio *bio)
 {
 	if (!cbw_track_record(table->track, bio->bi_iter.bi_sector,
 			      bio_sectors(bio))) {
-		cbw_intent_park(table->track, bio);
+		cbw_track_park(table->track, bio);
 		return;
 	}
 	if (map_session(table, bio) == DM_MAPIO_REMAPPED)
@@ -366,6 +243,6 @@ void cbw_io_init(struct cbw_session *session)
 	INIT_LIST_HEAD(&session->told);
 	INIT_LIST_HEAD(&session->by_age);
 	bio_list_init(&session->submit);
-	INIT_WORK(&session->submit_work, submit_work);
+	INIT_WORK(&session->submit_work, cbw_submit_work);
 	INIT_DELAYED_WORK(&session->timeout_work, timeout_work);
 }

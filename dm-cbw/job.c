@@ -2,80 +2,38 @@
 /*
  * The job: copies every block in scope that is not yet on the target to it.
  *
- * Each worker claims the next blocks that are to be copied and that nobody else
- * copies, in ascending order, as many as one copy moves, copies them and queues
- * itself again. What guest writes have had copied to the target is skipped.
- *
- * States: none -> running <-> paused or stopped; running, paused and stopped ->
- * cancelled or failed; running -> complete. From failed and cancelled a new job
- * may be started: it goes on with what is left. complete needs all blocks
- * copied, whoever did it, and a flush of the target after that.
+ * Each worker claims the next unclaimed blocks in ascending order, as many as one copy
+ * moves, copies them and queues itself again. It skips blocks that were copied to the
+ * target for guest writes.
  */
 #include <linux/blkdev.h>
 
+#include "blocks.h"
 #include "cbw.h"
+#include "chunk.h"
+#include "claims.h"
+#include "copy.h"
+#include "job.h"
+#include "state.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
 
-/* A chunk takes no longer than this at the speed limit. */
+/* At the speed limit, a chunk takes at most a second divided by this. */
 #define CHUNKS_PER_SECOND	8
-
-static const char *const state_names[] = {
-	[CBW_JOB_NONE] = "none",
-	[CBW_JOB_RUNNING] = "running",
-	[CBW_JOB_PAUSED] = "paused",
-	[CBW_JOB_STOPPED] = "stopped",
-	[CBW_JOB_FAILED] = "failed",
-	[CBW_JOB_CANCELLED] = "cancelled",
-	[CBW_JOB_COMPLETE] = "complete",
-};
-
-const char *cbw_job_state_name(enum cbw_job_state state)
-{
-	return state_names[state];
-}
-
-/* The one place where the state changes. */
-static void set_state(struct cbw_session *session, enum cbw_job_state state)
-{
-	lockdep_assert_held(&session->lock);
-	if (session->job.state == state)
-		return;
-	DMINFO("%s: job %s", session->name, cbw_job_state_name(state));
-	WRITE_ONCE(session->job.state, state);
-	if (state == CBW_JOB_STOPPED || state == CBW_JOB_FAILED ||
-	    state == CBW_JOB_COMPLETE)
-		cbw_raise_event(session);
-}
-
-static bool is_under_way(enum cbw_job_state state)
-{
-	return state == CBW_JOB_RUNNING || state == CBW_JOB_PAUSED ||
-	       state == CBW_JOB_STOPPED;
-}
-
-bool cbw_job_is_under_way(const struct cbw_session *session)
-{
-	return is_under_way(session->job.state);
-}
-
-void cbw_job_session_broke(struct cbw_session *session)
-{
-	if (is_under_way(session->job.state))
-		set_state(session, CBW_JOB_FAILED);
-}
 
 static int start(struct cbw_session *session)
 {
 	struct cbw_job *job = &session->job;
 
 	lockdep_assert_held(&session->lock);
-	if (is_under_way(job->state) || job->state == CBW_JOB_COMPLETE)
+	if (cbw_is_under_way(job->state) || job->state == CBW_JOB_COMPLETE)
 		return -EALREADY;
-	/* What a view has released would be missing on the target. */
+	/* The target would lack the blocks that a view has released. */
 	if (session->released)
 		return -ENODATA;
 	job->position = 0;
 	job->holes = false;
-	set_state(session, CBW_JOB_RUNNING);
+	cbw_job_set_state(session, CBW_JOB_RUNNING);
 	return 0;
 }
 
@@ -88,14 +46,14 @@ static int change(struct cbw_session *session, const char *verb)
 		return -EIO;
 	if (!strcmp(verb, "start"))
 		return start(session);
-	if (!is_under_way(job->state))
+	if (!cbw_is_under_way(job->state))
 		return -ESRCH;
 	if (!strcmp(verb, "pause"))
-		set_state(session, CBW_JOB_PAUSED);
+		cbw_job_set_state(session, CBW_JOB_PAUSED);
 	else if (!strcmp(verb, "resume"))
-		set_state(session, CBW_JOB_RUNNING);
+		cbw_job_set_state(session, CBW_JOB_RUNNING);
 	else
-		set_state(session, CBW_JOB_CANCELLED);
+		cbw_job_set_state(session, CBW_JOB_CANCELLED);
 	return 0;
 }
 
@@ -124,46 +82,17 @@ void cbw_job_set_speed(struct cbw_session *session, u64 bytes_per_second)
 	cbw_job_kick(session);
 }
 
-static bool may_run(const struct cbw_session *session)
-{
-	lockdep_assert_held(&session->lock);
-	return session->running && session->state == CBW_ACTIVE &&
-	       session->job.state == CBW_JOB_RUNNING;
-}
-
 static bool may_run_now(struct cbw_session *session)
 {
 	bool may;
 
 	spin_lock_irq(&session->lock);
-	may = may_run(session);
+	may = cbw_job_may_run(session);
 	spin_unlock_irq(&session->lock);
 	return may;
 }
 
-void cbw_job_kick(struct cbw_session *session)
-{
-	struct cbw_job *job = &session->job;
-	unsigned long flags;
-	unsigned int i;
-
-	spin_lock_irqsave(&session->lock, flags);
-	if (may_run(session)) {
-		job->idle = false;
-		for (i = 0; i < job->nr_workers; i++)
-			mod_delayed_work(session->job_wq,
-					 &job->workers[i].work, 0);
-	}
-	spin_unlock_irqrestore(&session->lock, flags);
-}
-
-bool cbw_job_wants_kick(const struct cbw_session *session)
-{
-	lockdep_assert_held(&session->lock);
-	return session->job.idle && may_run(session);
-}
-
-/* Give up, or wait for somebody who mends it. */
+/* Fail, or stop until the cause is fixed and the job resumed. */
 static enum cbw_job_state state_after(enum cbw_on_error policy,
 				      blk_status_t status)
 {
@@ -187,14 +116,15 @@ static void copy_failed(struct cbw_session *session, u64 block,
 		job->holes = true;
 	} else {
 		job->position = min(job->position, block);
-		if (is_under_way(job->state))
-			set_state(session,
-				  state_after(policy, cbw_result_status(result)));
+		if (cbw_is_under_way(job->state))
+			cbw_job_set_state(session,
+					  state_after(policy,
+						      cbw_result_status(result)));
 	}
 	spin_unlock_irq(&session->lock);
 }
 
-/* Leave the blocks from @block on to whoever goes on with the job. */
+/* Have the job continue at @block or before. */
 static void give_back(struct cbw_session *session, u64 block)
 {
 	spin_lock_irq(&session->lock);
@@ -210,7 +140,7 @@ static void copy_chunk(struct cbw_copier *copier)
 		give_back(copier->session, left);
 }
 
-/* Everything is copied: make it durable, then say so. */
+/* Everything is copied: make it durable, then complete the job. */
 static void complete_work(struct work_struct *work)
 {
 	struct cbw_session *session = container_of(work, struct cbw_session,
@@ -219,7 +149,8 @@ static void complete_work(struct work_struct *work)
 	bool copied;
 
 	spin_lock_irq(&session->lock);
-	copied = may_run(session) && !dm_live_bitmap_weight(session->left);
+	copied = cbw_job_may_run(session) &&
+		 !dm_live_bitmap_weight(session->left);
 	spin_unlock_irq(&session->lock);
 	if (!copied)
 		return;
@@ -231,25 +162,25 @@ static void complete_work(struct work_struct *work)
 		cbw_count_error(session, 0, &result);
 
 	spin_lock_irq(&session->lock);
-	/* Paused, cancelled or broken meanwhile, it is not complete. */
+	/* If it was paused or cancelled or broke in the meantime, it is not complete. */
 	if (session->state == CBW_ACTIVE &&
 	    session->job.state == CBW_JOB_RUNNING) {
 		if (result.write_status) {
-			set_state(session,
-				  state_after(session->config.on_target_error,
-					      result.write_status));
+			cbw_job_set_state(session,
+					  state_after(session->config.on_target_error,
+						      result.write_status));
 		} else {
 			cbw_session_complete(session);
-			set_state(session, CBW_JOB_COMPLETE);
+			cbw_job_set_state(session, CBW_JOB_COMPLETE);
 		}
 	}
 	spin_unlock_irq(&session->lock);
 }
 
 /*
- * Nothing left to claim: all is copied; or others are still at it, and wake the
- * job when they are done; or there are holes; or a copy for a guest write failed,
- * and the job tries for itself.
+ * Nothing is left to claim. Either all is copied; or others are still copying, and kick
+ * the job when they are done; or there are holes; or a copy for a guest write failed,
+ * and the job tries again from the start.
  */
 static bool reached_end(const struct cbw_copier *copier)
 {
@@ -268,7 +199,7 @@ static bool reached_end(const struct cbw_copier *copier)
 	if (job->holes) {
 		DMERR("%s: job: blocks that could not be copied remain",
 		      session->name);
-		set_state(session, CBW_JOB_FAILED);
+		cbw_job_set_state(session, CBW_JOB_FAILED);
 		return false;
 	}
 	job->position = 0;
@@ -286,8 +217,8 @@ static u64 chunk_blocks(const struct cbw_session *session)
 }
 
 /*
- * The next blocks that are to be copied, with those between that need not be; the first
- * blocks of extents are looked for before @piece.
+ * Claim the next blocks to be copied. Each extent begins before @piece, but may end
+ * after it.
  */
 static bool claim_from(struct cbw_copier *copier, u64 block, u64 piece,
 		       u64 max_blocks)
@@ -311,7 +242,7 @@ static bool claim_from(struct cbw_copier *copier, u64 block, u64 piece,
 	return copier->nr_extents;
 }
 
-/* Returns true when it has to be called again: there is nothing in this piece. */
+/* Returns true if it has to be called again: this piece has nothing to claim. */
 static bool claim_in_piece(struct cbw_copier *copier, u64 max_blocks)
 {
 	struct cbw_job *job = &copier->session->job;
@@ -326,8 +257,8 @@ static bool claim_in_piece(struct cbw_copier *copier, u64 max_blocks)
 }
 
 /*
- * Returns true when the worker has something to copy. Guest writes spin for the lock,
- * so it is released between pieces of the bitmap.
+ * Returns true if the worker has something to copy. Guest writes spin on the lock, so it
+ * is released between pieces of the bitmap.
  */
 static bool claim(struct cbw_copier *copier, u64 max_blocks)
 {
@@ -336,7 +267,8 @@ static bool claim(struct cbw_copier *copier, u64 max_blocks)
 
 	for (;; cond_resched()) {
 		spin_lock_irq(&session->lock);
-		again = may_run(session) && claim_in_piece(copier, max_blocks);
+		again = cbw_job_may_run(session) &&
+			claim_in_piece(copier, max_blocks);
 		spin_unlock_irq(&session->lock);
 		if (!again)
 			return copier->nr_extents;
@@ -356,7 +288,7 @@ static void worker_work(struct work_struct *work)
 
 	if (!may_run_now(session))
 		return;
-	/* Charged before anybody knows how large the chunk is. */
+	/* Charge for the largest chunk; the actual size is not known yet. */
 	wait_jiffies = dm_live_rate_take(rate, max_bytes);
 	if (wait_jiffies) {
 		queue_delayed_work(session->job_wq, &copier->work,

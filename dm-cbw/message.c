@@ -3,7 +3,11 @@
  * Messages of the target "cbw": those of the session and its job here, those of change
  * tracking in track-message.c.
  */
-#include "track.h"
+#include "cbw.h"
+#include "job.h"
+#include "message.h"
+#include "state.h"
+#include "track-message.h"
 
 static const char *refusal(int r)
 {

@@ -1,209 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The life of a session, its states, and the registry in which views find it.
+ * The life of a session, and the registry in which views find it. For its states see
+ * state.c.
  *
- * new -> active at the first resume of its table; active -> broken or complete,
- * both final. Suspended and resumed it stays what it is. It ends when its table
- * is destroyed: then, or before, another table of the mapped device has been
- * resumed, and guest writes go down without a copy. Between the last suspend and
- * that end the gate is shut: views wait, and then fail. So no view ever reads an
- * origin that is written to unseen.
+ * A session keeps its state over suspend and resume. It ends when its table is
+ * destroyed, if not before, when another table of the mapped device is resumed;
+ * after that, guest writes are not copied. Between the last suspend and the end the
+ * gate is shut: views wait, then fail. So no view reads an origin that is written to
+ * without copies.
  *
- * The registry has every session from its first resume until nothing of it is on
- * the way to its store any more. That may be long after its gate has closed for
- * good, since a store may hang; and no other session may write to that store
- * before, or what it keeps there would be overwritten by what is long obsolete.
+ * The registry has each session from its first resume until no I/O of it to its store
+ * is in flight. That may be long after its gate was closed for good, since a store
+ * may hang. Until then no other session may use the store: late writes of the old
+ * session would overwrite what the new one keeps there.
  */
 #include <linux/blkdev.h>
 #include <linux/slab.h>
 
+#include "blocks.h"
 #include "cbw.h"
+#include "cow.h"
+#include "event.h"
+#include "fleece.h"
+#include "gate.h"
+#include "io.h"
+#include "job.h"
+#include "session.h"
+#include "state.h"
+#include "view-io.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/copier.h"
 #include "dm-live/memory.h"
+#include "dm-live/range-lock.h"
 
 static DEFINE_MUTEX(registry_mutex);
 static LIST_HEAD(registry);
 
-static const char *const state_names[] = {
-	[CBW_NEW] = "active",	/* as far as anybody can tell */
-	[CBW_ACTIVE] = "active",
-	[CBW_BROKEN] = "broken",
-	[CBW_COMPLETE] = "complete",
-};
-
-const char *cbw_state_name(enum cbw_state state)
-{
-	return state_names[state];
-}
-
-static void set_state(struct cbw_session *session, enum cbw_state state)
-{
-	lockdep_assert_held(&session->lock);
-	DMINFO("%s: session %s", session->name, cbw_state_name(state));
-	WRITE_ONCE(session->state, state);
-}
-
-static void event_work(struct work_struct *work)
-{
-	struct cbw_session *session = container_of(work, struct cbw_session,
-						   event_work);
-
-	dm_table_event(session->ti->table);
-}
-
-void cbw_raise_event(struct cbw_session *session)
-{
-	queue_work(session->submit_wq, &session->event_work);
-}
-
-static bool is_missed(const struct cbw_session *session)
-{
-	return atomic_read(&session->nr_views) || cbw_job_is_under_way(session);
-}
-
-static bool break_session(struct cbw_session *session, const char *why,
-			  bool expected)
-{
-	unsigned long flags;
-	bool broke;
-
-	spin_lock_irqsave(&session->lock, flags);
-	broke = session->state == CBW_ACTIVE || session->state == CBW_NEW;
-	if (broke) {
-		if (expected && !is_missed(session))
-			DMINFO("%s: %s", session->name, why);
-		else
-			DMERR("%s: %s: the point in time is lost",
-			      session->name, why);
-		/* Partner: views read the state after the data. */
-		set_state(session, CBW_BROKEN);
-		cbw_job_session_broke(session);
-		cbw_wake_all(session);
-		wake_up_all(&session->wait);
-		/* Those that wait for the gate fail now. */
-		queue_work(session->submit_wq, &session->view_work);
-		cbw_raise_event(session);
-	}
-	spin_unlock_irqrestore(&session->lock, flags);
-	return broke;
-}
-
-bool cbw_session_break(struct cbw_session *session, const char *why)
-{
-	return break_session(session, why, false);
-}
-
-void cbw_session_complete(struct cbw_session *session)
-{
-	lockdep_assert_held(&session->lock);
-	set_state(session, CBW_COMPLETE);
-}
-
-/* The gate for views. */
-
-static bool has_ended(const struct cbw_session *session)
-{
-	return READ_ONCE(session->gate) == CBW_GATE_ENDED;
-}
-
-enum cbw_gate cbw_view_enter(struct cbw_session *session, struct bio *bio)
-{
-	enum cbw_gate gate;
-	unsigned long flags;
-
-	spin_lock_irqsave(&session->view_lock, flags);
-	gate = session->gate;
-	/* Nothing is to be had of it any more: whoever suspends the view must not wait. */
-	if (gate == CBW_GATE_SHUT && cbw_is(session, CBW_BROKEN))
-		gate = CBW_GATE_ENDED;
-	if (gate == CBW_GATE_OPEN)
-		session->view_io++;
-	else if (gate == CBW_GATE_SHUT)
-		bio_list_add(&session->view_bios, bio);
-	spin_unlock_irqrestore(&session->view_lock, flags);
-	return gate;
-}
-
-bool cbw_view_pin(struct cbw_session *session)
-{
-	unsigned long flags;
-	bool pinned;
-
-	spin_lock_irqsave(&session->view_lock, flags);
-	pinned = session->gate != CBW_GATE_ENDED;
-	session->view_io += pinned;
-	spin_unlock_irqrestore(&session->view_lock, flags);
-	return pinned;
-}
-
-void cbw_view_at_store(struct cbw_session *session)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&session->view_lock, flags);
-	session->view_store_io++;
-	if (session->view_io == session->view_store_io)
-		wake_up_all(&session->wait);
-	spin_unlock_irqrestore(&session->view_lock, flags);
-}
-
-bool cbw_view_is_valid(const struct cbw_session *session)
-{
-	/*
-	 * Partner of the changes of state and gate, which come before a guest
-	 * write or another session overwrites what was read.
-	 */
-	smp_rmb();
-	return !cbw_is(session, CBW_BROKEN) && !has_ended(session);
-}
-
-void cbw_view_leave(struct cbw_session *session, bool at_store)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&session->view_lock, flags);
-	session->view_io--;
-	session->view_store_io -= at_store;
-	if (session->view_io == session->view_store_io)
-		wake_up_all(&session->wait);
-	spin_unlock_irqrestore(&session->view_lock, flags);
-}
-
-static void set_gate(struct cbw_session *session, enum cbw_gate gate)
-{
-	spin_lock_irq(&session->view_lock);
-	WRITE_ONCE(session->gate, gate);
-	spin_unlock_irq(&session->view_lock);
-}
-
-static bool no_view_io(struct cbw_session *session)
-{
-	bool none;
-
-	spin_lock_irq(&session->view_lock);
-	none = !session->view_io;
-	spin_unlock_irq(&session->view_lock);
-	return none;
-}
-
-static bool no_view_at_origin(struct cbw_session *session)
-{
-	bool none;
-
-	spin_lock_irq(&session->view_lock);
-	none = session->view_io == session->view_store_io;
-	spin_unlock_irq(&session->view_lock);
-	return none;
-}
-
-static void take_view_bios(struct cbw_session *session, struct bio_list *bios)
-{
-	spin_lock_irq(&session->view_lock);
-	*bios = session->view_bios;
-	bio_list_init(&session->view_bios);
-	spin_unlock_irq(&session->view_lock);
-}
-
-/* They enter again: the gate may be shut again. */
+/* Each bio enters again, since the gate may be shut again. */
 static void view_work(struct work_struct *work)
 {
 	struct cbw_session *session = container_of(work, struct cbw_session,
@@ -211,12 +44,10 @@ static void view_work(struct work_struct *work)
 	struct bio_list bios;
 	struct bio *bio;
 
-	take_view_bios(session, &bios);
+	cbw_take_view_bios(session, &bios);
 	while ((bio = bio_list_pop(&bios)))
 		cbw_view_dispatch(bio);
 }
-
-/* The registry */
 
 static struct cbw_session *find(dev_t devt)
 {
@@ -224,7 +55,7 @@ static struct cbw_session *find(dev_t devt)
 
 	lockdep_assert_held(&registry_mutex);
 	list_for_each_entry(session, &registry, link)
-		if (session->devt == devt && !has_ended(session))
+		if (session->devt == devt && !cbw_gate_has_ended(session))
 			return session;
 	return NULL;
 }
@@ -242,14 +73,14 @@ static bool shares_store(const struct cbw_session *a,
 	return uses(a, b->store_bdev) || uses(a, b->target_bdev);
 }
 
-/* The live session of another mapped device that has the same store. */
+/* Returns the live session of another mapped device that uses the same store. */
 static struct cbw_session *find_rival(const struct cbw_session *session)
 {
 	struct cbw_session *other;
 
 	lockdep_assert_held(&registry_mutex);
 	list_for_each_entry(other, &registry, link)
-		if (other->devt != session->devt && !has_ended(other) &&
+		if (other->devt != session->devt && !cbw_gate_has_ended(other) &&
 		    !cbw_is(other, CBW_BROKEN) && shares_store(other, session))
 			return other;
 	return NULL;
@@ -298,11 +129,11 @@ bool cbw_session_is_viewed(dev_t devt)
 	return viewed;
 }
 
-/* Under the mutex: from then on nobody finds it. */
+/* Under the mutex, so that cbw_session_find() does not find it after that. */
 static void shut_for_good(struct cbw_session *session)
 {
 	mutex_lock(&registry_mutex);
-	set_gate(session, CBW_GATE_ENDED);
+	cbw_set_gate(session, CBW_GATE_ENDED);
 	mutex_unlock(&registry_mutex);
 }
 
@@ -324,9 +155,9 @@ static bool no_copies(struct cbw_session *session)
 }
 
 /*
- * Make way for a new session. The old one is suspended, but its table is still
- * there. Views may have reads of the store on the way, which the new one may
- * overwrite: they are worth nothing from now on.
+ * Make way for a new session. The old one is suspended, but its table still exists.
+ * Reads of the store by its views may be in flight; the new session may overwrite what
+ * they read, so they are invalid from now on.
  */
 static void supersede(const struct cbw_session *session)
 {
@@ -336,11 +167,11 @@ static void supersede(const struct cbw_session *session)
 	other = find(session->devt);
 	if (!other)
 		return;
-	break_session(other, "a new session begins", true);
-	set_gate(other, CBW_GATE_ENDED);
+	__cbw_session_break(other, "a new session begins", true);
+	cbw_set_gate(other, CBW_GATE_ENDED);
 }
 
-/* One that is over, but has copies on the way to the same store. */
+/* Returns a session that is over, but has copies to the same store in flight. */
 static struct cbw_session *find_late(const struct cbw_session *session)
 {
 	struct cbw_session *other;
@@ -352,7 +183,7 @@ static struct cbw_session *find_late(const struct cbw_session *session)
 	return NULL;
 }
 
-/* Put the session into the registry once the store is its own. */
+/* Add the session to the registry once no other session uses its store. */
 static int enter_registry(struct cbw_session *session)
 {
 	struct cbw_session *other;
@@ -393,9 +224,9 @@ int cbw_session_activate(struct cbw_session *session)
 	if (r)
 		return r;
 	spin_lock_irq(&session->lock);
-	/* It may have been cancelled while it waited. */
+	/* It may have been cancelled in the meantime. */
 	if (session->state == CBW_NEW)
-		set_state(session, CBW_ACTIVE);
+		cbw_set_state(session, CBW_ACTIVE);
 	spin_unlock_irq(&session->lock);
 	return 0;
 }
@@ -407,7 +238,7 @@ void cbw_session_resume(struct cbw_session *session)
 	if (!list_empty(&session->fresh))
 		cbw_cow_kick(session);
 	spin_unlock_irq(&session->lock);
-	set_gate(session, CBW_GATE_OPEN);
+	cbw_set_gate(session, CBW_GATE_OPEN);
 	queue_work(session->submit_wq, &session->view_work);
 	cbw_job_kick(session);
 }
@@ -424,13 +255,13 @@ static bool no_copy_reads(struct cbw_session *session)
 
 void cbw_session_suspend(struct cbw_session *session)
 {
-	set_gate(session, CBW_GATE_SHUT);
+	cbw_set_gate(session, CBW_GATE_SHUT);
 	spin_lock_irq(&session->lock);
 	session->running = false;
 	spin_unlock_irq(&session->lock);
 	wait_event(session->wait, no_copy_reads(session));
-	/* Of a broken session all of it fails, whatever it reads. */
-	wait_event(session->wait, no_view_at_origin(session) ||
+	/* In a broken session all I/O of views fails, whatever it reads. */
+	wait_event(session->wait, cbw_no_view_at_origin(session) ||
 		   cbw_is(session, CBW_BROKEN));
 }
 
@@ -441,12 +272,13 @@ void cbw_session_end(struct cbw_session *session)
 	struct bio *bio;
 
 	if (session->state == CBW_ACTIVE)
-		break_session(session, "the session ends with its table", true);
+		__cbw_session_break(session, "the session ends with its table",
+				    true);
 	shut_for_good(session);
-	take_view_bios(session, &bios);
+	cbw_take_view_bios(session, &bios);
 	while ((bio = bio_list_pop(&bios)))
 		cbw_view_fail(bio);
-	wait_event(session->wait, no_view_io(session));
+	wait_event(session->wait, cbw_no_view_io(session));
 
 	if (session->job_wq) {
 		for (i = 0; i < session->job.nr_workers; i++)
@@ -457,7 +289,7 @@ void cbw_session_end(struct cbw_session *session)
 		destroy_workqueue(session->cow_wq);
 	if (session->submit_wq) {
 		cancel_delayed_work_sync(&session->timeout_work);
-		/* An event that is due is still raised: the table is there. */
+		/* A pending event is still raised: the table still exists. */
 		destroy_workqueue(session->submit_wq);
 	}
 	unregister(session);
@@ -532,7 +364,7 @@ static int make_workers(struct cbw_session *session)
 		r = make_copier(session, &session->transfer_copier);
 	if (r)
 		return r;
-	/* Each its own: none waits for a thread that another one has. */
+	/* A workqueue each, so that none waits for a thread of another. */
 	session->cow_wq = alloc_workqueue("cbw_cow",
 					  WQ_UNBOUND | WQ_MEM_RECLAIM,
 					  CBW_COW_WORKERS);
@@ -576,7 +408,7 @@ struct cbw_session *cbw_session_create(struct cbw_table *table)
 	spin_lock_init(&session->view_lock);
 	bio_list_init(&session->view_bios);
 	init_waitqueue_head(&session->wait);
-	INIT_WORK(&session->event_work, event_work);
+	INIT_WORK(&session->event_work, cbw_event_work);
 	INIT_WORK(&session->view_work, view_work);
 	cbw_io_init(session);
 	cbw_cow_init(session);

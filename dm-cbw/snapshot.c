@@ -1,470 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The target "cbw-snapshot": the content of a point in time, read-only.
+ * The target "cbw-snapshot": a read-only view of the content at a point in time. Its I/O
+ * is in view-io.c.
  *
- * A read holds the shared range lock of its blocks. When it gets that at once,
- * as much of it as is in one place is mapped there; else a worker gathers the
- * parts. Whether the session has broken is looked at after the data have
- * arrived: a guest write may have overtaken the read only after that.
- *
- * A discard releases the blocks that it covers wholly: they leave the scope.
- *
- * The view holds the mapped device open, so that it cannot be removed, but does
- * not claim it as dm_get_device() does: the guest may be a mounted file system,
- * which has. If its table is replaced all the same, reads fail from then on.
+ * The view holds the mapped device open, so that it cannot be removed. It does not claim
+ * the device as dm_get_device() does: a mounted file system has that claim. If the table
+ * of the device is replaced nevertheless, reads fail from then on.
  */
 #include <linux/blkdev.h>
 #include <linux/slab.h>
 
+#include "blocks.h"
 #include "cbw.h"
+#include "gate.h"
+#include "session.h"
+#include "snapshot.h"
+#include "state.h"
+#include "view-io.h"
+#include "dm-live/copier.h"
 
-/* Reads and discards that workers deal with at the same time. */
+/* Reads and discards that workers handle at the same time. */
 #define VIEW_WORKERS	16
-
-/* Blocks that are released in one go. */
-#define RELEASE_BLOCKS	1024u
-
-/**
- * struct cbw_view - one view
- * @open: the mapped device with the session
- * @device: the same, for device mapper's functions; no bdev while not open
- * @session: the session that it had when the view was made
- * @copier: buffers for reads that are gathered
- * @wq: for reads that are gathered, and discards
- */
-struct cbw_view {
-	struct dm_live_bdev open;
-	struct dm_dev device;
-	struct cbw_session *session;
-	struct dm_live_copier *copier;
-	struct workqueue_struct *wq;
-};
-
-/**
- * struct view_io - per-bio data
- * @view: the view
- * @range: the lock of the blocks
- * @work: what to do when it is held, if not done at once
- * @entered: counted by the session
- * @held: the range lock is held
- * @at_store: it reads the store only
- */
-struct view_io {
-	struct cbw_view *view;
-	struct dm_live_range range;
-	struct work_struct work;
-	bool entered;
-	bool held;
-	bool at_store;
-};
-
-/** struct place - where consecutive blocks are */
-struct place {
-	struct block_device *bdev;	/* NULL: nowhere, zeros */
-	sector_t sector;
-	u64 end;
-};
-
-static struct view_io *io_of(struct bio *bio)
-{
-	return dm_per_bio_data(bio, sizeof(struct view_io));
-}
-
-static struct bio *bio_of(struct view_io *io)
-{
-	return dm_bio_from_per_bio_data(io, sizeof(struct view_io));
-}
-
-static int end(struct bio *bio, blk_status_t status)
-{
-	bio->bi_status = status;
-	bio_endio(bio);
-	return DM_MAPIO_SUBMITTED;
-}
-
-static void let_go(struct view_io *io)
-{
-	struct cbw_session *session = io->view->session;
-
-	if (io->held)
-		dm_live_range_release(session->ranges, &io->range);
-	io->held = false;
-	if (io->entered)
-		cbw_view_leave(session, io->at_store);
-	io->entered = false;
-}
-
-static u64 first_block(const struct cbw_session *session,
-		       const struct bio *bio)
-{
-	return cbw_sector_to_block(session, bio->bi_iter.bi_sector);
-}
-
-static u64 end_block(const struct cbw_session *session, const struct bio *bio)
-{
-	return cbw_sector_to_block(session, bio_end_sector(bio) - 1) + 1;
-}
-
-/* Has the job put a copied block on the target? */
-static bool is_transferred(const struct cbw_session *session, u64 block)
-{
-	return session->left != session->todo &&
-	       !dm_live_bitmap_test(session->left, block);
-}
-
-/*
- * Where a block in a slot is, and how far the slots follow each other. All before
- * @end are copied, and not transferred.
- */
-static void locate_slot(const struct cbw_session *session, u64 block, u64 end,
-			struct place *place)
-{
-	u32 slot = cbw_fleece_get(session->fleece, block);
-	u64 next = block + 1;
-	u32 step = slot != CBW_SLOT_ZERO;
-
-	while (next < end &&
-	       cbw_fleece_get(session->fleece, next) ==
-	       slot + step * (u32)(next - block))
-		next++;
-	place->end = next;
-	if (step) {
-		place->bdev = session->store_bdev;
-		place->sector = cbw_block_to_sector(session, slot);
-	} else {
-		place->bdev = NULL;
-	}
-}
-
-/*
- * Where @block is, and how many of the blocks before @end follow it there. The
- * range lock is held, so it stays like that.
- */
-static bool locate(const struct cbw_session *session, u64 block, u64 end,
-		   struct place *place)
-{
-	if (!dm_live_bitmap_test(session->scope, block))
-		return false;
-	place->sector = cbw_block_to_sector(session, block);
-	if (dm_live_bitmap_test(session->todo, block)) {
-		place->bdev = session->origin;
-		place->end = dm_live_bitmap_next_clear(session->todo, block,
-						       end);
-		return true;
-	}
-	end = dm_live_bitmap_next_set(session->todo, block, end);
-	end = dm_live_bitmap_next_clear(session->scope, block, end);
-	if (!session->fleece) {
-		place->bdev = session->target_bdev;
-		place->end = end;
-	} else if (is_transferred(session, block)) {
-		place->bdev = session->target_bdev;
-		place->end = dm_live_bitmap_next_set(session->left, block, end);
-	} else {
-		if (session->left != session->todo)
-			end = dm_live_bitmap_next_clear(session->left, block,
-							end);
-		locate_slot(session, block, end, place);
-	}
-	return true;
-}
-
-/* The read has its lock: map as much of it as is in one place. */
-static int map_located(struct view_io *io, struct bio *bio)
-{
-	const struct cbw_session *session = io->view->session;
-	u64 first = first_block(session, bio);
-	sector_t in_block = bio->bi_iter.bi_sector -
-			    cbw_block_to_sector(session, first);
-	struct place place;
-	sector_t nr_sectors;
-
-	if (!locate(session, first, end_block(session, bio), &place))
-		return end(bio, BLK_STS_IOERR);
-	nr_sectors = cbw_end_sector(session, place.end) -
-		     bio->bi_iter.bi_sector;
-	if (nr_sectors < bio_sectors(bio))
-		dm_accept_partial_bio(bio, nr_sectors);
-	if (!place.bdev) {
-		zero_fill_bio(bio);
-		return end(bio, BLK_STS_OK);
-	}
-	io->at_store = place.bdev != session->origin;
-	if (io->at_store)
-		cbw_view_at_store(io->view->session);
-	bio_set_dev(bio, place.bdev);
-	bio->bi_iter.bi_sector = place.sector + in_block;
-	return DM_MAPIO_REMAPPED;
-}
-
-static blk_status_t gather(struct view_io *io, struct bio *bio,
-			   const struct dm_live_data *data)
-{
-	const struct cbw_session *session = io->view->session;
-	sector_t sector = bio->bi_iter.bi_sector;
-	sector_t last = bio_end_sector(bio);
-	blk_status_t status = BLK_STS_OK, batch_status;
-	struct dm_live_batch batch;
-	struct place place;
-
-	dm_live_batch_begin(&batch, io->view->copier);
-	while (sector < last) {
-		u64 block = cbw_sector_to_block(session, sector);
-		size_t from = (sector - bio->bi_iter.bi_sector) << SECTOR_SHIFT;
-		sector_t nr_sectors;
-
-		if (!locate(session, block, end_block(session, bio), &place)) {
-			status = BLK_STS_IOERR;
-			break;
-		}
-		nr_sectors = min(cbw_end_sector(session, place.end), last) -
-			     sector;
-		if (place.bdev)
-			dm_live_batch_rw(&batch, REQ_OP_READ, place.bdev,
-					 place.sector + sector -
-					 cbw_block_to_sector(session, block),
-					 data, from,
-					 nr_sectors << SECTOR_SHIFT);
-		else
-			dm_live_data_zero(data, from,
-					  nr_sectors << SECTOR_SHIFT);
-		sector += nr_sectors;
-	}
-	batch_status = dm_live_batch_wait(&batch);
-	return status ?: batch_status;
-}
-
-static void read_work(struct work_struct *work)
-{
-	struct view_io *io = container_of(work, struct view_io, work);
-	struct cbw_view *view = io->view;
-	struct bio *bio = bio_of(io);
-	struct dm_live_buffer *buffer;
-	blk_status_t status;
-
-	buffer = dm_live_buffer_get(view->copier, bio->bi_iter.bi_size);
-	status = gather(io, bio, &buffer->data);
-	if (!status)
-		dm_live_data_to_bio(bio, 0, &buffer->data, 0,
-				    bio->bi_iter.bi_size);
-	dm_live_buffer_put(view->copier, buffer);
-	end(bio, status);
-}
-
-/*
- * May blocks leave the scope? The job may not miss them. Not BLK_STS_NOTSUPP: for
- * a discard the block layer takes that for a success.
- */
-static blk_status_t begin_release(struct cbw_session *session)
-{
-	blk_status_t status = BLK_STS_OK;
-
-	spin_lock_irq(&session->lock);
-	if (session->state != CBW_ACTIVE ||
-	    session->job.state != CBW_JOB_NONE ||
-	    READ_ONCE(session->config.job))
-		status = BLK_STS_IOERR;
-	else
-		session->released = true;
-	spin_unlock_irq(&session->lock);
-	return status;
-}
-
-static void release_blocks(struct cbw_session *session, u64 first, u64 nr)
-{
-	u64 block, end = first + nr;
-
-	spin_lock_irq(&session->lock);
-	if (session->fleece) {
-		/* Only what is copied has a slot. */
-		for (block = dm_live_bitmap_next_clear(session->todo, first, end);
-		     block < end;
-		     block = dm_live_bitmap_next_clear(session->todo, block + 1,
-						       end))
-			cbw_fleece_free(session, cbw_fleece_take(session->fleece,
-								 block));
-	}
-	dm_live_bitmap_clear_range(session->todo, first, nr);
-	dm_live_bitmap_clear_range(session->left, first, nr);
-	dm_live_bitmap_clear_range(session->scope, first, nr);
-	if (cbw_wake(session, first, nr))
-		cbw_cow_kick(session);
-	cbw_submit_later(session);
-	spin_unlock_irq(&session->lock);
-}
-
-static void release_work(struct work_struct *work)
-{
-	struct view_io *io = container_of(work, struct view_io, work);
-	struct cbw_session *session = io->view->session;
-	blk_status_t status = begin_release(session);
-	u64 block = io->range.first, nr;
-
-	while (!status && block <= io->range.last) {
-		nr = min_t(u64, io->range.last + 1 - block, RELEASE_BLOCKS);
-		release_blocks(session, block, nr);
-		block += nr;
-		cond_resched();
-	}
-	end(bio_of(io), status);
-}
-
-static void granted(struct dm_live_range *range)
-{
-	struct view_io *io = container_of(range, struct view_io, range);
-
-	io->held = true;
-	queue_work(io->view->wq, &io->work);
-}
-
-/* In a worker, as soon as the lock is held. */
-static void lock_then_work(struct view_io *io, u64 first, u64 last,
-			   enum dm_live_range_mode mode)
-{
-	if (dm_live_range_acquire(io->view->session->ranges, &io->range, first,
-				  last, mode, granted))
-		granted(&io->range);
-}
-
-/* The blocks that the discard covers wholly: [first, end). */
-static void whole_blocks(const struct cbw_session *session,
-			 const struct bio *bio, u64 *first, u64 *end)
-{
-	*first = cbw_sector_to_block(session, bio->bi_iter.bi_sector +
-				     cbw_block_to_sector(session, 1) - 1);
-	*end = bio_end_sector(bio) == session->nr_sectors ?
-	       session->nr_blocks :
-	       cbw_sector_to_block(session, bio_end_sector(bio));
-}
-
-static void discard(struct view_io *io, struct bio *bio)
-{
-	struct cbw_session *session = io->view->session;
-	blk_status_t status = BLK_STS_OK;
-	u64 first, last;
-
-	whole_blocks(session, bio, &first, &last);
-	/* Also before the lock: it would hold up copies, and the session with them. */
-	if (first < last)
-		status = begin_release(session);
-	if (status || first >= last) {
-		end(bio, status);
-		return;
-	}
-	INIT_WORK(&io->work, release_work);
-	lock_then_work(io, first, last - 1, DM_LIVE_RANGE_EXCLUSIVE);
-}
-
-/*
- * How far the blocks from the bio's first one on are where that is: on the origin, in
- * slots or on the target. With a fleece device and a target, no lock may cover more: a
- * read of the target, which may be slow, would hold up the copies that guest writes
- * wait for.
- */
-static sector_t alike_sectors(const struct cbw_session *session,
-			      const struct bio *bio)
-{
-	u64 block = first_block(session, bio), end = end_block(session, bio);
-	bool is_set;
-
-	if (session->left == session->todo)
-		return bio_sectors(bio);
-	end = dm_live_bitmap_run(session->todo, block, end, &is_set);
-	end = dm_live_bitmap_run(session->left, block, end, &is_set);
-	return min_t(sector_t, cbw_end_sector(session, end),
-		     bio_end_sector(bio)) - bio->bi_iter.bi_sector;
-}
-
-static int read_now(struct view_io *io, struct bio *bio)
-{
-	struct cbw_session *session = io->view->session;
-
-	INIT_WORK(&io->work, read_work);
-	if (!dm_live_range_acquire(session->ranges, &io->range,
-				   first_block(session, bio),
-				   end_block(session, bio) - 1,
-				   DM_LIVE_RANGE_SHARED, granted))
-		return DM_MAPIO_SUBMITTED;
-	io->held = true;
-	return map_located(io, bio);
-}
-
-void cbw_view_dispatch(struct bio *bio)
-{
-	struct view_io *io = io_of(bio);
-	struct cbw_session *session = io->view->session;
-
-	switch (cbw_view_enter(session, bio)) {
-	case CBW_GATE_SHUT:
-		return;
-	case CBW_GATE_ENDED:
-		end(bio, BLK_STS_IOERR);
-		return;
-	case CBW_GATE_OPEN:
-		break;
-	}
-	io->entered = true;
-	if (bio_op(bio) == REQ_OP_DISCARD) {
-		discard(io, bio);
-		return;
-	}
-	INIT_WORK(&io->work, read_work);
-	lock_then_work(io, first_block(session, bio),
-		       end_block(session, bio) - 1, DM_LIVE_RANGE_SHARED);
-}
-
-void cbw_view_fail(struct bio *bio)
-{
-	end(bio, BLK_STS_IOERR);
-}
-
-static int map(struct dm_target *ti, struct bio *bio)
-{
-	struct cbw_view *view = ti->private;
-	struct cbw_session *session = view->session;
-	struct view_io *io = io_of(bio);
-	/* What one buffer holds. */
-	sector_t max_sectors = cbw_block_to_sector(session,
-						   cbw_copy_blocks(session));
-
-	io->view = view;
-	io->entered = false;
-	io->held = false;
-	io->at_store = false;
-	if (bio_op(bio) != REQ_OP_READ && bio_op(bio) != REQ_OP_DISCARD)
-		return bio_sectors(bio) ? DM_MAPIO_KILL : end(bio, BLK_STS_OK);
-	if (bio_op(bio) == REQ_OP_READ) {
-		max_sectors = min(max_sectors, alike_sectors(session, bio));
-		if (bio_sectors(bio) > max_sectors)
-			dm_accept_partial_bio(bio, max_sectors);
-	}
-
-	switch (cbw_view_enter(session, bio)) {
-	case CBW_GATE_SHUT:
-		return DM_MAPIO_SUBMITTED;
-	case CBW_GATE_ENDED:
-		return DM_MAPIO_KILL;
-	case CBW_GATE_OPEN:
-		break;
-	}
-	io->entered = true;
-	if (bio_op(bio) == REQ_OP_DISCARD) {
-		discard(io, bio);
-		return DM_MAPIO_SUBMITTED;
-	}
-	return read_now(io, bio);
-}
-
-static int end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
-{
-	struct view_io *io = io_of(bio);
-
-	if (bio_op(bio) == REQ_OP_READ && io->entered &&
-	    !cbw_view_is_valid(io->view->session))
-		*error = BLK_STS_IOERR;
-	let_go(io);
-	return DM_ENDIO_DONE;
-}
 
 static void free_view(struct cbw_view *view)
 {
@@ -552,7 +108,7 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->num_flush_bios = 0;
 	ti->num_discard_bios = 1;
 	ti->discards_supported = true;
-	ti->per_io_data_size = sizeof(struct view_io);
+	ti->per_io_data_size = sizeof(struct cbw_view_io);
 	return 0;
 }
 
@@ -605,7 +161,7 @@ static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 	struct cbw_view *view = ti->private;
 	struct cbw_session *session = view->session;
 
-	/* Reads go there too. */
+	/* Reads go to these devices, too. */
 	if (cbw_view_pin(session)) {
 		stack_limits(limits, session->store_bdev);
 		if (session->target_bdev)
@@ -623,8 +179,8 @@ struct target_type cbw_snapshot_target = {
 	.module = THIS_MODULE,
 	.ctr = construct,
 	.dtr = destroy,
-	.map = map,
-	.end_io = end_io,
+	.map = cbw_view_map,
+	.end_io = cbw_view_end_io,
 	.status = status,
 	.iterate_devices = iterate_devices,
 	.io_hints = io_hints,

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The table line of "cbw": reading it, and writing it back.
+ * The table line of "cbw": parsing and emitting it.
  */
 #include <linux/blkdev.h>
 #include <linux/slab.h>
 
 #include "cbw.h"
+#include "table.h"
+#include "dm-live/copier.h"
 #include "dm-live/table-line.h"
 
 #define DEFAULT_BLOCK_SECTORS	128u
@@ -72,7 +74,7 @@ static int parse_block_size(struct cbw_table *table, const char *text)
 
 enum cbw_feature {
 	JOB,
-	/* from here on with a value */
+	/* with a value from here on */
 	TARGET,
 	FLEECE,
 	BITMAP,
@@ -106,7 +108,7 @@ static const char *const feature_names[NR_FEATURES] = {
 	[FLEECE_LOW_WATER] = "fleece_low_water",
 };
 
-/* Features that need a session, and those that need a kind of session. */
+/* Features that need a session, and those that need a session with a job. */
 #define SESSION_FEATURES (BIT(ON_CBW_ERROR) | BIT(CBW_TIMEOUT))
 #define JOB_FEATURES (BIT(JOB) | BIT(JOB_SPEED) | BIT(JOB_WORKERS) | \
 		      BIT(ON_SOURCE_ERROR) | BIT(ON_TARGET_ERROR))
@@ -143,8 +145,8 @@ static int parse_store(struct cbw_table *table, const char *what,
 			      "Cannot open the target or fleece device", r);
 	bdev = (*store)->bdev;
 	/*
-	 * In a table that is read-only, the device has got more rights than it had:
-	 * that has replaced the dm_dev of the one that it is.
+	 * In a read-only table, dm_get_device() has upgraded the mode of a device
+	 * that is there already, and replaced its dm_dev.
 	 */
 	if (bdev == origin) {
 		table->origin = *store;
@@ -380,21 +382,21 @@ static int check_features(struct cbw_table *table)
  * block size: in sectors, a power of two from 8 to 4096; "-": 128
  *
  * Features:
- * target <dev>: a session; what the job copies goes there, at the same offset,
- *	and old data of guest writes too, where there is no fleece device
+ * target <dev>: a session; the job copies there, to the same offset; old data of guest
+ *	writes goes there too, unless there is a fleece device
  * fleece <dev>: a session; old data of guest writes goes to slots there
- * bitmap <name>: the session is about what that bitmap has
- * new_bitmap <name>: a full session, with which that bitmap begins anew
- * generation <n>: which the backup of that session will have
- * on_meta_error break_guest_write|break_tracking: what a metadata device does that
- *	has failed
- * on_cbw_error break_guest_write|break_snapshot: what a failed copy does
- * cbw_timeout <ms>: a guest write waits no longer than that, 0: for ever
+ * bitmap <name>: limit the session to the blocks that are set in that bitmap
+ * new_bitmap <name>: a full session, after which that bitmap starts from scratch
+ * generation <n>: the generation that the backup of the session will have
+ * on_meta_error break_guest_write|break_tracking: what happens when the metadata device
+ *	fails
+ * on_cbw_error break_guest_write|break_snapshot: what happens when a copy fails
+ * cbw_timeout <ms>: how long a guest write waits at most, 0: no limit
  * job: start the job at once
- * job_speed <bytes/s>: limit of the job, 0: none
+ * job_speed <bytes/s>: speed limit of the job, 0: none
  * job_workers <1..16>
  * on_source_error, on_target_error report|ignore|stop|enospc: of the job
- * fleece_low_water <percent>: event when less of the slots is free, 0: never
+ * fleece_low_water <percent>: raise an event when fewer slots are free, 0: never
  */
 int cbw_table_parse(struct cbw_table *table, unsigned int argc, char **argv)
 {

@@ -1,14 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The target "cbw": constructor, status and the life of a table; and the module's
- * set-up.
+ * The target "cbw": constructor, status and the life of a table; and module init and
+ * exit.
  */
 #include <linux/blkdev.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
+#include "blocks.h"
+#include "cbw.h"
+#include "fleece.h"
+#include "io.h"
+#include "job.h"
+#include "message.h"
+#include "session.h"
+#include "snapshot.h"
+#include "state.h"
+#include "table.h"
+#include "track-session.h"
 #include "track.h"
+#include "waiters.h"
+#include "dm-live/bitmap.h"
 
 static dev_t devt_of(const struct dm_target *ti)
 {
@@ -53,7 +66,7 @@ static int make_table(struct dm_target *ti, unsigned int argc, char **argv)
 	struct cbw_table *table;
 	int r;
 
-	/* The new table would end the session that it looks at. */
+	/* The new table would end the session that the view shows. */
 	if (cbw_session_is_viewed(devt_of(ti))) {
 		ti->error = "The session has a snapshot view: remove that first";
 		return -EBUSY;
@@ -77,7 +90,7 @@ static int make_table(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->num_discard_bios = 1;
 	ti->num_write_zeroes_bios = 1;
 	ti->per_io_data_size = sizeof(struct cbw_waiter);
-	/* Writes that waited begin to count when they go down, and once. */
+	/* Count writes that waited once, and from when they are submitted. */
 	ti->accounts_remapped_io = true;
 	return 0;
 }
@@ -137,7 +150,7 @@ static void resume(struct dm_target *ti)
 		return;
 	cbw_session_resume(table->session);
 	if (table->session->config.job) {
-		/* Only when it begins: the job's state is kept after that. */
+		/* Only at the first resume: after that the job keeps its state. */
 		cbw_job_message(table->session, "start");
 		/* Not before: a view must not release blocks in between. */
 		WRITE_ONCE(table->session->config.job, false);
@@ -169,7 +182,7 @@ static unsigned int emit_session(struct cbw_session *session, unsigned int sz,
 	enum cbw_job_state job;
 	enum cbw_state state;
 
-	/* All of one moment: a job completes together with its session. */
+	/* Under one lock: a job completes together with its session. */
 	spin_lock_irq(&session->lock);
 	state = session->state;
 	job = session->job.state;

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Resuming when the metadata device has died: a mapped device that was in use must
- * not stay suspended, and nothing may be written of which the metadata, should they
- * come back, would not tell.
+ * Resuming when the metadata device has failed. A mapped device that was in use must not
+ * stay suspended, and no write may pass that the metadata would not account for if the
+ * device came back.
  *
- * What they tell is what was durable last. Is it that the bitmaps are in use, and that
- * no intent bitmap is kept, then all blocks count as changed whenever somebody reads
- * it, so writes may pass. Otherwise (they were closed, or say which regions may have
- * changed) all writes fail. This is handed from the table that was active to the next.
+ * The metadata then has its last durable content. If that says that the bitmaps are in use
+ * and that no intent bitmap is kept, all blocks count as changed when it is read, so writes
+ * may pass. Otherwise, when the bitmaps were closed or the metadata says which regions may
+ * have changed, all writes fail. Each table takes this over from the table that was active
+ * before it.
  *
- * Here are the tracks that were activated, till their tables are destroyed: which is
- * after the next table of the mapped device was resumed.
+ * The list has the tracks that were activated until their tables are destroyed, which is
+ * after the next table of the mapped device is resumed.
  */
+#include "track-dead.h"
 #include "track.h"
 
 static DEFINE_MUTEX(lock);
@@ -22,7 +24,7 @@ static dev_t devt_of(const struct cbw_track *track)
 	return disk_devt(dm_disk(dm_table_get_md(track->table->ti->table)));
 }
 
-/* That of another table of the same mapped device, with the same metadata device. */
+/* The track of another table of the same mapped device, with the same metadata device. */
 static const struct cbw_track *find_former(const struct cbw_track *track)
 {
 	const struct cbw_track *other;

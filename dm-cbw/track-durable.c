@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The rule for bits that go: a bit is cleared only when the data that it stood for are
- * durable on the origin. Otherwise the origin may lose these data with its power, show
- * again what it had before, and differ in a block of which no bit says so.
+ * The rule for clearing bits: a bit is cleared only when the data that it stood for is
+ * durable on the origin. Otherwise the origin could lose this data in a power failure,
+ * return to its former content, and differ in a block whose bit is clear.
  *
- * Commit: all that was written before the point in time has completed by then, and one
- * flush after that makes it durable. A device reports data that it lost in one flush
- * only, be it ours or the guest's: so a session during which any flush has failed cannot
- * be committed. When one had failed before, the origin may show data that it does
- * not have, until it is attached again: the commit takes no bit away.
+ * Commit: all that was written before the point in time had completed by then, and one
+ * flush after that makes it durable. A device reports lost data in one flush only, which
+ * may be ours or the guest's. So a session during which any flush failed cannot be
+ * committed. If a flush had failed before the session, the origin may return data from a
+ * cache that is not on its medium, until it is attached again: then a commit clears no
+ * bits.
  *
- * Clear: a flush makes durable what had completed before. What is under way lies in
- * regions that are open, all of which recovery adds. So after a clear, regions are
- * closed, and the device is suspended, only after another flush; when that fails, all
- * blocks count as changed.
+ * Clear: a flush makes durable what has completed before it. Writes in flight are in
+ * open regions, which recovery adds. So after a clear, regions are closed and the device
+ * is suspended only after another flush; if that fails, all blocks count as changed.
  *
- * The other changes only set bits. Closing regions takes no bit from the bitmaps.
+ * All other changes only set bits. Closing regions clears no bits in the bitmaps.
  */
 #include <linux/blkdev.h>
 
+#include "track-durable.h"
 #include "track.h"
+#include "dm-live/bitmap.h"
 
 void cbw_track_flush_failed(struct cbw_track *track)
 {
@@ -80,7 +82,7 @@ void cbw_track_settle_clears(struct cbw_track *track, bool is_idle)
 	list_for_each_entry(bitmap, &track->bitmaps, link) {
 		if (r && bitmap->cleared && bitmap->recording)
 			set_all(track, bitmap);
-		/* Regions that stay open may have more of what was under way. */
+		/* Otherwise regions that stay open may still have such writes. */
 		if (r || is_idle)
 			bitmap->cleared = false;
 	}

@@ -1,29 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Gaps: writes that went past tracking. A store that was closed is right about the
- * device only if nobody has written to the device since. So when it is closed, it is
- * sealed with what the kernel counts for the origin, the device below, and for the
- * mapped device: qcow2/seal.h. When it is loaded again, equal counts of the same device
- * say that there is no gap. Else all bits of what records are set, and the bitmaps
- * have no generation any more: so that the next backup is a full one.
+ * Gaps: writes that bypassed tracking. A closed store is right about the device only if
+ * nothing has written to the device since. So when it is closed, it is sealed with the
+ * kernel's counts of written sectors for the origin (the device below) and the mapped
+ * device: qcow2/seal.h. If the counts of the same device are equal when the store is
+ * loaded again, there is no gap. Otherwise all bits of the recording bitmaps are set and
+ * their generations removed, so that the next backup is a full one.
  *
- * The other kind of gap is noticed at each suspend: more was written to the origin than
- * to the mapped device, which all writes should go through. Nothing else can tell that
- * while the device is in use, and only then no I/O is under way, so that the counts can
- * be compared: on one kernel sectors count when a bio starts, on another when it ends.
- * The mapped device counts what goes down to the origin, and nothing that fails before
- * that (accounts_remapped_io); a bio that is cut counts piece by piece. It may count
- * more than the origin does: a write that is put off below (NOWAIT) and comes again.
+ * The other kind of gap is detected at each suspend: more was written to the origin than
+ * to the mapped device, although all writes should go through the latter. Only then is no
+ * I/O in flight, so that the counts can be compared: some kernels count sectors when a bio
+ * starts, others when it ends. The mapped device counts what is submitted to the origin,
+ * and nothing that fails before that (accounts_remapped_io); a bio that is split counts
+ * piece by piece. It may count more than the origin does: a write that the device below
+ * rejects (NOWAIT) is submitted again.
  *
- * Of a store that is in use when it is loaded, these counts say nothing: that was a
- * crash. Unless this table has closed it, and that has failed.
+ * The counts say nothing about a store that is in use when it is loaded: that was a crash,
+ * unless this table has tried to close it and failed.
  */
 #include <linux/blkdev.h>
 #include <linux/part_stat.h>
 #include <linux/timekeeping.h>
 
-#include "dm-live/instance.h"
+#include "state.h"
+#include "track-gap.h"
+#include "track-record.h"
 #include "track.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/instance.h"
+#include "dm-live/store-track.h"
+#include "dm-live/store.h"
 
 static struct gendisk *mapped_disk(const struct cbw_track *track)
 {
@@ -52,8 +58,8 @@ static void look(const struct cbw_track *track,
 }
 
 /*
- * Was it not closed? After a crash while it was, some bitmaps may say so alone. Those
- * that are disabled, and the intent bitmap, may say so for ever.
+ * Was the store not closed? After a crash while it was being closed, only some bitmaps may
+ * be marked as in use. Disabled bitmaps and the intent bitmap may keep the mark for ever.
  */
 static bool was_in_use(const struct cbw_track *track)
 {
@@ -86,8 +92,8 @@ static u32 find_gap(const struct cbw_track *track,
 		return QCOW2_DMLIVE_GAP_NONE;
 	if (!is_known && was_in_use(track)) {
 		/*
-		 * A crash, or it could not be closed: that is known here alone. Or
-		 * it could not be opened: then the last seal stands, and counts.
+		 * A crash; or it could not be closed, which only this table knows;
+		 * or it could not be opened: then the last seal is still valid.
 		 */
 		if (track->closed.flags)
 			seal = &track->closed;
@@ -100,7 +106,7 @@ static u32 find_gap(const struct cbw_track *track,
 				   &track->device_then, dm_live_instance());
 }
 
-/* All blocks count as changed, and no bitmap belongs to a backup. */
+/* Let all blocks count as changed; no bitmap belongs to a backup any more. */
 static int count_all(struct cbw_track *track)
 {
 	struct cbw_bitmap *bitmap;
@@ -113,7 +119,7 @@ static int count_all(struct cbw_track *track)
 		r = cbw_track_set_generation(track, bitmap, 0);
 		if (r)
 			return r;
-		/* Crash: the seal has not changed, so that the gap is found again. */
+		/* Crash: the seal has not changed, so the gap is found again. */
 		nr = dm_live_bitmap_nr_blocks(bitmap->bits);
 		track->recovered += dm_live_bitmap_set_range(bitmap->bits, 0,
 							     nr);
@@ -124,8 +130,8 @@ static int count_all(struct cbw_track *track)
 }
 
 /*
- * The backups that sessions are making may have what was written after the point in
- * time, or lack what was written before: whatever state a session is in.
+ * The backups of sessions may have data from after the point in time, or lack data from
+ * before it. That holds for sessions in any state.
  */
 static void tear_sessions(struct cbw_track *track)
 {
@@ -149,7 +155,7 @@ static void warn(const struct cbw_track *track, const struct qcow2_seal *seal)
 		       track->name, &to, reason);
 }
 
-/* What was overwritten past the target was not copied before. */
+/* Data that was overwritten past the target was not copied before. */
 static void break_session(const struct cbw_track *track, u32 reason)
 {
 	struct cbw_session *session = track->table->session;
@@ -167,7 +173,7 @@ static int close_gap(struct cbw_track *track, struct qcow2_seal *seal,
 	r = count_all(track);
 	if (r)
 		return r;
-	/* What was noticed before may have gone on. */
+	/* A gap that was found before may have continued. */
 	qcow2_seal_set_gap(seal, reason, seal->flags & QCOW2_DMLIVE_SEAL_GAP ?
 			   seal->gap_from_s : seal->time_s, track->since_s);
 	warn(track, seal);
@@ -209,13 +215,13 @@ int cbw_gap_close(struct cbw_track *track)
 	return 0;
 }
 
-/* Sectors by which a count has grown; it may be narrower than a u64. */
+/* The growth of a count, in sectors. The count may be narrower than a u64. */
 static u64 growth(u64 then, u64 now)
 {
 	return (unsigned long)(now - then);
 }
 
-/* Of sectors that were written to the origin: how many not by this target? */
+/* How many of the sectors written to the origin did not come through this target? */
 static u64 bypassed(const struct cbw_track *track,
 		    const struct qcow2_seal_device *origin,
 		    const struct qcow2_seal_device *device)

@@ -1,56 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The intent bitmap: which regions may hold changes that no durable bitmap tells of.
+ * The intent bitmap: regions that may have changes which are in no durable bitmap.
  *
- * A region is open when its bit is durable. Opening: the bit is set, written and
- * flushed, then the region opens; writes wait for that, and all that wait share one
- * write and one flush.
+ * A region is open when its bit is durable. To open it, the bit is set, written and
+ * flushed. Writes wait for that; all that wait share one write and one flush.
  *
- * Closing a region that was idle for a while:
- *  (a) it is marked as not open: new writes take the slow path;
- *  (b) an RCU grace period: every write that had passed has set its bits;
- *  (c) all recording bitmaps are made durable; if bits were cleared, see
- *      track-durable.c, the origin's data before them;
- *  (d) only then its bit is cleared on disk, if it has not been opened again.
- * A crash before (d) is over finds the bit, or bits that are durable since (c): too
- * much, never too little. So no flush of the guest needs the metadata: of a write
- * that has reached the disk the bits are durable or the region is open.
+ * A region that was idle for a while is closed as follows:
+ *  (a) it is marked as not open, so that new writes take the slow path;
+ *  (b) after an RCU grace period all writes that had passed have set their bits;
+ *  (c) all recording bitmaps are made durable; if bits were cleared, the data on the
+ *      origin before them, see track-durable.c;
+ *  (d) only then the bit is cleared on disk, unless the region was opened again.
+ * After a crash before the end of (d), the bit is set, or the bits of (c) are durable:
+ * there may be too many, never too few. So a flush of the guest does not depend on the
+ * metadata: if a write has reached the disk, its bits are durable or its region is open.
  *
- * A bit that is set in memory is durable once intent_lock is free, or the store has
- * failed: so a region whose bit is still set is opened again without I/O.
+ * A bit that is set in memory is durable whenever intent_lock is free, or the store has
+ * failed. So a region whose bit is still set is opened again without I/O.
  */
 #include <linux/blkdev.h>
 
+#include "io.h"
+#include "track-durable.h"
+#include "track-intent.h"
 #include "track.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/store-track.h"
+#include "dm-live/store.h"
 
-/* Regions that were not written to for one to two of these are closed. */
+/* Regions are closed when they were not written to for one to two periods. */
 #define CLOSE_PERIOD	(5 * HZ)
-
-bool cbw_intent_is_open(struct cbw_track *track, u64 first, u64 end)
-{
-	u64 region = first >> track->region_shift;
-	u64 last = (end - 1) >> track->region_shift;
-
-	if (!track->intent)
-		return true;
-	if (dm_live_bitmap_next_clear(track->open, region, last + 1) != last + 1)
-		return false;
-	if (dm_live_bitmap_next_clear(track->touched, region, last + 1) !=
-	    last + 1)
-		dm_live_bitmap_set_range(track->touched, region,
-					 last - region + 1);
-	return true;
-}
-
-void cbw_intent_park(struct cbw_track *track, struct bio *bio)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&track->lock, flags);
-	bio_list_add(&track->parked, bio);
-	spin_unlock_irqrestore(&track->lock, flags);
-	queue_work(track->wq, &track->open_work);
-}
 
 static void regions_of(const struct cbw_track *track, const struct bio *bio,
 		       u64 *first, u64 *nr)
@@ -97,7 +76,7 @@ static void fail_bios(struct cbw_track *track, struct bio_list *bios)
 	DMERR_LIMIT("%s: a write fails: that it changes the device cannot be recorded",
 		    track->name);
 	while ((bio = bio_list_pop(bios))) {
-		/* It never went down: no flush has failed, see cbw_end_io(). */
+		/* It was never submitted, so no flush has failed, see cbw_end_io(). */
 		bio->bi_opf &= ~(REQ_PREFLUSH | REQ_FUA);
 		bio_io_error(bio);
 	}
@@ -133,7 +112,7 @@ static void open_work(struct work_struct *work)
 	blk_finish_plug(&plug);
 }
 
-/* Step (a). Return: how many regions are to be closed. */
+/* Step (a). Returns the number of regions to be closed. */
 static u64 shut_idle(struct cbw_track *track)
 {
 	u64 nr_regions = dm_live_bitmap_nr_blocks(track->intent);
@@ -191,7 +170,7 @@ static void close_work(struct work_struct *work)
 
 void cbw_intent_start(struct cbw_track *track)
 {
-	/* What a crash left is durable in the bitmaps now. */
+	/* The regions that a crash left are durable in the bitmaps now. */
 	if (track->intent && dm_live_bitmap_weight(track->intent))
 		queue_delayed_work(track->wq, &track->close_work, 0);
 }
@@ -203,7 +182,7 @@ void cbw_intent_stop(struct cbw_track *track)
 	mutex_lock(&track->admin);
 	cbw_track_settle_clears(track, true);
 	mutex_unlock(&track->admin);
-	/* Only when the bitmaps are durable: then nothing is open any more. */
+	/* Regions may be closed only when the bitmaps are durable. */
 	if (!track->intent || dm_live_store_commit_wait(track->store))
 		return;
 	dm_live_bitmap_clear_range(track->open, 0,

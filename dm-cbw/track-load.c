@@ -2,24 +2,29 @@
 /*
  * Loading the bitmaps of a store into memory, and recovery after a crash.
  *
- * Each resume reads all again: what stands on disk is the truth, since the table that
- * had it before has closed it, or has left IN_USE, and then the recovery adds what may
- * be missing. Recovery: a bitmap that was not closed gets all regions of the intent
- * bitmap, outward to whole bits; where nothing says that the intent bitmap was kept all
- * the time (the state has no TRACKING, or it is not in use itself, or missing, or cannot
- * be read), all its bits. These are durable before anything on disk says otherwise.
+ * Each resume reads everything again. The content on disk is the truth: the table that
+ * used the store before has closed it, or has left IN_USE set, and then the recovery adds
+ * what may be missing. Recovery: a bitmap that was not closed gets all regions of the
+ * intent bitmap, rounded outward to whole bits. It gets all its bits if the intent bitmap
+ * may not have been kept all the time: the state has no TRACKING, or the intent bitmap is
+ * not in use, missing or unreadable. These bits are durable before the marks on disk that
+ * ask for a recovery are removed.
  *
  * Memory: bitmaps of large devices may take gigabytes, and a resume that fails leaves the
- * mapped device suspended. So the constructor allocates what is in the store then, and
- * each load uses the memory of the one before. What it allocates itself is what the
- * store had not when the table was loaded: dmlive adds bitmaps while no table uses the
- * store, which may be after that; and the store may have been unreadable then. While two
- * tables of a device are there, or one that is loaded takes the place of another one
- * that was, each has memory of its own: the contents differ as soon as one is resumed.
+ * mapped device suspended. So the constructor allocates memory for all that is in the store
+ * then, and each load reuses the memory of the load before. A load allocates memory only
+ * for what was not in the store when the table was loaded: dmlive may have added bitmaps
+ * after that, while no table used the store, or the store was unreadable then. While a
+ * device has two tables, each has memory of its own: their contents differ as soon as one
+ * of them is resumed.
  *
- * All under cbw_track.admin, or before anybody else knows the track, and after that.
+ * All of this runs under cbw_track.admin, or while nothing else uses the track.
  */
+#include "track-load.h"
 #include "track.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/store-track.h"
+#include "dm-live/store.h"
 
 /* Belongs to dm-alloctrack, whose bits mean something else. */
 #define ALLOCTRACK_NAME	"alloctrack"
@@ -32,7 +37,7 @@ static void free_bitmap(struct cbw_bitmap *bitmap)
 	kfree(bitmap);
 }
 
-/* As from new_bitmap(). */
+/* Make it look as if new_bitmap() had just made it. */
 static void renew_bitmap(struct cbw_bitmap *bitmap)
 {
 	dm_live_bitmap_destroy(bitmap->successor);
@@ -91,7 +96,6 @@ static bool is_reserved(const struct qcow2_store_bitmap *entry)
 	       !memcmp(entry->name, QCOW2_DMLIVE_RESERVED_PREFIX, bytes);
 }
 
-/* What only looking at the store can tell. */
 int cbw_track_check_store(struct cbw_track *track)
 {
 	const char *name = track->table->config.bitmap;
@@ -168,7 +172,7 @@ static struct cbw_bitmap *add_bitmap(struct cbw_track *track,
 	return bitmap;
 }
 
-/* Those that the store has no more: others may need their memory. */
+/* Free those that the store does not have any more: others may need their memory. */
 static void free_unneeded(struct cbw_track *track)
 {
 	struct cbw_bitmap *bitmap, *next;
@@ -215,7 +219,7 @@ int cbw_track_prepare(struct cbw_track *track)
 			   cbw_track_bits(track, entry->granularity_bits));
 }
 
-/* One that cannot be read is as good as none. */
+/* An intent bitmap that cannot be read counts as missing. */
 static int load_intent(struct cbw_track *track)
 {
 	const char *name = QCOW2_DMLIVE_INTENT_NAME;
@@ -240,7 +244,7 @@ static int load_intent(struct cbw_track *track)
 	return 0;
 }
 
-/* Is the intent bitmap as it was kept till the crash? */
+/* Was the intent bitmap kept all the time until the crash? */
 static bool can_trust_intent(struct cbw_track *track)
 {
 	const struct qcow2_store_bitmap *entry =
@@ -250,7 +254,7 @@ static bool can_trust_intent(struct cbw_track *track)
 	       dm_live_store_was_tracking(track->store);
 }
 
-/* Set the bits of all regions that were open. Return: how many were clear. */
+/* Set the bits of all regions that were open. Returns how many were clear. */
 static u64 add_regions(struct cbw_track *track, struct cbw_bitmap *bitmap)
 {
 	u64 nr_regions = dm_live_bitmap_nr_blocks(track->intent);
@@ -272,7 +276,7 @@ static u64 add_regions(struct cbw_track *track, struct cbw_bitmap *bitmap)
 	}
 }
 
-/* Some changes may not be in the bitmap: add all that can be missing. */
+/* Some changes may not be in the bitmap: add all that may be missing. */
 static void recover(struct cbw_track *track, struct cbw_bitmap *bitmap)
 {
 	u64 nr = dm_live_bitmap_nr_blocks(bitmap->bits);
@@ -287,7 +291,7 @@ static void recover(struct cbw_track *track, struct cbw_bitmap *bitmap)
 	       "all of the regions that were written to");
 }
 
-/* One with a session: that goes on after a suspend. */
+/* A bitmap with a session is kept: the session goes on after a suspend. */
 static struct cbw_bitmap *take_kept(struct cbw_track *track,
 				    struct list_head *kept,
 				    const struct qcow2_store_bitmap *entry)
@@ -303,7 +307,7 @@ static struct cbw_bitmap *take_kept(struct cbw_track *track,
 	return NULL;
 }
 
-/* Of a bitmap with a session memory has the truth, if nobody else has changed it. */
+/* For a bitmap with a session memory is the truth, if nothing else has changed the store. */
 static int load_kept(struct cbw_track *track, struct cbw_bitmap *bitmap)
 {
 	bool was_in_use;
@@ -352,7 +356,7 @@ int cbw_track_load(struct cbw_track *track)
 	int r;
 
 	list_splice_init(&track->bitmaps, &kept);
-	/* They are read again, to the same memory. */
+	/* Read them again into the same memory. */
 	list_for_each_entry_safe(bitmap, next, &kept, link)
 		if (!bitmap->successor)
 			list_move_tail(&bitmap->link, &track->spare);
@@ -381,7 +385,6 @@ int cbw_track_load(struct cbw_track *track)
 	return 0;
 }
 
-/* What it had is in the bitmaps now. */
 void cbw_track_forgo_intent(struct cbw_track *track)
 {
 	if (!track->intent)
@@ -393,7 +396,7 @@ void cbw_track_forgo_intent(struct cbw_track *track)
 void cbw_track_forget(struct cbw_track *track)
 {
 	mutex_lock(&track->load_lock);
-	/* The metadata device may be back at the next resume. */
+	/* The metadata device may work again at the next resume. */
 	list_splice_tail_init(&track->bitmaps, &track->spare);
 	drop_intent(track);
 	track->recovered = 0;

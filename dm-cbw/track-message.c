@@ -2,13 +2,20 @@
 /*
  * Messages of change tracking.
  *
- * Each change is durable when its message is over. Who takes bits away from a bitmap,
- * or stops it from recording, takes its generation away first: it goes with no backup
- * any more. Bits go only when the origin was flushed, see track-durable.c.
+ * Each change is durable when its message returns. Before a message clears bits of a
+ * bitmap or stops its recording, it removes the generation: the bitmap belongs to no
+ * backup any more. Bits are cleared only after a flush of the origin, see track-durable.c.
  */
 #include <linux/sched/mm.h>
 
+#include "track-durable.h"
+#include "track-message.h"
+#include "track-record.h"
+#include "track-session.h"
 #include "track.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/store-track.h"
+#include "dm-live/store.h"
 
 struct request {
 	struct cbw_track *track;
@@ -24,7 +31,7 @@ static int refuse(struct request *request, int r, const char *why)
 	return r;
 }
 
-/* The bitmap goes with no backup from now on. */
+/* The bitmap belongs to no backup from now on. */
 static int forget_backup(struct request *request)
 {
 	int r = cbw_track_set_generation(request->track, request->bitmap, 0);
@@ -65,7 +72,7 @@ static int set_enabled(struct request *request, bool enable)
 	if (!recorders)
 		return refuse(request, -ENOMEM, "out of memory");
 	r = forget_backup(request);
-	/* It is marked as in use before it records, and after that. */
+	/* The mark "in use" is set before it records, and removed after that. */
 	if (!r && enable)
 		r = store_enabled(request, true);
 	if (r) {
@@ -77,7 +84,7 @@ static int set_enabled(struct request *request, bool enable)
 	return enable ? 0 : store_enabled(request, false);
 }
 
-/* It is disabled, and was not closed: nobody knows what it has missed. */
+/* Is it disabled, and was not closed? Then it may lack changes. */
 static bool is_unknown(struct request *request, const struct cbw_bitmap *bitmap)
 {
 	const struct qcow2_store_bitmap *entry =
@@ -112,13 +119,13 @@ static int do_clear(struct request *request)
 	if (r)
 		return r;
 	request->bitmap->cleared = true;
-	/* Writes that are under way may or may not be in it. */
+	/* Writes in flight may or may not be in it. */
 	dm_live_bitmap_clear_range_slowly(bits, 0,
 					  dm_live_bitmap_nr_blocks(bits));
 	return store_bits(request);
 }
 
-/* Outward to whole bits of the other. */
+/* Rounded outward to whole bits of @to. */
 static void merge(const struct cbw_track *track, struct cbw_bitmap *to,
 		  const struct cbw_bitmap *from)
 {
@@ -171,12 +178,12 @@ static int do_commit(struct request *request)
 		return refuse(request, -ESRCH, "no session is on it");
 	if (session && cbw_is(session, CBW_BROKEN))
 		return refuse(request, -EIO, "the session is broken");
-	/* What was written between two sessions would be in none of their backups. */
+	/* Changes between two sessions would be in none of their backups. */
 	wanted = request->track->table->config.generation;
 	if (wanted && generation != wanted)
 		return refuse(request, -EINVAL,
 			      "the session on it is that of another backup");
-	/* The bitmap would go with the backup before this one too. */
+	/* The bitmap would belong to the backup before this one, too. */
 	if (generation == request->bitmap->generation)
 		return refuse(request, -EEXIST,
 			      "the bitmap has that generation already: each backup needs a new one");
@@ -263,7 +270,7 @@ int cbw_track_message(struct cbw_table *table, unsigned int argc, char **argv)
 	unsigned int noio;
 	int r;
 
-	/* A suspend waits for messages: memory must not wait for the device. */
+	/* A suspend waits for messages, so allocations must not wait for the device. */
 	noio = memalloc_noio_save();
 	if (table->track)
 		mutex_lock(&table->track->admin);

@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sessions on a bitmap. From its point in time on the bitmap has a successor, which
- * guest writes set as well. On disk stands the union of both till somebody says what
- * became of the backup: a crash, or a table that goes away, leaves the union.
+ * Sessions on a bitmap. From the point in time on the bitmap has a successor, which guest
+ * writes set as well. The disk has the union of both until the backup is committed or
+ * aborted; a crash or the end of the table leaves the union.
  *
- * Commit flushes the origin first, see track-durable.c. Then it makes the new generation
- * durable: from then on the bitmap goes with the new backup, for which the union is
- * right too, only too much. Then the bits become those of the successor, in any order.
+ * Commit first flushes the origin, see track-durable.c. Then it makes the new generation
+ * durable: from then on the bitmap belongs to the new backup. The union is right for that
+ * too, but has more than needed. Then the bits are replaced by those of the successor, in
+ * any order.
  *
- * All under cbw_track.admin, so no region is closed meanwhile.
+ * All of this runs under cbw_track.admin, so no region is closed in the meantime.
  */
 #include <linux/sched/mm.h>
 
+#include "state.h"
+#include "track-durable.h"
+#include "track-record.h"
+#include "track-session.h"
 #include "track.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/store.h"
 
 static void release_range(struct cbw_session *session, u64 first, u64 end)
 {
@@ -23,7 +30,7 @@ static void release_range(struct cbw_session *session, u64 first, u64 end)
 	dm_live_bitmap_clear_range(session->scope, first, end - first);
 }
 
-/* What the bitmap has, outward to blocks of the session. */
+/* Limit the scope to what the bitmap has, rounded outward to blocks. */
 static void limit_scope(const struct cbw_track *track,
 			const struct cbw_bitmap *bitmap,
 			struct cbw_session *session)
@@ -45,7 +52,7 @@ static void limit_scope(const struct cbw_track *track,
 	release_range(session, block, session->nr_blocks);
 }
 
-/* The constructor has made it, unless the bitmap had another granularity then. */
+/* The constructor has allocated it, unless the granularity was another one then. */
 static struct dm_live_bitmap *take_successor(struct cbw_track *track, u64 nr)
 {
 	struct dm_live_bitmap *spare = track->spare_successor;
@@ -64,7 +71,7 @@ static int begin(struct cbw_track *track, struct cbw_session *session)
 	struct dm_live_bitmap *successor;
 	struct cbw_recorders *recorders;
 
-	/* A device in use must not stay suspended for that. */
+	/* A device in use must not stay suspended because of that. */
 	if (!track->active && dm_live_store_has_failed(track->store)) {
 		cbw_session_break(session, "the metadata device has failed");
 		return 0;
@@ -75,7 +82,7 @@ static int begin(struct cbw_track *track, struct cbw_session *session)
 		      "is not on the metadata device");
 		return -EINVAL;
 	}
-	/* A resume that failed after this is tried again. */
+	/* This resume repeats one that failed after this. */
 	if (bitmap->successor)
 		return 0;
 	recorders = cbw_track_alloc_recorders(track);
@@ -101,7 +108,7 @@ int cbw_track_begin(struct cbw_track *track, struct cbw_session *session)
 	unsigned int noio;
 	int r;
 
-	/* The mapped device is suspended: memory must not wait for it. */
+	/* The mapped device is suspended, so allocations must not wait for it. */
 	noio = memalloc_noio_save();
 	mutex_lock(&track->admin);
 	r = begin(track, session);
@@ -163,7 +170,7 @@ int cbw_track_abort(struct cbw_track *track, struct cbw_bitmap *bitmap)
 	return 0;
 }
 
-/* Is all that the backup holds durable on the origin? */
+/* Make all that the backup has durable on the origin. */
 static int settle(struct cbw_track *track, struct cbw_bitmap *bitmap,
 		  const char **why)
 {
@@ -203,13 +210,13 @@ int cbw_track_commit(struct cbw_track *track, struct cbw_bitmap *bitmap,
 		       "the metadata cannot be written";
 		return r;
 	}
-	/* Crash: the union goes with the new backup. */
+	/* Crash: the union belongs to the new backup. */
 	if (!bitmap->keep_bits && !cbw_track_lost_data(track, bitmap))
 		subtract(bitmap);
 	/*
-	 * A write may have set its bit in the bitmap before it was cleared there, and
-	 * in the successor after that was looked at. It lies in a region that is open
-	 * and will not be closed till this is over.
+	 * A write may have set its bit in the bitmap before the bit was cleared there,
+	 * and in the successor after subtract() read that. Its region is open, and is
+	 * not closed before this is complete.
 	 */
 	synchronize_rcu();
 	add(bitmap);

@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The bitmaps of a table's metadata device: the life of the store, and recording. See
- * track.h for the promise and the locks.
+ * The bitmaps of a table's metadata device: the life of the store. See track.h for the
+ * promise and the locks, and track-record.c for what guest writes do.
  *
- * The constructor opens the store and checks it. Each resume reads it again:
- * track-load.c, which also recovers what a crash left. With the policy break_tracking
- * no intent bitmap is used: so that what the guest writes never depends on the
- * metadata, on disk stands all the time that nobody knows what has changed. Whether
- * anybody wrote without tracking while the store was closed: track-gap.c.
+ * The constructor opens the store and checks it. Each resume reads it again, and recovers
+ * what a crash left: track-load.c. With the policy break_tracking no intent bitmap is
+ * used, so that guest writes never depend on the metadata; instead, the store on disk says
+ * all the time that all blocks count as changed. Writes without tracking while the store
+ * was closed are detected in track-gap.c.
  */
 #include <linux/blkdev.h>
 #include <linux/sched/mm.h>
 
+#include "track-dead.h"
+#include "track-gap.h"
+#include "track-intent.h"
+#include "track-load.h"
+#include "track-record.h"
 #include "track.h"
+#include "dm-live/bitmap.h"
+#include "dm-live/store-track.h"
+#include "dm-live/store.h"
 
 static void event_work(struct work_struct *work)
 {
@@ -29,89 +37,12 @@ static void store_failed(void *context)
 	queue_work(track->wq, &track->event_work);
 }
 
-struct cbw_bitmap *cbw_track_find(struct cbw_track *track, const char *name)
-{
-	struct cbw_bitmap *bitmap;
-
-	lockdep_assert_held(&track->admin);
-	list_for_each_entry(bitmap, &track->bitmaps, link)
-		if (!strcmp(bitmap->name, name))
-			return bitmap;
-	return NULL;
-}
-
-static void add_recorder(struct cbw_recorders *recorders,
-			 const struct cbw_bitmap *bitmap,
-			 struct dm_live_bitmap *bits)
-{
-	recorders->list[recorders->nr].shift = bitmap->shift;
-	recorders->list[recorders->nr].bits = bits;
-	recorders->nr++;
-}
-
-int cbw_track_set_generation(struct cbw_track *track, struct cbw_bitmap *bitmap,
-			     u64 generation)
-{
-	int r;
-
-	lockdep_assert_held(&track->admin);
-	r = dm_live_store_set_generation(track->store, bitmap->name,
-					 generation);
-	if (!r)
-		WRITE_ONCE(bitmap->generation, generation);
-	return r;
-}
-
-struct cbw_recorders *cbw_track_alloc_recorders(struct cbw_track *track)
-{
-	struct cbw_recorders *recorders;
-	struct cbw_bitmap *bitmap;
-	unsigned int nr = 0;
-
-	/* Each with a successor. Small, also in a resume: but for hundreds of bitmaps. */
-	list_for_each_entry(bitmap, &track->bitmaps, link)
-		nr += 2;
-	recorders = kmalloc(struct_size(recorders, list, nr), GFP_NOIO);
-	if (recorders)
-		recorders->nr = 0;
-	return recorders;
-}
-
-void cbw_track_set_recorders(struct cbw_track *track, struct cbw_recorders *new)
-{
-	struct cbw_recorders *old;
-	struct cbw_bitmap *bitmap;
-
-	list_for_each_entry(bitmap, &track->bitmaps, link) {
-		if (!bitmap->recording)
-			continue;
-		add_recorder(new, bitmap, bitmap->bits);
-		if (bitmap->successor)
-			add_recorder(new, bitmap, bitmap->successor);
-	}
-	old = rcu_replace_pointer(track->recorders, new,
-				  lockdep_is_held(&track->admin));
-	/* Nobody uses the old ones any more, or what they lead to. */
-	synchronize_rcu();
-	kfree(old);
-}
-
-static void drop_recorders(struct cbw_track *track)
-{
-	struct cbw_recorders *old;
-
-	old = rcu_replace_pointer(track->recorders, NULL,
-				  lockdep_is_held(&track->admin));
-	synchronize_rcu();
-	kfree(old);
-}
-
 static int activate(struct cbw_track *track)
 {
 	struct cbw_recorders *recorders;
 	int r = 0;
 
-	/* Before anything is read: nobody changes it after that. */
+	/* Before anything is read, so that nothing else changes it after that. */
 	if (!track->read_only)
 		r = dm_live_store_claim(track->store);
 	if (r)
@@ -130,7 +61,7 @@ static int activate(struct cbw_track *track)
 	dm_live_store_set_tracking(track->store, track->intent);
 	r = dm_live_store_activate(track->store);
 	if (r) {
-		drop_recorders(track);
+		cbw_track_drop_recorders(track);
 		return r;
 	}
 	WRITE_ONCE(track->active, true);
@@ -147,7 +78,7 @@ int cbw_track_activate(struct cbw_track *track)
 	unsigned int noio;
 	int r;
 
-	/* The mapped device is suspended: memory must not wait for it. */
+	/* The mapped device is suspended, so allocations must not wait for it. */
 	noio = memalloc_noio_save();
 	mutex_lock(&track->admin);
 	WRITE_ONCE(track->blocked, false);
@@ -179,42 +110,8 @@ void cbw_track_deactivate(struct cbw_track *track)
 	track->all_unknown = !track->intent &&
 			     dm_live_store_is_marked(track->store);
 	WRITE_ONCE(track->active, false);
-	drop_recorders(track);
+	cbw_track_drop_recorders(track);
 	mutex_unlock(&track->admin);
-}
-
-static void set_bits(const struct cbw_recorder *recorder, u64 start, u64 end)
-{
-	u64 first = start >> recorder->shift;
-	u64 last = (end - 1) >> recorder->shift;
-
-	if (dm_live_bitmap_next_clear(recorder->bits, first, last + 1) <= last)
-		dm_live_bitmap_set_range(recorder->bits, first,
-					 last - first + 1);
-}
-
-bool cbw_track_record(struct cbw_track *track, sector_t first, sector_t nr)
-{
-	u64 start = (u64)first << SECTOR_SHIFT;
-	u64 end = start + ((u64)nr << SECTOR_SHIFT);
-	const struct cbw_recorders *recorders;
-	bool passes;
-	unsigned int i;
-
-	/*
-	 * Who changes what is open or what records waits for a grace period: so what
-	 * was found open here is not closed before the bits are set.
-	 */
-	if (unlikely(READ_ONCE(track->blocked)))
-		return false;
-	rcu_read_lock();
-	recorders = rcu_dereference(track->recorders);
-	passes = !recorders || cbw_intent_is_open(track, start, end);
-	if (passes && recorders)
-		for (i = 0; i < recorders->nr; i++)
-			set_bits(&recorders->list[i], start, end);
-	rcu_read_unlock();
-	return passes;
 }
 
 static const char *state_of(struct cbw_track *track)
@@ -337,12 +234,12 @@ void cbw_track_close(struct cbw_track *track)
 {
 	if (!track)
 		return;
-	/* If it was activated, and the device never resumed. */
+	/* If it was activated, but the device was not resumed. */
 	cbw_track_deactivate(track);
 	cbw_dead_leave(track);
 	dm_live_store_close(track->store);
 	if (track->wq) {
-		/* dm_table_event() of a table that is being destroyed is vain. */
+		/* dm_table_event() has no effect on a table that is being destroyed. */
 		cancel_work_sync(&track->event_work);
 		destroy_workqueue(track->wq);
 	}

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The job's copy in a session that has a fleece device and a target: from the
- * slot of a block where it has one, else from the origin.
+ * Transfers: the job's copies in a session with a fleece device and a target. A block is
+ * read from its slot if it has one, else from the origin.
  *
- * Guest writes do not wait for it: they have their blocks copied to slots, also
- * those that the job is at. So what it reads from the origin may be overwritten
- * before it has read it; but never before the block is in a slot and its todo bit
- * clear. Blocks whose bit is clear after the read are therefore read again, from
- * their slots, which only the job gives back: that is final.
+ * Guest writes do not wait for a transfer: their blocks are copied to slots, even those
+ * that the job is copying. So a guest write may overwrite a block on the origin before the
+ * job has read it, but not before the block is in a slot and its todo bit is clear.
+ * Therefore blocks whose bit is clear after the read are read again from their slots. Only
+ * the job frees these, so the second read is final.
  */
 #include <linux/blkdev.h>
 
+#include "blocks.h"
 #include "cbw.h"
+#include "chunk.h"
+#include "fleece.h"
+#include "transfer.h"
+#include "dm-live/bitmap.h"
 
 static blk_status_t submit_from_origin(struct cbw_chunk *chunk,
 				       const struct cbw_extent *extent)
@@ -23,14 +28,14 @@ static blk_status_t submit_from_origin(struct cbw_chunk *chunk,
 		block = dm_live_bitmap_next_set(session->todo, block, end);
 		if (block == end)
 			return BLK_STS_OK;
-		/* A copy for a guest write may have cleared the first meanwhile. */
+		/* A copy for a guest write may have cleared the first bit. */
 		next = dm_live_bitmap_next_clear(session->todo, block + 1, end);
 		cbw_chunk_rw(chunk, extent, REQ_OP_READ, session->origin,
 			     cbw_block_to_sector(session, block), block, next);
 	}
 }
 
-/* What was not on the origin, or is there no more, has a slot by now. */
+/* Blocks that were not on the origin, or are not any more, have slots by now. */
 static void note_slots(struct cbw_chunk *chunk)
 {
 	struct cbw_session *session = chunk->session;
@@ -48,7 +53,7 @@ static void note_slots(struct cbw_chunk *chunk)
 	spin_unlock_irq(&session->lock);
 }
 
-/* Where the run of slots ends that begins with @block. */
+/* The end of the run of consecutive slots that begins with @block. */
 static u64 slot_run(const u32 *slots, u64 block, u64 end)
 {
 	u64 nr = 1;
@@ -83,7 +88,7 @@ static blk_status_t submit_from_slots(struct cbw_chunk *chunk,
 	return BLK_STS_OK;
 }
 
-/* They are in use, and stay so. */
+/* The caller must not free these slots: they stay in use. */
 static void forget_slots(struct cbw_chunk *chunk)
 {
 	const struct cbw_extent *extent;

@@ -5,6 +5,11 @@
  * the target shows of a table that it took makes the same table again. Nothing stays
  * locked; what was merged into a bitmap is in it.
  */
+#include "dm-cbw/cbw.h"
+#include "dm-cbw/message.h"
+#include "dm-cbw/table.h"
+#include "dm-cbw/track-record.h"
+#include "dm-cbw/track-session.h"
 #include "fake-cbw.h"
 #include "libfuzzer.h"
 #include "text.h"

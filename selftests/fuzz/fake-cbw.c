@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the parsers of cbw call in other files of it, see fake-cbw.h. */
+#include "dm-cbw/job.h"
+#include "dm-cbw/state.h"
+#include "dm-cbw/track-durable.h"
+#include "dm-cbw/track-record.h"
+#include "dm-live/bitmap.h"
 #include "fake-cbw.h"
 
 /* dm-live/store-track.c */
@@ -56,7 +61,7 @@ bool dm_live_store_has_failed(const struct dm_live_store *store)
 	return fake_options & FAKE_BAD_META;
 }
 
-/* dm-cbw/track.c */
+/* dm-cbw/track-record.c, dm-cbw/track-durable.c */
 
 struct cbw_bitmap *cbw_track_find(struct cbw_track *track, const char *name)
 {
@@ -162,7 +167,7 @@ void fake_track_free(struct cbw_track *track)
 	kfree(track);
 }
 
-/* dm-cbw/session.c, dm-cbw/job.c */
+/* dm-cbw/state.c, dm-cbw/job.c */
 
 static struct dm_live_bitmap *full_bitmap(u64 nr)
 {
