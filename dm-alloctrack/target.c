@@ -8,7 +8,6 @@
  */
 #include <linux/blkdev.h>
 #include <linux/module.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "alloctrack.h"
@@ -29,6 +28,7 @@
 #include "target.h"
 #include "dm-live/bitmap.h"
 #include "dm-live/copier.h"
+#include "dm-live/memory.h"
 #include "dm-live/store.h"
 
 /* A guest discard reaches the volume in pieces of at most this size. */
@@ -166,17 +166,7 @@ static int make_table(struct dm_target *ti, unsigned int argc, char **argv)
 
 static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 {
-	bool is_suspended = dm_suspended(ti);
-	unsigned int noio = 0;
-	int r;
-
-	/* Reclaim must not wait for writes that the suspended device holds. */
-	if (is_suspended)
-		noio = memalloc_noio_save();
-	r = make_table(ti, argc, argv);
-	if (is_suspended)
-		memalloc_noio_restore(noio);
-	return r;
+	return dm_live_construct(ti, argc, argv, make_table);
 }
 
 static void destroy(struct dm_target *ti)
