@@ -15,7 +15,13 @@
 #define LAST(waiter)	((waiter)->last)
 
 INTERVAL_TREE_DEFINE(struct cbw_waiter, rb, u64, subtree_last, FIRST, LAST,
-		     , cbw_waiter_tree)
+		     static, waiter_tree)
+
+void cbw_waiter_tree_insert(struct cbw_waiter *waiter,
+			    struct rb_root_cached *root)
+{
+	waiter_tree_insert(waiter, root);
+}
 
 static struct bio *bio_of(struct cbw_waiter *waiter)
 {
@@ -31,7 +37,7 @@ bool cbw_is_all_copied(const struct cbw_session *session, u64 first, u64 last)
 void cbw_remove_waiter(struct cbw_session *session, struct cbw_waiter *waiter)
 {
 	lockdep_assert_held(&session->lock);
-	cbw_waiter_tree_remove(waiter, &session->waiters);
+	waiter_tree_remove(waiter, &session->waiters);
 	list_del(&waiter->link);
 	list_del(&waiter->age);
 }
@@ -73,7 +79,7 @@ void cbw_submit_later(struct cbw_session *session)
 struct cbw_waiter *cbw_waiter_over(struct cbw_session *session, u64 block)
 {
 	lockdep_assert_held(&session->lock);
-	return cbw_waiter_tree_iter_first(&session->waiters, block, block);
+	return waiter_tree_iter_first(&session->waiters, block, block);
 }
 
 bool cbw_wake(struct cbw_session *session, u64 first, u64 nr)
@@ -82,10 +88,10 @@ bool cbw_wake(struct cbw_session *session, u64 first, u64 nr)
 	bool fresh = false;
 
 	lockdep_assert_held(&session->lock);
-	for (waiter = cbw_waiter_tree_iter_first(&session->waiters, first,
-						 first + nr - 1); waiter;
+	for (waiter = waiter_tree_iter_first(&session->waiters, first,
+					     first + nr - 1); waiter;
 	     waiter = next) {
-		next = cbw_waiter_tree_iter_next(waiter, first, first + nr - 1);
+		next = waiter_tree_iter_next(waiter, first, first + nr - 1);
 		if (cbw_is_all_copied(session, waiter->first, waiter->last)) {
 			make_ready(session, waiter);
 		} else {

@@ -31,15 +31,13 @@ struct cbw_waiter {
 	bool patient;
 };
 
-/* As INTERVAL_TREE_DEFINE() makes them; of cbw_session.waiters, with the lock held. */
+/**
+ * cbw_waiter_tree_insert - with the lock held: insert the write into the tree
+ * @root: cbw_session.waiters
+ * The caller adds it to the lists.
+ */
 void cbw_waiter_tree_insert(struct cbw_waiter *waiter,
 			    struct rb_root_cached *root);
-void cbw_waiter_tree_remove(struct cbw_waiter *waiter,
-			    struct rb_root_cached *root);
-struct cbw_waiter *cbw_waiter_tree_iter_first(struct rb_root_cached *root,
-					      u64 first, u64 last);
-struct cbw_waiter *cbw_waiter_tree_iter_next(struct cbw_waiter *waiter,
-					     u64 first, u64 last);
 
 /** cbw_is_all_copied - are all blocks of [first, last] copied? Any context. */
 bool cbw_is_all_copied(const struct cbw_session *session, u64 first, u64 last);
