@@ -422,7 +422,7 @@ struct cbw_session *cbw_session_create(struct cbw_table *table)
 	r = allocate(session, table) ?: make_workers(session);
 	if (r) {
 		ti->error = r == -ENOSPC ?
-			    "The fleece device has not the room of one block" :
+			    "The fleece device is smaller than one block" :
 			    "Cannot allocate memory for the session";
 		cbw_session_end(session);
 		cbw_session_put(session);

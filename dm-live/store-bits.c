@@ -208,7 +208,7 @@ static int take_page(struct dm_live_store *store,
 	dm_live_bitmap_stage_page(bitmap->bitmap, page, in_memory);
 	if (how == DM_LIVE_ATTACH_KEEP &&
 	    has_more(store, bitmap, page, on_disk, in_memory)) {
-		DMERR("%s: metadata device: bitmap '%.*s' was changed by something else since it was closed: remove the mapped device and make it anew to use it as it is now",
+		DMERR("%s: metadata device: bitmap '%.*s' was changed by something else since it was closed: remove the mapped device and create it again to use it as it is now",
 		      store->params.name, bitmap->entry.name_bytes,
 		      bitmap->entry.name);
 		return -ESTALE;
