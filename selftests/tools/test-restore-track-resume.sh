@@ -140,7 +140,7 @@ rm -rf /run/dmlive
 run 0 "resume after a clean end" dmlive resume "$record" --background --json
 says "the reason" "changes were not tracked.*the next backup is a full one"
 is "the same in JSON" "$(jq -r 'select(.event == "gap") | .gap.reason | length > 0' "$out")" true
-is "the store has it" "$(dmlive meta dump "$record" --json | jq -c .gap)" \
+is "the store has it" "$(dmlive meta dump "$track" --json | jq -c .gap)" \
 	"$(jq -c 'select(.event == "gap") | .gap' "$out")"
 lacks_nothing g "after a clean end"
 run 3 "no increment" dmlive backup g 2.qcow2 --bitmap B --base image.qcow2 --no-full

@@ -57,10 +57,13 @@ static const char *squeeze(char *uuid)
 	return uuid;
 }
 
+/* Whatever lvm.conf has. */
+#define PLAIN_REPORT	"--readonly --noheadings --reportformat basic --separator ' ' --config 'report { prefixes=0 quoted=0 columns_as_rows=0 }'"
+
 bool lvm_is_removed(const char *uuids)
 {
 	static const char command[] =
-		"exec lvs --all --readonly --noheadings --reportformat basic --separator ' ' --config 'report { prefixes=0 quoted=0 columns_as_rows=0 }' --options vg_uuid,lv_uuid < /dev/null 2> /dev/null";
+		"exec lvs -a " PLAIN_REPORT " --options vg_uuid,lv_uuid < /dev/null 2> /dev/null";
 	bool has_group = false, has_volume = false, is_known = true;
 	char line[256], group[128], volume[128];
 	FILE *list;

@@ -18,7 +18,7 @@
  *	they need themselves
  * @fd: for writing; store.fd is for reading
  * @is_changed: something was written
- * @cluster: memory for one cluster, for whoever needs it
+ * @cluster: memory for one cluster, for callers to use
  * @guard: when it has acted, nothing is written any more, -ECANCELED; or NULL
  * @allocator: loaded by the first that needs it; see meta/allocate.c
  */
