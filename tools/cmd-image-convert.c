@@ -24,7 +24,7 @@
 #include "qcow2/convert.h"
 #include "qcow2/error.h"
 #include "qcow2-format.h"
-#include "restore/sector-size.h"
+#include "qcow2/sector-size.h"
 
 /* More findings of one kind help nobody. */
 #define MAX_FINDINGS_SHOWN 50

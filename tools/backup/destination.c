@@ -30,8 +30,9 @@
 #include "lib/stacking.h"
 #include "meta/overlays.h"
 #include "meta/registry.h"
+#include "qcow2/content.h"
 #include "qcow2/output-format.h"
-#include "restore/sector-size.h"
+#include "qcow2/sector-size.h"
 
 #define WIPE_BYTES (1u << 20)
 

@@ -24,6 +24,7 @@
 #include "backup/volume.h"
 #include "lib/exit.h"
 #include "lib/log.h"
+#include "qcow2/content.h"
 
 /* Others may take a free loop device before this process does. */
 #define LOOP_TRIES 64

@@ -25,6 +25,7 @@
 #include "lib/loop.h"
 #include "lib/size.h"
 #include "meta/format.h"
+#include "qcow2/content.h"
 #include "qcow2/host-lock.h"
 
 struct output {

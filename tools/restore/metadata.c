@@ -20,6 +20,7 @@
 #include "lib/log.h"
 #include "lib/lvm.h"
 #include "lib/stacking.h"
+#include "qcow2/content.h"
 #include "restore/metadata.h"
 
 /* A multiple of every logical block size that the kernel takes. */

@@ -15,9 +15,10 @@
 #include "lib/exit.h"
 #include "lib/log.h"
 #include "lib/size.h"
+#include "qcow2/content.h"
 #include "qcow2/preflight.h"
 #include "restore/report.h"
-#include "restore/sector-size.h"
+#include "qcow2/sector-size.h"
 #include "restore/server.h"
 #include "restore/tracking.h"
 

@@ -26,6 +26,7 @@
 #include "meta/origin.h"
 #include "meta/registry.h"
 #include "meta/seal.h"
+#include "qcow2/content.h"
 #include "restore/tracking.h"
 
 #define AUTOMATIC	"auto"

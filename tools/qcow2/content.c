@@ -11,10 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/blockdev.h"
+#include "content.h"
+#include "foreign.h"
 #include "lib/log.h"
 #include "qcow2-format.h"
-#include "qcow2/foreign.h"
 
 int blockdev_has_qcow2(const char *path)
 {

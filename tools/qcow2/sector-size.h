@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef DMLIVE_RESTORE_SECTOR_SIZE_H
-#define DMLIVE_RESTORE_SECTOR_SIZE_H
+#ifndef DMLIVE_SECTOR_SIZE_H
+#define DMLIVE_SECTOR_SIZE_H
 
 /*
  * Images are made of bytes, partition tables and file systems of sectors: what a disk
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "lib/blockdev.h"
-#include "qcow2/image.h"
+#include "image.h"
 
 /*
  * Does the content of @image show another sector size than @target has? Then it is
@@ -27,4 +27,4 @@ int sector_size_check(struct image *image, const struct blockdev *target,
 void sector_size_warn(const struct blockdev *source, const char *name,
 		      const struct blockdev *target);
 
-#endif /* DMLIVE_RESTORE_SECTOR_SIZE_H */
+#endif /* DMLIVE_SECTOR_SIZE_H */

@@ -23,7 +23,7 @@
 #include "lib/exit.h"
 #include "lib/io.h"
 #include "lib/log.h"
-#include "restore/sector-size.h"
+#include "sector-size.h"
 
 /* Superblocks and the entries of a GPT lie within this. */
 #define HEAD_BYTES	(1u << 20)
