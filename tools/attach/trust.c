@@ -253,7 +253,6 @@ int trust_settle(struct trust *trust, const struct guard *guard, dev_t origin,
 
 struct json_object *trust_report(const struct trust *trust)
 {
-	char gap[META_GAP_BYTES];
 	struct meta_store store;
 	struct qcow2_seal seal;
 	bool has_seal;
@@ -270,9 +269,7 @@ struct json_object *trust_report(const struct trust *trust)
 			trust->meta, trust->volume->device.path);
 	if (!trust->is_gap && seal.gap_to_s == trust->last_gap_s)
 		return NULL;
-	warning("%s: %s: all blocks count as changed, and the next backup is a full one",
-		trust->volume->device.path, meta_gap_text(&seal, gap));
-	return meta_gap_json(&seal);
+	return meta_warn_of_gap(trust->volume->device.path, &seal);
 }
 
 static void ignore_message(enum log_level level, const char *line)

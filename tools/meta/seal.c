@@ -9,6 +9,7 @@
 #include "../dm-live/qcow2/extensions.h"
 #include "../dm-live/qcow2/generations.h"
 #include "lib/counters.h"
+#include "lib/log.h"
 #include "meta/extension.h"
 #include "meta/seal.h"
 
@@ -189,6 +190,16 @@ struct json_object *meta_gap_json(const struct qcow2_seal *seal)
 	json_add_number(object, "to", seal->gap_to_s);
 	json_add_string(object, "reason", qcow2_seal_reason(seal->gap_reason));
 	return object;
+}
+
+struct json_object *meta_warn_of_gap(const char *device,
+				     const struct qcow2_seal *seal)
+{
+	char gap[META_GAP_BYTES];
+
+	warning("%s: %s: all blocks count as changed, and the next backup is a full one",
+		device, meta_gap_text(seal, gap));
+	return meta_gap_json(seal);
 }
 
 void meta_seal_print(const struct meta_store *store)

@@ -59,6 +59,10 @@ const char *meta_gap_text(const struct qcow2_seal *seal,
 /* The last gap; null: there was none. */
 struct json_object *meta_gap_json(const struct qcow2_seal *seal);
 
+/* The same, and a warning that the target over @device has noticed it. */
+struct json_object *meta_warn_of_gap(const char *device,
+				     const struct qcow2_seal *seal);
+
 /* For `dmlive meta dump`. */
 void meta_seal_print(const struct meta_store *store);
 void meta_seal_add_json(const struct meta_store *store,

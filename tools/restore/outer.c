@@ -75,15 +75,12 @@ static int read_seal(const struct server *server, struct qcow2_seal *seal)
  */
 static void report_new_gap(const struct server *server, uint64_t last_gap_s)
 {
-	char text[META_GAP_BYTES];
 	struct json_object *gap;
 	struct qcow2_seal seal;
 
 	if (read_seal(server, &seal) || seal.gap_to_s == last_gap_s)
 		return;
-	warning("%s: %s: all blocks count as changed, and the next backup is a full one",
-		server->outer, meta_gap_text(&seal, text));
-	gap = meta_gap_json(&seal);
+	gap = meta_warn_of_gap(server->outer, &seal);
 	if (gap)
 		report_gap(json_object_to_json_string_ext(gap,
 							  JSON_C_TO_STRING_PLAIN));
