@@ -93,24 +93,13 @@ static int ask_image(struct walk *w, uint64_t cluster, uint64_t nr,
 	return ret;
 }
 
-/* Is all that a compressed cluster may take within the file? */
-static bool compressed_is_inside(const struct walk *w, uint64_t entry)
-{
-	const struct qcow2_compressed compressed =
-		qcow2_decode_compressed(entry, w->q->info.cluster_bits);
-
-	return !w->q->data_file &&
-	       compressed.offset + compressed.bytes <=
-	       host_file_size(w->q->layer.file);
-}
-
 static bool is_plainly_right(const struct walk *w, uint64_t cluster,
 			     uint64_t entry, uint64_t bitmap)
 {
 	uint64_t offset = qcow2_l2_entry_offset(entry);
 
 	if (entry & QCOW2_OFLAG_COMPRESSED)
-		return compressed_is_inside(w, entry);
+		return qcow2_compressed_is_inside(w->q, entry);
 	if (qcow2_l2_entry_is_reserved(entry) ||
 	    offset & (w->cluster_bytes - 1))
 		return false;

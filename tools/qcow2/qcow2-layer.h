@@ -40,4 +40,10 @@ int qcow2_read_compressed(struct layer *layer, uint64_t descriptor,
 			  uint64_t offset, void *buffer, size_t length,
 			  struct image_error *err);
 
+/*
+ * Does the file have all that a compressed cluster, given by its L2 entry, may take? If
+ * not, only reading it tells: its length is rounded up to sectors.
+ */
+bool qcow2_compressed_is_inside(const struct qcow2_layer *q, uint64_t entry);
+
 #endif /* DMLIVE_QCOW2_LAYER_H */

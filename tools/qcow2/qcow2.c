@@ -371,6 +371,15 @@ static int decompress(void *context, uint64_t descriptor, void *cluster,
 	return ret;
 }
 
+bool qcow2_compressed_is_inside(const struct qcow2_layer *q, uint64_t entry)
+{
+	const struct qcow2_compressed compressed =
+		qcow2_decode_compressed(entry, q->info.cluster_bits);
+
+	return !q->data_file && compressed.offset + compressed.bytes <=
+				host_file_size(q->layer.file);
+}
+
 int qcow2_read_compressed(struct layer *layer, uint64_t descriptor,
 			  uint64_t offset, void *buffer, size_t length,
 			  struct image_error *err)

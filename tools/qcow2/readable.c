@@ -2,8 +2,8 @@
 /* Counting what can be read, see readable.h. */
 #include <string.h>
 
-#include "../../dm-live/qcow2/tables.h"
 #include "image-internal.h"
+#include "qcow2-layer.h"
 #include "readable.h"
 
 /*
@@ -18,30 +18,18 @@ static void add(struct image_readable *count, const struct layer_run *run)
 		count->readable += run->length;
 }
 
-/* Where its length alone does not say that the file has all of it. */
-static int check_compressed(struct layer *layer, uint64_t descriptor,
-			    struct image_error *err)
-{
-	const struct qcow2_compressed compressed =
-		qcow2_decode_compressed(descriptor,
-					__builtin_ctzll(layer->cluster_bytes));
-	char sector[512];
-
-	if (compressed.offset + compressed.bytes <= host_file_size(layer->file))
-		return 0;
-	return layer->ops->read_compressed(layer, descriptor, 0, sector,
-					   sizeof(sector), err);
-}
-
 static int look_up(struct layer *layer, uint64_t offset, struct layer_run *run,
 		   struct image_error *err)
 {
 	int r = layer->ops->lookup(layer, offset, layer->size_bytes - offset,
 				   run, err);
+	char sector[512];
 
-	if (!r && run->kind == RUN_COMPRESSED)
-		r = check_compressed(layer, run->descriptor, err);
-	return r;
+	if (r || run->kind != RUN_COMPRESSED ||
+	    qcow2_compressed_is_inside(to_qcow2(layer), run->descriptor))
+		return r;
+	return layer->ops->read_compressed(layer, run->descriptor, 0, sector,
+					   sizeof(sector), err);
 }
 
 void image_count_readable(struct image *image, unsigned int depth,
