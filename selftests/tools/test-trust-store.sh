@@ -95,7 +95,7 @@ check "$label: also to QEMU" qemu-img check -q /dev/t/bm
 attach; is_increment
 detach
 
-# What is on record of a store goes with it, and not before.
+# The record of a store is removed when its volume was, and not before.
 writes_elsewhere()
 {
 	run 0 "$label: a volume is overwritten" dmlive image convert --quiet paint /dev/t/vm2

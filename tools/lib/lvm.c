@@ -60,30 +60,46 @@ static const char *squeeze(char *uuid)
 /* Whatever lvm.conf has. */
 #define PLAIN_REPORT	"--readonly --noheadings --reportformat basic --separator ' ' --config 'report { prefixes=0 quoted=0 columns_as_rows=0 }'"
 
-bool lvm_is_removed(const char *uuids)
+char *lvm_list_uuids(void)
 {
 	static const char command[] =
 		"exec lvs -a " PLAIN_REPORT " --options vg_uuid,lv_uuid < /dev/null 2> /dev/null";
-	bool has_group = false, has_volume = false, is_known = true;
-	char line[256], group[128], volume[128];
-	FILE *list;
-	int nr;
+	char line[256], group[128], volume[128], *text = NULL;
+	FILE *list = popen(command, "re"), *out;
+	bool is_known = list;
+	size_t bytes;
 
-	if (strlen(uuids) != 2 * UUID_CHARACTERS)
-		return false;
-	list = popen(command, "re");
-	while (list && fgets(line, sizeof(line), list)) {
-		nr = sscanf(line, "%127s %127s", group, volume);
-		is_known &= nr == 2 &&
+	out = open_memstream(&text, &bytes);
+	while (out && list && fgets(line, sizeof(line), list)) {
+		is_known &= sscanf(line, "%127s %127s", group, volume) == 2 &&
 			    strlen(squeeze(group)) == UUID_CHARACTERS &&
 			    strlen(squeeze(volume)) == UUID_CHARACTERS;
-		if (!is_known)
-			continue;
-		has_group |= !strncmp(group, uuids, UUID_CHARACTERS);
-		/* In whatever group it is by now. */
-		has_volume |= !strcmp(volume, uuids + UUID_CHARACTERS);
+		if (is_known)
+			fprintf(out, "%s%s\n", group, volume);
 	}
-	return list && !pclose(list) && is_known && has_group && !has_volume;
+	is_known &= list && !pclose(list);
+	is_known &= out && !fclose(out);
+	if (is_known)
+		return text;
+	free(text);
+	return NULL;
+}
+
+bool lvm_is_removed(const char *list, const char *uuids)
+{
+	bool has_group = false;
+	const char *line;
+
+	if (!list || strlen(uuids) != 2 * UUID_CHARACTERS)
+		return false;
+	for (line = list; *line; line += 2 * UUID_CHARACTERS + 1) {
+		has_group |= !strncmp(line, uuids, UUID_CHARACTERS);
+		/* In whatever group it is by now. */
+		if (!strncmp(line + UUID_CHARACTERS, uuids + UUID_CHARACTERS,
+			     UUID_CHARACTERS))
+			return false;
+	}
+	return has_group;
 }
 
 bool lvm_beside(const struct blockdev *device, const char *suffix,

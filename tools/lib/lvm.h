@@ -24,13 +24,19 @@ struct lvm_volume {
 bool lvm_find(const struct blockdev *device, struct lvm_volume *volume);
 
 /*
- * For a volume given by its UUID and that of its group, as its mapped device has them
- * behind "LVM-": does LVM know the group, but the volume not any more? A volume that
- * is not active, or was renamed, still counts as there. False if LVM does not see the
- * group, or the group has no volume: then it is not known. Runs lvs, without LVM's
- * locks.
+ * The UUIDs of all logical volumes, each behind that of its group, as mapped devices have
+ * them behind "LVM-"; a line each. To be freed. NULL: that cannot be known. Runs lvs,
+ * without LVM's locks.
  */
-bool lvm_is_removed(const char *uuids);
+char *lvm_list_uuids(void);
+
+/*
+ * For a volume given by its UUID behind that of its group: does that list have the group,
+ * but the volume not any more? A volume that is not active, or was renamed, still counts
+ * as there. False if LVM does not see the group, or the group has no volume, or @list is
+ * NULL: then it is not known.
+ */
+bool lvm_is_removed(const char *list, const char *uuids);
 
 /*
  * The volume whose name is that of @device, which must be one, and @suffix. False:

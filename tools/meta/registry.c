@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -200,8 +201,14 @@ void registry_void(const struct blockdev *volume, const char *except)
 	void_below(volume->devt, except, MAX_DEPTH);
 }
 
+/* What LVM knows, read once it is needed. */
+struct volumes {
+	bool is_read;
+	char *uuids;
+};
+
 /* Only for a volume that can be identified, whatever its name. */
-static bool is_removed(struct json_object *record)
+static bool is_removed(struct json_object *record, struct volumes *volumes)
 {
 	const char *wanted = json_get_string(record, "meta-identity");
 	const char *meta = json_get_string(record, "meta");
@@ -215,14 +222,18 @@ static bool is_removed(struct json_object *record)
 	    !strcmp(blockdev_identity(&device, identity, sizeof(identity)),
 		    wanted))
 		return false;
-	return lvm_is_removed(wanted + length);
+	if (!volumes->is_read)
+		volumes->uuids = lvm_list_uuids();
+	volumes->is_read = true;
+	return lvm_is_removed(volumes->uuids, wanted + length);
 }
 
-static void clean(const char *path)
+static void clean(const char *path, struct volumes *volumes)
 {
 	struct json_object *record = json_object_from_file(path);
 
-	if (json_object_is_type(record, json_type_object) && is_removed(record))
+	if (json_object_is_type(record, json_type_object) &&
+	    is_removed(record, volumes))
 		unlink(path);
 	json_object_put(record);
 }
@@ -230,6 +241,7 @@ static void clean(const char *path)
 void registry_clean(void)
 {
 	DIR *folder = opendir(REGISTRY_FOLDER);
+	struct volumes volumes = { 0 };
 	struct dirent *entry;
 	char path[PATH_MAX];
 
@@ -237,10 +249,11 @@ void registry_clean(void)
 		snprintf(path, sizeof(path), REGISTRY_FOLDER "/%s",
 			 entry->d_name);
 		if (is_record(entry->d_name))
-			clean(path);
+			clean(path, &volumes);
 	}
 	if (folder)
 		closedir(folder);
+	free(volumes.uuids);
 }
 
 void registry_void_path(const char *path)
