@@ -451,52 +451,6 @@ static void bitmaps_in_use_may_be_stale(void **state)
 	assert_non_null(strstr(error.message, "it has no table"));
 }
 
-#define NR_COLLIDING	200
-#define NAME_BYTES	8
-
-/* Entries with names of which half fall into one bucket, made for one of @nr. */
-static void *make_colliding(size_t *bytes)
-{
-	const size_t each = qcow2_bitmap_entry_bytes(0, NAME_BYTES);
-	struct qcow2_store_bitmap entry = bitmaps[1];
-	char name[NAME_BYTES + 1];
-	unsigned int i, n = 0;
-	uint8_t *all;
-
-	*bytes = each * NR_COLLIDING;
-	all = test_calloc(NR_COLLIDING, each);
-	for (i = 0; n < NR_COLLIDING; i++) {
-		snprintf(name, sizeof(name), "%08x", i);
-		if (n % 2 && (qcow2_store_name_hash(name, NAME_BYTES) >> 32) *
-			     NR_COLLIDING >> 32)
-			continue;
-		entry.name = name;
-		entry.name_bytes = NAME_BYTES;
-		qcow2_encode_bitmap_entry(all + n++ * each, &entry);
-	}
-	return all;
-}
-
-/* The time that a search for duplicate names takes is not for an image to choose. */
-static void colliding_names(void **state)
-{
-	struct qcow2_store_bitmap *many =
-		test_calloc(NR_COLLIDING, sizeof(*many));
-	size_t bytes;
-	void *all;
-
-	(void)state;
-	assert_int_equal(check_header(CLUSTER) ?: check_directory(), 0);
-	all = make_colliding(&bytes);
-	header.nr_bitmaps = NR_COLLIDING;
-	header.directory_bytes = bytes;
-	assert_int_equal(qcow2_check_directory(&header, all, false, many,
-					       &error), -EINVAL);
-	assert_non_null(strstr(error.message, "chosen to make"));
-	test_free(all);
-	test_free(many);
-}
-
 static void entries_are_read_as_written(void **state)
 {
 	struct qcow2_store_bitmap written;
@@ -678,7 +632,6 @@ int main(void)
 		TEST(each_mutation_is_refused),
 		TEST(refused_in_combination),
 		TEST(bitmaps_in_use_may_be_stale),
-		TEST(colliding_names),
 		TEST(entries_are_read_as_written),
 		TEST(valid_or_not_consistent),
 		TEST(sectors_at_the_end),

@@ -5,9 +5,11 @@
  */
 #include <endian.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "dm-live/qcow2/directory.h"
 #include "dm-live/qcow2/extensions.h"
 #include "dm-live/qcow2/refcounts.h"
 #include "dm-live/qcow2/snapshots.h"
@@ -254,6 +256,61 @@ static void extensions_are_found_as_written(void **state)
 					       6, &bytes), 0);
 }
 
+#define NR_COLLIDING	200
+#define NAME_BYTES	8
+
+/* Entries with names of which half fall into the first bucket of a table of that size. */
+static void *make_colliding(size_t each)
+{
+	struct qcow2_store_bitmap entry = {
+		.name_bytes = NAME_BYTES,
+		.granularity_bits = 16,
+		.table_entries = 1,
+		.table_offset = 1 << 16,
+	};
+	char name[NAME_BYTES + 1];
+	unsigned int i, n = 0;
+	uint8_t *all = test_calloc(NR_COLLIDING, each);
+
+	entry.name = name;
+	for (i = 0; n < NR_COLLIDING; i++) {
+		snprintf(name, sizeof(name), "%08x", i);
+		if (n % 2 && (qcow2_store_name_hash(name, NAME_BYTES) >> 32) *
+			     NR_COLLIDING >> 32)
+			continue;
+		qcow2_encode_bitmap_entry(all + n++ * each, &entry);
+	}
+	return all;
+}
+
+/* The time that a search for duplicate names takes is not for an image to choose. */
+static void colliding_names(void **state)
+{
+	const size_t each = qcow2_bitmap_entry_bytes(0, NAME_BYTES);
+	struct qcow2_store_bitmap *bitmaps =
+		test_calloc(NR_COLLIDING, sizeof(*bitmaps));
+	struct qcow2_store_header header = {
+		.cluster_bits = 16,
+		.size_bytes = 1 << 20,
+		.device_bytes = 1 << 20,
+		.nr_bitmaps = 2,
+		.directory_bytes = 2 * each,
+	};
+	struct qcow2_store_error error;
+	void *all = make_colliding(each);
+
+	(void)state;
+	assert_int_equal(qcow2_check_directory(&header, all, false, bitmaps,
+					       &error), 0);
+	header.nr_bitmaps = NR_COLLIDING;
+	header.directory_bytes = NR_COLLIDING * each;
+	assert_int_equal(qcow2_check_directory(&header, all, false, bitmaps,
+					       &error), -EINVAL);
+	assert_non_null(strstr(error.message, "chosen to make"));
+	test_free(all);
+	test_free(bitmaps);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +321,7 @@ int main(void)
 		cmocka_unit_test(snapshots),
 		cmocka_unit_test(headers_are_read_as_written),
 		cmocka_unit_test(extensions_are_found_as_written),
+		cmocka_unit_test(colliding_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
