@@ -4,6 +4,9 @@
 # TAP output, clean-up in reverse order, and waiting for a state.
 
 tap_planned='' tap_count=0 tap_failed=0 tap_finished=
+# What ends a test is said here, wherever the output of the function in which it happens
+# goes.
+exec {tap_output}>&1
 
 # plan N - announces N results. Without it, finish prints the plan.
 plan()
@@ -59,8 +62,10 @@ skip_all()
 # bail REASON... - leaves the test as failed: its setting could not be made.
 bail()
 {
-	diag "gives up: $*"
-	not_ok "set up: $*"
+	{
+		diag "gives up: $*"
+		not_ok "set up: $*"
+	} >&"$tap_output"
 	exit 1
 }
 
@@ -129,13 +134,13 @@ tap_exit()
 
 	trap '' INT TERM HUP
 	if [ -z "$tap_finished" ]; then
-		diag "the test ended early, with status $status"
+		diag "the test ended early, with status $status" >&"$tap_output"
 		status=1
 	fi
 	if [ -e "$TMP/on_exit" ]; then
 		while read -r line; do
 			output=$(eval "$line" 2>&1) && continue
-			diag "clean-up failed: $line"$'\n'"$output"
+			diag "clean-up failed: $line"$'\n'"$output" >&"$tap_output"
 			status=1
 		done < <(tac "$TMP/on_exit")
 	fi
@@ -190,11 +195,15 @@ stop_process()
 	true
 }
 
-# is_running PID - a child that has ended is not, also before it is waited for.
+# is_running PID - a child that has ended is not, also before it is waited for; but it is
+# while other threads of it are left, which have its files open and locked.
 is_running()
 {
-	local stat
-	{ read -r stat < "/proc/$1/stat"; } 2>/dev/null && [[ $stat != *") Z "* ]]
+	local stat threads
+	{ read -r stat < "/proc/$1/stat"; } 2>/dev/null || return
+	[[ $stat == *") Z "* ]] || return 0
+	threads=("/proc/$1/task/"*)
+	[ ${#threads[@]} -gt 1 ]
 }
 
 has_ended()
