@@ -44,6 +44,7 @@
 #include "../../lib/replay/log.h"
 #include "../../lib/replay/replay.h"
 #include "../../../dm-live/qcow2/generations.h"
+#include "../../../dm-live/qcow2/seal.h"
 
 #define SECTOR_BYTES	512
 #define MAX_BITMAPS	16
@@ -313,19 +314,27 @@ static void apply(const struct log_entry *entry, bool torn)
 }
 
 /*
- * A store that was closed has a gap: it was closed over another device than that of the
- * sample. (qcow2/seal.h; so that what the bits lack otherwise is seen in check_state()
- * only.)
+ * Will the kernel find that changes were not tracked? The device of the sample is not the
+ * one over which the store was closed, so it will if the seal counts: if the store is
+ * closed; or if it was being opened, since the modules are those that sealed it, as they
+ * are after a resume that failed. (qcow2/seal.h; so bits that are missing in such a state
+ * are noticed in check_state() only.)
  */
 static bool has_gap(void)
 {
 	const uint32_t both = QCOW2_BITMAP_AUTO | QCOW2_BITMAP_IN_USE;
+	struct qcow2_seal seal;
 	struct store store;
 	uint32_t i;
 
 	if (!read_store(&store) || !store.header.seal_offset ||
 	    !(store.header.state_flags & QCOW2_DMLIVE_USED))
 		return false;
+	if (qcow2_seal_decode(meta_at(store.header.seal_offset,
+				      QCOW2_DMLIVE_SEAL_BYTES),
+			      &seal, &store.error) ||
+	    seal.flags & QCOW2_DMLIVE_SEAL_SEALED)
+		return true;
 	for (i = 0; i < store.header.nr_bitmaps; i++)
 		if ((store.bitmaps[i].flags & both) == both)
 			return false;
