@@ -7,7 +7,7 @@
  * dm_live_store_begin_change() and dm_live_store_end_change(): see there.
  */
 #include "allocation.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/store.h"
 
 bool at_is_full(const struct at_device *device)

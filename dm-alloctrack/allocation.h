@@ -5,7 +5,7 @@
 /* The allocation bitmap of a device, in memory. */
 
 #include "alloctrack.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 
 /** at_all_allocated - are all blocks of [first, end) allocated? Any context. */
 static inline bool at_all_allocated(const struct at_device *device, u64 first,

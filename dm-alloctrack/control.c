@@ -21,7 +21,7 @@
 #include "device.h"
 #include "fault.h"
 #include "supply.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/copier.h"
 
 #define MAX_WAIT_RANGES		65536u

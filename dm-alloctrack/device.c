@@ -17,8 +17,8 @@
 #include "device.h"
 #include "fault.h"
 #include "stream.h"
-#include "dm-live/bitmap.h"
-#include "dm-live/range-lock.h"
+#include "dm-live/core/bitmap.h"
+#include "dm-live/core/range-lock.h"
 
 static DEFINE_MUTEX(registry_mutex);
 static LIST_HEAD(registry);

@@ -24,7 +24,7 @@
 #include "fault.h"
 #include "per-bio.h"
 #include "submit.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/copier.h"
 
 #define START(fault) ((fault)->first)

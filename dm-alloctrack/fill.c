@@ -15,9 +15,9 @@
 #include "fill.h"
 #include "lost-writes.h"
 #include "metadata.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/copier.h"
-#include "dm-live/range-lock.h"
+#include "dm-live/core/range-lock.h"
 
 /*
  * The unallocated blocks may hold anything now. This is stored before the lock of

@@ -22,8 +22,8 @@
 #include "metadata.h"
 #include "per-bio.h"
 #include "submit.h"
-#include "dm-live/bitmap.h"
-#include "dm-live/range-lock.h"
+#include "dm-live/core/bitmap.h"
+#include "dm-live/core/range-lock.h"
 #include "dm-live/store.h"
 
 /* A guest discard or write-zeroes is processed in pieces of this size. */

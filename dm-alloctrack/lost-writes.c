@@ -25,7 +25,7 @@
 
 #include "alloctrack.h"
 #include "lost-writes.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/store.h"
 
 void at_fill_begins(struct at_device *device)

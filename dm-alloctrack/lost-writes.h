@@ -5,7 +5,7 @@
 /* What a failed flush of the volume may have lost. */
 
 #include "alloctrack.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 
 /** at_is_in_doubt - may copies be lost? Any context. */
 static inline bool at_is_in_doubt(const struct at_device *device)

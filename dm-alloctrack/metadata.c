@@ -21,7 +21,7 @@
 #include "blocks.h"
 #include "lost-writes.h"
 #include "metadata.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/store.h"
 
 /* Name of the allocation bitmap in the metadata device. */

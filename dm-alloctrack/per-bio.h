@@ -12,7 +12,7 @@
 
 #include "alloctrack.h"
 #include "blocks.h"
-#include "dm-live/range-lock.h"
+#include "dm-live/core/range-lock.h"
 #include "dm-live/store.h"
 
 /* Maximum number of blocks of a waiting read: one bit each in at_fault.want. */

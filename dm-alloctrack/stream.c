@@ -22,7 +22,7 @@
 #include "fill.h"
 #include "names.h"
 #include "stream.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/copier.h"
 
 /* Workers that continue while the guest is active. */

@@ -26,9 +26,9 @@
 #include "submit.h"
 #include "table.h"
 #include "target.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/copier.h"
-#include "dm-live/memory.h"
+#include "dm-live/core/memory.h"
 #include "dm-live/store.h"
 
 /* A guest discard reaches the volume in pieces of at most this size. */

@@ -11,7 +11,7 @@
 #include "claims.h"
 #include "state.h"
 #include "waiters.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 
 static struct rb_root *tree_of(const struct cbw_copier *copier)
 {

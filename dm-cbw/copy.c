@@ -21,9 +21,9 @@
 #include "copy.h"
 #include "fleece.h"
 #include "transfer.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/copier.h"
-#include "dm-live/range-lock.h"
+#include "dm-live/core/range-lock.h"
 
 /* Stores the slots in chunk->slots; the caller frees them. */
 static blk_status_t submit_to_slots(struct cbw_chunk *chunk,

@@ -22,7 +22,7 @@
 #include "cow.h"
 #include "state.h"
 #include "waiters.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 
 /*
  * Claim the unclaimed blocks around @block that guest writes wait for, at most

@@ -18,7 +18,7 @@
 
 #include "fleece-map.h"
 #include "fleece.h"
-#include "dm-live/memory.h"
+#include "dm-live/core/memory.h"
 
 /**
  * struct cbw_fleece_map - both forms

@@ -14,7 +14,7 @@
 #include "event.h"
 #include "fleece-map.h"
 #include "fleece.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 
 /* Slots to scan before cond_resched(). */
 #define SCAN_SLOTS	BIT_ULL(20)

@@ -19,7 +19,7 @@
 #include "track-record.h"
 #include "track.h"
 #include "waiters.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/submit.h"
 
 /* A discard or write-zeroes waits in pieces of this size. */

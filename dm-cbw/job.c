@@ -15,7 +15,7 @@
 #include "copy.h"
 #include "job.h"
 #include "state.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/copier.h"
 
 /* At the speed limit, a chunk takes at most a second divided by this. */

@@ -28,10 +28,10 @@
 #include "session.h"
 #include "state.h"
 #include "view-io.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/copier.h"
-#include "dm-live/memory.h"
-#include "dm-live/range-lock.h"
+#include "dm-live/core/memory.h"
+#include "dm-live/core/range-lock.h"
 
 static DEFINE_MUTEX(registry_mutex);
 static LIST_HEAD(registry);

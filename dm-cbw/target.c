@@ -20,8 +20,8 @@
 #include "track-session.h"
 #include "track.h"
 #include "waiters.h"
-#include "dm-live/bitmap.h"
-#include "dm-live/memory.h"
+#include "dm-live/core/bitmap.h"
+#include "dm-live/core/memory.h"
 
 static dev_t devt_of(const struct dm_target *ti)
 {

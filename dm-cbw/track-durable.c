@@ -21,7 +21,7 @@
 
 #include "track-durable.h"
 #include "track.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 
 void cbw_track_flush_failed(struct cbw_track *track)
 {

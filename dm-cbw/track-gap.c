@@ -26,7 +26,7 @@
 #include "track-gap.h"
 #include "track-record.h"
 #include "track.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/instance.h"
 #include "dm-live/store-track.h"
 #include "dm-live/store.h"

@@ -24,7 +24,7 @@
 #include "track-durable.h"
 #include "track-intent.h"
 #include "track.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/store-track.h"
 #include "dm-live/store.h"
 

@@ -22,7 +22,7 @@
  */
 #include "track-load.h"
 #include "track.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/store-track.h"
 #include "dm-live/store.h"
 

@@ -13,7 +13,7 @@
 #include "track-record.h"
 #include "track-session.h"
 #include "track.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/store-track.h"
 #include "dm-live/store.h"
 

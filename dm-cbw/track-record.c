@@ -6,7 +6,7 @@
  */
 #include "track-record.h"
 #include "track.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/store-track.h"
 
 struct cbw_bitmap *cbw_track_find(struct cbw_track *track, const char *name)

@@ -18,7 +18,7 @@
 #include "track-record.h"
 #include "track-session.h"
 #include "track.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/store.h"
 
 static void release_range(struct cbw_session *session, u64 first, u64 end)

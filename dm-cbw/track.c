@@ -18,7 +18,7 @@
 #include "track-load.h"
 #include "track-record.h"
 #include "track.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/store-track.h"
 #include "dm-live/store.h"
 

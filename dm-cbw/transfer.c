@@ -16,7 +16,7 @@
 #include "chunk.h"
 #include "fleece.h"
 #include "transfer.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 
 static blk_status_t submit_from_origin(struct cbw_chunk *chunk,
 				       const struct cbw_extent *extent)

@@ -18,9 +18,9 @@
 #include "state.h"
 #include "view-io.h"
 #include "waiters.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/copier.h"
-#include "dm-live/range-lock.h"
+#include "dm-live/core/range-lock.h"
 
 /* Blocks that are released at a time. */
 #define RELEASE_BLOCKS	1024u

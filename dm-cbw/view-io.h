@@ -9,7 +9,7 @@
 #include <linux/workqueue.h>
 
 #include "dm-live/compat.h"
-#include "dm-live/range-lock.h"
+#include "dm-live/core/range-lock.h"
 
 struct cbw_session;
 struct dm_live_copier;

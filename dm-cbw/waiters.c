@@ -8,7 +8,7 @@
 
 #include "cbw.h"
 #include "waiters.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "dm-live/submit.h"
 
 #define FIRST(waiter)	((waiter)->first)

@@ -9,7 +9,7 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
-#include "memory.h"
+#include "core/memory.h"
 #include "qcow2/extents.h"
 #include "qcow2/generations.h"
 #include "qcow2/refcounts.h"

@@ -27,7 +27,7 @@
 #include <linux/blk_types.h>
 #include <linux/list.h>
 
-#include "bitmap.h"
+#include "core/bitmap.h"
 
 struct dm_live_store;
 

@@ -18,7 +18,7 @@
  * Context: any; no locks, no allocation, no sleep.
  */
 
-#include "../shim.h"
+#include "../core/shim.h"
 #include "qcow2-format.h"
 
 #define QCOW2_STORE_ERROR_BYTES	200

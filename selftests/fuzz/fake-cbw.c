@@ -4,7 +4,7 @@
 #include "dm-cbw/state.h"
 #include "dm-cbw/track-durable.h"
 #include "dm-cbw/track-record.h"
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 #include "fake-cbw.h"
 
 /* dm-live/store-track.c */

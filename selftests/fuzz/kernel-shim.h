@@ -5,7 +5,7 @@
 /*
  * What the files of the targets that read text need of the kernel, in user space:
  * each header of the kernel that they name is this one (see Makefile). On top of
- * dm-live/shim-user.h; names and meanings are the kernel's. What does I/O is only
+ * dm-live/core/shim-user.h; names and meanings are the kernel's. What does I/O is only
  * declared.
  */
 
@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "dm-live/shim.h"
+#include "dm-live/core/shim.h"
 
 #define HZ			250
 #define SECTOR_SHIFT		9

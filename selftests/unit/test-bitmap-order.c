@@ -9,7 +9,7 @@
  */
 #include "unit.h"
 
-#include "dm-live/shim.h"
+#include "dm-live/core/shim.h"
 
 /* Called before each access; it may change and stage the bitmap. */
 static void step(void);
@@ -71,7 +71,7 @@ static inline void hooked_sub64(s64 value, atomic64_t *summary)
 #define atomic64_sub hooked_sub64
 #define atomic_long_fetch_or hooked_fetch_or
 #define atomic_long_fetch_andnot hooked_fetch_andnot
-#include "dm-live/bitmap.c"
+#include "dm-live/core/bitmap.c"
 
 #define PAGE	DM_LIVE_BITMAP_PAGE_BYTES
 

@@ -9,7 +9,7 @@
 
 #include "unit.h"
 
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 
 #define NR_THREADS	4
 #define PAGE_BLOCKS	((u64)DM_LIVE_BITMAP_PAGE_BLOCKS)

@@ -6,7 +6,7 @@
  */
 #include "unit.h"
 
-#include "dm-live/bitmap.h"
+#include "dm-live/core/bitmap.h"
 
 #define PAGE_BLOCKS ((u64)DM_LIVE_BITMAP_PAGE_BLOCKS)
 

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lib/cbw-status.h"
-#include "lib/cbw-table.h"
+#include "lines/cbw-status.h"
+#include "lines/cbw-table.h"
 #include "unit.h"
 
 #define WHOLE_LINE \

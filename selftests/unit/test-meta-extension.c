@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
-#include "meta/extension.h"
+#include "base/log.h"
+#include "store/extension.h"
 #include "unit.h"
 
 #define CLUSTER_BITS	12

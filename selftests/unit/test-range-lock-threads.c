@@ -10,7 +10,7 @@
 
 #include "unit.h"
 
-#include "dm-live/range-lock.h"
+#include "dm-live/core/range-lock.h"
 
 #define NR_THREADS	4
 #define NR_BLOCKS	32u

@@ -5,7 +5,7 @@
  */
 #include "unit.h"
 
-#include "dm-live/range-lock.h"
+#include "dm-live/core/range-lock.h"
 
 #define SHARED		DM_LIVE_RANGE_SHARED
 #define EXCLUSIVE	DM_LIVE_RANGE_EXCLUSIVE

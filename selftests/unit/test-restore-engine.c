@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "fake-kernel.h"
-#include "lib/log.h"
+#include "base/log.h"
 #include "restore/engine.h"
 #include "unit.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "lib/sha256.h"
+#include "base/sha256.h"
 
 static void hash(const void *data, size_t bytes, size_t part, char text[65])
 {

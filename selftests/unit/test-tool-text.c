@@ -6,10 +6,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lib/size.h"
-#include "lib/status-line.h"
-#include "lib/rate.h"
-#include "lib/utf8.h"
+#include "base/size.h"
+#include "lines/status-line.h"
+#include "base/rate.h"
+#include "base/utf8.h"
 #include "unit.h"
 
 #define SECOND 1000000000ull

@@ -8,10 +8,10 @@
 
 #include "attach/attach.h"
 #include "attach/swap.h"
-#include "lib/exit.h"
-#include "lib/log.h"
-#include "lib/stacking.h"
-#include "meta/registry.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "block/stacking.h"
+#include "store/registry.h"
 
 /*
  * Targets without state of their own, in memory or on a device: they may be active

@@ -13,9 +13,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lib/blockdev.h"
-#include "lib/sha256.h"
-#include "meta/inspect.h"
+#include "block/blockdev.h"
+#include "base/sha256.h"
+#include "store/inspect.h"
 
 /*
  * @store: of the bitmaps, not in use. False: it cannot be read; there may be a message

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "attach/inner.h"
-#include "lib/exit.h"
-#include "lib/log.h"
+#include "base/exit.h"
+#include "base/log.h"
 
 #define LVM_PREFIX	"LVM-"
 #define OTHER_PREFIX	LVM_PREFIX "dmlive-"

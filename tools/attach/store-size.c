@@ -4,9 +4,9 @@
 #include <stdio.h>
 
 #include "attach/attach.h"
-#include "lib/exit.h"
-#include "lib/log.h"
-#include "lib/size.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "base/size.h"
 #include "qcow2/image.h"
 
 #define TEXT_BYTES 64

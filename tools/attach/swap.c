@@ -11,11 +11,11 @@
 #include <string.h>
 
 #include "attach/swap.h"
-#include "lib/exit.h"
-#include "lib/guard.h"
-#include "lib/log.h"
-#include "lib/lvm.h"
-#include "lib/process.h"
+#include "base/exit.h"
+#include "base/guard.h"
+#include "base/log.h"
+#include "block/lvm.h"
+#include "base/process.h"
 
 static volatile sig_atomic_t interrupted;
 

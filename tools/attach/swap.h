@@ -3,7 +3,7 @@
 #define DMLIVE_ATTACH_SWAP_H
 
 #include "attach/volume.h"
-#include "lib/guard.h"
+#include "base/guard.h"
 
 /*
  * Give @volume another table, with I/O going on. When that fails, or a signal ends

@@ -6,10 +6,10 @@
 
 #include "attach/digest.h"
 #include "attach/trust.h"
-#include "lib/counters.h"
-#include "lib/exit.h"
-#include "lib/log.h"
-#include "meta/registry.h"
+#include "block/counters.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "store/registry.h"
 
 static bool is_untouched(const struct qcow2_seal_device *counters)
 {

@@ -14,10 +14,10 @@
  */
 
 #include "attach/volume.h"
-#include "lib/guard.h"
-#include "lib/json.h"
-#include "lib/sha256.h"
-#include "meta/seal.h"
+#include "base/guard.h"
+#include "base/json.h"
+#include "base/sha256.h"
+#include "store/seal.h"
 
 /*
  * @meta: canonical path of the metadata device

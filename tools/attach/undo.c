@@ -7,9 +7,9 @@
 
 #include "attach/attach.h"
 #include "attach/swap.h"
-#include "lib/cbw-status.h"
-#include "lib/exit.h"
-#include "lib/log.h"
+#include "lines/cbw-status.h"
+#include "base/exit.h"
+#include "base/log.h"
 
 /* Its table must not be active twice, and the restore would lose its device. */
 static int check_not_restored(const struct volume *volume,

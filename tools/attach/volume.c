@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "attach/volume.h"
-#include "lib/device-name.h"
-#include "lib/exit.h"
-#include "lib/log.h"
+#include "block/device-name.h"
+#include "base/exit.h"
+#include "base/log.h"
 
 /* A path, GROUP/VOLUME, or a name. */
 static int choose_path(const char *text, char *path, size_t path_bytes)

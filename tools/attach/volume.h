@@ -9,9 +9,9 @@
 
 #include <stdbool.h>
 
-#include "lib/blockdev.h"
-#include "lib/cbw-table.h"
-#include "lib/dm.h"
+#include "block/blockdev.h"
+#include "lines/cbw-table.h"
+#include "block/dm.h"
 
 struct volume {
 	struct blockdev device;

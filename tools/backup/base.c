@@ -18,11 +18,11 @@
 #include <unistd.h>
 
 #include "backup/volume.h"
-#include "lib/backup-record.h"
-#include "lib/log.h"
-#include "lib/named-path.h"
-#include "meta/chain.h"
-#include "meta/identity.h"
+#include "qcow2/backup-record.h"
+#include "base/log.h"
+#include "block/named-path.h"
+#include "store/chain.h"
+#include "store/identity.h"
 
 static int refuse(char *why, size_t why_bytes, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -22,8 +22,8 @@
 #include <unistd.h>
 
 #include "backup/volume.h"
-#include "lib/exit.h"
-#include "lib/log.h"
+#include "base/exit.h"
+#include "base/log.h"
 #include "qcow2/content.h"
 
 /* Others may take a free loop device before this process does. */

@@ -9,9 +9,9 @@
 #include <sys/statvfs.h>
 
 #include "backup/volume.h"
-#include "lib/cbw-status.h"
-#include "lib/log.h"
-#include "lib/size.h"
+#include "lines/cbw-status.h"
+#include "base/log.h"
+#include "base/size.h"
 
 /* Fewer free slots than one copy may need. */
 #define FULL_SLOTS 256

@@ -11,14 +11,14 @@
 #include <unistd.h>
 
 #include "backup/volume.h"
-#include "lib/backup-record.h"
-#include "lib/cbw-table.h"
-#include "lib/cbw-tracking.h"
-#include "lib/counters.h"
-#include "lib/exit.h"
-#include "lib/log.h"
-#include "meta/inspect.h"
-#include "meta/track.h"
+#include "qcow2/backup-record.h"
+#include "lines/cbw-table.h"
+#include "lines/cbw-tracking.h"
+#include "block/counters.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "store/inspect.h"
+#include "store/track.h"
 #include "qcow2-format.h"
 
 #define DEFAULT_CLUSTER_BYTES WRITER_DEFAULT_CLUSTER_BYTES

@@ -19,9 +19,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "meta/generation.h"
-#include "meta/origin.h"
-#include "meta/seal.h"
+#include "store/generation.h"
+#include "store/origin.h"
+#include "store/seal.h"
 
 struct backup_request;
 struct image;

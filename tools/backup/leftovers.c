@@ -13,11 +13,11 @@
 
 #include "backup/leftovers.h"
 #include "backup/volume.h"
-#include "lib/cbw-table.h"
-#include "lib/json.h"
-#include "lib/log.h"
-#include "lib/process.h"
-#include "lib/runtime.h"
+#include "lines/cbw-table.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "restore/runtime.h"
 
 /* Half a minute for a guard: udev may be slow. */
 #define GUARD_POLL_NS	50000000

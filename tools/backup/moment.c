@@ -15,15 +15,15 @@
 
 #include "backup/leftovers.h"
 #include "backup/volume.h"
-#include "lib/cbw-table.h"
-#include "lib/cbw-tracking.h"
-#include "lib/exit.h"
-#include "lib/freeze.h"
-#include "lib/guard.h"
-#include "lib/log.h"
-#include "lib/lvm.h"
-#include "lib/process.h"
-#include "lib/stacking.h"
+#include "lines/cbw-table.h"
+#include "lines/cbw-tracking.h"
+#include "base/exit.h"
+#include "block/freeze.h"
+#include "base/guard.h"
+#include "base/log.h"
+#include "block/lvm.h"
+#include "base/process.h"
+#include "block/stacking.h"
 
 #define SECTOR_BYTES 512u
 

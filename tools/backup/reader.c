@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #include "backup/reader.h"
-#include "lib/log.h"
-#include "lib/process.h"
-#include "lib/rate.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/rate.h"
 
 #define BUFFER_ALIGNMENT	4096
 #define MIN_THREADS		4

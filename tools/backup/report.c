@@ -3,11 +3,11 @@
 #include <stdio.h>
 
 #include "backup/report.h"
-#include "lib/exit.h"
-#include "lib/json.h"
-#include "lib/log.h"
-#include "lib/process.h"
-#include "lib/size.h"
+#include "base/exit.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/size.h"
 
 #define JSON_UPDATE_NS NS_PER_SECOND
 

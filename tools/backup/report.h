@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "backup/volume.h"
-#include "lib/progress.h"
+#include "base/progress.h"
 
 /* The progress over all volumes. */
 struct backup_figures {

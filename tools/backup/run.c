@@ -17,9 +17,9 @@
 #include "backup/reader.h"
 #include "backup/report.h"
 #include "backup/volume.h"
-#include "lib/cbw-status.h"
-#include "lib/exit.h"
-#include "lib/log.h"
+#include "lines/cbw-status.h"
+#include "base/exit.h"
+#include "base/log.h"
 
 #define POLL_MS 100
 

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "backup/volume.h"
-#include "lib/cbw-table.h"
-#include "lib/exit.h"
-#include "lib/log.h"
+#include "lines/cbw-table.h"
+#include "base/exit.h"
+#include "base/log.h"
 
 #define SECTOR_BYTES 512u
 

@@ -9,11 +9,11 @@
 
 #include "backup/leftovers.h"
 #include "backup/volume.h"
-#include "lib/cbw-status.h"
-#include "lib/device-name.h"
-#include "lib/exit.h"
-#include "lib/log.h"
-#include "lib/runtime.h"
+#include "lines/cbw-status.h"
+#include "block/device-name.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "restore/runtime.h"
 
 #define SECTOR_BYTES 512u
 

@@ -15,8 +15,8 @@
 #include "backup/extents.h"
 #include "backup/increment.h"
 #include "backup/view.h"
-#include "lib/blockdev.h"
-#include "lib/dm.h"
+#include "block/blockdev.h"
+#include "block/dm.h"
 
 /* Unit of reading; more where a block or a cluster of the image is larger. */
 #define VOLUME_CHUNK_BYTES (1u << 20)

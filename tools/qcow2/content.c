@@ -13,7 +13,7 @@
 
 #include "content.h"
 #include "foreign.h"
-#include "lib/log.h"
+#include "base/log.h"
 #include "qcow2-format.h"
 
 int blockdev_has_qcow2(const char *path)

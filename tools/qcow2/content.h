@@ -4,7 +4,7 @@
 
 /* What a block device holds that is to be overwritten. */
 
-#include "lib/blockdev.h"
+#include "block/blockdev.h"
 
 /*
  * Does it hold something: a qcow2 image, a file system, RAID or LVM signature, a

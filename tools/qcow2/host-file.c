@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/host-lock.h"
 #include "error.h"
 #include "host-file.h"
 
@@ -228,4 +229,13 @@ uint64_t host_file_run(const struct host_file *file, uint64_t offset,
 	if (end < 0 || (uint64_t)end <= offset)
 		return length;
 	return (uint64_t)end - offset < length ? (uint64_t)end - offset : length;
+}
+
+int host_file_lock(const struct host_file *file, struct image_error *err)
+{
+	if (!host_lock_for_reading(file->fd))
+		return 0;
+	return image_fail(err, -EBUSY,
+			  "%s: another process is writing to this image (a running VM?); stop it, or use --force to read it all the same",
+			  file->path);
 }

@@ -38,7 +38,7 @@ struct image_options {
 	/*
 	 * May the image @owner name the file @path as its backing or data file? An
 	 * image may come from anywhere, and what it names is read with our
-	 * permissions. NULL: any. See lib/named-path.h.
+	 * permissions. NULL: any. See block/named-path.h.
 	 */
 	bool (*may_name)(const char *owner, const char *path);
 	/* To describe: what is below a layer that cannot be opened is left out. */
@@ -140,7 +140,7 @@ struct image_layer_info {
 	const char *data_file;		/* or NULL; as written in the image */
 	const char *backing_file;	/* or NULL; as written in the image */
 	const char *backing_format;	/* or NULL */
-	const char *backup_record;	/* or NULL; see lib/backup-record.h */
+	const char *backup_record;	/* or NULL; see qcow2/backup-record.h */
 	unsigned int nr_snapshots;
 	const struct image_snapshot *snapshots;
 	unsigned int nr_bitmaps;

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "host-lock.h"
+#include "base/host-lock.h"
 #include "output.h"
 
 #define PARTIAL_SUFFIX ".partial"

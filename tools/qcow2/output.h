@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/file-stamp.h"
+#include "base/file-stamp.h"
 #include "image.h"
 
 struct output;

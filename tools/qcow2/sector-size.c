@@ -20,9 +20,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "lib/exit.h"
-#include "lib/io.h"
-#include "lib/log.h"
+#include "base/exit.h"
+#include "base/io.h"
+#include "base/log.h"
 #include "sector-size.h"
 
 /* Superblocks and the entries of a GPT lie within this. */

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#include "lib/blockdev.h"
+#include "block/blockdev.h"
 #include "image.h"
 
 /*

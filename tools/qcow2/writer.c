@@ -12,7 +12,7 @@
 #include "../dm-live/qcow2/extensions.h"
 #include "compress.h"
 #include "error.h"
-#include "lib/size.h"
+#include "base/size.h"
 #include "writer-internal.h"
 
 #define SECTOR_BYTES 512

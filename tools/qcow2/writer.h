@@ -44,7 +44,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/file-stamp.h"
+#include "base/file-stamp.h"
 #include "image.h"
 
 #define WRITER_DEFAULT_CLUSTER_BYTES 65536

@@ -17,9 +17,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "lib/dm.h"
-#include "lib/log.h"
-#include "lib/status-line.h"
+#include "block/dm.h"
+#include "base/log.h"
+#include "lines/status-line.h"
 #include "restore/channel.h"
 
 #define NODE "/dev/" DM_ALLOCTRACK_NODE

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "lib/blockdev.h"
-#include "lib/json.h"
-#include "lib/process.h"
+#include "block/blockdev.h"
+#include "base/json.h"
+#include "base/process.h"
 #include "restore/description.h"
 
 /* As json-c prints it without spaces. A quote within a string is escaped. */

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/status-line.h"
+#include "lines/status-line.h"
 
 /* What distinguishes an image from another one of the same name; 0 or NULL: unknown. */
 struct image_identity {

@@ -11,8 +11,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "lib/exit.h"
-#include "lib/log.h"
+#include "base/exit.h"
+#include "base/log.h"
 #include "restore/server.h"
 #include "restore/stale-tail.h"
 #include "restore/tracking.h"

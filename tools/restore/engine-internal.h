@@ -16,9 +16,9 @@
 
 #include <pthread.h>
 
-#include "lib/log.h"
+#include "base/log.h"
 #include "restore/engine.h"
-#include "lib/rate.h"
+#include "base/rate.h"
 
 #define NR_HINTS 16
 

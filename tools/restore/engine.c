@@ -15,7 +15,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "lib/process.h"
+#include "base/process.h"
 #include "restore/engine-internal.h"
 
 #define MIN_BUFFER_BYTES	(1ull << 20)

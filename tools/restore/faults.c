@@ -10,7 +10,7 @@
  */
 #include <stdlib.h>
 
-#include "lib/process.h"
+#include "base/process.h"
 #include "restore/engine-internal.h"
 
 /* Zeros past what was asked for cost little. */

@@ -13,13 +13,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/blockdev.h"
-#include "lib/dm.h"
-#include "lib/finished.h"
-#include "lib/log.h"
-#include "lib/process.h"
-#include "lib/runtime.h"
-#include "lib/status-line.h"
+#include "block/blockdev.h"
+#include "block/dm.h"
+#include "restore/finished.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "restore/runtime.h"
+#include "lines/status-line.h"
 #include "restore/finish.h"
 #include "restore/metadata.h"
 

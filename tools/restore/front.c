@@ -14,14 +14,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/dm.h"
-#include "lib/exit.h"
-#include "lib/json.h"
-#include "lib/log.h"
-#include "lib/process.h"
-#include "lib/progress.h"
-#include "lib/size.h"
-#include "lib/status-line.h"
+#include "block/dm.h"
+#include "base/exit.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/progress.h"
+#include "base/size.h"
+#include "lines/status-line.h"
 #include "restore/session.h"
 #include "restore/stack.h"
 

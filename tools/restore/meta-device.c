@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#include "lib/exit.h"
-#include "lib/log.h"
+#include "base/exit.h"
+#include "base/log.h"
 #include "restore/metadata.h"
 #include "restore/report.h"
 #include "restore/server.h"

@@ -15,11 +15,11 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "lib/blockdev.h"
-#include "lib/exit.h"
-#include "lib/log.h"
-#include "lib/lvm.h"
-#include "lib/stacking.h"
+#include "block/blockdev.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "block/lvm.h"
+#include "block/stacking.h"
 #include "qcow2/content.h"
 #include "restore/metadata.h"
 

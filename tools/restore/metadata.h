@@ -4,15 +4,15 @@
 
 /*
  * The metadata device of a restore: what it holds, and what happens to it in the end.
- * meta/ writes and reads the store.
+ * store/ writes and reads the store.
  *
  * Functions that return an int give an exit status, after a message, unless they
  * say otherwise.
  */
 
-#include "lib/blockdev.h"
-#include "lib/dm.h"
-#include "meta/inspect.h"
+#include "block/blockdev.h"
+#include "block/dm.h"
+#include "store/inspect.h"
 #include "restore/description.h"
 
 /* The bitmap that the target alloctrack looks for. */

@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/exit.h"
-#include "lib/log.h"
-#include "lib/size.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "base/size.h"
 #include "qcow2/content.h"
 #include "qcow2/preflight.h"
 #include "restore/report.h"

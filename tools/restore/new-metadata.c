@@ -15,12 +15,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/exit.h"
-#include "lib/log.h"
-#include "lib/lvm.h"
-#include "lib/size.h"
-#include "meta/format.h"
-#include "meta/registry.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "block/lvm.h"
+#include "base/size.h"
+#include "store/format.h"
+#include "store/registry.h"
 #include "restore/metadata.h"
 #include "restore/server.h"
 

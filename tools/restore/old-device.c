@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/exit.h"
-#include "lib/log.h"
-#include "lib/named-path.h"
-#include "lib/status-line.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "block/named-path.h"
+#include "lines/status-line.h"
 #include "restore/metadata.h"
 #include "restore/server.h"
 #include "restore/stack.h"

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/exit.h"
-#include "lib/log.h"
-#include "meta/generation.h"
-#include "meta/identity.h"
-#include "meta/origin.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "store/generation.h"
+#include "store/identity.h"
+#include "store/origin.h"
 #include "restore/tracking.h"
 
 /* Is it the store that the restore was begun with? */

@@ -5,10 +5,10 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#include "lib/cbw-table.h"
-#include "lib/exit.h"
-#include "lib/log.h"
-#include "meta/seal.h"
+#include "lines/cbw-table.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "store/seal.h"
 #include "restore/report.h"
 #include "restore/tracking.h"
 

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/runtime.h"
+#include "restore/runtime.h"
 #include "restore/report.h"
 
 #define LOG_SOCKET "/dev/log"

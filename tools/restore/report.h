@@ -19,7 +19,7 @@
 
 #include <stdint.h>
 
-#include "lib/log.h"
+#include "base/log.h"
 
 /* For the server: reports go to @fd; fd -1: to nobody. */
 void report_init(int fd);

@@ -16,12 +16,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/exit.h"
-#include "lib/log.h"
-#include "lib/named-path.h"
-#include "lib/process.h"
-#include "lib/status-line.h"
-#include "meta/chain.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "block/named-path.h"
+#include "base/process.h"
+#include "lines/status-line.h"
+#include "store/chain.h"
 #include "restore/finish.h"
 #include "restore/report.h"
 #include "restore/metadata.h"

@@ -16,12 +16,12 @@
 #include <limits.h>
 
 #include "attach/inner.h"
-#include "lib/blockdev.h"
-#include "lib/dm.h"
-#include "lib/runtime.h"
-#include "lib/status-line.h"
-#include "meta/generation.h"
-#include "meta/track.h"
+#include "block/blockdev.h"
+#include "block/dm.h"
+#include "restore/runtime.h"
+#include "lines/status-line.h"
+#include "store/generation.h"
+#include "store/track.h"
 #include "restore/channel.h"
 #include "restore/engine.h"
 #include "restore/session.h"

@@ -14,9 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/dm.h"
-#include "lib/exit.h"
-#include "lib/log.h"
+#include "block/dm.h"
+#include "base/exit.h"
+#include "base/log.h"
 #include "restore/session.h"
 
 #define FIRST_UNKNOWN_FD (STDERR_FILENO + 1)

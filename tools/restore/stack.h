@@ -12,8 +12,8 @@
 #include <stdbool.h>
 
 #include "attach/inner.h"
-#include "lib/dm.h"
-#include "lib/runtime.h"
+#include "block/dm.h"
+#include "restore/runtime.h"
 
 /*
  * The inner device that NAME has, or would have: an exit status, after a message. It

@@ -16,9 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/exit.h"
-#include "lib/io.h"
-#include "lib/log.h"
+#include "base/exit.h"
+#include "base/io.h"
+#include "base/log.h"
 #include "restore/report.h"
 #include "restore/stale-tail.h"
 

@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "lib/blockdev.h"
+#include "block/blockdev.h"
 
 /*
  * Wipe the signatures that lie behind @from_bytes, durably, and report each kind. What

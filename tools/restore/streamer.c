@@ -10,7 +10,7 @@
  * At the end of a pass everything is allocated, or ranges are left by errors that the
  * policy ignores. These are tried once more, and if one fails again, so does the job.
  */
-#include "lib/process.h"
+#include "base/process.h"
 #include "restore/engine-internal.h"
 
 #define CHUNK_BYTES (1ull << 20)

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Counts of the sectors that were written to a block device, see counters.h. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "block/blockdev.h"
+#include "block/counters.h"
+
+#define INSTANCE_PATH "/sys/module/dm_live/parameters/instance"
+#define MAPPED_COUNTS_PATH "/sys/module/dm_live/parameters/mapped_counts"
+
+/* The attributes of a partition's disk are in the folder above its own. */
+static bool read_of_disk(dev_t devt, bool is_part, const char *name,
+			 unsigned long long *number)
+{
+	char path[64], text[64];
+
+	snprintf(path, sizeof(path), "%s%s", is_part ? "../" : "", name);
+	return blockdev_read_attribute(devt, path, text, sizeof(text)) &&
+	       sscanf(text, "%llu", number) == 1;
+}
+
+static bool read_sectors(dev_t devt, struct qcow2_seal_device *counters)
+{
+	unsigned long long written, discarded;
+	char text[512];
+
+	/* reads, merges, sectors, ms; the same of writes; 3 of all; of discards */
+	if (!blockdev_read_attribute(devt, "stat", text, sizeof(text)) ||
+	    sscanf(text,
+		   "%*u %*u %*u %*u %*u %*u %llu %*u %*u %*u %*u %*u %*u %llu",
+		   &written, &discarded) != 2)
+		return false;
+	counters->written = written;
+	counters->discarded = discarded;
+	return true;
+}
+
+/* Kernels differ in whether they say this for mapped devices: use what dm_live says. */
+static bool mapped_always_counts(void)
+{
+	FILE *file = fopen(MAPPED_COUNTS_PATH, "re");
+	bool counts = file && getc(file) == 'Y';
+
+	if (file)
+		fclose(file);
+	return counts;
+}
+
+static bool is_counted(dev_t devt, bool is_part)
+{
+	unsigned long long counts;
+	char name[256];
+
+	if (!is_part && blockdev_read_attribute(devt, "dm/name", name,
+						sizeof(name)) &&
+	    mapped_always_counts())
+		return true;
+	return read_of_disk(devt, is_part, "queue/iostats", &counts) && counts;
+}
+
+bool blockdev_count(dev_t devt, struct qcow2_seal_device *counters)
+{
+	unsigned long long seq;
+	char text[64];
+	bool is_part;
+
+	memset(counters, 0, sizeof(*counters));
+	counters->written = QCOW2_DMLIVE_SEAL_UNCOUNTED;
+	counters->discarded = QCOW2_DMLIVE_SEAL_UNCOUNTED;
+	is_part = blockdev_read_attribute(devt, "partition", text,
+					  sizeof(text)) &&
+		  sscanf(text, "%u", &counters->partition) == 1;
+	if (!read_of_disk(devt, is_part, "diskseq", &seq))
+		return false;
+	counters->seq = seq;
+	return is_counted(devt, is_part) && read_sectors(devt, counters);
+}
+
+bool dm_live_read_instance(uint8_t instance[QCOW2_DMLIVE_UUID_BYTES])
+{
+	FILE *file = fopen(INSTANCE_PATH, "re");
+	unsigned int i, byte;
+	bool good = file;
+
+	for (i = 0; good && i < QCOW2_DMLIVE_UUID_BYTES; i++) {
+		good = fscanf(file, "%2x", &byte) == 1;
+		instance[i] = byte;
+		if (good && (i == 3 || i == 5 || i == 7 || i == 9))
+			good = getc(file) == '-';
+	}
+	if (file)
+		fclose(file);
+	return good;
+}

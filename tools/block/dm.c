@@ -1,0 +1,584 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mapped devices, over libdevmapper.
+ *
+ * libdevmapper prints its own errors; here they are caught, and the last one is
+ * added to the message of the call that failed.
+ */
+#include <errno.h>
+#include <libdevmapper.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "block/dm.h"
+#include "block/dm-task.h"
+#include "base/log.h"
+#include "base/process.h"
+
+/* The level of libdevmapper's log for errors. */
+#define LOG_ERROR_LEVEL 3
+#define LOG_LEVEL_MASK 7
+
+#define RESUME_TRIES 3
+
+/* If the device is renamed meanwhile. */
+#define REMOVE_TRIES 3
+
+/* udev itself ends what takes longer than three minutes. */
+#define UDEV_TIMEOUT_NS (200 * NS_PER_SECOND)
+#define UDEV_POLL_NS 2000000
+
+static char last_message[256];
+
+static void catch_message(int level, const char *file, int line,
+			  int error_class, const char *format, ...)
+{
+	va_list args;
+
+	(void)file;
+	(void)line;
+	(void)error_class;
+	if ((level & LOG_LEVEL_MASK) > LOG_ERROR_LEVEL)
+		return;
+	va_start(args, format);
+	vsnprintf(last_message, sizeof(last_message), format, args);
+	va_end(args);
+}
+
+void dm_init(void)
+{
+	dm_log_with_errno_init(catch_message);
+	if (getenv("DM_DISABLE_UDEV")) {
+		dm_udev_set_sync_support(0);
+		dm_udev_set_checking(0);
+	}
+}
+
+void dm_release(void)
+{
+	dm_lib_release();
+}
+
+bool dm_name_is_valid(const char *name)
+{
+	if (!*name || strlen(name) >= DM_NAME_BYTES || strchr(name, '/') ||
+	    !strcmp(name, ".") || !strcmp(name, "..") ||
+	    !strcmp(name, "control")) {
+		error("'%s' cannot be the name of a mapped device: it must have 1 to %d characters and no slash",
+		      name, DM_NAME_BYTES - 1);
+		return false;
+	}
+	return true;
+}
+
+bool dm_split_lv_name(const char *dm_name, char *group, size_t group_bytes,
+		      char *volume, size_t volume_bytes)
+{
+	char *vg, *lv, *layer;
+	struct dm_pool *pool = dm_pool_create("names", 1024);
+	bool found;
+
+	if (!pool)
+		return false;
+	found = dm_split_lvm_name(pool, dm_name, &vg, &lv, &layer) && *vg &&
+		*lv && !*layer && strlen(vg) < group_bytes &&
+		strlen(lv) < volume_bytes;
+	if (found) {
+		snprintf(group, group_bytes, "%s", vg);
+		snprintf(volume, volume_bytes, "%s", lv);
+	}
+	dm_pool_destroy(pool);
+	return found;
+}
+
+static struct dm_task *end_new(struct dm_task *task, bool is_good,
+			       const char *name)
+{
+	if (is_good)
+		return task;
+	if (task)
+		dm_task_destroy(task);
+	error("%s: cannot talk to device-mapper%s%s", name ? name : "dm",
+	      last_message[0] ? ": " : "", last_message);
+	return NULL;
+}
+
+/* @name: the current name, which pins do not apply to, or not the name of a device. */
+static struct dm_task *new_by_name(int type, const char *name)
+{
+	struct dm_task *task;
+
+	last_message[0] = '\0';
+	task = dm_task_create(type);
+	return end_new(task, task && dm_task_set_name(task, name), name);
+}
+
+struct dm_task *task_new(int type, const char *name)
+{
+	struct dm_task *task;
+
+	last_message[0] = '\0';
+	task = dm_task_create(type);
+	return end_new(task, task && (!name || pin_set_device(task, name)), name);
+}
+
+int task_run(struct dm_task *task)
+{
+	int r = 0;
+
+	if (!dm_task_run(task)) {
+		r = -dm_task_get_errno(task);
+		if (!r)
+			r = -EIO;
+	}
+	return r;
+}
+
+/* For a device that only we use: rules neither probe nor announce it. */
+#define PRIVATE_FLAGS (DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG | \
+		       DM_UDEV_DISABLE_DISK_RULES_FLAG |	\
+		       DM_UDEV_DISABLE_OTHER_RULES_FLAG)
+
+void dm_wait_for_udev(uint32_t cookie)
+{
+	const struct timespec pause = { .tv_nsec = UDEV_POLL_NS };
+	uint64_t end_ns = monotonic_ns() + UDEV_TIMEOUT_NS;
+	int ready = 0;
+
+	/* udev's rules may wait for a device that cannot be resumed. */
+	while (cookie && dm_udev_wait_immediate(cookie, &ready) && !ready) {
+		if (process_is_interrupted() || monotonic_ns() > end_ns) {
+			warning("udev has not come to an end with what was changed; its rules may be waiting for a device that is suspended");
+			return;
+		}
+		nanosleep(&pause, NULL);
+	}
+	/* Without udev, nodes are made now. */
+	dm_udev_wait(0);
+}
+
+/* All tasks with the cookie are waited for together. Resume even without a cookie. */
+static int run_with_cookie(struct dm_task *task, uint32_t *cookie)
+{
+	if (!dm_task_set_cookie(task, cookie, 0))
+		*cookie = 0;
+	return task_run(task);
+}
+
+/*
+ * Run a task that changes nodes, and wait until udev has handled them. @flags tell
+ * its rules what not to do.
+ */
+static int task_run_with_udev(struct dm_task *task, uint16_t flags)
+{
+	uint32_t cookie = 0;
+	int r;
+
+	if (!dm_task_set_cookie(task, &cookie, flags))
+		return -EIO;
+	r = task_run(task);
+	dm_wait_for_udev(cookie);
+	return r;
+}
+
+void task_say_failed(int r, const char *name, const char *what)
+{
+	char message[sizeof(last_message)];
+
+	if (!r)
+		return;
+	/* Asking for the name is another task, which resets last_message. */
+	snprintf(message, sizeof(message), "%s", last_message);
+	error_errno(r, "%s: cannot %s%s%s%s", dm_name_now(name), what,
+		    message[0] ? " (" : "", message, message[0] ? ")" : "");
+}
+
+/* A task that changes something has ended: say what failed; free it. */
+static int task_end(struct dm_task *task, const char *name, const char *what,
+		    int r)
+{
+	task_say_failed(r, name, what);
+	dm_task_destroy(task);
+	return r;
+}
+
+static int task_finish(struct dm_task *task, const char *name, const char *what,
+		       bool with_udev)
+{
+	return task_end(task, name, what, with_udev ?
+			task_run_with_udev(task, 0) : task_run(task));
+}
+
+const char *dm_node_path(const char *name)
+{
+	static char path[4096];
+	struct dm_task *task = task_new(DM_DEVICE_INFO, name);
+	char *mangled = NULL;
+
+	/* libdevmapper knows names only of tasks that were run. */
+	if (task && !task_run(task))
+		mangled = dm_task_get_name_mangled(task);
+
+	snprintf(path, sizeof(path), "%s/%s", dm_dir(),
+		 mangled ? mangled : name);
+	dm_free(mangled);
+	if (task)
+		dm_task_destroy(task);
+	return path;
+}
+
+int task_get_info(struct dm_task *task, struct dm_device *device)
+{
+	struct dm_info info;
+	const char *uuid;
+
+	if (!dm_task_get_info(task, &info))
+		return -EIO;
+	if (!info.exists)
+		return -ENXIO;
+	if (!device)
+		return 0;
+	uuid = dm_task_get_uuid(task);
+	snprintf(device->uuid, sizeof(device->uuid), "%s", uuid ? uuid : "");
+	device->major = info.major;
+	device->minor = info.minor;
+	device->suspended = info.suspended;
+	device->read_only = info.read_only;
+	device->has_table = info.live_table;
+	device->has_inactive_table = info.inactive_table;
+	device->open_count = info.open_count;
+	device->event_nr = info.event_nr;
+	return 0;
+}
+
+int dm_get_device(const char *name, struct dm_device *device)
+{
+	struct dm_task *task = task_new(DM_DEVICE_INFO, name);
+	int r;
+
+	if (!task)
+		return -ENOMEM;
+	r = task_run(task);
+	if (!r)
+		r = task_get_info(task, device);
+	dm_task_destroy(task);
+	return r;
+}
+
+bool dm_is_suspended(const char *name)
+{
+	struct dm_device device;
+
+	return !dm_get_device(name, &device) && device.suspended;
+}
+
+int dm_create_empty(const char *name, const char *uuid)
+{
+	struct dm_task *task;
+
+	/* From now on it means this one. */
+	pin_drop(name);
+	task = new_by_name(DM_DEVICE_CREATE, name);
+
+	if (!task)
+		return -ENOMEM;
+	if (!dm_task_set_uuid(task, uuid) ||
+	    !dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME)) {
+		dm_task_destroy(task);
+		return -EINVAL;
+	}
+	/* Its event has no cookie: waiting for one would never end. */
+	return task_finish(task, name, "create the mapped device", false);
+}
+
+bool dm_has_target(const char *target)
+{
+	struct dm_task *task = new_by_name(DM_DEVICE_GET_TARGET_VERSION, target);
+	bool has;
+
+	if (!task)
+		return false;
+	has = !task_run(task);
+	dm_task_destroy(task);
+	return has;
+}
+
+/* Run a query of a device, however it is given; free the task. */
+static bool take_name(struct dm_task *task, char name[DM_NAME_BYTES])
+{
+	struct dm_info info;
+	char *found = NULL;
+
+	if (!task_run(task) && dm_task_get_info(task, &info) && info.exists)
+		found = dm_task_get_name_unmangled(task);
+	if (found)
+		snprintf(name, DM_NAME_BYTES, "%s", found);
+	dm_task_destroy(task);
+	dm_free(found);
+	return found;
+}
+
+const char *dm_name_now(const char *name)
+{
+	static char names[4][DM_NAME_BYTES];
+	static unsigned int last;
+	struct dm_task *task;
+
+	if (!pin_find(name))
+		return name;
+	last = (last + 1) % 4;
+	task = task_new(DM_DEVICE_INFO, name);
+	return task && take_name(task, names[last]) ? names[last] : name;
+}
+
+bool dm_name_of(unsigned int major, unsigned int minor,
+		char name[DM_NAME_BYTES])
+{
+	struct dm_task *task = task_new(DM_DEVICE_INFO, NULL);
+
+	if (!task)
+		return false;
+	dm_task_set_major(task, major);
+	dm_task_set_minor(task, minor);
+	return take_name(task, name);
+}
+
+bool dm_name_of_uuid(const char *uuid, char name[DM_NAME_BYTES])
+{
+	struct dm_task *task = task_new(DM_DEVICE_INFO, NULL);
+
+	if (!task)
+		return false;
+	dm_task_set_uuid(task, uuid);
+	return take_name(task, name);
+}
+
+static int run_simple(int type, const char *name, const char *what)
+{
+	struct dm_task *task = task_new(type, name);
+
+	return task ? task_finish(task, name, what, false) : -ENOMEM;
+}
+
+int dm_clear(const char *name)
+{
+	return run_simple(DM_DEVICE_CLEAR, name, "drop the inactive table");
+}
+
+static int suspend(const char *name, bool lockfs)
+{
+	struct dm_task *task = task_new(DM_DEVICE_SUSPEND, name);
+
+	if (!task)
+		return -ENOMEM;
+	if (!lockfs && !dm_task_skip_lockfs(task)) {
+		dm_task_destroy(task);
+		return -EINVAL;
+	}
+	return task_finish(task, name, "suspend", false);
+}
+
+int dm_suspend(const char *name)
+{
+	return suspend(name, true);
+}
+
+int dm_suspend_frozen(const char *name)
+{
+	return suspend(name, false);
+}
+
+int dm_hold(const char *name)
+{
+	struct dm_task *task = task_new(DM_DEVICE_SUSPEND, name);
+
+	if (!task)
+		return -ENOMEM;
+	if (!dm_task_no_flush(task) || !dm_task_skip_lockfs(task)) {
+		dm_task_destroy(task);
+		return -EINVAL;
+	}
+	return task_finish(task, name, "suspend", false);
+}
+
+static struct dm_task *new_resume(const char *name)
+{
+	struct dm_task *task = task_new(DM_DEVICE_RESUME, name);
+
+	/* A pinned device has its node already. */
+	if (!task || pin_find(name) ||
+	    dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME))
+		return task;
+	dm_task_destroy(task);
+	return NULL;
+}
+
+static int resume(const char *name, uint16_t flags)
+{
+	struct dm_task *task = new_resume(name);
+
+	if (!task)
+		return -ENOMEM;
+	return task_end(task, name, "resume", task_run_with_udev(task, flags));
+}
+
+int dm_resume(const char *name)
+{
+	return resume(name, 0);
+}
+
+int dm_resume_or_retry(const char *name)
+{
+	int r, tries;
+
+	for (tries = 0; tries < RESUME_TRIES; tries++) {
+		r = dm_resume(name);
+		if (!r)
+			break;
+	}
+	return r;
+}
+
+int dm_resume_private(const char *name)
+{
+	return resume(name, PRIVATE_FLAGS);
+}
+
+static int resume_in_group(const char *name, uint32_t *cookie)
+{
+	struct dm_task *task = new_resume(name);
+
+	if (!task)
+		return -ENOMEM;
+	return task_end(task, name, "resume", run_with_cookie(task, cookie));
+}
+
+int dm_resume_group(const char *const *names, unsigned int nr_names,
+		    uint32_t *cookie)
+{
+	unsigned int i;
+	int r = 0, r2;
+
+	for (i = 0; i < nr_names; i++) {
+		r2 = resume_in_group(names[i], cookie);
+		if (!r)
+			r = r2;
+	}
+	return r;
+}
+
+int dm_replace(const char *name, bool frozen, uint32_t *cookie)
+{
+	struct dm_task *task = new_resume(name);
+
+	if (!task)
+		return -ENOMEM;
+	if (frozen && !dm_task_skip_lockfs(task)) {
+		dm_task_destroy(task);
+		return -EINVAL;
+	}
+	return task_end(task, name, "suspend and resume",
+			run_with_cookie(task, cookie));
+}
+
+/* The resume of a device that is not suspended suspends it to swap its tables. */
+int dm_swap(const char *name)
+{
+	struct dm_task *task = new_resume(name);
+
+	if (!task)
+		return -ENOMEM;
+	if (!dm_task_no_flush(task) || !dm_task_skip_lockfs(task)) {
+		dm_task_destroy(task);
+		return -EINVAL;
+	}
+	return task_end(task, name, "swap its table",
+			task_run_with_udev(task, 0));
+}
+
+int dm_remove(const char *name)
+{
+	struct dm_task *task;
+	int r, tries = 0;
+
+	/* libdevmapper finds its node, which goes too, only by the current name. */
+	do {
+		task = new_by_name(DM_DEVICE_REMOVE, dm_name_now(name));
+		if (!task)
+			return -ENOMEM;
+		dm_task_retry_remove(task);
+		r = task_run_with_udev(task, 0);
+		dm_task_destroy(task);
+	} while (r == -ENXIO && ++tries < REMOVE_TRIES &&
+		 !dm_get_device(name, NULL));
+	task_say_failed(r, name, "remove the mapped device");
+	if (!r)
+		pin_drop(name);
+	return r;
+}
+
+int dm_message(const char *name, const char *text)
+{
+	struct dm_task *task = task_new(DM_DEVICE_TARGET_MSG, name);
+	int r;
+
+	if (!task)
+		return -ENOMEM;
+	r = dm_task_set_message(task, text) ? task_run(task) : -ENOMEM;
+	dm_task_destroy(task);
+	return r;
+}
+
+int dm_wait_event(const char *name, uint32_t event_nr)
+{
+	struct dm_task *task = task_new(DM_DEVICE_WAITEVENT, name);
+	int r;
+
+	if (!task)
+		return -ENOMEM;
+	r = dm_task_set_event_nr(task, event_nr) ? task_run(task) : -ENOMEM;
+	dm_task_destroy(task);
+	return r;
+}
+
+/* Call @each with the name as people write it. */
+static int call_unmangled(const char *name, int (*each)(const char *, void *),
+			  void *argument)
+{
+	struct dm_task *task = task_new(DM_DEVICE_INFO, name);
+	char *unmangled = NULL;
+	int r;
+
+	if (task && !task_run(task))
+		unmangled = dm_task_get_name_unmangled(task);
+	r = each(unmangled ? unmangled : name, argument);
+	dm_free(unmangled);
+	if (task)
+		dm_task_destroy(task);
+	return r;
+}
+
+int dm_for_each(int (*each)(const char *name, void *argument), void *argument)
+{
+	struct dm_task *task = task_new(DM_DEVICE_LIST, NULL);
+	struct dm_names *names;
+	int r;
+
+	if (!task)
+		return -ENOMEM;
+	r = task_run(task);
+	if (r)
+		error_errno(r, "cannot list the mapped devices; is the module dm-mod loaded, and are you root?");
+	names = r ? NULL : dm_task_get_names(task);
+	while (!r && names && names->dev) {
+		r = call_unmangled(names->name, each, argument);
+		if (!names->next)
+			break;
+		names = (struct dm_names *)((char *)names + names->next);
+	}
+	dm_task_destroy(task);
+	return r;
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* `dmlive attach`: a cbw device over a volume, or inserted into one in use. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attach/attach.h"
+#include "cmd/cmd.h"
+#include "block/device-name.h"
+#include "base/exit.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "block/require.h"
+#include "base/size.h"
+
+#define MIN_BLOCK_BYTES 4096u
+#define MAX_BLOCK_BYTES (2u << 20)
+
+static const char help[] =
+"Usage: dmlive attach DEVICE [OPTION]...\n"
+"\n"
+"Puts the target cbw over DEVICE, so that backups can be made of it in use.\n"
+"DEVICE is a path, VG/LV, or the name of a mapped device.\n"
+"\n"
+"Without --name, DEVICE must be a mapped device, a logical volume for example. It\n"
+"may be in use: it keeps its name and its users, and no I/O is lost; its table\n"
+"moves to the inner device DEVICE-dmlive. With --name, a new mapped device is\n"
+"made over DEVICE, which must not be in use.\n"
+"\n"
+"  --name NAME        make /dev/mapper/NAME\n"
+"  --meta META        keep track of changes on the metadata device META\n"
+"  --on-meta-error P  when META fails: break_guest_write (the default: writes\n"
+"                     that cannot be recorded fail), or break_tracking (no write\n"
+"                     fails, and after any crash all counts as changed)\n"
+"  --force            take META also when it has recorded changes of another\n"
+"                     volume: all blocks count as changed\n"
+"  --trust-store      believe META although DEVICE may have been written to while\n"
+"                     it was not attached; if so, the next increment is wrong\n"
+"  --block-size SIZE  unit of copying: a power of two from 4K to 2M, default 64K\n"
+"  --json             print the result as JSON\n"
+"\n"
+"dmlive detach undoes it.\n";
+
+enum option_number {
+	OPTION_NAME = 256,
+	OPTION_META,
+	OPTION_ON_META_ERROR,
+	OPTION_BLOCK_SIZE,
+	OPTION_FORCE,
+	OPTION_TRUST_STORE,
+	OPTION_JSON,
+};
+
+static const struct option options[] = {
+	{ "name", required_argument, NULL, OPTION_NAME },
+	{ "meta", required_argument, NULL, OPTION_META },
+	{ "on-meta-error", required_argument, NULL, OPTION_ON_META_ERROR },
+	{ "block-size", required_argument, NULL, OPTION_BLOCK_SIZE },
+	{ "force", no_argument, NULL, OPTION_FORCE },
+	{ "trust-store", no_argument, NULL, OPTION_TRUST_STORE },
+	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ 0 }
+};
+
+static bool take_block_size(const char *text, uint64_t *bytes)
+{
+	if (!option_size("--block-size", text, bytes))
+		return false;
+	if (*bytes >= MIN_BLOCK_BYTES && *bytes <= MAX_BLOCK_BYTES &&
+	    !(*bytes & (*bytes - 1)))
+		return true;
+	error("--block-size %s: must be a power of two from 4K to 2M", text);
+	return false;
+}
+
+static bool take_on_meta_error(const char *text, bool *break_tracking)
+{
+	*break_tracking = !strcmp(text, "break_tracking");
+	if (*break_tracking || !strcmp(text, "break_guest_write"))
+		return true;
+	error("--on-meta-error %s: must be break_guest_write or break_tracking",
+	      text);
+	return false;
+}
+
+static void print_result(const struct volume *volume, const char *name,
+			 const struct inner *inner, const struct trust *trust,
+			 bool json)
+{
+	struct json_object *gap = trust_report(trust), *object;
+
+	if (json) {
+		object = json_new_object();
+		json_add_string(object, "name", name);
+		json_add_string(object, "device", dm_node_path(name));
+		json_add_bool(object, "inserted", inner);
+		json_add_string(object, "inner", inner ? inner->name : NULL);
+		json_add(object, "gap", gap);
+		json_add_bool(object, "trusted", trust->trusted);
+		json_print_line(object);
+		return;
+	}
+	json_object_put(gap);
+	if (inner) {
+		printf("%s goes through cbw now; its own table is that of %s\n",
+		       name, inner->name);
+	} else {
+		printf("%s is a cbw device over %s; use it instead of that\n",
+		       dm_node_path(name), volume->device.path);
+	}
+}
+
+/* Other paths than block devices, and the volume itself, are refused later. */
+static int lock_meta(const struct volume *volume, const char *path, int *fd)
+{
+	struct blockdev meta;
+
+	if (!path || !path_is_blockdev(path))
+		return EXIT_OK;
+	if (blockdev_open(path, &meta))
+		return EXIT_ERROR;
+	if (meta.devt == volume->device.devt)
+		return EXIT_OK;
+	*fd = blockdev_lock(&meta);
+	return *fd < 0 ? EXIT_REFUSED : EXIT_OK;
+}
+
+static int attach(const char *device, struct attach_request *request,
+		  struct trust *trust, bool json)
+{
+	struct volume volume;
+	struct inner inner;
+	int lock_fd = -1, meta_lock_fd = -1;
+	int status;
+
+	status = volume_find(device, &volume);
+	/* The mapped device's own name: no new one is wanted. */
+	if (!status && request->name && !strcmp(request->name, volume.name))
+		request->name = NULL;
+	if (!status) {
+		lock_fd = blockdev_lock(&volume.device);
+		status = lock_fd < 0 ? EXIT_REFUSED : EXIT_OK;
+	}
+	if (!status)
+		status = lock_meta(&volume, request->meta, &meta_lock_fd);
+	if (!status && volume.is_mapped)
+		status = volume_refresh(&volume);
+	if (!status)
+		status = request->name ?
+			 attach_new(&volume, request, trust) :
+			 attach_insert(&volume, request, trust, &inner);
+	if (!status)
+		print_result(&volume, request->name ? request->name :
+			     volume.name, request->name ? NULL : &inner, trust,
+			     json);
+	if (meta_lock_fd >= 0)
+		close(meta_lock_fd);
+	if (lock_fd >= 0)
+		close(lock_fd);
+	volume_free(&volume);
+	return status;
+}
+
+int cmd_attach(int argc, char **argv)
+{
+	struct attach_request request = { 0 };
+	struct trust trust = { 0 };
+	bool json = false;
+	int found;
+
+	optind = 0;
+	opterr = 0;
+	while ((found = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		switch (found) {
+		case OPTION_NAME:
+			if (!dm_name_is_valid(optarg))
+				return EXIT_USAGE;
+			request.name = optarg;
+			break;
+		case OPTION_META:
+			request.meta = optarg;
+			break;
+		case OPTION_ON_META_ERROR:
+			if (!take_on_meta_error(optarg,
+						&request.break_tracking))
+				return EXIT_USAGE;
+			break;
+		case OPTION_BLOCK_SIZE:
+			if (!take_block_size(optarg, &request.block_bytes))
+				return EXIT_USAGE;
+			break;
+		case OPTION_FORCE:
+			trust.force = true;
+			break;
+		case OPTION_TRUST_STORE:
+			trust.trust_store = true;
+			break;
+		case OPTION_JSON:
+			json = true;
+			break;
+		case OPTION_HELP:
+			fputs(help, stdout);
+			return EXIT_OK;
+		default:
+			return option_error("attach", found, argv);
+		}
+	}
+	if (argc - optind != 1)
+		return argument_error("attach", "DEVICE");
+	if (request.break_tracking && !request.meta) {
+		error("--on-meta-error is about a metadata device: add --meta");
+		return EXIT_USAGE;
+	}
+	found = require("attach", REQUIRE_DM | REQUIRE_CBW) ?:
+		device_argument(&request.meta, false);
+	return found ? found : attach(argv[optind], &request, &trust,
+				       json);
+}

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * `dmlive bitmap` on a mapped device that records changes: the target is asked by
+ * messages. Also: which device that is.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "backup/leftovers.h"
+#include "cmd/bitmap.h"
+#include "block/blockdev.h"
+#include "lines/cbw-status.h"
+#include "lines/cbw-tracking.h"
+#include "block/dm.h"
+#include "base/exit.h"
+#include "base/guard.h"
+#include "base/json.h"
+#include "base/kernel-log.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "restore/runtime.h"
+#include "base/size.h"
+#include "store/show.h"
+#include "qcow2-format.h"
+#include "restore/metadata.h"
+
+/* 1: @name has the target; its metadata device's number is set. */
+static int read_table(const char *name, char meta[STATUS_WORD_BYTES])
+{
+	struct dm_line line = { 0 };
+	struct cbw_table table;
+	int r;
+
+	r = dm_get_line(name, DM_LINE_TABLE, &line, NULL);
+	if (!r)
+		r = !strcmp(line.target, CBW_TARGET) &&
+		    !cbw_table_parse(line.params, &table);
+	if (r == 1)
+		snprintf(meta, STATUS_WORD_BYTES, "%s", table.meta);
+	dm_line_free(&line);
+	return r == -ENXIO || r == -ENODATA ? 0 : r;
+}
+
+struct search {
+	char number[32];
+	char *name;
+	size_t name_bytes;
+};
+
+static int is_user(const char *name, void *argument)
+{
+	struct search *search = argument;
+	char meta[STATUS_WORD_BYTES];
+
+	if (read_table(name, meta) != 1 ||
+	    strcmp(meta, search->number))
+		return 0;
+	snprintf(search->name, search->name_bytes, "%s", name);
+	return 1;
+}
+
+/* Without device mapper nothing uses it. */
+static bool has_device_mapper(void)
+{
+	return !access("/dev/mapper/control", R_OK | W_OK);
+}
+
+int bitmap_find_user(const char *path, char *name, size_t name_bytes)
+{
+	struct search search = {
+		.name = name,
+		.name_bytes = name_bytes,
+	};
+	struct blockdev device;
+	int r;
+
+	if (!has_device_mapper())
+		return 0;
+	r = blockdev_open(path, &device);
+	if (r)
+		return r;
+	snprintf(search.number, sizeof(search.number), "%u:%u",
+		 major(device.devt), minor(device.devt));
+	return dm_for_each(is_user, &search);
+}
+
+/* A path means a mapped device if it is a node of one; a word is a name. */
+int bitmap_is_online(const char *store, char *name, size_t name_bytes)
+{
+	struct stat stat_of;
+	char meta[STATUS_WORD_BYTES];
+
+	if (!has_device_mapper())
+		return 0;
+	if (!stat(store, &stat_of)) {
+		if (!S_ISBLK(stat_of.st_mode) ||
+		    !blockdev_read_attribute(stat_of.st_rdev, "dm/name", name,
+					     name_bytes))
+			return 0;
+	} else {
+		if (strchr(store, '/') || strlen(store) >= name_bytes)
+			return 0;
+		snprintf(name, name_bytes, "%s", store);
+	}
+	return read_table(name, meta);
+}
+
+/* A message is a line of words. */
+static int check_word(const char *word)
+{
+	const char *at;
+
+	for (at = word; *at; at++) {
+		if (!isspace((unsigned char)*at) && *at != '\\')
+			continue;
+		error("bitmap '%s': a name with spaces or backslashes cannot be used while the target is active",
+		      word);
+		return EXIT_REFUSED;
+	}
+	return EXIT_OK;
+}
+
+static int check_message(const struct bitmap_arguments *arguments)
+{
+	if (arguments->source_file) {
+		error("bitmap merge: a bitmap of another image can be merged only while %s is not active",
+		      arguments->store);
+		return EXIT_REFUSED;
+	}
+	if (check_word(arguments->bitmap) ||
+	    (arguments->source && check_word(arguments->source)))
+		return EXIT_REFUSED;
+	return EXIT_OK;
+}
+
+/* Print what is between "refused: " and the number at the end. */
+static void print_refusal(const char *name,
+			  const struct bitmap_arguments *arguments, char *text)
+{
+	static const char mark[] = "refused: ";
+	char *why = strstr(text, mark), *end = strrchr(text, ':');
+
+	if (why) {
+		why += sizeof(mark) - 1;
+		if (end > why)
+			*end = 0;
+	}
+	error("%s: bitmap '%s': %s was refused: %s", name, arguments->bitmap,
+	      arguments->verb,
+	      why ? why : "the kernel log may say why (dmesg)");
+}
+
+static int send_message(const char *name,
+			const struct bitmap_arguments *arguments)
+{
+	char message[2 * 1024 + 64], prefix[128], text[512];
+	struct dm_device device;
+	int r, mark;
+
+	r = check_message(arguments);
+	if (r)
+		return r;
+	snprintf(message, sizeof(message), "bitmap %s %s%s%s",
+		 arguments->verb, arguments->bitmap,
+		 arguments->source ? " " : "",
+		 arguments->source ? arguments->source : "");
+	if (dm_get_device(name, &device)) {
+		error("%s: there is no such mapped device any more", name);
+		return EXIT_ERROR;
+	}
+	snprintf(prefix, sizeof(prefix),
+		 "device-mapper: " CBW_TARGET ": %u:%u: message ", device.major,
+		 device.minor);
+	mark = kernel_log_mark();
+	r = dm_message(name, message);
+	kernel_log_find(mark, prefix, text, sizeof(text));
+	if (r) {
+		print_refusal(name, arguments, text);
+		return EXIT_REFUSED;
+	}
+	bitmap_report(arguments, NULL);
+	return EXIT_OK;
+}
+
+/* Suspending the device during a backup would lose the successor of its bitmap. */
+static int check_no_session(const char *name)
+{
+	struct cbw_status status;
+	struct dm_device device;
+	int r = cbw_status_get(name, &status, &device);
+
+	if (r) {
+		error_errno(r, "%s: its status cannot be read", name);
+		return EXIT_ERROR;
+	}
+	if (device.suspended) {
+		error("%s is suspended: resume it first (dmsetup resume %s)",
+		      name, name);
+		return EXIT_REFUSED;
+	}
+	if (status.session == CBW_SESSION_NONE)
+		return EXIT_OK;
+	error("%s: a backup is being made, or was not ended: bitmaps can be added and removed after it",
+	      name);
+	return EXIT_REFUSED;
+}
+
+static void resume_abandoned(void *context)
+{
+	const char *name = context;
+
+	if (dm_is_suspended(name))
+		dm_resume_or_retry(name);
+}
+
+/*
+ * The directory is rewritten while the device is suspended: then the target has
+ * closed its store, and reads it again at the resume, however far the change got.
+ * This process must not wait for the device meanwhile, nor be stopped; if it is
+ * killed, its guard resumes the device.
+ */
+static int change_suspended(const char *name, const char *meta,
+			    const struct bitmap_arguments *arguments)
+{
+	struct bitmap_arguments offline = *arguments;
+	struct process_state state;
+	struct guard guard;
+	int status, r;
+
+	status = check_no_session(name);
+	if (!status && guard_start(&guard, resume_abandoned, (void *)name))
+		status = EXIT_ERROR;
+	if (status)
+		return status;
+	offline.store = meta;
+	offline.held = true;
+	process_become_independent(&state, false);
+	r = dm_suspend(name);
+	status = r ? EXIT_ERROR : bitmap_offline(&offline);
+	if (!r)
+		r = dm_resume_or_retry(name);
+	guard_end(&guard);
+	process_become_ordinary(&state);
+	if (r)
+		return EXIT_ERROR;
+	if (!status)
+		bitmap_report(arguments, NULL);
+	return status;
+}
+
+/* No backup may begin meanwhile: it would resume the device during the change. */
+static int change_locked(const char *name, const char *meta,
+			 const struct bitmap_arguments *arguments)
+{
+	int status, lock_fd;
+
+	if (arguments->locked)
+		return change_suspended(name, meta, arguments);
+	lock_fd = leftovers_lock_and_clear(name);
+	if (lock_fd < 0)
+		return lock_fd == -EBUSY ? EXIT_REFUSED : EXIT_ERROR;
+	status = change_suspended(name, meta, arguments);
+	runtime_unlock(name, lock_fd);
+	return status;
+}
+
+/* The bytes that are set: the last bit may extend beyond the end of the device. */
+static uint64_t set_bytes(const struct cbw_tracked_bitmap *bitmap,
+			  uint64_t device_bytes)
+{
+	uint64_t bytes = bitmap->set_bits * bitmap->granularity;
+
+	return bytes < device_bytes ? bytes : device_bytes;
+}
+
+static void print_tracking(const struct cbw_tracking *tracking,
+			   uint64_t device_bytes)
+{
+	char granularity[SIZE_TEXT_BYTES], bytes[SIZE_TEXT_BYTES];
+	uint64_t i;
+
+	for (i = 0; i < tracking->nr_bitmaps; i++) {
+		const struct cbw_tracked_bitmap *bitmap = &tracking->bitmaps[i];
+		uint64_t set = set_bytes(bitmap, device_bytes);
+
+		printf("bitmap ");
+		meta_print_name(bitmap->name, strlen(bitmap->name));
+		printf(": granularity %s,%s %s set (%.1f %%)",
+		       size_format(bitmap->granularity, granularity),
+		       bitmap->recording ? " recording," : " disabled,",
+		       size_format(set, bytes), 100.0 * set / device_bytes);
+		if (bitmap->generation)
+			printf(", generation %" PRIu64, bitmap->generation);
+		putchar('\n');
+	}
+}
+
+static void print_tracking_json(const struct cbw_tracking *tracking,
+				uint64_t device_bytes)
+{
+	struct json_object *list = json_new_array();
+	uint64_t i;
+
+	for (i = 0; i < tracking->nr_bitmaps; i++) {
+		const struct cbw_tracked_bitmap *bitmap = &tracking->bitmaps[i];
+		struct json_object *object = json_new_object();
+
+		json_add_string(object, "name", bitmap->name);
+		json_add_number(object, "granularity", bitmap->granularity);
+		json_add_bool(object, "in-use", bitmap->recording);
+		json_add_bool(object, "auto", bitmap->recording);
+		json_add_number(object, "set-bytes",
+				set_bytes(bitmap, device_bytes));
+		json_add_number(object, "generation", bitmap->generation);
+		json_append(list, object);
+	}
+	json_print_pretty(list);
+}
+
+/* As they are in memory. */
+static int list(const char *name, const struct bitmap_arguments *arguments)
+{
+	struct dm_line line = { 0 };
+	struct cbw_tracking tracking = { 0 };
+	int r;
+
+	r = dm_get_line(name, DM_LINE_STATUS, &line, NULL);
+	if (!r)
+		r = cbw_tracking_parse(line.params, &tracking);
+	if (r)
+		error_errno(r, "%s: its status cannot be read", name);
+	else if (arguments->json)
+		print_tracking_json(&tracking, line.nr_sectors * 512);
+	else
+		print_tracking(&tracking, line.nr_sectors * 512);
+	cbw_tracking_free(&tracking);
+	dm_line_free(&line);
+	return r ? EXIT_ERROR : EXIT_OK;
+}
+
+static void warn_online(const char *name)
+{
+	warning("%s is in use: bits of the last seconds may be missing, for which %s stands",
+		name, QCOW2_DMLIVE_INTENT_NAME);
+}
+
+int bitmap_warn_if_online(const char *path)
+{
+	char name[DM_NAME_BYTES] = "";
+	int r = bitmap_find_user(path, name, sizeof(name));
+
+	if (r > 0)
+		warn_online(name);
+	if (r || !has_device_mapper())
+		return r;
+	/* The store of a restore has no intent bitmap. */
+	r = metadata_find_user(path, name);
+	if (r || !name[0])
+		return r;
+	warning("%s is in use: bits of the last seconds may be missing", name);
+	return 1;
+}
+
+/* Dump what is on the metadata device; newer bits may be in memory only. */
+static int dump(const char *path, const struct bitmap_arguments *arguments)
+{
+	struct bitmap_arguments offline = *arguments;
+
+	warn_online(arguments->store);
+	offline.store = path;
+	offline.online = true;
+	return bitmap_offline(&offline);
+}
+
+int bitmap_online(const char *name, const struct bitmap_arguments *arguments)
+{
+	char meta[STATUS_WORD_BYTES], path[4096];
+
+	dm_pin(name);
+	if (read_table(name, meta) != 1) {
+		error("%s: its table cannot be read", name);
+		return EXIT_ERROR;
+	}
+	if (!strcmp(meta, "-")) {
+		error("%s has no metadata device, so it records no changes: load a table with one (dmlive meta format --track makes it)",
+		      name);
+		return EXIT_REFUSED;
+	}
+	switch (arguments->action) {
+	case BITMAP_LIST:
+		return list(name, arguments);
+	case BITMAP_DUMP:
+		return dump(blockdev_path_of(meta, path, sizeof(path)),
+			    arguments);
+	case BITMAP_ADD:
+	case BITMAP_REMOVE:
+		return change_locked(name, blockdev_path_of(meta, path,
+							    sizeof(path)),
+				     arguments);
+	default:
+		return send_message(name, arguments);
+	}
+}

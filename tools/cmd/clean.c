@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Records of mapped devices that are gone, see clean.h.
+ *
+ * Without a metadata device, what was restored is lost with the mapped device, and the
+ * record is useless. With one, the record keeps a new restore from overwriting what
+ * that one has written to the target, so it stays as long as the metadata device says
+ * that the restore is not finished.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backup/leftovers.h"
+#include "cmd/clean.h"
+#include "block/dm.h"
+#include "restore/finished.h"
+#include "base/log.h"
+#include "restore/runtime.h"
+#include "restore/metadata.h"
+
+static void drop(enum log_level level, const char *line)
+{
+	(void)level;
+	(void)line;
+}
+
+/* Does the metadata device on record still say that there is something to resume? */
+static bool is_unfinished(const char *meta)
+{
+	char what[256];
+	int state;
+
+	if (!meta || !path_is_blockdev(meta))
+		return false;
+	/* That it cannot be read now does not matter here. */
+	log_set_sink(drop);
+	state = metadata_probe(meta, what, sizeof(what));
+	log_set_sink(NULL);
+	return state < 0 || state == METADATA_UNFINISHED ||
+	       state == METADATA_COMPLETE;
+}
+
+/* Look by name, and by UUID, since it may have been renamed. */
+static bool is_there(const char *name, const char *uuid)
+{
+	char found[DM_NAME_BYTES];
+
+	return dm_get_device(name, NULL) != -ENXIO ||
+	       (*uuid && dm_name_of_uuid(uuid, found));
+}
+
+static bool is_needed(const char *name)
+{
+	struct restore_options options = { 0 };
+	bool needed;
+
+	if (runtime_server(name) || is_there(name, "") ||
+	    runtime_has_device(name))
+		return true;
+	log_set_sink(drop);
+	if (runtime_load(name, &options))
+		memset(&options, 0, sizeof(options));
+	log_set_sink(NULL);
+	needed = is_there(name, options.uuid) || is_unfinished(options.meta);
+	restore_options_free(&options);
+	return needed;
+}
+
+static bool is_record(const char *suffix)
+{
+	return !strcmp(suffix, ".json") || !strcmp(suffix, ".log") ||
+	       !strcmp(suffix, ".lock");
+}
+
+/* Without the device the session is gone too; half an image may be left. */
+static void clean_backup(const char *name)
+{
+	int fd = leftovers_lock_and_clear(name);
+
+	if (fd >= 0)
+		runtime_unlock(name, fd);
+}
+
+static void clean(char *file)
+{
+	char *suffix = strrchr(file, '.');
+	bool is_backup;
+
+	if (!suffix || suffix == file || strlen(file) >= DM_NAME_BYTES + 8)
+		return;
+	is_backup = !strcmp(suffix, ".backup");
+	if (!is_backup && !is_record(suffix))
+		return;
+	*suffix = '\0';
+	if (strlen(file) >= DM_NAME_BYTES || is_needed(file))
+		return;
+	if (is_backup)
+		clean_backup(file);
+	else
+		runtime_remove(file, -1);
+}
+
+void clean_records(void)
+{
+	DIR *folder = opendir(RUNTIME_FOLDER);
+	struct dirent *entry;
+
+	while (folder && (entry = readdir(folder)))
+		clean(entry->d_name);
+	if (folder)
+		closedir(folder);
+	finished_clean();
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* `dmlive detach`: undoes `dmlive attach`. */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "attach/attach.h"
+#include "backup/leftovers.h"
+#include "cmd/cmd.h"
+#include "base/exit.h"
+#include "base/json.h"
+#include "block/require.h"
+#include "restore/runtime.h"
+
+static const char help[] =
+"Usage: dmlive detach NAME|DEVICE [--force] [--json]\n"
+"\n"
+"Takes the target cbw away from the device NAME. A device that cbw was inserted\n"
+"into gets its own table back, in use; a device that dmlive attach --name has\n"
+"made is removed, and must not be in use. Also removes what an attach or detach\n"
+"left that was killed.\n"
+"\n"
+"Refused while there is a snapshot view, or a backup under way.\n"
+"\n"
+"  --force  end the backup session; also when the device is suspended\n"
+"  --json   print the result as JSON\n";
+
+static const struct option options[] = {
+	{ "force", no_argument, NULL, 'f' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ 0 }
+};
+
+static void print_result(const char *name, bool inserted, bool json)
+{
+	struct json_object *object;
+
+	if (json) {
+		object = json_new_object();
+		json_add_string(object, "name", name);
+		json_add_bool(object, "removed", !inserted);
+		json_print_line(object);
+	} else if (inserted) {
+		printf("%s has its own table again\n", name);
+	} else {
+		printf("%s is removed\n", name);
+	}
+}
+
+static int detach(const char *device, bool force, bool json)
+{
+	struct volume volume;
+	struct cbw_table cbw;
+	int lock_fd = -1, backup_fd = -1;
+	bool inserted;
+	int status;
+
+	status = volume_find(device, &volume);
+	if (!status) {
+		/* This works even with /run full or read-only. */
+		lock_fd = blockdev_lock(&volume.device);
+		status = lock_fd == -EBUSY ? EXIT_REFUSED : EXIT_OK;
+	}
+	/*
+	 * A backup that was killed would keep it busy; one that begins now would put
+	 * cbw back, over an inner device that is gone.
+	 */
+	if (!status && volume.is_mapped && volume_is_cbw(&volume, &cbw)) {
+		if (leftovers_clear_to_detach(volume.name, &backup_fd))
+			status = EXIT_REFUSED;
+	}
+	if (!status && volume.is_mapped)
+		status = volume_refresh(&volume);
+	if (!status)
+		status = attach_undo(&volume, force, &inserted);
+	if (!status)
+		print_result(volume.name, inserted, json);
+	if (backup_fd >= 0)
+		runtime_unlock(volume.name, backup_fd);
+	if (lock_fd >= 0)
+		close(lock_fd);
+	volume_free(&volume);
+	return status;
+}
+
+int cmd_detach(int argc, char **argv)
+{
+	bool force = false, json = false;
+	int found;
+
+	optind = 0;
+	opterr = 0;
+	while ((found = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		switch (found) {
+		case 'f':
+			force = true;
+			break;
+		case 'j':
+			json = true;
+			break;
+		case OPTION_HELP:
+			fputs(help, stdout);
+			return EXIT_OK;
+		default:
+			return option_error("detach", found, argv);
+		}
+	}
+	if (argc - optind != 1)
+		return argument_error("detach", "NAME or DEVICE");
+	found = require("detach", REQUIRE_DM);
+	return found ? found : detach(argv[optind], force, json);
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* `dmlive finish`: swap a complete device to a linear mapping. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "cmd/cmd.h"
+#include "block/device-name.h"
+#include "base/exit.h"
+#include "base/json.h"
+#include "block/require.h"
+#include "restore/runtime.h"
+#include "restore/finish.h"
+#include "restore/stack.h"
+
+static const char help[] =
+"Usage: dmlive finish NAME|DEVICE [--json]\n"
+"\n"
+"Replaces the table of the alloctrack device NAME, which must be complete, by a\n"
+"plain linear mapping of its target, while it is in use. dmlive restore does\n"
+"this itself at its end; it is for devices made with dmsetup or --no-finish.\n";
+
+static const struct option options[] = {
+	{ "json", no_argument, NULL, 'j' },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ 0 }
+};
+
+static int exit_status_of(int r)
+{
+	switch (r) {
+	case 0:
+		return EXIT_OK;
+	case -EAGAIN:
+	case -EBUSY:
+	case -EINVAL:
+		return EXIT_REFUSED;
+	default:
+		return EXIT_ERROR;
+	}
+}
+
+int cmd_finish(int argc, char **argv)
+{
+	struct json_object *object;
+	char given[DM_NAME_BYTES], inner[DM_NAME_BYTES];
+	const char *name;
+	bool json = false;
+	int found, r;
+
+	optind = 0;
+	opterr = 0;
+	while ((found = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		if (found == '?' || found == ':')
+			return option_error("finish", found, argv);
+		if (found == OPTION_HELP) {
+			fputs(help, stdout);
+			return EXIT_OK;
+		}
+		json = true;
+	}
+	if (argc - optind != 1)
+		return argument_error("finish", "NAME or DEVICE");
+	r = require("finish", REQUIRE_DM) ?:
+	    device_name_find(argv[optind], given);
+	if (r)
+		return r;
+
+	name = stack_restored(given, inner);
+	r = finish_device(name);
+	if (r)
+		return exit_status_of(r);
+	/* Left by a server that was killed before it could do this itself. */
+	runtime_remove(name, -1);
+	if (json) {
+		object = json_new_object();
+		json_add_string(object, "name", name);
+		json_add_bool(object, "linear", true);
+		json_print_line(object);
+	} else {
+		printf("%s is a plain linear mapping now\n", name);
+	}
+	return EXIT_OK;
+}

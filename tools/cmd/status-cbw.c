@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* `dmlive status` of cbw devices. */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "attach/inner.h"
+#include "block/blockdev.h"
+#include "lines/cbw-status.h"
+#include "block/dm.h"
+#include "base/log.h"
+#include "base/size.h"
+#include "cmd/status-cbw.h"
+
+struct report {
+	const char *name;
+	struct dm_device device;
+	uint64_t device_bytes;
+	struct cbw_table table;
+	struct cbw_status status;
+	bool inserted;
+	char origin[PATH_MAX];
+	char meta[PATH_MAX];			/* "": none */
+	char store[PATH_MAX];			/* "": no session */
+};
+
+static int get_lines(struct report *report)
+{
+	struct dm_line table = { 0 }, status = { 0 };
+	int r;
+
+	r = dm_get_line(report->name, DM_LINE_TABLE, &table, &report->device);
+	if (!r && strcmp(table.target, CBW_TARGET))
+		r = -ENOENT;
+	if (!r)
+		r = dm_get_line(report->name, DM_LINE_STATUS, &status, NULL);
+	if (!r && (cbw_table_parse(table.params, &report->table) ||
+		   cbw_status_parse(status.params, &report->status))) {
+		error("%s: its table or status is not understood: '%s', '%s'",
+		      report->name, table.params, status.params);
+		r = -EPROTO;
+	}
+	report->device_bytes = table.nr_sectors * 512;
+	dm_line_free(&table);
+	dm_line_free(&status);
+	return r;
+}
+
+static void take_path(const char *word, char *path, size_t path_bytes)
+{
+	blockdev_path_of(strcmp(word, "-") ? word : "", path, path_bytes);
+}
+
+static int collect(const char *name, struct report *report)
+{
+	struct inner inner;
+	int r;
+
+	memset(report, 0, sizeof(*report));
+	report->name = name;
+	r = get_lines(report);
+	if (r)
+		return r;
+	report->inserted = inner_of_table(&report->table, &inner);
+	take_path(report->table.origin, report->origin,
+		  sizeof(report->origin));
+	take_path(report->table.meta, report->meta, sizeof(report->meta));
+	take_path(report->table.features.store_device, report->store,
+		  sizeof(report->store));
+	return 0;
+}
+
+static const char *store_name(const struct report *report)
+{
+	switch (report->table.features.store) {
+	case CBW_STORE_TARGET:
+		return "target";
+	case CBW_STORE_FLEECE:
+		return "fleece";
+	default:
+		return NULL;
+	}
+}
+
+static void add_session(const struct report *report, struct json_object *object)
+{
+	const struct cbw_status *status = &report->status;
+
+	json_add_string(object, "session", cbw_session_name(status->session));
+	json_add_string(object, "store", store_name(report));
+	json_add_string(object, "store_device",
+			report->store[0] ? report->store : NULL);
+	json_add_number(object, "copied_blocks", status->copied_blocks);
+	json_add_number(object, "scope_blocks", status->scope_blocks);
+	json_add_string(object, "job", cbw_job_name(status->job));
+	json_add_number(object, "job_bytes", status->job_bytes);
+	json_add_number(object, "job_total_bytes", status->job_total_bytes);
+	json_add_number(object, "cow_writes", status->cow_writes);
+	json_add_number(object, "source_errors", status->source_errors);
+	json_add_number(object, "target_errors", status->target_errors);
+	json_add_number(object, "slots_used", status->slots_used);
+	json_add_number(object, "slots", status->slots);
+}
+
+static void add_report(const struct report *report, struct json_object *object)
+{
+	json_add_string(object, "name", report->name);
+	json_add_string(object, "kind", "cbw");
+	json_add_string(object, "device", dm_node_path(report->name));
+	json_add_string(object, "uuid", report->device.uuid);
+	json_add_bool(object, "suspended", report->device.suspended);
+	json_add_bool(object, "inserted", report->inserted);
+	json_add_string(object, "origin", report->origin);
+	json_add_string(object, "meta_device",
+			report->meta[0] ? report->meta : NULL);
+	json_add_number(object, "size_bytes", report->device_bytes);
+	json_add_number(object, "block_bytes", report->status.block_bytes);
+	add_session(report, object);
+}
+
+static void print_session(const struct report *report)
+{
+	const struct cbw_status *status = &report->status;
+	char text[SIZE_TEXT_BYTES], total[SIZE_TEXT_BYTES];
+
+	if (status->session == CBW_SESSION_NONE)
+		return;
+	printf("  session %s: %" PRIu64 " of %" PRIu64 " blocks of %s copied to the %s device %s\n",
+	       cbw_session_name(status->session), status->copied_blocks,
+	       status->scope_blocks, size_format(status->block_bytes, text),
+	       store_name(report) ? store_name(report) : "unknown",
+	       report->store);
+	if (status->slots)
+		printf("  %" PRIu64 " of %" PRIu64 " slots of it are used\n",
+		       status->slots_used, status->slots);
+	if (status->job != CBW_JOB_NONE)
+		printf("  job %s: %s of %s\n", cbw_job_name(status->job),
+		       size_format(status->job_bytes, text),
+		       size_format(status->job_total_bytes, total));
+	printf("  %" PRIu64 " writes waited for a copy\n", status->cow_writes);
+	if (status->source_errors || status->target_errors)
+		printf("  errors: %" PRIu64 " of the origin, %" PRIu64 " of the %s device\n",
+		       status->source_errors, status->target_errors,
+		       store_name(report) ? store_name(report) : "store");
+}
+
+static void print_report(const struct report *report)
+{
+	char size[SIZE_TEXT_BYTES];
+
+	printf("%s: cbw%s over %s%s, %s, %s\n", report->name,
+	       report->device.suspended ? " (suspended)" : "", report->origin,
+	       report->inserted ? ", inserted in use" : "",
+	       size_format(report->device_bytes, size),
+	       report->status.session == CBW_SESSION_NONE ? "no session" :
+	       "in a session");
+	if (report->meta[0])
+		printf("  metadata device %s\n", report->meta);
+	print_session(report);
+}
+
+int status_cbw(const char *name, struct json_object *object)
+{
+	struct report report;
+	int r = collect(name, &report);
+
+	if (r)
+		return r;
+	if (object)
+		add_report(&report, object);
+	else
+		print_report(&report);
+	return 0;
+}

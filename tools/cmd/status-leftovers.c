@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* `dmlive status`: what killed commands have left, see status-leftovers.h. */
+#include <dirent.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "attach/inner.h"
+#include "backup/view.h"
+#include "block/blockdev.h"
+#include "lines/cbw-table.h"
+#include "restore/runtime.h"
+#include "restore/stack.h"
+#include "cmd/status-leftovers.h"
+
+#define BACKUP_SUFFIX ".backup"
+
+struct listing {
+	const char *wanted;
+	struct json_object *array;
+	unsigned int nr;
+};
+
+/* @owner: the mapped device that it belongs to; @way: a command, or what to do */
+static void report(struct listing *listing, const char *what, const char *name,
+		   const char *owner, const char *text, const char *way)
+{
+	struct json_object *object;
+
+	if (listing->wanted && strcmp(listing->wanted, name) &&
+	    strcmp(listing->wanted, owner))
+		return;
+	listing->nr++;
+	if (!listing->array) {
+		printf("%s: %s; to clean it up: %s\n", name, text, way);
+		return;
+	}
+	object = json_new_object();
+	json_add_string(object, "name", name);
+	json_add_string(object, "kind", "leftover");
+	json_add_string(object, "leftover", what);
+	json_add_string(object, "owner", owner);
+	json_add_string(object, "text", text);
+	json_add_string(object, "clean_up", way);
+	json_append(listing->array, object);
+}
+
+/* The device whose inner one has this UUID, or would have it. False: it is not there. */
+static bool find_owner(const char *uuid, const char *inner_name,
+		       char owner[DM_NAME_BYTES])
+{
+	const size_t suffix_length = strlen(INNER_SUFFIX);
+	char text[INNER_UUID_BYTES];
+	size_t length;
+
+	snprintf(text, sizeof(text), "%s", uuid);
+	length = strlen(text);
+	if (length > suffix_length &&
+	    !strcmp(text + length - suffix_length, INNER_SUFFIX)) {
+		text[length - suffix_length] = '\0';
+		if (dm_name_of_uuid(text, owner))
+			return true;
+	}
+	length = strlen(inner_name);
+	snprintf(owner, DM_NAME_BYTES, "%.*s",
+		 (int)(length > suffix_length ? length - suffix_length : 0),
+		 inner_name);
+	return owner[0] && !dm_get_device(owner, NULL);
+}
+
+static void report_inner(struct listing *listing, const char *name,
+			 const struct dm_device *device, const char *target)
+{
+	char upper[DM_NAME_BYTES], owner[DM_NAME_BYTES], way[2 * DM_NAME_BYTES];
+	bool is_there;
+
+	if (stack_find_upper(name, upper) || !strcmp(target, "alloctrack"))
+		return;
+	is_there = find_owner(device->uuid, name, owner);
+	if (device->open_count > 0) {
+		snprintf(way, sizeof(way), "end that first; see dmsetup ls --tree");
+		report(listing, "inner", name, owner,
+		       "the inner device of an attachment that has ended, which is still in use",
+		       way);
+		return;
+	}
+	snprintf(way, sizeof(way), "%s %s", is_there ? "dmlive detach" :
+						       "dmsetup remove",
+		 is_there ? owner : name);
+	report(listing, "inner", name, owner,
+	       "the inner device of an attachment that has ended; nothing uses it",
+	       way);
+}
+
+static bool is_on_record(const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), RUNTIME_FOLDER "/%s" BACKUP_SUFFIX, name);
+	return !access(path, F_OK);
+}
+
+/* A view of ours, not one that somebody has made with dmsetup. */
+static void report_view(struct listing *listing, const char *name,
+			const char *number)
+{
+	char owner[DM_NAME_BYTES] = "", ours[32], way[2 * DM_NAME_BYTES];
+	unsigned int major, minor;
+
+	if (sscanf(number, "%u:%u", &major, &minor) != 2)
+		return;
+	view_name(ours, makedev(major, minor));
+	if (strcmp(name, ours))
+		return;
+	/* The view of a recorded backup is cleaned up with it. */
+	if (dm_name_of(major, minor, owner) &&
+	    (runtime_server(owner) || is_on_record(owner)))
+		return;
+	snprintf(way, sizeof(way), "dmsetup remove %s", name);
+	report(listing, "view", name, owner,
+	       "the view of a backup that nobody makes any more", way);
+}
+
+static bool is_at_work(const char *name)
+{
+	char inner[DM_NAME_BYTES + sizeof(INNER_SUFFIX)];
+
+	snprintf(inner, sizeof(inner), "%s" INNER_SUFFIX, name);
+	return runtime_server(name) || runtime_server(inner) ||
+	       blockdev_any_is_locked();
+}
+
+/* Does it belong to dmlive? */
+static bool is_ours(const char *name, const struct dm_device *device,
+		    const char *target)
+{
+	char inner[DM_NAME_BYTES + sizeof(INNER_SUFFIX)];
+
+	snprintf(inner, sizeof(inner), "%s" INNER_SUFFIX, name);
+	return !strcmp(target, "cbw") || !strcmp(target, "alloctrack") ||
+	       !strncmp(device->uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) ||
+	       inner_is_uuid(device->uuid) ||
+	       (strlen(inner) < DM_NAME_BYTES && !dm_get_device(inner, NULL));
+}
+
+static void report_state(struct listing *listing, const char *name,
+			 const struct dm_device *device, const char *target)
+{
+	char way[2 * DM_NAME_BYTES];
+
+	if (!is_ours(name, device, target) || is_at_work(name))
+		return;
+	if (!device->has_table) {
+		snprintf(way, sizeof(way), "dmsetup remove %s", name);
+		report(listing, "empty", name, name,
+		       "a mapped device without a table, which was never in use",
+		       way);
+	} else if (device->suspended) {
+		snprintf(way, sizeof(way), "dmsetup resume %s", name);
+		report(listing, "suspended", name, name,
+		       "suspended, so all its I/O waits, and no dmlive process is at work on it",
+		       way);
+	}
+}
+
+static int look_at(const char *name, void *argument)
+{
+	struct listing *listing = argument;
+	struct dm_device device = { 0 };
+	struct dm_line line = { 0 };
+	bool has_line;
+
+	/* It may be gone by now. */
+	if (dm_get_device(name, &device))
+		return 0;
+	has_line = !dm_get_line(name, DM_LINE_TABLE, &line, &device);
+	report_state(listing, name, &device, has_line ? line.target : "");
+	if (has_line && inner_is_uuid(device.uuid) && !blockdev_any_is_locked())
+		report_inner(listing, name, &device, line.target);
+	if (has_line && !strcmp(line.target, CBW_VIEW_TARGET))
+		report_view(listing, name, line.params);
+	dm_line_free(&line);
+	return 0;
+}
+
+static void report_backup(struct listing *listing, const char *name)
+{
+	char path[PATH_MAX], text[2 * PATH_MAX], way[3 * DM_NAME_BYTES];
+	const char *output;
+	struct json_object *record;
+	bool has_partial;
+
+	snprintf(path, sizeof(path), RUNTIME_FOLDER "/%s" BACKUP_SUFFIX, name);
+	record = json_object_from_file(path);
+	output = json_get_string(record, "output");
+	snprintf(path, sizeof(path), "%.4000s.partial", output ? output : "");
+	has_partial = output && !access(path, F_OK);
+	snprintf(text, sizeof(text), "a backup to %s was ended before it was complete; its session may go on, so that guest writes are copied for nothing%s%s%s",
+		 output ? output : "an unknown place",
+		 has_partial ? "; it has left " : "", has_partial ? path : "",
+		 has_partial ? ", which is no backup" : "");
+	snprintf(way, sizeof(way), "the next dmlive backup %s, or dmlive detach %s",
+		 name, name);
+	report(listing, "backup", name, name, text, way);
+	json_object_put(record);
+}
+
+static void look_at_records(struct listing *listing)
+{
+	DIR *folder = opendir(RUNTIME_FOLDER);
+	struct dirent *entry;
+	char *suffix;
+
+	while (folder && (entry = readdir(folder))) {
+		suffix = strrchr(entry->d_name, '.');
+		if (!suffix || strcmp(suffix, BACKUP_SUFFIX))
+			continue;
+		*suffix = '\0';
+		if (!runtime_server(entry->d_name))
+			report_backup(listing, entry->d_name);
+	}
+	if (folder)
+		closedir(folder);
+}
+
+unsigned int status_leftovers(const char *name, struct json_object *array)
+{
+	struct listing listing = { .wanted = name, .array = array };
+
+	dm_for_each(look_at, &listing);
+	look_at_records(&listing);
+	return listing.nr;
+}
