@@ -33,7 +33,7 @@ LOCKED = @mkdir -p build && exec flock build/.lock
 
 .PHONY: help all modules tools test-programs unit test check check-quick check-all bench demo install clean \
 	stress static check-in-tree tags compile-commands \
-	checkstyle setup modules-locked install-modules install-tools
+	checkstyle setup modules-locked install-modules install-tools deb
 
 help: ## list the targets
 	@echo 'make TARGET [KDIR=...] [PREFIX=...] [DESTDIR=...] [W=1] [C=2]'
@@ -153,6 +153,14 @@ install-tools: tools
 	for header in $(wildcard include/uapi/linux/*.h); do \
 		install -D -m 644 $$header $(DESTDIR)$(PREFIX)/include/linux/$${header##*/} || exit; \
 	done
+	install -D -m 644 contrib/completion/dmlive.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/dmlive
+	install -D -m 644 contrib/completion/_dmlive \
+		$(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_dmlive
+
+deb: ## Debian packages in build/deb/: dmlive and dmlive-dkms
+	@scripts/setup deb
+	@scripts/build-deb
 
 clean: ## remove build/
 	rm -rf build
