@@ -22,14 +22,14 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/dm-alloctrack.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "../lib/server/server.h"
 
 #define MAX_RANGES	300
 #define BUFFER_BYTES	(DM_ALLOCTRACK_MAX_FILL_BYTES + 2 * 4096)
@@ -49,43 +49,33 @@ static const struct event {
 
 #define NR_EVENTS (sizeof(events) / sizeof(events[0]))
 
-static const char *outcome_of(int r)
-{
-	return r ? strerrorname_np(errno) : "ok";
-}
-
 static void do_open(void)
 {
 	if (control >= 0)
 		close(control);
-	control = open("/dev/" DM_ALLOCTRACK_NODE, O_RDWR | O_CLOEXEC);
-	printf("%s\n", outcome_of(control < 0));
+	control = server_open(0);
+	printf("%s\n", server_error_name(control < 0 ? errno : 0));
 }
 
 static void do_attach(const char *arguments)
 {
-	struct dm_alloctrack_attach attach = { .size = sizeof(attach) };
+	int error = server_attach(control, server_parse_device(arguments));
 
-	if (sscanf(arguments, "%u:%u", &attach.major, &attach.minor) != 2)
-		errx(2, "attach: %s: not MAJOR:MINOR", arguments);
-	printf("%s\n", outcome_of(ioctl(control, DM_ALLOCTRACK_IOC_ATTACH, &attach)));
+	printf("%s\n", server_error_name(error));
 }
 
 static void do_poll(const char *arguments)
 {
-	struct pollfd pollfd = { .fd = control };
-	int timeout = atoi(arguments);
+	short wanted = 0, reported;
 
 	for (size_t i = 0; i < NR_EVENTS; i++)
 		if (strstr(arguments, events[i].name))
-			pollfd.events |= events[i].bit;
-	if (!pollfd.events)
-		pollfd.events = POLLIN | POLLPRI;
-	if (poll(&pollfd, 1, timeout) < 0)
-		err(2, "poll");
+			wanted |= events[i].bit;
+	reported = server_poll(control, wanted ? wanted : POLLIN | POLLPRI,
+			       atoi(arguments));
 	printf("ok");
 	for (size_t i = 0; i < NR_EVENTS; i++)
-		if (pollfd.revents & events[i].bit)
+		if (reported & events[i].bit)
 			printf(" %s", events[i].name);
 	printf("\n");
 }
@@ -93,17 +83,14 @@ static void do_poll(const char *arguments)
 static void do_wait(int flags)
 {
 	struct dm_alloctrack_range ranges[MAX_RANGES];
-	struct dm_alloctrack_wait wait = {
-		.size = sizeof(wait), .max = MAX_RANGES,
-		.ranges = (uintptr_t)ranges,
-	};
-	int r;
+	uint32_t nr, i;
+	int error;
 
 	fcntl(control, F_SETFL, flags);
-	r = ioctl(control, DM_ALLOCTRACK_IOC_WAIT, &wait);
-	printf("%s", outcome_of(r));
+	error = server_wait(control, 0, ranges, MAX_RANGES, &nr);
+	printf("%s", server_error_name(error));
 	fcntl(control, F_SETFL, 0);
-	for (unsigned int i = 0; !r && i < wait.nr; i++)
+	for (i = 0; !error && i < nr; i++)
 		printf(" %llu:%llu", (ull)ranges[i].offset, (ull)ranges[i].length);
 	printf("\n");
 }
@@ -118,14 +105,11 @@ static void parse_range(const char *arguments, ull numbers[3])
 
 static void do_fill(const char *arguments, uint32_t flags)
 {
-	struct dm_alloctrack_fill fill = { .size = sizeof(fill), .flags = flags };
+	uint64_t used_bytes;
 	ull numbers[3];
-	int r;
+	int error;
 
 	parse_range(arguments, numbers);
-	fill.offset = numbers[0];
-	fill.length = numbers[1];
-	fill.buffer = (uintptr_t)buffer + numbers[2];
 	if (numbers[1] + numbers[2] <= BUFFER_BYTES) {
 		memset(buffer, 0, numbers[1] + numbers[2]);
 		/* The kernel's turn: to refuse what is no offset either. */
@@ -133,54 +117,50 @@ static void do_fill(const char *arguments, uint32_t flags)
 		    errno != EINVAL)
 			err(2, "reading the file");
 	}
-	r = ioctl(control, DM_ALLOCTRACK_IOC_FILL, &fill);
-	printf("%s %llu\n", outcome_of(r), (ull)fill.used_bytes);
+	error = server_fill(control, flags, numbers[0], numbers[1],
+			    buffer + numbers[2], &used_bytes);
+	printf("%s %llu\n", server_error_name(error), (ull)used_bytes);
 }
 
 static void do_zero(const char *arguments)
 {
-	struct dm_alloctrack_zero zero = { .size = sizeof(zero) };
+	uint64_t used_bytes;
 	ull numbers[3];
-	int r;
+	int error;
 
 	parse_range(arguments, numbers);
-	zero.offset = numbers[0];
-	zero.length = numbers[1];
-	r = ioctl(control, DM_ALLOCTRACK_IOC_ZERO, &zero);
-	printf("%s %llu\n", outcome_of(r), (ull)zero.used_bytes);
+	error = server_zero(control, 0, numbers[0], numbers[1], &used_bytes);
+	printf("%s %llu\n", server_error_name(error), (ull)used_bytes);
 }
 
 static void do_fail(const char *arguments)
 {
-	struct dm_alloctrack_fail fail = { .size = sizeof(fail) };
 	ull numbers[3];
+	int error;
 
 	parse_range(arguments, numbers);
-	fail.offset = numbers[0];
-	fail.length = numbers[1];
-	fail.error = numbers[2];
-	printf("%s\n", outcome_of(ioctl(control, DM_ALLOCTRACK_IOC_FAIL, &fail)));
+	error = server_fail(control, 0, numbers[0], numbers[1], numbers[2]);
+	printf("%s\n", server_error_name(error));
 }
 
 static void do_next(const char *arguments)
 {
-	struct dm_alloctrack_next next = {
-		.size = sizeof(next), .offset = strtoull(arguments, NULL, 0),
-		.flags = DM_ALLOCTRACK_NEXT_UNALLOCATED,
-	};
-	int r = ioctl(control, DM_ALLOCTRACK_IOC_NEXT, &next);
+	struct dm_alloctrack_next next;
+	int error = server_next(control, DM_ALLOCTRACK_NEXT_UNALLOCATED,
+				strtoull(arguments, NULL, 0), &next);
 
-	printf("%s %llu:%llu\n", outcome_of(r), (ull)next.offset, (ull)next.length);
+	printf("%s %llu:%llu\n", server_error_name(error), (ull)next.offset,
+	       (ull)next.length);
 }
 
 static void do_info(void)
 {
-	struct dm_alloctrack_info info = { .size = sizeof(info) };
-	int r = ioctl(control, DM_ALLOCTRACK_IOC_INFO, &info);
+	struct dm_alloctrack_info info;
+	int error = server_info(control, &info);
 
-	printf("%s faults=%llu allocated=%llu write_errors=%llu\n", outcome_of(r),
-	       (ull)info.fault_count, (ull)info.allocated_blocks,
-	       (ull)info.write_errors);
+	printf("%s faults=%llu allocated=%llu write_errors=%llu\n",
+	       server_error_name(error), (ull)info.fault_count,
+	       (ull)info.allocated_blocks, (ull)info.write_errors);
 }
 
 static void run(const char *verb, const char *arguments)

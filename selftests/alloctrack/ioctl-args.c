@@ -91,7 +91,7 @@ static void allocate_last(void)
 {
 	uint64_t last = (device_bytes - 1) / block_bytes * block_bytes;
 
-	is_error(zero_range(fd, last, device_bytes - last), 0,
+	is_error(server_zero(fd, 0, last, device_bytes - last, NULL), 0,
 		 "ZERO of the last, short block");
 	expect(info_of(fd).allocated_blocks == 1, "one block is allocated");
 	end_group("the last, short block can be zeroed");
@@ -210,7 +210,7 @@ static void test_flags(const struct ioctl_kind *kind)
 
 static void test_not_attached(const struct ioctl_kind *kind)
 {
-	int other = open_control(0);
+	int other = server_must_open(0);
 	union argument argument;
 
 	well_formed(kind, &argument);
@@ -313,20 +313,6 @@ static void test_ranges(void)
 	end_group("FILL, ZERO, FAIL: ranges that are none");
 }
 
-static int fill(uint64_t offset, uint64_t length, const void *buffer,
-		uint64_t *used_bytes)
-{
-	struct dm_alloctrack_fill argument = {
-		.size = sizeof(argument), .offset = offset, .length = length,
-		.buffer = (uintptr_t)buffer,
-	};
-	int error = control(fd, DM_ALLOCTRACK_IOC_FILL, &argument);
-
-	if (used_bytes)
-		*used_bytes = argument.used_bytes;
-	return error;
-}
-
 static void test_fill_buffer(void)
 {
 	struct dm_alloctrack_fill high = {
@@ -335,15 +321,15 @@ static void test_fill_buffer(void)
 	char *pages = map_guarded(block_bytes / PAGE);
 	uint64_t used = 1;
 
-	is_error(fill(0, block_bytes, NULL, NULL), EFAULT, "a buffer at NULL");
-	is_error(fill(0, block_bytes, pages + 1, NULL), EINVAL, "an odd buffer");
-	is_error(fill(0, block_bytes, pages + 512, NULL), EINVAL,
+	is_error(server_fill(fd, 0, 0, block_bytes, NULL, NULL), EFAULT, "a buffer at NULL");
+	is_error(server_fill(fd, 0, 0, block_bytes, pages + 1, NULL), EINVAL, "an odd buffer");
+	is_error(server_fill(fd, 0, 0, block_bytes, pages + 512, NULL), EINVAL,
 		 "a buffer aligned to a sector");
-	is_error(fill(0, block_bytes, pages + PAGE, &used), EFAULT,
+	is_error(server_fill(fd, 0, 0, block_bytes, pages + PAGE, &used), EFAULT,
 		 "a buffer whose last page is missing");
 	expect(!used, "a FILL of a buffer with a hole used %llu bytes",
 	       (unsigned long long)used);
-	is_error(fill(0, block_bytes, KERNEL_POINTER, NULL), EFAULT,
+	is_error(server_fill(fd, 0, 0, block_bytes, KERNEL_POINTER, NULL), EFAULT,
 		 "a buffer in the kernel");
 	high.buffer = -(uint64_t)PAGE;
 	expect_error(fd, DM_ALLOCTRACK_IOC_FILL, &high, EFAULT,
@@ -358,7 +344,7 @@ static void test_fill_buffer(void)
 	only_last_is_allocated();
 	munmap(pages, block_bytes + PAGE);
 
-	is_error(fill(0, DM_ALLOCTRACK_MAX_FILL_BYTES + PAGE, data, NULL), EINVAL,
+	is_error(server_fill(fd, 0, 0, DM_ALLOCTRACK_MAX_FILL_BYTES + PAGE, data, NULL), EINVAL,
 		 "more than DM_ALLOCTRACK_MAX_FILL_BYTES");
 	end_group("FILL: buffers that are none");
 }
@@ -437,15 +423,15 @@ static void test_good_calls(void)
 	end_group("NEXT tells extents");
 
 	mprotect(data, 2 * block_bytes, PROT_READ);
-	is_error(fill(0, block_bytes, data, &used), 0, "FILL of a block");
+	is_error(server_fill(fd, 0, 0, block_bytes, data, &used), 0, "FILL of a block");
 	expect(used == block_bytes, "it used %llu bytes", (unsigned long long)used);
-	is_error(fill(0, 2 * block_bytes, data, &used), 0, "FILL of two");
+	is_error(server_fill(fd, 0, 0, 2 * block_bytes, data, &used), 0, "FILL of two");
 	expect(used == block_bytes, "one was new, it used %llu bytes",
 	       (unsigned long long)used);
-	is_error(fill(0, 2 * block_bytes, data, &used), 0, "the same again");
+	is_error(server_fill(fd, 0, 0, 2 * block_bytes, data, &used), 0, "the same again");
 	expect(!used, "nothing was new, it used %llu bytes",
 	       (unsigned long long)used);
-	is_error(fill(last, device_bytes - last, data, &used), 0,
+	is_error(server_fill(fd, 0, last, device_bytes - last, data, &used), 0,
 		 "FILL of the short block");
 	expect(info_of(fd).allocated_blocks == 3, "3 blocks are allocated");
 	is_next(block_bytes - 1, 0, 0, 2 * block_bytes, 1);
@@ -460,8 +446,8 @@ int main(int argc, char **argv)
 
 	if (argc != 2)
 		errx(2, "Usage: ioctl-args MAJOR:MINOR");
-	device = parse_device(argv[1]);
-	fd = open_attached(device, O_NONBLOCK);
+	device = server_parse_device(argv[1]);
+	fd = server_open_attached(device, O_NONBLOCK);
 	info = info_of(fd);
 	device_bytes = info.device_bytes;
 	block_bytes = info.block_bytes;

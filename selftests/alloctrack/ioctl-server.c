@@ -23,6 +23,7 @@
 
 #define DEADLINE_MS	20000
 #define NR_RIVALS	16
+#define MAX_RANGES	300	/* of one WAIT */
 
 /* attach */
 
@@ -42,7 +43,7 @@ static void is_attach(int fd, unsigned int major_number,
 static void attach_refused(dev_t device, dev_t not_user, dev_t no_target)
 {
 	unsigned int ma = major(device), mi = minor(device);
-	int fd = open_control(0);
+	int fd = server_must_open(0);
 
 	is_attach(fd, 0, 0, ENODEV);
 	is_attach(fd, ma, 0xfffff, ENODEV);
@@ -67,17 +68,17 @@ static void attach_refused(dev_t device, dev_t not_user, dev_t no_target)
 
 static void attach_once(dev_t device, dev_t other)
 {
-	int first = open_control(0), second = open_control(0), pipe_fds[2];
+	int first = server_must_open(0), second = server_must_open(0), pipe_fds[2];
 	pid_t child;
 	char byte;
 
-	is_error(attach(first, device), 0, "ATTACH");
-	is_error(attach(first, device), EISCONN, "ATTACH again");
-	is_error(attach(first, other), EISCONN, "ATTACH to another one");
-	is_error(attach(second, device), EBUSY, "ATTACH of a second server");
-	is_error(attach(second, other), 0, "ATTACH of it to the other device");
+	is_error(server_attach(first, device), 0, "ATTACH");
+	is_error(server_attach(first, device), EISCONN, "ATTACH again");
+	is_error(server_attach(first, other), EISCONN, "ATTACH to another one");
+	is_error(server_attach(second, device), EBUSY, "ATTACH of a second server");
+	is_error(server_attach(second, other), 0, "ATTACH of it to the other device");
 	close(second);
-	second = open_control(0);
+	second = server_must_open(0);
 	end_group("ATTACH: one server a device, one device a server");
 
 	/* The binding is that of the open file, whoever holds it. */
@@ -90,10 +91,10 @@ static void attach_once(dev_t device, dev_t other)
 	}
 	close(pipe_fds[0]);
 	close(first);
-	is_error(attach(second, device), EBUSY, "ATTACH while a child holds it");
+	is_error(server_attach(second, device), EBUSY, "ATTACH while a child holds it");
 	close(pipe_fds[1]);
 	waitpid(child, NULL, 0);
-	is_error(attach(second, device), 0, "ATTACH when the child has ended");
+	is_error(server_attach(second, device), 0, "ATTACH when the child has ended");
 	close(second);
 	end_group("ATTACH: the binding ends with the last reference");
 }
@@ -112,7 +113,7 @@ static void *compete(void *argument)
 	struct rival *rival = argument;
 
 	pthread_barrier_wait(&start);
-	rival->error = attach(rival->fd, rival->device);
+	rival->error = server_attach(rival->fd, rival->device);
 	return NULL;
 }
 
@@ -124,7 +125,7 @@ static void attach_raced(dev_t device)
 	pthread_barrier_init(&start, NULL, NR_RIVALS);
 	for (round = 0; round < 20; round++) {
 		for (winners = 0, i = 0; i < NR_RIVALS; i++) {
-			rivals[i].fd = open_control(0);
+			rivals[i].fd = server_must_open(0);
 			rivals[i].device = device;
 			pthread_create(&rivals[i].thread, NULL, compete, &rivals[i]);
 		}
@@ -132,7 +133,7 @@ static void attach_raced(dev_t device)
 			pthread_join(rivals[i].thread, NULL);
 			winners += !rivals[i].error;
 			expect(!rivals[i].error || rivals[i].error == EBUSY,
-			       "ATTACH: %s", name_of(rivals[i].error));
+			       "ATTACH: %s", server_error_name(rivals[i].error));
 		}
 		expect(winners == 1, "%u servers attached", winners);
 		for (i = 0; i < NR_RIVALS; i++)
@@ -189,29 +190,12 @@ static void end_reader(struct reader *reader, int error, int byte)
 
 static struct dm_alloctrack_range *ranges;
 
-static int wait_ranges(int fd, void *memory, struct dm_alloctrack_range *to,
-		       unsigned int *nr)
-{
-	struct dm_alloctrack_wait wait = {
-		.size = sizeof(wait), .max = 300, .ranges = (uintptr_t)to,
-	};
-	struct dm_alloctrack_wait *argument = memory ? memory : &wait;
-	int error;
-
-	if (memory)
-		memcpy(memory, &wait, sizeof(wait));
-	error = control(fd, DM_ALLOCTRACK_IOC_WAIT, argument);
-	if (nr)
-		*nr = argument->nr;
-	return error;
-}
-
 static void is_told(int fd, uint64_t offset)
 {
 	unsigned int nr = 0;
 
 	memset(ranges, 0, sizeof(*ranges));
-	is_error(wait_ranges(fd, NULL, ranges, &nr), 0, "WAIT");
+	is_error(server_wait(fd, 0, ranges, MAX_RANGES, &nr), 0, "WAIT");
 	expect(nr == 1 && ranges->offset <= offset &&
 	       offset < ranges->offset + ranges->length,
 	       "%u ranges, the first is %llu + %llu, wanted %llu", nr,
@@ -221,7 +205,7 @@ static void is_told(int fd, uint64_t offset)
 
 static void events_are(int fd, short wanted, const char *when)
 {
-	short events = poll_events(fd, wanted ? DEADLINE_MS : 0);
+	short events = server_poll(fd, POLLIN | POLLPRI, wanted ? DEADLINE_MS : 0);
 
 	expect(events == wanted, "poll says %#x, not %#x: %s", events, wanted, when);
 }
@@ -230,28 +214,28 @@ static void faults_are_polled(dev_t device, const char *node)
 {
 	uint64_t block = 0;
 	struct reader reader;
-	int fd = open_control(O_NONBLOCK);
+	int fd = server_must_open(O_NONBLOCK);
 
 	events_are(fd, POLLERR, "not attached");
-	is_error(attach(fd, device), 0, "ATTACH");
+	is_error(server_attach(fd, device), 0, "ATTACH");
 	events_are(fd, POLLPRI, "the control state was not asked for");
 	block = info_of(fd).block_bytes;
 	events_are(fd, 0, "nothing to do");
-	is_error(wait_ranges(fd, NULL, ranges, NULL), EAGAIN, "WAIT for nothing");
+	is_error(server_wait(fd, 0, ranges, MAX_RANGES, NULL), EAGAIN, "WAIT for nothing");
 
 	start_reader(&reader, node, block);
 	events_are(fd, POLLIN, "a read waits");
 	expect(info_of(fd).fault_count == 1, "one fault is counted");
 	is_told(fd, block);
 	events_are(fd, 0, "the range was told");
-	is_error(wait_ranges(fd, NULL, ranges, NULL), EAGAIN, "WAIT after it");
+	is_error(server_wait(fd, 0, ranges, MAX_RANGES, NULL), EAGAIN, "WAIT after it");
 	close(fd);
 
-	fd = open_attached(device, O_NONBLOCK);
+	fd = server_open_attached(device, O_NONBLOCK);
 	info_of(fd);
 	events_are(fd, POLLIN, "told to the last server only");
 	is_told(fd, block);
-	is_error(zero_range(fd, block, block), 0, "ZERO");
+	is_error(server_zero(fd, 0, block, block, NULL), 0, "ZERO");
 	end_reader(&reader, 0, 0);
 	expect(!info_of(fd).fault_count, "no fault is counted any more");
 	close(fd);
@@ -261,7 +245,7 @@ static void faults_are_polled(dev_t device, const char *node)
 /* The file descriptor blocks, this WAIT does not: it ends, or the test hangs. */
 static void wait_need_not_sleep(dev_t device, const char *node)
 {
-	int fd = open_attached(device, 0);
+	int fd = server_open_attached(device, 0);
 	uint64_t block = info_of(fd).block_bytes;
 	struct dm_alloctrack_wait wait = {
 		.size = sizeof(wait), .flags = DM_ALLOCTRACK_WAIT_NONBLOCK,
@@ -280,7 +264,7 @@ static void wait_need_not_sleep(dev_t device, const char *node)
 	       (unsigned long long)ranges->offset);
 	expect_error(fd, DM_ALLOCTRACK_IOC_WAIT, &wait, EAGAIN,
 		     "WAIT after it, without sleeping");
-	is_error(zero_range(fd, 5 * block, block), 0, "ZERO");
+	is_error(server_zero(fd, 0, 5 * block, block, NULL), 0, "ZERO");
 	end_reader(&reader, 0, 0);
 	close(fd);
 	end_group("WAIT: does not sleep when the flag says so");
@@ -289,24 +273,24 @@ static void wait_need_not_sleep(dev_t device, const char *node)
 /* A range that did not get to the server was not told. */
 static void faults_are_not_lost(dev_t device, const char *node)
 {
-	int fd = open_attached(device, O_NONBLOCK);
+	int fd = server_open_attached(device, O_NONBLOCK);
 	uint64_t block = info_of(fd).block_bytes;
 	char *pages = map_guarded(1);
 	struct reader reader;
 
 	start_reader(&reader, node, 2 * block);
 	events_are(fd, POLLIN, "a read waits");
-	is_error(wait_ranges(fd, NULL, NULL, NULL), EFAULT, "WAIT into NULL");
+	is_error(server_wait(fd, 0, NULL, MAX_RANGES, NULL), EFAULT, "WAIT into NULL");
 	events_are(fd, POLLIN, "after WAIT into NULL");
-	is_error(wait_ranges(fd, NULL, (void *)(pages + PAGE), NULL), EFAULT,
+	is_error(server_wait(fd, 0, (void *)(pages + PAGE), MAX_RANGES, NULL), EFAULT,
 		 "WAIT into a page without access");
-	is_error(wait_ranges(fd, NULL, (void *)(pages + PAGE - 8), NULL), EFAULT,
+	is_error(server_wait(fd, 0, (void *)(pages + PAGE - 8), MAX_RANGES, NULL), EFAULT,
 		 "WAIT into a page's end");
-	is_error(wait_ranges(fd, NULL, KERNEL_POINTER, NULL), EFAULT,
+	is_error(server_wait(fd, 0, KERNEL_POINTER, MAX_RANGES, NULL), EFAULT,
 		 "WAIT into the kernel");
 	events_are(fd, POLLIN, "after all of these");
 	is_told(fd, 2 * block);
-	is_error(zero_range(fd, 2 * block, block), 0, "ZERO");
+	is_error(server_zero(fd, 0, 2 * block, block, NULL), 0, "ZERO");
 	end_reader(&reader, 0, 0);
 	munmap(pages, 2 * PAGE);
 	close(fd);
@@ -318,7 +302,7 @@ static void faults_outlive_a_bad_struct(dev_t device, const char *node)
 	struct dm_alloctrack_wait wait = {
 		.size = sizeof(wait), .max = 1, .ranges = (uintptr_t)ranges,
 	};
-	int fd = open_attached(device, O_NONBLOCK);
+	int fd = server_open_attached(device, O_NONBLOCK);
 	uint64_t block = info_of(fd).block_bytes;
 	char *page = map_pages(1, PROT_READ | PROT_WRITE);
 	struct reader reader;
@@ -329,8 +313,8 @@ static void faults_outlive_a_bad_struct(dev_t device, const char *node)
 	events_are(fd, POLLIN, "a read waits");
 	expect_error(fd, DM_ALLOCTRACK_IOC_WAIT, page, EFAULT,
 		     "WAIT of a struct in read-only memory");
-	expect(poll_events(fd, 0) == POLLIN, "the fault is told again");
-	is_error(zero_range(fd, 3 * block, block), 0, "ZERO");
+	expect(server_poll(fd, POLLIN | POLLPRI, 0) == POLLIN, "the fault is told again");
+	is_error(server_zero(fd, 0, 3 * block, block, NULL), 0, "ZERO");
 	end_reader(&reader, 0, 0);
 	munmap(page, PAGE);
 	close(fd);
@@ -339,7 +323,7 @@ static void faults_outlive_a_bad_struct(dev_t device, const char *node)
 
 static void answers_reach_the_read(dev_t device, const char *node)
 {
-	int fd = open_attached(device, 0);
+	int fd = server_open_attached(device, 0);
 	uint64_t block = info_of(fd).block_bytes;
 	struct dm_alloctrack_fail fail = {
 		.size = sizeof(fail), .offset = 4 * block, .length = block,
@@ -373,7 +357,7 @@ static void answers_reach_the_read(dev_t device, const char *node)
 
 static void control_changes_are_polled(dev_t device, const char *name)
 {
-	int fd = open_attached(device, O_NONBLOCK);
+	int fd = server_open_attached(device, O_NONBLOCK);
 	struct dm_alloctrack_info info = info_of(fd);
 	char command[200];
 
@@ -406,18 +390,18 @@ static int interrupted_zero(int fd, uint64_t length)
 
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);
-	error = zero_range(fd, 0, length);
+	error = server_zero(fd, 0, 0, length, NULL);
 	setitimer(ITIMER_REAL, &none, NULL);
 	return error;
 }
 
 static void suspended(dev_t device)
 {
-	int fd = open_attached(device, O_NONBLOCK);
+	int fd = server_open_attached(device, O_NONBLOCK);
 	uint64_t block = info_of(fd).block_bytes;
 	struct dm_alloctrack_next next = { .size = sizeof(next) };
 
-	is_error(zero_range(fd, 0, block), EAGAIN, "ZERO with O_NONBLOCK");
+	is_error(server_zero(fd, 0, 0, block, NULL), EAGAIN, "ZERO with O_NONBLOCK");
 	expect_error(fd, DM_ALLOCTRACK_IOC_NEXT, &next, 0, "NEXT");
 	fcntl(fd, F_SETFL, 0);
 	is_error(interrupted_zero(fd, block), EINTR, "ZERO with signals");
@@ -432,13 +416,13 @@ static void *wait_for_ever(void *argument)
 {
 	static int error;
 
-	error = wait_ranges(*(int *)argument, NULL, ranges, NULL);
+	error = server_wait(*(int *)argument, 0, ranges, MAX_RANGES, NULL);
 	return &error;
 }
 
 static void removed(dev_t device)
 {
-	int fd = open_attached(device, 0);
+	int fd = server_open_attached(device, 0);
 	struct dm_alloctrack_info info = info_of(fd);
 	struct dm_alloctrack_next next = { .size = sizeof(next) };
 	struct dm_alloctrack_fail fail = {
@@ -453,15 +437,15 @@ static void removed(dev_t device)
 	events_are(fd, POLLHUP | POLLERR, "the device was removed");
 	pthread_join(thread, &waiter);
 	is_error(*(int *)waiter, ENODEV, "the WAIT that waited");
-	is_error(wait_ranges(fd, NULL, ranges, NULL), ENODEV, "WAIT");
-	is_error(zero_range(fd, 0, info.block_bytes), ENODEV, "ZERO");
+	is_error(server_wait(fd, 0, ranges, MAX_RANGES, NULL), ENODEV, "WAIT");
+	is_error(server_zero(fd, 0, 0, info.block_bytes, NULL), ENODEV, "ZERO");
 	expect_error(fd, DM_ALLOCTRACK_IOC_INFO, &info, ENODEV, "INFO");
 	expect_error(fd, DM_ALLOCTRACK_IOC_NEXT, &next, ENODEV, "NEXT");
 	expect_error(fd, DM_ALLOCTRACK_IOC_FAIL, &fail, ENODEV, "FAIL");
-	is_error(attach(fd, device), ENODEV, "ATTACH again");
+	is_error(server_attach(fd, device), ENODEV, "ATTACH again");
 	close(fd);
-	fd = open_control(0);
-	is_error(attach(fd, device), ENODEV, "ATTACH of a new server");
+	fd = server_must_open(0);
+	is_error(server_attach(fd, device), ENODEV, "ATTACH of a new server");
 	close(fd);
 	end_group("removed: all ioctls say ENODEV, poll says POLLHUP and POLLERR");
 }
@@ -485,32 +469,32 @@ static void drop_capabilities(void)
 
 static void unprivileged(dev_t device)
 {
-	int fd = open_attached(device, 0);
+	int fd = server_open_attached(device, 0);
 
 	drop_capabilities();
-	expect(open(CONTROL, O_RDWR) < 0 && errno == EPERM,
-	       "root without CAP_SYS_ADMIN opens it: %s", name_of(errno));
-	expect(open(CONTROL, O_RDONLY) < 0 && errno == EPERM,
-	       "root without CAP_SYS_ADMIN opens it read-only: %s", name_of(errno));
+	expect(open(SERVER_NODE, O_RDWR) < 0 && errno == EPERM,
+	       "root without CAP_SYS_ADMIN opens it: %s", server_error_name(errno));
+	expect(open(SERVER_NODE, O_RDONLY) < 0 && errno == EPERM,
+	       "root without CAP_SYS_ADMIN opens it read-only: %s", server_error_name(errno));
 	info_of(fd);	/* what is open stays open */
 	if (setgid(65534) || setuid(65534))
 		err(2, "setuid");
-	expect(open(CONTROL, O_RDWR) < 0 && errno == EACCES,
-	       "nobody opens it: %s", name_of(errno));
-	end_group("only CAP_SYS_ADMIN opens " CONTROL);
+	expect(open(SERVER_NODE, O_RDWR) < 0 && errno == EACCES,
+	       "nobody opens it: %s", server_error_name(errno));
+	end_group("only CAP_SYS_ADMIN opens " SERVER_NODE);
 }
 
 int main(int argc, char **argv)
 {
 	const char *test = argc > 2 ? argv[1] : "";
-	dev_t device = argc > 2 ? parse_device(argv[2]) : 0;
+	dev_t device = argc > 2 ? server_parse_device(argv[2]) : 0;
 
 	/* The longest wait of a test that goes wrong. */
 	alarm(120);
 	ranges = map_pages(2, PROT_READ | PROT_WRITE);
 	if (!strcmp(test, "attach") && argc == 6) {
-		attach_refused(device, parse_device(argv[4]), parse_device(argv[5]));
-		attach_once(device, parse_device(argv[3]));
+		attach_refused(device, server_parse_device(argv[4]), server_parse_device(argv[5]));
+		attach_once(device, server_parse_device(argv[3]));
 		attach_raced(device);
 	} else if (!strcmp(test, "faults") && argc == 5) {
 		faults_are_polled(device, argv[3]);

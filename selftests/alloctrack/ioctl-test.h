@@ -13,7 +13,6 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/dm-alloctrack.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -21,12 +20,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define CONTROL	"/dev/" DM_ALLOCTRACK_NODE
+#include "../lib/server/server.h"
+
 #define PAGE	4096u
 #define NR_OF(array)	(sizeof(array) / sizeof((array)[0]))
 
@@ -62,20 +61,9 @@ static inline void end_group(const char *name)
 	group_failures = 0;
 }
 
-static const char *name_of(int error)
-{
-	return error ? strerrorname_np(error) : "success";
-}
-
-/* control - an ioctl. Returns 0 or the errno. */
-static inline int control(int fd, unsigned long cmd, void *argument)
-{
-	return ioctl(fd, cmd, argument) ? errno : 0;
-}
-
 /* expect_error - the ioctl must end with this errno; 0: success. */
 #define expect_error(fd, cmd, argument, wanted, ...)			\
-	is_error(control(fd, cmd, argument), wanted, __VA_ARGS__)
+	is_error(server_call(fd, cmd, argument), wanted, __VA_ARGS__)
 
 static inline __attribute__((format(printf, 3, 4)))
 bool is_error(int got, int wanted, const char *format, ...)
@@ -86,67 +74,18 @@ bool is_error(int got, int wanted, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(what, sizeof(what), format, arguments);
 	va_end(arguments);
-	return expect(got == wanted, "%s: got %s, wanted %s", what, name_of(got),
-		      name_of(wanted));
-}
-
-static inline int open_control(int flags)
-{
-	int fd = open(CONTROL, O_RDWR | O_CLOEXEC | flags);
-
-	if (fd < 0)
-		err(2, "%s", CONTROL);
-	return fd;
-}
-
-static inline int attach(int fd, dev_t device)
-{
-	struct dm_alloctrack_attach argument = {
-		.size = sizeof(argument),
-		.major = major(device),
-		.minor = minor(device),
-	};
-
-	return control(fd, DM_ALLOCTRACK_IOC_ATTACH, &argument);
-}
-
-static inline int open_attached(dev_t device, int flags)
-{
-	int fd = open_control(flags);
-	int error = attach(fd, device);
-
-	if (error)
-		errx(2, "ATTACH: %s", name_of(error));
-	return fd;
+	return expect(got == wanted, "%s: got %s, wanted %s", what,
+		      server_error_name(got), server_error_name(wanted));
 }
 
 static inline struct dm_alloctrack_info info_of(int fd)
 {
-	struct dm_alloctrack_info info = { .size = sizeof(info) };
-	int error = control(fd, DM_ALLOCTRACK_IOC_INFO, &info);
+	struct dm_alloctrack_info info;
+	int error = server_info(fd, &info);
 
 	if (error)
-		errx(2, "INFO: %s", name_of(error));
+		errx(2, "INFO: %s", server_error_name(error));
 	return info;
-}
-
-static inline int zero_range(int fd, uint64_t offset, uint64_t length)
-{
-	struct dm_alloctrack_zero zero = {
-		.size = sizeof(zero), .offset = offset, .length = length,
-	};
-
-	return control(fd, DM_ALLOCTRACK_IOC_ZERO, &zero);
-}
-
-/* Events that poll() reports within @timeout_ms; 0: now. */
-static inline short poll_events(int fd, int timeout_ms)
-{
-	struct pollfd poll_fd = { .fd = fd, .events = POLLIN | POLLPRI };
-
-	if (poll(&poll_fd, 1, timeout_ms) < 0)
-		err(2, "poll");
-	return poll_fd.revents;
 }
 
 static inline void *map_pages(unsigned int nr, int protection)
@@ -167,16 +106,6 @@ static inline char *map_guarded(unsigned int nr)
 	if (mprotect(memory + nr * PAGE, PAGE, PROT_NONE))
 		err(2, "mprotect");
 	return memory;
-}
-
-/* "MAJOR:MINOR" */
-static inline dev_t parse_device(const char *text)
-{
-	unsigned int major_number, minor_number;
-
-	if (sscanf(text, "%u:%u", &major_number, &minor_number) != 2)
-		errx(2, "%s is not MAJOR:MINOR", text);
-	return makedev(major_number, minor_number);
 }
 
 #endif /* ALLOCTRACK_IOCTL_TEST_H */

@@ -6,13 +6,12 @@
  * status 0 if all could.
  */
 #include <err.h>
-#include <fcntl.h>
-#include <linux/dm-alloctrack.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
+
+#include "../lib/server/server.h"
 
 #define MAX_THREADS	256u
 
@@ -22,13 +21,10 @@ static bool failed;
 
 static void *zero(void *unused)
 {
-	struct dm_alloctrack_zero argument = {
-		.size = sizeof(argument),
-		.length = bytes,
-	};
+	int error = server_zero(control, 0, 0, bytes, NULL);
 
-	if (ioctl(control, DM_ALLOCTRACK_IOC_ZERO, &argument)) {
-		warn("ZERO");
+	if (error) {
+		warnx("ZERO: %s", server_error_name(error));
 		failed = true;
 	}
 	return unused;
@@ -36,19 +32,16 @@ static void *zero(void *unused)
 
 int main(int argc, char **argv)
 {
-	struct dm_alloctrack_attach attach = { .size = sizeof(attach) };
 	pthread_t threads[MAX_THREADS];
 	unsigned int i, nr;
 
-	if (argc != 4 || sscanf(argv[1], "%u:%u", &attach.major, &attach.minor) != 2)
+	if (argc != 4)
 		errx(2, "Usage: parallel-zero MAJOR:MINOR BYTES THREADS");
 	bytes = strtoull(argv[2], NULL, 0);
 	nr = strtoul(argv[3], NULL, 0);
 	if (!bytes || !nr || nr > MAX_THREADS)
 		errx(2, "%s bytes, %s threads: refused", argv[2], argv[3]);
-	control = open("/dev/" DM_ALLOCTRACK_NODE, O_RDWR | O_CLOEXEC);
-	if (control < 0 || ioctl(control, DM_ALLOCTRACK_IOC_ATTACH, &attach))
-		err(2, "%s", argv[1]);
+	control = server_open_attached(server_parse_device(argv[1]), 0);
 	for (i = 0; i < nr; i++)
 		if (pthread_create(&threads[i], NULL, zero, NULL))
 			errx(2, "pthread_create");

@@ -4,6 +4,9 @@
 
 include ../lib/blkmodel/blkmodel.mk
 
+SERVERS := hand-server ioctl-args ioctl-server parallel-zero userver
+include ../lib/server/server.mk
+
 # ioctl-args-32: the ioctls have one layout for 32-bit and 64-bit programs, so the
 # same test runs as both. Not built where the compiler makes no 32-bit programs.
 
@@ -12,7 +15,8 @@ has_m32 := $(shell echo 'int main(void) { return 0; }' | \
 
 all: $(if $(has_m32),$(OUTPUT)/ioctl-args-32)
 
-$(OUTPUT)/ioctl-args-32: ioctl-args.c ioctl-test.h ioctl-layout.h $(MAKEFILE_LIST)
+$(OUTPUT)/ioctl-args-32: ioctl-args.c ioctl-test.h ioctl-layout.h \
+		$(server_sources) $(server_headers) $(MAKEFILE_LIST)
 	@mkdir -p $(OUTPUT)
 	@echo '  CC      $(SUITE)/ioctl-args-32'
-	$(if $(V),,@)$(CC) $(TEST_CFLAGS) -m32 -static -o $@ $<
+	$(if $(V),,@)$(CC) $(TEST_CFLAGS) -m32 -static -o $@ $(filter %.c,$^)

@@ -22,7 +22,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <linux/dm-alloctrack.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -32,11 +31,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "../lib/server/server.h"
+
 #define MAX_THREADS	16
-#define MAX_RANGES	8	/* of one WAIT */
 #define CHUNK_BYTES	1048576u
 
 static struct {
@@ -65,14 +64,13 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static void get_info(struct dm_alloctrack_info *info)
+/* Ends the program when an ioctl has failed: with status 0 if the device is gone. */
+static void must(int error, const char *name)
 {
-	*info = (struct dm_alloctrack_info){ .size = sizeof(*info) };
-	if (!ioctl(control, DM_ALLOCTRACK_IOC_INFO, info))
-		return;
-	if (errno == ENODEV)
+	if (error == ENODEV)
 		exit(0);
-	err(2, "INFO");
+	if (error)
+		errx(2, "%s: %s", name, server_error_name(error));
 }
 
 static void load(uint64_t offset, uint64_t length)
@@ -102,49 +100,30 @@ static bool must_fail(uint64_t offset, uint64_t length)
 	       options.fail_offset < offset + length;
 }
 
-static int send_fail(uint64_t offset, uint64_t length, uint32_t flags)
-{
-	struct dm_alloctrack_fail fail = {
-		.size = sizeof(fail), .flags = flags, .offset = offset,
-		.length = length, .error = options.fail_errno,
-	};
-
-	return ioctl(control, DM_ALLOCTRACK_IOC_FAIL, &fail);
-}
-
 static int send_data(uint64_t offset, uint64_t length, uint32_t flags)
 {
-	struct dm_alloctrack_zero zero = {
-		.size = sizeof(zero), .flags = flags, .offset = offset,
-		.length = length,
-	};
-	struct dm_alloctrack_fill fill = {
-		.size = sizeof(fill), .flags = flags, .offset = offset,
-		.length = length, .buffer = (uintptr_t)buffer,
-	};
-
 	load(offset, length);
 	/* One time in two: the kernel sees zeros by itself too. */
 	if (is_zero(length) && rand_r(&random_state) % 2)
-		return ioctl(control, DM_ALLOCTRACK_IOC_ZERO, &zero);
-	return ioctl(control, DM_ALLOCTRACK_IOC_FILL, &fill);
+		return server_zero(control, flags, offset, length, NULL);
+	return server_fill(control, flags, offset, length, buffer, NULL);
 }
 
 /* One answer, at most chunk_bytes. */
 static void answer(uint64_t offset, uint64_t length, uint32_t flags)
 {
-	int r;
+	int error;
 
 	if (must_fail(offset, length))
-		r = send_fail(offset, length, flags);
+		error = server_fail(control, flags, offset, length,
+				    options.fail_errno);
 	else
-		r = send_data(offset, length, flags);
-	if (!r)
-		return;
-	if (errno == ENODEV)
+		error = send_data(offset, length, flags);
+	if (error == ENODEV)
 		exit(0);
-	printf("answer %llu %llu: %s\n", (unsigned long long)offset,
-	       (unsigned long long)length, strerror(errno));
+	if (error)
+		printf("answer %llu %llu: %s\n", (unsigned long long)offset,
+		       (unsigned long long)length, server_error_name(error));
 }
 
 /* Answers in chunks, block by block where some of a chunk must fail. */
@@ -206,24 +185,8 @@ static void init_thread(unsigned int index)
 
 static void *serve(void *argument)
 {
-	struct dm_alloctrack_range ranges[MAX_RANGES];
-	struct dm_alloctrack_wait wait;
-
 	init_thread((uintptr_t)argument);
-	for (;;) {
-		wait = (struct dm_alloctrack_wait){
-			.size = sizeof(wait),
-			.max = MAX_RANGES,
-			.ranges = (uintptr_t)ranges,
-		};
-		if (ioctl(control, DM_ALLOCTRACK_IOC_WAIT, &wait)) {
-			if (errno == ENODEV)
-				exit(0);
-			err(2, "WAIT");
-		}
-		for (unsigned int i = 0; i < wait.nr; i++)
-			told(&ranges[i]);
-	}
+	must(server_loop(control, told), "WAIT");
 	return NULL;
 }
 
@@ -232,36 +195,27 @@ static bool next_extent(struct dm_alloctrack_next *next, uint64_t offset)
 {
 	if (offset >= device_bytes)
 		return false;
-	*next = (struct dm_alloctrack_next){
-		.size = sizeof(*next), .offset = offset,
-		.flags = DM_ALLOCTRACK_NEXT_UNALLOCATED,
-	};
-	if (ioctl(control, DM_ALLOCTRACK_IOC_NEXT, next)) {
-		if (errno == ENODEV)
-			exit(0);
-		err(2, "NEXT");
-	}
+	must(server_next(control, DM_ALLOCTRACK_NEXT_UNALLOCATED, offset, next), "NEXT");
 	return next->length;
 }
 
 static void *stream(void *argument)
 {
-	struct pollfd poll_control = { .fd = control, .events = POLLPRI };
 	struct dm_alloctrack_info info;
 	struct dm_alloctrack_next next;
 	uint64_t offset = 0, n;
 
 	init_thread((uintptr_t)argument);
 	for (;;) {
-		get_info(&info);
+		must(server_info(control, &info), "INFO");
 		if (info.state != DM_ALLOCTRACK_RUNNING) {
-			poll(&poll_control, 1, -1);
+			server_poll(control, POLLPRI, -1);
 			offset = 0;
 			continue;
 		}
 		if (!next_extent(&next, offset)) {
 			printf("streamed\n");
-			poll(&poll_control, 1, -1);
+			server_poll(control, POLLPRI, -1);
 			continue;
 		}
 		n = min_u64(next.length, chunk_bytes);
@@ -277,17 +231,15 @@ static void *stream(void *argument)
 
 static void attach(const char *number)
 {
-	struct dm_alloctrack_attach attach = { .size = sizeof(attach) };
+	dev_t device = server_parse_device(number);
 	struct dm_alloctrack_info info;
+	int error;
 
-	if (sscanf(number, "%u:%u", &attach.major, &attach.minor) != 2)
-		errx(2, "%s: not MAJOR:MINOR", number);
-	control = open("/dev/" DM_ALLOCTRACK_NODE, O_RDWR | O_CLOEXEC);
-	if (control < 0)
-		err(2, "/dev/" DM_ALLOCTRACK_NODE);
-	if (ioctl(control, DM_ALLOCTRACK_IOC_ATTACH, &attach))
-		err(1, "ATTACH");
-	get_info(&info);
+	control = server_must_open(0);
+	error = server_attach(control, device);
+	if (error)
+		errx(1, "ATTACH: %s", server_error_name(error));
+	must(server_info(control, &info), "INFO");
 	device_bytes = info.device_bytes;
 	block_bytes = info.block_bytes;
 	chunk_bytes = block_bytes > CHUNK_BYTES ? block_bytes : CHUNK_BYTES;

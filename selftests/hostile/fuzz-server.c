@@ -6,15 +6,14 @@
  */
 #include <err.h>
 #include <fcntl.h>
-#include <linux/dm-alloctrack.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "../lib/server/server.h"
 #include "fuzz.h"
 
 #define NR_THREADS	3
@@ -160,7 +159,7 @@ static void try_ioctl(struct rng *rng, int fd)
 			       rng_below(rng, 256), rng_below(rng, 64));
 	if (rng_chance(rng, 2))
 		address = (void *)(uintptr_t)random_pointer(rng);
-	error = ioctl(fd, command, address);
+	error = server_call(fd, command, address);
 	count(&counters->ioctls, &counters->ioctls_good, error);
 	if (!error && command == DM_ALLOCTRACK_IOC_FILL && argument.fill.used_bytes)
 		__atomic_fetch_add(&counters->served, 1, __ATOMIC_RELAXED);
@@ -170,14 +169,11 @@ static void *run_thread(void *data)
 {
 	struct thread *thread = data;
 	struct rng *rng = &thread->rng;
-	struct pollfd poll_fd = {
-		.fd = server_fd, .events = POLLIN | POLLPRI,
-	};
 
 	while (thread->nr_ioctls--) {
 		try_ioctl(rng, server_fd);
 		if (rng_chance(rng, 5))
-			poll(&poll_fd, 1, 0);
+			server_poll(server_fd, POLLIN | POLLPRI, 0);
 	}
 	return NULL;
 }
@@ -185,13 +181,9 @@ static void *run_thread(void *data)
 static void attach_somewhere(struct rng *rng)
 {
 	dev_t device = devices[rng_below(rng, NR_DEVICES - 1)];
-	struct dm_alloctrack_attach attach = {
-		.size = sizeof(attach), .major = major(device),
-		.minor = minor(device),
-	};
 
 	count(&counters->attaches, &counters->attaches_good,
-	      ioctl(server_fd, DM_ALLOCTRACK_IOC_ATTACH, &attach));
+	      server_attach(server_fd, device));
 }
 
 /* A thread that waits in WAIT or for a resume would not end. */
@@ -200,8 +192,7 @@ void fuzz_server(struct rng *rng, unsigned int nr_ioctls)
 	struct thread threads[NR_THREADS];
 	unsigned int i;
 
-	server_fd = open("/dev/" DM_ALLOCTRACK_NODE,
-			 O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	server_fd = server_open(O_NONBLOCK);
 	if (server_fd < 0)
 		return;
 	buffer = mmap(NULL, BUFFER_BYTES + 4096, PROT_READ | PROT_WRITE,

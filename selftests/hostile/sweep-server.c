@@ -4,18 +4,15 @@
  */
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/dm-alloctrack.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "../lib/server/server.h"
 #include "dmctl.h"
 #include "sweep.h"
 
@@ -25,27 +22,19 @@
 static int device_fd = -1, server_fd = -1;
 static char *data;
 
-static int control(unsigned long command, void *argument)
-{
-	return ioctl(server_fd, command, argument) ? errno : 0;
-}
-
 static int open_server(void)
 {
-	server_fd = open("/dev/" DM_ALLOCTRACK_NODE, O_RDWR | O_CLOEXEC);
+	server_fd = server_open(0);
 	return server_fd < 0 ? errno : 0;
 }
 
 static int attach(void)
 {
-	struct dm_alloctrack_attach attach = { .size = sizeof(attach) };
 	struct stat device;
 
 	if (fstat(device_fd, &device))
 		return errno;
-	attach.major = major(device.st_rdev);
-	attach.minor = minor(device.st_rdev);
-	return control(DM_ALLOCTRACK_IOC_ATTACH, &attach);
+	return server_attach(server_fd, device.st_rdev);
 }
 
 static void close_server(void)
@@ -93,37 +82,26 @@ static void remove_all(void)
 
 static int info(void)
 {
-	struct dm_alloctrack_info info = { .size = sizeof(info) };
+	struct dm_alloctrack_info info;
 
-	return control(DM_ALLOCTRACK_IOC_INFO, &info);
+	return server_info(server_fd, &info);
 }
 
 static int next(void)
 {
-	struct dm_alloctrack_next next = {
-		.size = sizeof(next), .flags = DM_ALLOCTRACK_NEXT_UNALLOCATED,
-	};
+	struct dm_alloctrack_next next;
 
-	return control(DM_ALLOCTRACK_IOC_NEXT, &next);
+	return server_next(server_fd, DM_ALLOCTRACK_NEXT_UNALLOCATED, 0, &next);
 }
 
 static int zero(void)
 {
-	struct dm_alloctrack_zero zero = {
-		.size = sizeof(zero), .offset = 1 << 20, .length = 1 << 20,
-	};
-
-	return control(DM_ALLOCTRACK_IOC_ZERO, &zero);
+	return server_zero(server_fd, 0, 1 << 20, 1 << 20, NULL);
 }
 
 static int fill(void)
 {
-	struct dm_alloctrack_fill fill = {
-		.size = sizeof(fill), .length = FILL_BYTES,
-		.buffer = (uintptr_t)data,
-	};
-
-	return control(DM_ALLOCTRACK_IOC_FILL, &fill);
+	return server_fill(server_fd, 0, 0, FILL_BYTES, data, NULL);
 }
 
 static void filled(void)
@@ -157,23 +135,17 @@ static void *guest_reads(void *unused)
 
 static void guest_waits(void)
 {
-	struct pollfd poll_fd = { .events = POLLIN };
-
 	attached();
 	if (pthread_create(&guest, NULL, guest_reads, NULL))
 		errx(2, "pthread_create");
-	poll_fd.fd = server_fd;
-	sweep_must(poll(&poll_fd, 1, 60000) == 1 ? 0 : ETIME, "the fault");
+	sweep_must(server_poll(server_fd, POLLIN, 60000) ? 0 : ETIME, "the fault");
 }
 
 static int wait_for_range(void)
 {
 	struct dm_alloctrack_range ranges[16];
-	struct dm_alloctrack_wait wait = {
-		.size = sizeof(wait), .max = 16, .ranges = (uintptr_t)ranges,
-	};
 
-	return control(DM_ALLOCTRACK_IOC_WAIT, &wait);
+	return server_wait(server_fd, 0, ranges, 16, NULL);
 }
 
 static void guest_is_served(void)
@@ -195,11 +167,7 @@ static void guest_has_ended(void)
 
 static int fail(void)
 {
-	struct dm_alloctrack_fail fail = {
-		.size = sizeof(fail), .length = FILL_BYTES, .error = ENODATA,
-	};
-
-	return control(DM_ALLOCTRACK_IOC_FAIL, &fail);
+	return server_fail(server_fd, 0, 0, FILL_BYTES, ENODATA);
 }
 
 static void guest_has_failed(void)
