@@ -33,7 +33,6 @@
 #include <unistd.h>
 
 #include "../../lib/replay/args.h"
-#include "../../lib/replay/caches.h"
 #include "../../lib/replay/log.h"
 #include "../../lib/replay/replay.h"
 #include "media.h"
@@ -49,11 +48,9 @@ static uint64_t nr_trials = 4, nr_samples;
 
 static struct log crash_log;
 static struct media media;
-static struct caches caches;
 static struct promise promise;
 static const uint8_t *backing;
 static uint64_t backing_sectors;
-static uint8_t *entry_data;
 
 /* Sectors to be looked at in the present state. */
 static uint64_t *touched, nr_touched;
@@ -110,14 +107,6 @@ static void check_touched(void)
 	nr_touched = 0;
 }
 
-static void answer(char *line, size_t bytes)
-{
-	fflush(stdout);
-	if (!fgets(line, bytes, stdin))
-		errx(2, "no answer to a sample");
-	line[strcspn(line, "\n")] = 0;
-}
-
 static bool compare_device(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
@@ -157,18 +146,16 @@ static void sample(void)
 {
 	uint64_t meta_bytes = media.bytes - volume_sectors * SECTOR_BYTES;
 	uint8_t *meta = media.data + volume_sectors * SECTOR_BYTES;
-	uint8_t *before = malloc(meta_bytes);
+	uint8_t *before = replay_allocate(meta_bytes, 1);
 	char line[4096], text[MEDIA_TEXT_BYTES];
 	bool bits_changed = false;
 
-	if (!before)
-		errx(2, "out of memory");
 	memcpy(before, meta, meta_bytes);
 	printf("sample %" PRIu64 "\n", ++nr_sampled);
-	answer(line, sizeof(line));
+	replay_read_answer(line, sizeof(line));
 	if (!compare_device(line))
 		violation("the device differs from what was computed");
-	answer(line, sizeof(line));
+	replay_read_answer(line, sizeof(line));
 
 	media.meta_changed = true;
 	if (!media_read_bits(&media, note_change, &bits_changed, text))
@@ -215,27 +202,13 @@ static bool is_overtaken(const struct log_entry *entry, uint64_t sector)
 	       stamp_read(media.data + sector * SECTOR_BYTES, sector);
 }
 
-static void apply_sector(const struct log_entry *entry, uint64_t i)
+static void write_sector(const struct log_entry *entry, uint64_t sector, const void *data)
 {
-	uint64_t sector = entry->sector + i;
-
 	if (is_overtaken(entry, sector))
 		return;
-	media_write(&media, sector, entry->flags & LOG_DISCARD ? NULL :
-					entry_data + i * SECTOR_BYTES);
+	media_write(&media, sector, data);
 	if (sector < volume_sectors)
 		touch(NULL, sector);
-}
-
-/* @torn: each sector by chance only. */
-static void apply(const struct log_entry *entry, bool torn)
-{
-	uint64_t i;
-
-	log_read(&crash_log, entry, entry_data);
-	for (i = 0; i < entry->nr_sectors; i++)
-		if (!torn || random_below(2))
-			apply_sector(entry, i);
 }
 
 static void apply_mark(const struct log_entry *entry)
@@ -254,62 +227,37 @@ static void changed(uint64_t sector)
 		touch(NULL, sector);
 }
 
-static void replay_write(size_t i)
+/* Returns the most states that there are. */
+static uint64_t prepare(void)
 {
-	caches_before(&caches, i);
-	apply(&crash_log.entries[i], false);
-	caches_after(&caches, i);
-	snprintf(state_name, sizeof(state_name), "entry %zu", i);
-	check_state();
+	uint64_t states = 1;
+	enum log_device device;
+	size_t i;
+
+	for (i = 0; i < crash_log.nr_entries; i++)
+		states += log_is_flush(&crash_log, &crash_log.entries[i], &device) ?
+			  nr_trials : 1;
+	touched = replay_allocate(volume_sectors, sizeof(*touched));
+	is_touched = replay_allocate(volume_sectors, sizeof(*is_touched));
+	return states;
 }
 
 static void replay(void)
 {
-	const struct trial trial = {
-		.apply = apply,
+	const struct replay program = {
+		.log = &crash_log,
+		.image = media.data,
+		.nr_sectors = media.bytes / SECTOR_BYTES,
+		.nr_trials = nr_trials,
+		.write = write_sector,
 		.changed = changed,
+		.mark = apply_mark,
 		.check = check_state,
 	};
-	enum log_device device;
-	size_t i;
 
 	snprintf(state_name, sizeof(state_name), "before the log");
 	check_state();
-	for (i = 0; i < crash_log.nr_entries; i++) {
-		const struct log_entry *entry = &crash_log.entries[i];
-
-		if (log_is_flush(&crash_log, entry, &device)) {
-			caches_try(&caches, nr_trials, &trial);
-			caches_flush(&caches, device);
-		} else if (log_device(&crash_log, entry) == LOG_MARKS) {
-			apply_mark(entry);
-		} else if (entry->nr_sectors && !(entry->flags & LOG_MARK)) {
-			replay_write(i);
-		}
-	}
-}
-
-/* Room for the data of the largest entry, and the most states that there are. */
-static uint64_t prepare(void)
-{
-	uint64_t max = 0, states = 1;
-	enum log_device device;
-	size_t i;
-
-	for (i = 0; i < crash_log.nr_entries; i++) {
-		const struct log_entry *entry = &crash_log.entries[i];
-
-		if (entry->data_bytes > max)
-			max = entry->data_bytes;
-		states += log_is_flush(&crash_log, entry, &device) ?
-			  nr_trials : 1;
-	}
-	entry_data = malloc(max + 1);
-	touched = calloc(volume_sectors, sizeof(*touched));
-	is_touched = calloc(volume_sectors, sizeof(*is_touched));
-	if (!entry_data || !touched || !is_touched)
-		errx(2, "out of memory");
-	return states;
+	replay_log(&program);
 }
 
 static void open_backing(void)
@@ -356,8 +304,6 @@ int main(int argc, char **argv)
 	media_open(&media, image_path, volume_sectors, block_sectors);
 	log_set_parts(&crash_log, volume_sectors,
 		      media.bytes / SECTOR_BYTES - volume_sectors);
-	caches_open(&caches, &crash_log, media.data,
-		    media.bytes / SECTOR_BYTES);
 	promise_open(&promise, journal_path, volume_sectors);
 	open_backing();
 	states = prepare();

@@ -6,7 +6,7 @@ CRASH_PROGRAMS := $(OUTPUT)/crash-writer $(OUTPUT)/crash-replay
 include ../lib/replay/replay.mk
 
 crash-replay-sources := $(addprefix crash/,crash-replay.c media.c promise.c) \
-	$(replay-sources) $(wildcard ../../dm-live/qcow2/*.c)
+	$(replay-sources)
 
 all: $(CRASH_PROGRAMS)
 
@@ -15,8 +15,7 @@ $(OUTPUT)/crash-writer: crash/crash-writer.c $(wildcard crash/*.h) $(replay-head
 	@echo '  CC      $(SUITE)/$<'
 	$(if $(V),,@)$(CC) $(TEST_CFLAGS) -o $@ $<
 
-$(OUTPUT)/crash-replay: $(crash-replay-sources) $(wildcard crash/*.h) \
-		$(replay-headers) $(wildcard ../../dm-live/qcow2/*.h) ../../include/qcow2-format.h
+$(OUTPUT)/crash-replay: $(crash-replay-sources) $(wildcard crash/*.h) $(replay-headers)
 	@mkdir -p $(OUTPUT)
 	@echo '  CC      $(SUITE)/crash/crash-replay.c'
 	$(if $(V),,@)$(CC) $(TEST_CFLAGS) -o $@ $(crash-replay-sources)

@@ -6,16 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../lib/replay/replay.h"
 #include "promise.h"
-
-static void *allocate(uint64_t nr, size_t bytes)
-{
-	void *memory = calloc(nr ? nr : 1, bytes);
-
-	if (!memory)
-		errx(2, "out of memory");
-	return memory;
-}
 
 static void read_journal(struct promise *promise, const char *path)
 {
@@ -28,7 +20,7 @@ static void read_journal(struct promise *promise, const char *path)
 		err(2, "%s", path);
 	rewind(file);
 	promise->nr_records = bytes / sizeof(*promise->journal);
-	promise->journal = allocate(promise->nr_records,
+	promise->journal = replay_allocate(promise->nr_records,
 				    sizeof(*promise->journal));
 	if (fread(promise->journal, sizeof(*promise->journal),
 		  promise->nr_records, file) != promise->nr_records)
@@ -40,7 +32,7 @@ static void sort_by_ack(struct promise *promise)
 {
 	uint64_t i;
 
-	promise->by_ack = allocate(promise->nr_records + 1,
+	promise->by_ack = replay_allocate(promise->nr_records + 1,
 				   sizeof(*promise->by_ack));
 	for (i = 0; i < promise->nr_records; i++) {
 		uint64_t ack = promise->journal[i].ack;
@@ -61,9 +53,9 @@ static void sort_by_sector(struct promise *promise)
 {
 	uint64_t i, s, total = 0, *fill;
 
-	promise->first = allocate(promise->nr_sectors + 1,
+	promise->first = replay_allocate(promise->nr_sectors + 1,
 				  sizeof(*promise->first));
-	fill = allocate(promise->nr_sectors, sizeof(*fill));
+	fill = replay_allocate(promise->nr_sectors, sizeof(*fill));
 	for (i = 0; i < promise->nr_records; i++) {
 		const struct stamp_record *record = &promise->journal[i];
 
@@ -79,7 +71,7 @@ static void sort_by_sector(struct promise *promise)
 		fill[s] = 0;
 	}
 	promise->first[s] = total;
-	promise->index = allocate(total, sizeof(*promise->index));
+	promise->index = replay_allocate(total, sizeof(*promise->index));
 	for (i = 0; i < promise->nr_records; i++) {
 		const struct stamp_record *record = &promise->journal[i];
 
@@ -97,7 +89,7 @@ void promise_open(struct promise *promise, const char *journal_path,
 	read_journal(promise, journal_path);
 	sort_by_ack(promise);
 	sort_by_sector(promise);
-	promise->durable = allocate(nr_sectors, sizeof(*promise->durable));
+	promise->durable = replay_allocate(nr_sectors, sizeof(*promise->durable));
 }
 
 static void make_durable(struct promise *promise, uint64_t number,

@@ -30,24 +30,19 @@
  * Exit status: 0, 1 if the promise is broken, 2 if something could not be done.
  */
 #include <err.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "../../lib/replay/args.h"
-#include "../../lib/replay/caches.h"
 #include "../../lib/replay/log.h"
 #include "../../lib/replay/replay.h"
+#include "../../lib/replay/store.h"
 #include "../../../dm-live/qcow2/generations.h"
 #include "../../../dm-live/qcow2/seal.h"
 
 #define SECTOR_BYTES	512
-#define MAX_BITMAPS	16
 #define MAX_BACKUPS	8
 #define MAX_PARTS	32
 
@@ -55,9 +50,8 @@ static const char *log_path, *image_path, *bitmap_name;
 static uint64_t volume_sectors, nr_trials = 4, nr_samples;
 
 static struct log crash_log;
-static uint8_t *image, *entry_data;
+static uint8_t *image;
 static uint64_t image_bytes, meta_bytes;
-static struct caches caches;
 
 /* Of the bitmap: a byte for each bit. */
 static unsigned int shift, region_shift;
@@ -80,57 +74,29 @@ static uint64_t nr_seen[MAX_BACKUPS];
 
 static uint64_t nr_states, nr_sampled, sample_interval, most_open, most_extra;
 
-struct store {
-	struct qcow2_store_header header;
-	struct qcow2_store_bitmap bitmaps[MAX_BITMAPS];
+struct tracking {
+	struct store store;
 	const struct qcow2_store_bitmap *bitmap, *intent;
-	struct qcow2_store_error error;
 };
 
-static void *allocate(size_t bytes)
+static const uint8_t *meta_at(const struct store *store, uint64_t offset, uint64_t bytes)
 {
-	void *memory = calloc(1, bytes + 1);
+	const uint8_t *at = store_at(store, offset, bytes);
 
-	if (!memory)
-		errx(2, "out of memory");
-	return memory;
-}
-
-static const uint8_t *meta_at(uint64_t offset, uint64_t bytes)
-{
-	if (offset > meta_bytes || bytes > meta_bytes - offset)
+	if (!at)
 		errx(2, "the metadata device is too small");
-	return image + volume_sectors * SECTOR_BYTES + offset;
+	return at;
 }
 
-static bool read_store(struct store *store)
+static bool read_tracking(struct tracking *tracking)
 {
-	const struct qcow2_store_header *header = &store->header;
-	uint32_t i;
+	struct store *store = &tracking->store;
 
-	memset(store, 0, sizeof(*store));
-	if (qcow2_store_check_header(meta_at(0, meta_bytes), meta_bytes,
-				     meta_bytes, &store->header,
-				     &store->error))
+	if (!store_read(store, image + volume_sectors * SECTOR_BYTES, meta_bytes))
 		return false;
-	if (!header->bitmaps_valid || header->nr_bitmaps > MAX_BITMAPS) {
-		snprintf(store->error.message, sizeof(store->error.message),
-			 "the bitmaps do not count as consistent");
-		return false;
-	}
-	if (qcow2_store_check_directory(header,
-					meta_at(header->directory_offset,
-						header->directory_bytes),
-					store->bitmaps, &store->error))
-		return false;
-	for (i = 0; i < header->nr_bitmaps; i++) {
-		if (qcow2_store_name_is(&store->bitmaps[i], bitmap_name))
-			store->bitmap = &store->bitmaps[i];
-		if (qcow2_store_name_is(&store->bitmaps[i],
-					QCOW2_DMLIVE_INTENT_NAME))
-			store->intent = &store->bitmaps[i];
-	}
-	if (!store->bitmap || !store->intent)
+	tracking->bitmap = store_find(store, bitmap_name);
+	tracking->intent = store_find(store, QCOW2_DMLIVE_INTENT_NAME);
+	if (!tracking->bitmap || !tracking->intent)
 		errx(2, "a bitmap is missing");
 	return true;
 }
@@ -140,23 +106,25 @@ static bool bit_of(const struct store *store,
 {
 	uint32_t bits = store->header.cluster_bits + 3;
 	const __be64 *table = (const __be64 *)
-		meta_at(bitmap->table_offset, bitmap->table_entries * 8ULL);
+		meta_at(store, bitmap->table_offset, bitmap->table_entries * 8ULL);
 	uint64_t at = qcow2_store_table_cluster(table[bit >> bits]);
 
 	bit &= (1ULL << bits) - 1;
-	return *meta_at(at + bit / 8, 1) & 1 << bit % 8;
+	return *meta_at(store, at + bit / 8, 1) & 1 << bit % 8;
 }
 
 /* The backup that the bitmap goes with. */
-static struct backup *backup_of(const struct store *store)
+static struct backup *backup_of(const struct tracking *tracking)
 {
+	const struct store *store = &tracking->store;
 	uint64_t generation = 0;
 	unsigned int i;
 
 	if (store->header.generations_offset)
-		generation = qcow2_generations_get(meta_at(store->header.generations_offset,
+		generation = qcow2_generations_get(meta_at(store,
+							   store->header.generations_offset,
 							   QCOW2_DMLIVE_GENERATIONS_BYTES),
-						   store->bitmap->name_hash);
+						   tracking->bitmap->name_hash);
 	for (i = 0; i < nr_backups; i++) {
 		if (backups[i].generation != generation)
 			continue;
@@ -170,23 +138,24 @@ static struct backup *backup_of(const struct store *store)
 /* What a target would have after its activation. Returns what that is about. */
 static struct backup *recover(void)
 {
-	struct store store;
+	struct tracking tracking;
+	const struct store *store = &tracking.store;
 	uint64_t bit, region, open = 0, extra = 0;
 	bool in_use, trusted;
 
-	if (!read_store(&store)) {
-		violation(store.error.message);
+	if (!read_tracking(&tracking)) {
+		violation(store->error.message);
 		return NULL;
 	}
-	in_use = store.bitmap->flags & QCOW2_BITMAP_IN_USE;
-	trusted = store.intent->flags & QCOW2_BITMAP_IN_USE &&
-		  store.header.state_flags & QCOW2_DMLIVE_TRACKING;
+	in_use = tracking.bitmap->flags & QCOW2_BITMAP_IN_USE;
+	trusted = tracking.intent->flags & QCOW2_BITMAP_IN_USE &&
+		  store->header.state_flags & QCOW2_DMLIVE_TRACKING;
 	for (bit = 0; bit < nr_bits; bit++) {
-		on_disk[bit] = bit_of(&store, store.bitmap, bit);
+		on_disk[bit] = bit_of(store, tracking.bitmap, bit);
 		recovered[bit] = on_disk[bit] || (in_use && !trusted);
 	}
 	for (region = 0; in_use && trusted && region < nr_regions; region++) {
-		if (!bit_of(&store, store.intent, region))
+		if (!bit_of(store, tracking.intent, region))
 			continue;
 		open++;
 		if (!written_region[part][region])
@@ -200,7 +169,7 @@ static struct backup *recover(void)
 	}
 	most_open = open > most_open ? open : most_open;
 	most_extra = extra > most_extra ? extra : most_extra;
-	return backup_of(&store);
+	return backup_of(&tracking);
 }
 
 static void check_state(void)
@@ -252,8 +221,8 @@ static void add_backup(uint64_t generation)
 	if (nr_backups > MAX_BACKUPS)
 		errx(2, "too many backups");
 	backup->generation = generation;
-	backup->base = allocate(bytes);
-	backup->differs = allocate(nr_bits);
+	backup->base = replay_allocate(bytes, 1);
+	backup->differs = replay_allocate(nr_bits, 1);
 	memcpy(backup->base, image, bytes);
 }
 
@@ -283,34 +252,19 @@ static void apply_mark(const struct log_entry *entry)
 		add_backup(generation);
 }
 
-static void put_sector(uint64_t sector, const void *data)
-{
-	static const uint8_t zeros[SECTOR_BYTES];
-
-	if (sector >= image_bytes / SECTOR_BYTES)
-		errx(2, "the log has a write beyond the device");
-	memcpy(image + sector * SECTOR_BYTES, data ? data : zeros,
-	       SECTOR_BYTES);
-}
-
 static void changed(uint64_t sector)
 {
 	if (sector < volume_sectors)
 		look_at(sector);
 }
 
-static void apply(const struct log_entry *entry, bool torn)
+static void write_sector(const struct log_entry *entry, uint64_t sector, const void *data)
 {
-	uint64_t i;
+	static const uint8_t zeros[SECTOR_BYTES];
 
-	log_read(&crash_log, entry, entry_data);
-	for (i = 0; i < entry->nr_sectors; i++)
-		if (!torn || random_below(2))
-			put_sector(entry->sector + i,
-				   entry->flags & LOG_DISCARD ? NULL :
-				   entry_data + i * SECTOR_BYTES);
-	for (i = 0; i < entry->nr_sectors; i++)
-		changed(entry->sector + i);
+	(void)entry;
+	memcpy(image + sector * SECTOR_BYTES, data ? data : zeros, SECTOR_BYTES);
+	changed(sector);
 }
 
 /*
@@ -324,19 +278,20 @@ static bool has_gap(void)
 {
 	const uint32_t both = QCOW2_BITMAP_AUTO | QCOW2_BITMAP_IN_USE;
 	struct qcow2_seal seal;
-	struct store store;
+	struct tracking tracking;
+	struct store *store = &tracking.store;
 	uint32_t i;
 
-	if (!read_store(&store) || !store.header.seal_offset ||
-	    !(store.header.state_flags & QCOW2_DMLIVE_USED))
+	if (!read_tracking(&tracking) || !store->header.seal_offset ||
+	    !(store->header.state_flags & QCOW2_DMLIVE_USED))
 		return false;
-	if (qcow2_seal_decode(meta_at(store.header.seal_offset,
+	if (qcow2_seal_decode(meta_at(store, store->header.seal_offset,
 				      QCOW2_DMLIVE_SEAL_BYTES),
-			      &seal, &store.error) ||
+			      &seal, &store->error) ||
 	    seal.flags & QCOW2_DMLIVE_SEAL_SEALED)
 		return true;
-	for (i = 0; i < store.header.nr_bitmaps; i++)
-		if ((store.bitmaps[i].flags & both) == both)
+	for (i = 0; i < store->header.nr_bitmaps; i++)
+		if ((store->bitmaps[i].flags & both) == both)
 			return false;
 	return true;
 }
@@ -345,9 +300,9 @@ static bool has_gap(void)
 static void sample(void)
 {
 	uint8_t *meta = image + volume_sectors * SECTOR_BYTES;
-	uint8_t *before = allocate(meta_bytes), *computed = allocate(nr_bits);
+	uint8_t *before = replay_allocate(meta_bytes, 1), *computed = replay_allocate(nr_bits, 1);
 	uint64_t bit, nr = 0;
-	struct store store;
+	struct tracking tracking;
 	char line[256];
 
 	memcpy(before, meta, meta_bytes);
@@ -357,72 +312,53 @@ static void sample(void)
 	for (bit = 0; bit < nr_bits; bit++)
 		nr += computed[bit];
 	printf("sample %" PRIu64 "\n", ++nr_sampled);
-	fflush(stdout);
-	if (!fgets(line, sizeof(line), stdin))
-		errx(2, "no answer to a sample");
+	replay_read_answer(line, sizeof(line));
 	if (strtoull(line, NULL, 10) != nr) {
-		printf("the kernel has %.*s bits, not %" PRIu64 "\n",
-		       (int)strcspn(line, "\n"), line, nr);
+		printf("the kernel has %s bits, not %" PRIu64 "\n", line, nr);
 		violation("the kernel does not find what was computed");
 	}
 	if (!recover() || memcmp(on_disk, computed, nr_bits))
 		violation("the kernel has not made durable what was computed");
-	if (read_store(&store) && store.bitmap->flags & QCOW2_BITMAP_IN_USE)
+	if (read_tracking(&tracking) && tracking.bitmap->flags & QCOW2_BITMAP_IN_USE)
 		violation("the bitmap is in use after the removal");
 	memcpy(meta, before, meta_bytes);
 	free(before);
 	free(computed);
 }
 
-static void replay_write(size_t i)
+static void sample_some(size_t i)
 {
-	const struct log_entry *entry = &crash_log.entries[i];
-
-	caches_before(&caches, i);
-	apply(entry, false);
-	caches_after(&caches, i);
-	snprintf(state_name, sizeof(state_name), "entry %zu", i);
-	check_state();
 	if (sample_interval && i % sample_interval == 0)
 		sample();
 }
 
 static void replay(void)
 {
-	const struct trial trial = {
-		.apply = apply,
+	const struct replay program = {
+		.log = &crash_log,
+		.image = image,
+		.nr_sectors = image_bytes / SECTOR_BYTES,
+		.nr_trials = nr_trials,
+		.write = write_sector,
 		.changed = changed,
+		.mark = apply_mark,
 		.check = check_state,
+		.written = sample_some,
 	};
-	enum log_device device;
-	size_t i;
 
-	for (i = 0; i < crash_log.nr_entries; i++) {
-		const struct log_entry *entry = &crash_log.entries[i];
-
-		if (log_is_flush(&crash_log, entry, &device)) {
-			caches_try(&caches, nr_trials, &trial);
-			caches_flush(&caches, device);
-		} else if (log_device(&crash_log, entry) == LOG_MARKS) {
-			apply_mark(entry);
-		} else if (entry->nr_sectors && !(entry->flags & LOG_MARK)) {
-			replay_write(i);
-		}
-	}
+	replay_log(&program);
 }
 
-/* What the log writes to at all, and in each part; and room for its largest entry. */
+/* What the log writes to at all, and in each part. */
 static void prepare(void)
 {
-	uint64_t max = 0, s, generation;
+	uint64_t s, generation;
 	unsigned int in = 0;
 	size_t i;
 
 	for (i = 0; i < crash_log.nr_entries; i++) {
 		const struct log_entry *entry = &crash_log.entries[i];
 
-		if (entry->data_bytes > max)
-			max = entry->data_bytes;
 		if (read_mark(entry, &generation)) {
 			in++;
 			if (in == MAX_PARTS)
@@ -435,40 +371,30 @@ static void prepare(void)
 			written_region[in][s * SECTOR_BYTES >> region_shift] = 1;
 		}
 	}
-	entry_data = allocate(max);
 	if (nr_samples)
 		sample_interval = crash_log.nr_entries / nr_samples + 1;
 }
 
 static void open_image(void)
 {
-	int fd = open(image_path, O_RDWR | O_CLOEXEC);
 	uint64_t volume_bytes = volume_sectors * SECTOR_BYTES;
-	struct store store;
-	struct stat status;
+	struct tracking tracking;
 	unsigned int i;
 
-	if (fd < 0 || fstat(fd, &status))
-		err(2, "%s", image_path);
-	image_bytes = status.st_size;
+	image = replay_map_image(image_path, &image_bytes);
 	meta_bytes = image_bytes - volume_bytes;
-	image = mmap(NULL, image_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		     0);
-	if (image == MAP_FAILED)
-		err(2, "%s", image_path);
 	log_set_parts(&crash_log, volume_sectors, meta_bytes / SECTOR_BYTES);
-	caches_open(&caches, &crash_log, image, image_bytes / SECTOR_BYTES);
-	if (!read_store(&store))
-		errx(2, "%s: %s", image_path, store.error.message);
-	shift = store.bitmap->granularity_bits;
-	region_shift = store.intent->granularity_bits;
+	if (!read_tracking(&tracking))
+		errx(2, "%s: %s", image_path, tracking.store.error.message);
+	shift = tracking.bitmap->granularity_bits;
+	region_shift = tracking.intent->granularity_bits;
 	nr_bits = ((volume_bytes - 1) >> shift) + 1;
 	nr_regions = ((volume_bytes - 1) >> region_shift) + 1;
-	on_disk = allocate(nr_bits);
-	recovered = allocate(nr_bits);
-	written = allocate(nr_bits);
+	on_disk = replay_allocate(nr_bits, 1);
+	recovered = replay_allocate(nr_bits, 1);
+	written = replay_allocate(nr_bits, 1);
 	for (i = 0; i < MAX_PARTS; i++)
-		written_region[i] = allocate(nr_regions);
+		written_region[i] = replay_allocate(nr_regions, 1);
 	add_backup(0);
 }
 

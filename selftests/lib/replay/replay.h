@@ -2,20 +2,62 @@
 #ifndef REPLAY_H
 #define REPLAY_H
 
-/* What programs that go through a log share: chance, and what they report. */
+/*
+ * The core of programs that go through a log: they write it entry by entry to an image,
+ * and check each state in which a crash could have left the image.
+ */
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-/* What random_below() goes on from: any number but 0. */
+#include "caches.h"
+#include "log.h"
+
+/* The state of random_below(): any number but 0. */
 extern uint64_t random_state;
 
-/* 0 to @limit - 1, by xorshift: the same in each run of the same seed. */
+/* 0 to @limit - 1, by xorshift: the same in each run with the same seed. */
 uint64_t random_below(uint64_t limit);
 
-/* In which state violations are reported. */
+/* The name of the present state, for reports. */
 extern char state_name[160];
 extern unsigned int nr_violations;
 
 /* Report that a promise is broken; does not return from the tenth. */
 void violation(const char *text);
 
-#endif
+/* Zeroed memory, for @nr objects of @bytes each. Never fails, as the next two. */
+void *replay_allocate(size_t nr, size_t bytes);
+
+/* The file at @path in memory; a write to it is one to the file. */
+uint8_t *replay_map_image(const char *path, uint64_t *bytes);
+
+/* Read a line that answers what was printed. */
+void replay_read_answer(char *line, size_t bytes);
+
+/**
+ * struct replay - what a program does with a log
+ * @log: the log
+ * @image: the device as a whole, of @nr_sectors
+ * @nr_trials: how many states to check before each flush, see caches_try()
+ * @write: write a sector of an entry to the image; NULL as @data: zeros
+ * @changed: the image has changed at this sector
+ * @mark: an entry that is a write to the place for marks
+ * @check: check the present state
+ * @written: entry @i has been written, and its state checked; may be NULL
+ */
+struct replay {
+	const struct log *log;
+	uint8_t *image;
+	uint64_t nr_sectors;
+	uint64_t nr_trials;
+	void (*write)(const struct log_entry *entry, uint64_t sector, const void *data);
+	void (*changed)(uint64_t sector);
+	void (*mark)(const struct log_entry *entry);
+	void (*check)(void);
+	void (*written)(size_t i);
+};
+
+void replay_log(const struct replay *replay);
+
+#endif /* REPLAY_H */

@@ -3,8 +3,10 @@
 # What programs that go through a log of dm-log-writes are made of; included by the
 # Makefiles of suites that have such a test.
 
-replay-sources := $(addprefix ../lib/replay/,caches.c log.c replay.c)
-replay-headers := $(wildcard ../lib/replay/*.h)
+replay-sources := $(addprefix ../lib/replay/,caches.c log.c replay.c store.c) \
+	$(wildcard ../../dm-live/qcow2/*.c)
+replay-headers := $(wildcard ../lib/replay/*.h ../../dm-live/qcow2/*.h) \
+	../../include/qcow2-format.h
 
 all: $(OUTPUT)/flush-marker
 
