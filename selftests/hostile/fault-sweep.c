@@ -158,7 +158,7 @@ void forget_device(void)
 
 void drop_device(void)
 {
-	sweep_must(dmctl_remove(DEVICE), "remove");
+	sweep_must(remove_device(), "remove");
 	device = 0;
 }
 
@@ -170,6 +170,42 @@ void make_view(void)
 void drop_view(void)
 {
 	sweep_must(dmctl_remove(VIEW), "remove the view");
+}
+
+int load_device(const char *target, const char *arguments)
+{
+	return dmctl_load(DEVICE, devices.sectors, target, arguments, false);
+}
+
+int suspend_device(void)
+{
+	return dmctl_suspend(DEVICE, 0);
+}
+
+int resume_device(void)
+{
+	return dmctl_resume(DEVICE);
+}
+
+int query_device(void)
+{
+	char text[512];
+
+	return dmctl_status(DEVICE, false, text, sizeof(text)) ?:
+	       dmctl_status(DEVICE, true, text, sizeof(text));
+}
+
+int remove_device(void)
+{
+	return dmctl_remove(DEVICE);
+}
+
+int start_job(const char *message)
+{
+	int error = dmctl_message(DEVICE, message);
+
+	/* Tried again after the memory for the answer was missing. */
+	return error == EALREADY ? 0 : error;
 }
 
 const char *device_path(void)

@@ -17,9 +17,9 @@ static unsigned int position;
 
 static int load(const char *backing, const char *meta, const char *features)
 {
-	return dmctl_load(DEVICE, devices.sectors, "alloctrack",
-			  table("%s %s %s %u %s", devices.file, backing, meta,
-				devices.block_sectors, features), false);
+	return load_device("alloctrack",
+			   table("%s %s %s %u %s", devices.file, backing, meta,
+				 devices.block_sectors, features));
 }
 
 static int load_bare(void)
@@ -49,27 +49,17 @@ static void device_loaded_meta(void)
 	sweep_must(load_meta(), "load");
 }
 
-static int resume(void)
-{
-	return dmctl_resume(DEVICE);
-}
-
-static int suspend(void)
-{
-	return dmctl_suspend(DEVICE, 0);
-}
-
 static void device_running_bare(void)
 {
 	device_loaded_bare();
-	sweep_must(resume(), "resume");
+	sweep_must(resume_device(), "resume");
 	fd = open_device();
 }
 
 static void device_running_meta(void)
 {
 	device_loaded_meta();
-	sweep_must(resume(), "resume");
+	sweep_must(resume_device(), "resume");
 	fd = open_device();
 }
 
@@ -93,21 +83,16 @@ static void device_idle_meta(void)
 	close(fd);
 }
 
-static int remove_device_now(void)
-{
-	return dmctl_remove(DEVICE);
-}
-
 static void still_written(void)
 {
-	sweep_must(resume(), "resume");
+	sweep_must(resume_device(), "resume");
 	sweep_must(read_pattern(fd, 0, 65536, GUEST_PATTERN), "read");
 	close_and_remove();
 }
 
 static int reload_and_swap(void)
 {
-	return load_meta() ?: suspend() ?: resume();
+	return load_meta() ?: suspend_device() ?: resume_device();
 }
 
 static void still_written_after_swap(void)
@@ -118,23 +103,12 @@ static void still_written_after_swap(void)
 
 static int stream_start(void)
 {
-	int error = dmctl_message(DEVICE, "stream start");
-
-	/* Tried again after the memory for the answer was missing. */
-	return error == EALREADY ? 0 : error;
+	return start_job("stream start");
 }
 
 static int set_speed(void)
 {
 	return dmctl_message(DEVICE, "stream_speed 4096");
-}
-
-static int query(void)
-{
-	char text[512];
-
-	return dmctl_status(DEVICE, false, text, sizeof(text)) ?:
-	       dmctl_status(DEVICE, true, text, sizeof(text));
 }
 
 static int read_backing(void)
@@ -168,15 +142,15 @@ const struct step alloctrack_steps[] = {
 	STEP("load without metadata", make_device, load_bare, clear_device),
 	STEP("load with metadata", make_device, load_meta, clear_device),
 	STEP("load with features", make_device, load_features, clear_device),
-	STEP("resume without metadata", device_loaded_bare, resume, drop_device),
-	STEP("resume with metadata", device_loaded_meta, resume, drop_device),
-	STEP("suspend with metadata", device_written_meta, suspend, still_written),
+	STEP("resume without metadata", device_loaded_bare, resume_device, drop_device),
+	STEP("resume with metadata", device_loaded_meta, resume_device, drop_device),
+	STEP("suspend with metadata", device_written_meta, suspend_device, still_written),
 	STEP("another table", device_written_meta, reload_and_swap,
 	     still_written_after_swap),
 	STEP("stream start", device_running_bare, stream_start, close_and_remove),
 	STEP("stream_speed", device_running_bare, set_speed, close_and_remove),
-	STEP("status", device_running_meta, query, close_and_remove),
-	STEP("remove", device_idle_meta, remove_device_now, forget_device),
+	STEP("status", device_running_meta, query_device, close_and_remove),
+	STEP("remove", device_idle_meta, remove_device, forget_device),
 	{ }
 };
 

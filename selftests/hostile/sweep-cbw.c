@@ -18,9 +18,8 @@ static int fd, view_fd;
 
 static int load(const char *features)
 {
-	return dmctl_load(DEVICE, devices.sectors, "cbw",
-			  table("%s - %u %s", devices.file,
-				devices.block_sectors, features), false);
+	return load_device("cbw", table("%s - %u %s", devices.file,
+					devices.block_sectors, features));
 }
 
 static int load_none(void)
@@ -44,16 +43,6 @@ static int load_fleece(void)
 			  devices.meta));
 }
 
-static int resume(void)
-{
-	return dmctl_resume(DEVICE);
-}
-
-static int suspend(void)
-{
-	return dmctl_suspend(DEVICE, 0);
-}
-
 static void loaded(void)
 {
 	make_device();
@@ -63,7 +52,7 @@ static void loaded(void)
 static void running(void)
 {
 	make_device();
-	sweep_must(load_none() ?: resume(), "set up");
+	sweep_must(load_none() ?: resume_device(), "set up");
 	fd = open_device();
 	sweep_must(write_pattern(fd, 0, 1 << 20, OLD_PATTERN), "old data");
 }
@@ -71,13 +60,13 @@ static void running(void)
 static void in_session(void)
 {
 	running();
-	sweep_must(load_session() ?: suspend() ?: resume(), "begin a session");
+	sweep_must(load_session() ?: suspend_device() ?: resume_device(), "begin a session");
 }
 
 static void in_fleece_session(void)
 {
 	running();
-	sweep_must(load_fleece() ?: suspend() ?: resume(), "begin a session");
+	sweep_must(load_fleece() ?: suspend_device() ?: resume_device(), "begin a session");
 }
 
 static void end(void)
@@ -165,32 +154,22 @@ static int discard_view(void)
 
 static int job_start(void)
 {
-	int error = dmctl_message(DEVICE, "job start");
-
-	return error == EALREADY ? 0 : error;
-}
-
-static int query(void)
-{
-	char text[512];
-
-	return dmctl_status(DEVICE, false, text, sizeof(text)) ?:
-	       dmctl_status(DEVICE, true, text, sizeof(text));
+	return start_job("job start");
 }
 
 static int end_session(void)
 {
-	return load_none() ?: suspend() ?: resume();
+	return load_none() ?: suspend_device() ?: resume_device();
 }
 
 static int another_session(void)
 {
-	return load_fleece() ?: suspend() ?: resume();
+	return load_fleece() ?: suspend_device() ?: resume_device();
 }
 
 static int suspend_and_resume(void)
 {
-	return suspend() ?: resume();
+	return suspend_device() ?: resume_device();
 }
 
 static void in_written_session(void)
@@ -205,18 +184,12 @@ static void in_idle_session(void)
 	close(fd);
 }
 
-static int remove_now(void)
-{
-	return dmctl_remove(DEVICE);
-}
-
 /* Change tracking: "meta" is a bitmap store with the bitmap B. */
 
 static int load_tracking(const char *features)
 {
-	return dmctl_load(DEVICE, devices.sectors, "cbw",
-			  table("%s %s %u %s", devices.file, devices.meta,
-				devices.block_sectors, features), false);
+	return load_device("cbw", table("%s %s %u %s", devices.file, devices.meta,
+					devices.block_sectors, features));
 }
 
 static int load_tracked(void)
@@ -238,7 +211,7 @@ static void loaded_tracked(void)
 static void tracked(void)
 {
 	loaded_tracked();
-	sweep_must(resume(), "set up");
+	sweep_must(resume_device(), "set up");
 	fd = open_device();
 	sweep_must(write_pattern(fd, 0, 4096, OLD_PATTERN), "write");
 }
@@ -246,13 +219,13 @@ static void tracked(void)
 static void loaded_on_bitmap(void)
 {
 	tracked();
-	sweep_must(load_on_bitmap() ?: suspend(), "load a session");
+	sweep_must(load_on_bitmap() ?: suspend_device(), "load a session");
 }
 
 static void on_bitmap(void)
 {
 	loaded_on_bitmap();
-	sweep_must(resume(), "begin a session");
+	sweep_must(resume_device(), "begin a session");
 }
 
 /* What the status says of B. */
@@ -276,9 +249,9 @@ static void must_record(void)
 /* However it ends, the status can be asked for. */
 static int resume_and_query(void)
 {
-	int error = resume();
+	int error = resume_device();
 
-	return query() ?: error;
+	return query_device() ?: error;
 }
 
 /* The table that is there goes on, whatever fails; and nothing but memory does. */
@@ -344,15 +317,15 @@ const struct step cbw_steps[] = {
 	STEP("load without a session", make_device, load_none, clear_device),
 	STEP("load with target", make_device, load_target, clear_device),
 	STEP("load with fleece", make_device, load_fleece, clear_device),
-	STEP("resume", loaded, resume, drop_device),
+	STEP("resume", loaded, resume_device, drop_device),
 	STEP("load a view", no_view_yet, load_view, end_idle_view),
 	STEP("resume a view", loaded_view, resume_view, end_idle_view),
 	STEP("job start", in_session, job_start, end),
-	STEP("status", in_session, query, end),
+	STEP("status", in_session, query_device, end),
 	STEP("suspend", viewed, suspend_and_resume, end_view),
 	STEP("end the session", in_written_session, end_session, end),
 	STEP("another session", in_written_session, another_session, end),
-	STEP("remove", in_idle_session, remove_now, forget_device),
+	STEP("remove", in_idle_session, remove_device, forget_device),
 	{ }
 };
 

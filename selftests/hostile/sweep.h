@@ -54,6 +54,16 @@ void drop_device(void);
 void make_view(void);
 void drop_view(void);
 
+/* Operations on the device under test; 0 or an errno. */
+int load_device(const char *target, const char *arguments);
+int suspend_device(void);
+int resume_device(void);
+int query_device(void);
+int remove_device(void);
+
+/** start_job - send a message that starts a job, which may have been started before */
+int start_job(const char *message);
+
 /** device_path - of the device under test, as an argument of a table line */
 const char *device_path(void);
 
