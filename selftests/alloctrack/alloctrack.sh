@@ -156,15 +156,6 @@ shows_nothing_stale()
 		paint --find stale "${2:-$T}"
 }
 
-# disk_stat DISK FIELD - of /sys/block/DISK/stat: 1 reads, 3 sectors read, 5
-# writes, 7 sectors written, 12 discards, 16 flushes.
-disk_stat()
-{
-	local words
-	read -r -a words < "/sys/block/${1##*/}/stat"
-	echo "${words[$2 - 1]}"
-}
-
 # queue_limit NAME - of the device t, from /sys/block/.../queue.
 queue_limit()
 {
@@ -200,6 +191,17 @@ fio_is_good()
 	touch "$TMP/fio.end"
 	wait "$fio"
 	result $? "${label:+$label: }$1" || diag "$(tail -n 50 "$TMP/fio")"
+}
+
+# suspend_storm - suspend and resume t, in all ways, until the process $fio has ended.
+suspend_storm()
+{
+	local ways=("" --noflush --nolockfs "--noflush --nolockfs") n=0
+	while is_running "$fio"; do
+		# shellcheck disable=SC2086 # words
+		dmsetup suspend ${ways[n++ % 4]} t && dmsetup resume t || return 1
+	done
+	diag "$n suspends"
 }
 
 # start_server FILE [OPTION...] - userver for the device t. Sets $server to its

@@ -109,3 +109,16 @@ nr_set()
 	bits_by_dmlive "$1" | awk -v b=$(($2 * 512)) \
 		'{ n += int(($2 + b - 1) / b) } END { print n + 0 }'
 }
+
+# nr_durable - how many blocks are allocated on the metadata device $meta_disk.
+nr_durable()
+{
+	read_meta "$meta_disk" "$TMP/bits"
+	nr_set "$TMP/bits" "$BLOCK"
+}
+
+# doubtful - does the status say that blocks are in doubt?
+doubtful()
+{
+	[[ $(dmsetup status t) == *" doubtful" ]]
+}

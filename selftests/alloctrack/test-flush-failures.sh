@@ -31,17 +31,6 @@ file_is()
 	dm_reload f "$(table_of f "$disk" "$1")" || bail "$1"
 }
 
-doubtful()
-{
-	[[ $(dmsetup status t) == *" doubtful" ]]
-}
-
-nr_durable()
-{
-	read_meta "$meta_disk" "$TMP/bits"
-	nr_set "$TMP/bits" $BLOCK
-}
-
 # A flush fails, and copies may be lost. Where a commit of the store came just before the
 # volume became bad, there are none.
 flush_loses_copies()

@@ -63,11 +63,6 @@ flush_fails()
 	repair_device f "$disk"
 }
 
-doubtful()
-{
-	[[ $(dmsetup status t) == *" doubtful" ]]
-}
-
 # The volume has nothing of what was copied: only what the guest wrote.
 lose()
 {
@@ -80,13 +75,6 @@ lose()
 		dd if="$TMP/at.$at" of="$disk" bs=64K oflag=direct,seek_bytes seek="$at" \
 			status=none
 	done
-}
-
-# How many bits are on disk.
-nr_durable()
-{
-	read_meta "$meta_disk" "$TMP/bits"
-	nr_set "$TMP/bits" $BLOCK
 }
 
 again()

@@ -10,16 +10,6 @@ require_command fio
 
 readonly SIZE=$((8 * 2048))
 
-storm()
-{
-	local ways=("" --noflush --nolockfs "--noflush --nolockfs") n=0
-	while is_running "$1"; do
-		# shellcheck disable=SC2086 # words
-		dmsetup suspend ${ways[n++ % 4]} t && dmsetup resume t || return 1
-	done
-	diag "$n suspends"
-}
-
 # under_load BLOCK FEATURE...
 under_load()
 {
@@ -28,7 +18,7 @@ under_load()
 	file=$(make_painted stale 8) && backing=$(make_painted backing 8) || bail "disks"
 	at_create t $SIZE "$file" "$backing" "$1" "${@:2}"
 	start_fio 2 --size=4m
-	storm "$fio"
+	suspend_storm
 	result $? "$label: suspends and resumes"
 	fio_is_good "fio verifies what it wrote"
 	message t stream_speed 0

@@ -137,16 +137,6 @@ in_flight()
 	at_remove t
 }
 
-storm()
-{
-	local ways=("" --noflush --nolockfs "--noflush --nolockfs") n=0
-	while is_running "$fio"; do
-		# shellcheck disable=SC2086 # words
-		dmsetup suspend ${ways[n++ % 4]} t && dmsetup resume t || return 1
-	done
-	diag "$n suspends"
-}
-
 # Servers die, and what they left is requeued and told to the next.
 storm_of_deaths()
 {
@@ -186,7 +176,7 @@ noflush "no server"
 noflush "it lives"
 noflush "it dies"
 in_flight
-under_load storm 8 --threads 4 --odd
-under_load storm 128 --threads 4 --stream
+under_load suspend_storm 8 --threads 4 --odd
+under_load suspend_storm 128 --threads 4 --stream
 under_load storm_of_deaths 128 --die-after 7
 finish

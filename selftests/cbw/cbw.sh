@@ -103,3 +103,9 @@ events_above()
 {
 	[ "$(events)" -gt "$1" ]
 }
+
+# Unmount $MNT. A process that was killed may still be ending.
+unmount()
+{
+	! mountpoint -q "$MNT" || wait_until umount "$MNT"
+}

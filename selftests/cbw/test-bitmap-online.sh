@@ -14,16 +14,6 @@ dmlive meta format "$meta" --size $((SIZE * 512)) --track --bitmap fine:4K \
 	--bitmap coarse:1M || bail "dmlive meta format"
 dm_create t "$(track_table $SIZE "$origin" "$meta" 128)" || bail "t"
 
-# refused DESCRIPTION REGEX ARGUMENT... - with status 3.
-refused()
-{
-	local output status
-	output=$(dmlive bitmap "${@:3}" 2>&1)
-	status=$?
-	is "$1: status" $status 3
-	like "$1: says why" "$output" "$2"
-}
-
 check "a write" dd_write $T 0 65536
 check "disable" dmlive bitmap disable t fine
 is "disable: it does not record" "$(tracking fine)" "disabled 16"
@@ -36,11 +26,11 @@ check "clear" dmlive bitmap clear $T coarse
 is "clear: nothing is set" "$(tracking coarse)" "recording 0"
 is "clear --json" "$(dmlive bitmap clear t coarse --json | jq -c .)" \
 	'{"store":"t","bitmap":"coarse","action":"clear"}'
-refused "enable what is enabled" "'fine': enable was refused: it is so already" enable t fine
-refused "a bitmap that is not there" "'nope': clear was refused: there is no such bitmap" clear t nope
-refused "a source that is not there" "no such source bitmap" merge t fine nope
-refused "a source of another image" "only while t is not active" merge t fine x --source-file "$TMP/x"
-refused "a name with blanks" "with spaces" clear t "a b"
+bitmap_refused "enable what is enabled" "'fine': enable was refused: it is so already" enable t fine
+bitmap_refused "a bitmap that is not there" "'nope': clear was refused: there is no such bitmap" clear t nope
+bitmap_refused "a source that is not there" "no such source bitmap" merge t fine nope
+bitmap_refused "a source of another image" "only while t is not active" merge t fine x --source-file "$TMP/x"
+bitmap_refused "a name with blanks" "with spaces" clear t "a b"
 
 # Under writes, of which none may be missed.
 writer()
@@ -64,23 +54,23 @@ is "it records, the other is gone" "$(dmlive bitmap list t --json | jq -r '[.[].
 check "a write after that" dd_write $T 0 4096
 like "it has it" "$(tracking added)" "^recording [1-9]"
 is "all are in the old one" "$(tracking coarse)" "recording 33"
-refused "add what is there" "already a bitmap|'added' already" add t added
+bitmap_refused "add what is there" "already a bitmap|'added' already" add t added
 is "and it is resumed" "$(dmsetup info -c --noheadings -o suspended t)" "Active"
-refused "remove what is not there" "no bitmap 'nope'" remove t nope
-refused "remove dmlive's own" "dmlive's own" remove t dmlive-intent
+bitmap_refused "remove what is not there" "no bitmap 'nope'" remove t nope
+bitmap_refused "remove dmlive's own" "dmlive's own" remove t dmlive-intent
 is "and it is not suspended" "$(dmsetup info -c --noheadings -o suspended t)" "Active"
 dmsetup suspend t
-refused "add while it is suspended" "is suspended: resume it first" add t more
+bitmap_refused "add while it is suspended" "is suspended: resume it first" add t more
 dmsetup resume t
 
 # While a backup is made.
 target=$(make_disk 64) || bail "target"
 dm_reload t "$(track_table $SIZE "$origin" "$meta" 128 target "$target" bitmap fine)" || bail "session"
-refused "add during a session" "backup is being made" add t more
-refused "clear during a session" "a session is on it" clear t fine
+bitmap_refused "add during a session" "backup is being made" add t more
+bitmap_refused "clear during a session" "a session is on it" clear t fine
 like "list during a session" "$(dmlive bitmap list t)" "bitmap fine: .*recording"
 dm_reload t "$(track_table $SIZE "$origin" - 128)" || bail "no metadata"
-refused "no metadata device" "has no metadata device" list t
+bitmap_refused "no metadata device" "has no metadata device" list t
 dm_remove t
 read_meta "$meta"
 is_sane "closed"

@@ -18,16 +18,6 @@ create()
 	dm_create t "$(track_table $SIZE "$origin" "${1:-$meta}" 128)" || bail "t"
 }
 
-# refused DESCRIPTION REGEX ARGUMENT... - with status 3.
-refused()
-{
-	local output status
-	output=$(dmlive bitmap "${@:3}" 2>&1)
-	status=$?
-	is "$1: status" $status 3
-	like "$1: says why" "$output" "$2"
-}
-
 check "a metadata device" dmlive meta format "$meta" --size $((SIZE * 512)) --track \
 	--bitmap fine:4K --bitmap coarse:1M
 check "add to it" dmlive bitmap add "$meta" more --granularity 64K
@@ -40,10 +30,10 @@ is "list of the mapped device" "$(dmlive bitmap list t --json |
 	"coarse 1048576 true 1048576;fine 4096 true 65536;more 65536 true 65536;"
 like "list for people" "$(dmlive bitmap list $T)" "bitmap fine: granularity 4.0 KiB, recording, 64.0 KiB set"
 for verb in add remove enable disable clear; do
-	refused "$verb on the metadata device in use" "in use by the mapped device t: .*bitmap $verb t" \
+	bitmap_refused "$verb on the metadata device in use" "in use by the mapped device t: .*bitmap $verb t" \
 		$verb "$meta" fine
 done
-refused "merge on the metadata device in use" "in use by the mapped device t" merge "$meta" fine more
+bitmap_refused "merge on the metadata device in use" "in use by the mapped device t" merge "$meta" fine more
 
 dumped=$(dmlive bitmap dump --json t more 2> "$TMP/warning")
 is "dump of the mapped device" $? 0
@@ -63,7 +53,7 @@ dmsetup resume t
 dm_remove t
 check "its bits are on the device" test "$(dmlive bitmap dump "$meta" more --json |
 	jq -r '.[] | "\(.start) \(.length)"')" = "1048576 65536"
-refused "dump of what a crash left" "'fine' was not closed.*activate its target" dump "$crashed" fine
+bitmap_refused "dump of what a crash left" "'fine' was not closed.*activate its target" dump "$crashed" fine
 check "by hand" dmlive bitmap merge "$crashed" fine dmlive-intent
 check "by hand, another" dmlive bitmap merge "$crashed" coarse dmlive-intent
 check "by hand, the last" dmlive bitmap merge "$crashed" more dmlive-intent
@@ -87,7 +77,7 @@ dm_remove t
 
 # Other users of the device.
 dm_create lin "0 2048 linear $meta 0" || bail "linear"
-refused "a device that is mapped" "in use by the mapped device " clear "$meta" fine
+bitmap_refused "a device that is mapped" "in use by the mapped device " clear "$meta" fine
 dm_remove lin
 
 # A device without room: what a spare has is used.
@@ -97,12 +87,12 @@ dmlive meta format "$TMP/exact" --size $((SIZE * 512)) --track --bitmap fine:4K 
 truncate -s "$bytes" "$TMP/exact"
 loop=$(losetup --show -f "$TMP/exact") || bail "losetup"
 on_exit losetup -d "$loop"
-refused "a file that is attached to a loop device" "loop device $loop" clear "$TMP/exact" fine
+bitmap_refused "a file that is attached to a loop device" "loop device $loop" clear "$TMP/exact" fine
 check "the first spare" dmlive bitmap add "$loop" one --granularity 64K
 check "the second spare" dmlive bitmap add "$loop" two --granularity 64K
 is "are used" "$(dmlive bitmap list "$loop" --json | jq -r '[.[].name] | join(" ")')" \
 	"fine dmlive-intent one two"
-refused "no room" "device is too small" add "$loop" three --granularity 64K
+bitmap_refused "no room" "device is too small" add "$loop" three --granularity 64K
 check "remove one" dmlive bitmap remove "$loop" one
 check "and there is room" dmlive bitmap add "$loop" three --granularity 64K
 check "all of it: qemu-img check" qemu-img check -q "$loop"

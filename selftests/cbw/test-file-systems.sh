@@ -33,12 +33,6 @@ fsck_xfs()
 		xfs_repair -n "$1"
 }
 
-# A process that was killed may not be gone.
-unmount()
-{
-	! mountpoint -q "$MNT" || wait_until umount "$MNT"
-}
-
 # What keeps the file system busy: files appear, grow, are renamed and go.
 disturb()
 {

@@ -23,11 +23,6 @@ lvm_quiet lvcreate -q -y -W n -L 8M -n fleece tvg
 lvm_quiet lvcreate -q -y -W n -L 32M -n backup tvg
 readonly ORIGIN=/dev/tvg/vm
 
-unmount()
-{
-	! mountpoint -q "$MNT" || wait_until umount "$MNT"
-}
-
 load()
 {
 	local i

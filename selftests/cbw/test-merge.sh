@@ -14,14 +14,6 @@ dd if=/dev/urandom of="$origin" bs=1M count=16 oflag=direct status=none
 dm_create t "0 $SIZE cbw $origin - 8"
 begin_session $SIZE "$origin" 8 target "$target"
 
-# disk_stat DISK FIELD - of /sys/block/DISK/stat: 1 reads, 5 writes.
-disk_stat()
-{
-	local words
-	read -r -a words < "/sys/block/${1##*/}/stat"
-	echo "${words[$2 - 1]}"
-}
-
 # costs DESCRIPTION READS WRITES COMMAND... - at most so many of both.
 costs()
 {

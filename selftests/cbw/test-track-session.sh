@@ -30,11 +30,6 @@ pass_through()
 	dm_reload t "$(track_table $SIZE "$origin" "$meta" $block)" || bail "no session"
 }
 
-generation()
-{
-	dm_status t | tr ' ' '\n' | grep -A 4 -x "$1" | tail -n 1
-}
-
 # A store as dmlive meta format --track makes it: with a place for generations.
 new_meta()
 {

@@ -31,11 +31,6 @@ session()
 		bail "session"
 }
 
-generation()
-{
-	dm_status t | tr ' ' '\n' | grep -A 4 -x "$1" | tail -n 1
-}
-
 one_backup()
 {
 	label="generation"

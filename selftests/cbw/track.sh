@@ -80,3 +80,20 @@ is_sane()
 	check_so "$1: qemu-img check" qemu-img check -q "$TMP/meta"
 	check_so "$1: dmlive meta check" dmlive meta check "$TMP/meta"
 }
+
+# generation BITMAP - as the status has it.
+generation()
+{
+	dm_status t | tr ' ' '\n' | grep -A 4 -x "$1" | tail -n 1
+}
+
+# bitmap_refused DESCRIPTION REGEX ARGUMENT... - "dmlive bitmap" ends with status 3, and
+# its message matches.
+bitmap_refused()
+{
+	local output status
+	output=$(dmlive bitmap "${@:3}" 2>&1)
+	status=$?
+	is "$1: status" $status 3
+	like "$1: says why" "$output" "$2"
+}

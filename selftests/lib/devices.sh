@@ -165,3 +165,12 @@ dd_read()
 {
 	dd if="$1" bs="$3" skip="$2" count=1 iflag=skip_bytes,direct status=none
 }
+
+# disk_stat DISK FIELD - of /sys/block/DISK/stat: 1 reads, 3 sectors read, 5
+# writes, 7 sectors written, 12 discards, 16 flushes.
+disk_stat()
+{
+	local words
+	read -r -a words < "/sys/block/${1##*/}/stat"
+	echo "${words[$2 - 1]}"
+}

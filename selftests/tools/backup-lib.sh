@@ -101,3 +101,10 @@ cow_writes()
 {
 	tail -n 1 "$out" | jq .cow_writes
 }
+
+# is_stopped - has strace, the process $tracer, stopped a dmlive for good? Sets $pid to it.
+is_stopped()
+{
+	# Between calls strace stops it too, for a moment.
+	grep -q 'stopped by SIGSTOP' "$TMP/strace" && pid=$(pgrep -x -P "$tracer" dmlive)
+}

@@ -68,12 +68,6 @@ renamed_before()
 	wait $tracer
 }
 
-is_stopped()
-{
-	# Between calls strace stops it too, for a moment.
-	grep -q 'stopped by SIGSTOP' "$TMP/strace" && pid=$(pgrep -x -P $tracer dmlive)
-}
-
 # The guard's sockets are made when a table is loaded and not yet live.
 make_linear l "$(make_disk 8)" > /dev/null || bail "l"
 plain=$(dmsetup table l)

@@ -36,13 +36,7 @@ stopped_at()
 		"${@:2}" < /dev/null &
 	tracer=$!
 	on_exit stop_process $tracer
-	wait_until is_child_stopped || bail "not stopped at $1"
-}
-
-is_child_stopped()
-{
-	# Between calls strace stops it too, for a moment.
-	grep -q 'stopped by SIGSTOP' "$TMP/strace" && pid=$(pgrep -x -P $tracer dmlive)
+	wait_until is_stopped || bail "not stopped at $1"
 }
 
 go_on()
