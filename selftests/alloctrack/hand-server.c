@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * hand-server: a user server that does just what it is told on its standard
- * input, one command a line, and answers each with one line on its standard
- * output: the name of the error, or "ok" and what there is to say.
+ * hand-server: a user server driven by hand. It reads one command per line from
+ * standard input, and answers each with one line on standard output: the name of
+ * the error or "ok", then the results.
  *
- *	hand-server FILE	(FILE: where the data of "fill" are)
+ *	hand-server FILE	(FILE: the data for "fill")
  *
- *	open			/dev/dm-alloctrack, closing what was open before
+ *	open			open /dev/dm-alloctrack; close it first if it is open
  *	attach MAJOR:MINOR
- *	poll MS EVENT...	until there is any of in, pri, hup or err, or for
- *				so long; without EVENT any. Says all there are.
- *	wait			without waiting: the ranges, as OFFSET:LENGTH
- *	sleep			as wait, and waits
- *	fill OFFSET LENGTH [BUFFER_OFFSET]	says the used bytes, as do these:
+ *	poll MS EVENT...	wait up to MS for any of in, pri, hup or err, or for
+ *				any event without EVENT; prints all that are set
+ *	wait			WAIT without blocking; prints OFFSET:LENGTH...
+ *	sleep			WAIT, blocking
+ *	fill OFFSET LENGTH [BUFFER_OFFSET]	prints the used bytes, as do:
  *	stream-fill OFFSET LENGTH
  *	zero OFFSET LENGTH
  *	fail OFFSET LENGTH ERRNO
@@ -112,7 +112,7 @@ static void do_fill(const char *arguments, uint32_t flags)
 	parse_range(arguments, numbers);
 	if (numbers[1] + numbers[2] <= BUFFER_BYTES) {
 		memset(buffer, 0, numbers[1] + numbers[2]);
-		/* The kernel's turn: to refuse what is no offset either. */
+		/* An invalid offset is left for the kernel to refuse. */
 		if (pread(file, buffer + numbers[2], numbers[1], numbers[0]) < 0 &&
 		    errno != EINVAL)
 			err(2, "reading the file");

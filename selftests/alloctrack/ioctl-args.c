@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * ioctl-args MAJOR:MINOR - hostile arguments for every ioctl of
- * /dev/dm-alloctrack. The device has the backing user, no block of it is
- * allocated, nobody reads it, it has no server, and its last block is short.
+ * /dev/dm-alloctrack. The device must have the backing user, a short last block,
+ * no allocated block, no reader and no server.
  *
  * A malformed argument must be refused with the documented error and change
- * nothing. Exit status: 0 all good, 1 not, 2 could not run.
+ * nothing. Exit status: 0 passed, 1 failed, 2 could not run.
  */
 #include "ioctl-test.h"
 #include "ioctl-layout.h"
@@ -31,7 +31,7 @@ union argument {
 	struct dm_alloctrack_next next;
 };
 
-/* One row an ioctl: a call that is well-formed and changes nothing. */
+/* One row per ioctl: a well-formed call that changes nothing. */
 static const struct ioctl_kind {
 	const char *name;
 	unsigned long cmd;
@@ -54,8 +54,8 @@ static const struct ioctl_kind {
 static struct dm_alloctrack_range ranges[4];
 
 /*
- * FILL is given a buffer that is not there, ZERO and FAIL the last block, which
- * allocate_last() made allocated.
+ * FILL gets a NULL buffer; ZERO and FAIL get the last block, which allocate_last()
+ * has allocated.
  */
 static void well_formed(const struct ioctl_kind *kind, union argument *argument)
 {
@@ -107,7 +107,7 @@ static void only_last_is_allocated(void)
 	       (unsigned long long)info.fault_count);
 }
 
-/* Groups that go over all ioctls. */
+/* Groups that cover all ioctls. */
 
 static void test_sizes(const struct ioctl_kind *kind)
 {
@@ -172,7 +172,7 @@ static void test_pointers(const struct ioctl_kind *kind)
 		expect_error(fd, kind->cmd, pages + PAGE - before, EFAULT,
 			     "%s cut off after byte %u", kind->name, before);
 	}
-	/* Where it just fits, also without alignment. */
+	/* It ends where the page ends; then it is unaligned. */
 	memcpy(pages + PAGE - kind->size, &valid, kind->size);
 	expect_error(fd, kind->cmd, pages + PAGE - kind->size, kind->result,
 		     "%s before a page without access", kind->name);
@@ -302,7 +302,7 @@ static void test_ranges(void)
 		{ INT64_MAX, block }, { 1ULL << 63, block },
 		{ (1ULL << 63) - block, block }, { 1ULL << 55, block },
 		{ 0, 1ULL << 63 }, { 0, 1ULL << 32 }, { 1ULL << 32, block },
-		/* Blocks whose number is 0 in 32 bits, or when shifted. */
+		/* The block number is 0 when truncated to 32 bits, or when shifted. */
 		{ block << 32, block }, { 0, (block << 32) + block },
 	};
 	unsigned int i;
@@ -337,7 +337,7 @@ static void test_fill_buffer(void)
 	high.buffer = 1ULL << 63;
 	expect_error(fd, DM_ALLOCTRACK_IOC_FILL, &high, EFAULT,
 		     "a buffer at 2^63");
-	/* The low half of it is good. */
+	/* Its low half is a valid address. */
 	high.buffer = (uintptr_t)pages | 1ULL << 62;
 	expect_error(fd, DM_ALLOCTRACK_IOC_FILL, &high, EFAULT,
 		     "a buffer with a high bit set");
@@ -410,7 +410,7 @@ static void is_next(uint64_t at, uint32_t flags, uint64_t offset,
 	       (unsigned long long)next.length, next.allocated);
 }
 
-/* What is well-formed does what it says, up to the last byte. */
+/* Well-formed calls work, up to the last byte of the device. */
 static void test_good_calls(void)
 {
 	const uint64_t last = (device_bytes - 1) / block_bytes * block_bytes;

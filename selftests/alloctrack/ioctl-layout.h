@@ -4,8 +4,8 @@
 
 /*
  * The layout of the ioctl arguments, which is the same for 32-bit and 64-bit
- * programs and may never change: members are only added behind the last one. All
- * members are listed, so that a gap between them would be seen.
+ * programs and must never change: members may only be added at the end. All
+ * members are listed, so that padding between them would be noticed.
  */
 
 #include <linux/dm-alloctrack.h>

@@ -4,13 +4,13 @@
  * Devices are MAJOR:MINOR.
  *
  *	attach DEVICE OTHER NOT-USER NO-TARGET
- *	faults DEVICE NODE NAME		of an active, fresh device
- *	suspended DEVICE		of a suspended one
- *	removed DEVICE			says "ready", then it is to be removed
+ *	faults DEVICE NODE NAME		a fresh, active device
+ *	suspended DEVICE		a suspended device
+ *	removed DEVICE			prints "ready"; then the caller removes it
  *	unprivileged DEVICE
  *
  * DEVICE and OTHER have the backing user, NOT-USER is an alloctrack device
- * without it. Exit status: 0 all good, 1 not, 2 could not run.
+ * without it. Exit status: 0 passed, 1 failed, 2 could not run.
  */
 #include <linux/capability.h>
 #include <pthread.h>
@@ -81,7 +81,7 @@ static void attach_once(dev_t device, dev_t other)
 	second = server_must_open(0);
 	end_group("ATTACH: one server a device, one device a server");
 
-	/* The binding is that of the open file, whoever holds it. */
+	/* The binding belongs to the open file, not to a process. */
 	if (pipe(pipe_fds))
 		err(2, "pipe");
 	child = fork();
@@ -177,7 +177,7 @@ static void start_reader(struct reader *reader, const char *node, uint64_t offse
 		errx(2, "pthread_create");
 }
 
-/* Waits for the read's end; @byte is what it must have read. */
+/* Wait until the read ends. It must have read @byte only. */
 static void end_reader(struct reader *reader, int error, int byte)
 {
 	pthread_join(reader->thread, NULL);
@@ -242,7 +242,7 @@ static void faults_are_polled(dev_t device, const char *node)
 	end_group("poll and WAIT: a fault is told, and told again to the next server");
 }
 
-/* The file descriptor blocks, this WAIT does not: it ends, or the test hangs. */
+/* The file descriptor is in blocking mode. If the flag did not work, this would hang. */
 static void wait_need_not_sleep(dev_t device, const char *node)
 {
 	int fd = server_open_attached(device, 0);
@@ -270,7 +270,7 @@ static void wait_need_not_sleep(dev_t device, const char *node)
 	end_group("WAIT: does not sleep when the flag says so");
 }
 
-/* A range that did not get to the server was not told. */
+/* A range that could not be copied to the server does not count as told. */
 static void faults_are_not_lost(dev_t device, const char *node)
 {
 	int fd = server_open_attached(device, O_NONBLOCK);
@@ -384,7 +384,7 @@ static void ignore_signal(int number)
 static int interrupted_zero(int fd, uint64_t length)
 {
 	struct sigaction action = { .sa_handler = ignore_signal };
-	/* Again and again: the first may come before the ioctl waits. */
+	/* Repeated, since the first signal may come before the ioctl waits. */
 	struct itimerval timer = { { 0, 50000 }, { 0, 50000 } }, none = { 0 };
 	int error;
 
@@ -489,7 +489,7 @@ int main(int argc, char **argv)
 	const char *test = argc > 2 ? argv[1] : "";
 	dev_t device = argc > 2 ? server_parse_device(argv[2]) : 0;
 
-	/* The longest wait of a test that goes wrong. */
+	/* A test that hangs is killed. */
 	alarm(120);
 	ranges = map_pages(2, PROT_READ | PROT_WRITE);
 	if (!strcmp(test, "attach") && argc == 6) {

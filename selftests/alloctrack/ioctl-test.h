@@ -3,11 +3,11 @@
 #define ALLOCTRACK_IOCTL_TEST_H
 
 /*
- * What the programs that test /dev/dm-alloctrack share: checks in groups, one
- * line "ok - NAME" or "not ok - NAME" for each group with remarks before it on
- * what was wrong, and memory that ends where nothing is mapped.
+ * For the programs that test /dev/dm-alloctrack: checks in groups, with one line
+ * "ok - NAME" or "not ok - NAME" per group, after a comment for each failure; and
+ * memory that ends at an unmapped page.
  *
- * All of it also runs as a 32-bit program.
+ * Must also work in a 32-bit program.
  */
 
 #include <err.h>
@@ -29,13 +29,13 @@
 #define PAGE	4096u
 #define NR_OF(array)	(sizeof(array) / sizeof((array)[0]))
 
-/* A pointer that is one for the kernel, never for a program. */
+/* A pointer into the kernel's half of the address space. */
 #define KERNEL_POINTER	((void *)(uintptr_t)0xffff888000001000ULL)
 
 static unsigned int group_failures;
 static unsigned int all_failures;
 
-/* expect - remark on it unless @good. Returns @good. */
+/* expect - print a comment and count a failure unless @good. Returns @good. */
 static inline __attribute__((format(printf, 2, 3)))
 bool expect(bool good, const char *format, ...)
 {
@@ -52,7 +52,7 @@ bool expect(bool good, const char *format, ...)
 	return false;
 }
 
-/* end_group - the result of all since the last one. */
+/* end_group - print the result of all checks since the last group. */
 static inline void end_group(const char *name)
 {
 	printf("%sok - %s\n", group_failures ? "not " : "", name);
@@ -61,7 +61,7 @@ static inline void end_group(const char *name)
 	group_failures = 0;
 }
 
-/* expect_error - the ioctl must end with this errno; 0: success. */
+/* expect_error - the ioctl must return this errno; 0: success. */
 #define expect_error(fd, cmd, argument, wanted, ...)			\
 	is_error(server_call(fd, cmd, argument), wanted, __VA_ARGS__)
 
@@ -98,7 +98,7 @@ static inline void *map_pages(unsigned int nr, int protection)
 	return memory;
 }
 
-/* @nr pages that can be used, and behind them one that cannot. */
+/* @nr usable pages, followed by a page without access. */
 static inline char *map_guarded(unsigned int nr)
 {
 	char *memory = map_pages(nr + 1, PROT_READ | PROT_WRITE);

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * mirror: does just the operations that it is told on a device and on a file
- * that models it, and sees that both stay equal. (For random ones: blkmodel.)
+ * mirror: runs the operations that it is given on a device and on a file that
+ * models it, and checks that both stay equal. (For random ones: blkmodel.)
  *
  *	mirror [--from BACKING] [--verify] DEVICE MODEL
  *		[OPERATION OFFSET LENGTH]...
  *
  * MODEL is a file of the device's size with the content that DEVICE must have
- * now; with --from it is made anew: what BACKING has, or zeros for "-", cut or
- * extended with zeros to the device's size. Operations are read, write, dsync,
- * zero, punch and discard, of bytes; each is one request. After a discard, or a
+ * now. With --from it is created: the content of BACKING, or zeros for "-", cut
+ * or extended with zeros to the device's size. Operations are read, write, dsync,
+ * zero, punch and discard, in bytes; each is one request. After a discard, or a
  * punch that the device does not support, a sector may read as before or as
- * zeros: what is found becomes the model. With --verify, or no operations, all of
- * the device is compared in the end.
+ * zeros; the model takes over what is found. With --verify, or without operations,
+ * the whole device is compared at the end.
  *
  * Exit status: 0 equal, 1 not equal, 2 something else failed.
  */
@@ -65,7 +65,7 @@ static void make_room(uint64_t bytes)
 	buffer_bytes = bytes;
 }
 
-/* Data that no other write of any mirror has, other than zeros. */
+/* Data that is not zero, and that no other write of any mirror has. */
 static void stamp(uint64_t offset, uint64_t length)
 {
 	static uint64_t number;
@@ -109,7 +109,7 @@ static void compare(const char *operation, uint64_t offset, uint64_t length)
 	}
 }
 
-/* A sector that is zeros now is so in the model. */
+/* A sector that reads as zeros becomes zeros in the model. */
 static void adopt_zeros(uint64_t offset, uint64_t length)
 {
 	static const char zeros[SECTOR_BYTES];
@@ -134,7 +134,7 @@ static int write_range(uint64_t offset, uint64_t length, int flags)
 	return -1;
 }
 
-/* Changes the device; leaves the new content in data. */
+/* Change the device. The new content is in data afterwards. */
 static int issue(const char *operation, uint64_t offset, uint64_t length)
 {
 	uint64_t range[2] = { offset, length };
@@ -209,7 +209,7 @@ static void copy_backing(const char *path, int model_fd)
 	fd = open(path, O_RDONLY);
 	if (fd < 0)
 		err(2, "%s", path);
-	/* What others wrote past the cache of a device. */
+	/* The page cache may hide what others wrote with direct I/O. */
 	ioctl(fd, BLKFLSBUF);
 	make_room(CHUNK_BYTES);
 	for (at = 0; at < size; at += n) {
@@ -253,7 +253,7 @@ int main(int argc, char **argv)
 	bool verifies = false;
 	int c;
 
-	/* "+": the operations are no options. */
+	/* "+": operations are not options. */
 	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
 		if (c == 'f')
 			from = optarg;

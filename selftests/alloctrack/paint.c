@@ -3,13 +3,13 @@
  * paint: fills a file or device with sectors that can be told apart, and finds
  * them again.
  *
- *	paint TAG FILE [BYTES]
+ *	paint TAG FILE [HOLE_BYTES]
  *	paint --find TAG FILE
  *
  * Every 512-byte sector consists of 16-byte pairs: the tag (up to 8 letters),
- * and the number of the sector with that of the pair. With HOLE_BYTES every
- * second stretch of that size is zeros. --find says where the tag can be seen,
- * at any 8-byte boundary, and exits 0 if it can.
+ * and the numbers of the sector and of the pair. With HOLE_BYTES every second
+ * stretch of that size is zeros. --find looks for the tag at 8-byte boundaries,
+ * prints where it is, and exits with 0 if there is one.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -45,7 +45,7 @@ static uint64_t size_of(int fd)
 
 	if (end < 0)
 		err(2, "lseek");
-	/* What others wrote past the cache of a device. */
+	/* The page cache may hide what others wrote with direct I/O. */
 	ioctl(fd, BLKFLSBUF);
 	return end;
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * parallel-io: I/O that may have to wait, all of it in flight at the same time.
+ * parallel-io: several I/O requests, which may have to wait, in flight at once.
  *
  *	parallel-io DEVICE OPERATION...
  *
- * OPERATION is read:OFFSET:LENGTH or write:OFFSET:LENGTH, in bytes, direct, each
- * by a thread of its own and one request of that thread. What is written is as
- * paint.c paints, with the tag "written". Lines on standard output: "started",
- * and for each operation that has ended itself and what came of it: the tag that
- * all of it has, "zeros" or "mixed" for a read, "done" for a write, or the name
- * of the error. Exit status: 0 when all have ended, in whatever way.
+ * OPERATION is read:OFFSET:LENGTH or write:OFFSET:LENGTH, in bytes: one direct
+ * request in a thread of its own. Writes have the format of paint.c and the tag
+ * "written". Prints "started", and a line for each operation when it ends: the
+ * operation and its outcome. The outcome of a read is the tag of its data, "zeros"
+ * or "mixed"; of a write "done"; or the name of the error. Exit status: 0 when all
+ * have ended, also with errors.
  */
 #include <err.h>
 #include <errno.h>

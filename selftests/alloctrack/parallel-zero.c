@@ -3,7 +3,7 @@
  * parallel-zero MAJOR:MINOR BYTES THREADS
  *
  * A server whose threads all zero the first BYTES of the device at the same time. Exit
- * status 0 if all could.
+ * status: 0 if all succeeded.
  */
 #include <err.h>
 #include <pthread.h>

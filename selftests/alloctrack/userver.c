@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * userver: a small user server for tests. It serves a raw file as the backing
- * of a device, well or badly as told.
+ * of a device; options make it misbehave.
  *
  *	userver [OPTION]... MAJOR:MINOR FILE
- *	  --threads N			servers of faults, default 2
- *	  --stream			stream as the job says
- *	  --delay-ms N			before each answer
+ *	  --threads N			threads that answer faults, default 2
+ *	  --stream			stream while the job runs
+ *	  --delay-ms N			sleep before each answer
  *	  --fail-range OFF:LEN:ERRNO	FAIL these bytes
  *	  --hold PATH			answer nothing until PATH exists
- *	  --die-after N			kill itself when told the Nth range
+ *	  --die-after N			kill itself at the Nth range
  *	  --odd				answer in odd parts, from the end, twice,
  *					and with more than was asked for
  *
  * Lines on standard output: "attached", "told OFFSET LENGTH", "answer OFFSET
- * LENGTH: ERROR", "streamed" (nothing is left to stream). Past the end of FILE
- * there are zeros. Exit status: 0 when the device is gone, 1 when it cannot
+ * LENGTH: ERROR", "streamed" (nothing is left to stream). FILE reads as zeros
+ * past its end. Exit status: 0 when the device is gone, 1 when it cannot
  * attach, 2 for anything else.
  */
 #include <err.h>
@@ -103,13 +103,13 @@ static bool must_fail(uint64_t offset, uint64_t length)
 static int send_data(uint64_t offset, uint64_t length, uint32_t flags)
 {
 	load(offset, length);
-	/* One time in two: the kernel sees zeros by itself too. */
+	/* Every other time only: FILL with a buffer of zeros must work as well. */
 	if (is_zero(length) && rand_r(&random_state) % 2)
 		return server_zero(control, flags, offset, length, NULL);
 	return server_fill(control, flags, offset, length, buffer, NULL);
 }
 
-/* One answer, at most chunk_bytes. */
+/* Send one answer, for at most chunk_bytes. */
 static void answer(uint64_t offset, uint64_t length, uint32_t flags)
 {
 	int error;
@@ -126,7 +126,7 @@ static void answer(uint64_t offset, uint64_t length, uint32_t flags)
 		       (unsigned long long)length, server_error_name(error));
 }
 
-/* Answers in chunks, block by block where some of a chunk must fail. */
+/* Answer in chunks, and block by block where a part of a chunk must fail. */
 static void answer_all(uint64_t offset, uint64_t length, uint32_t flags)
 {
 	uint64_t n;

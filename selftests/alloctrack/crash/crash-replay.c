@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * crash-replay: goes through all states in which a crash could have left a
- * volume and its metadata device, and holds each to the promise (promise.h).
+ * volume and its metadata device, and checks the promise (promise.h) in each.
  *
  *	crash-replay log=DEV image=FILE backing=DEV journal=FILE volume=SECTORS
  *		block=SECTORS [fua-window=SECTOR:SECTORS] [trials=N] [samples=N]
  *		[seed=N]
  *
- * FILE is the volume as it was before the log began, then the metadata device. Every
- * write of the log is applied to it; after each one is a state. Before each flush there
- * are "trials" more, in which some only of what is not durable was written: volume and
- * metadata device have a cache each, see caches.h.
+ * FILE is the volume as it was before the log began, followed by the metadata device.
+ * The writes of the log are applied to it one by one; there is a state after each.
+ * Before each flush there are "trials" more states, in which only a part of what is
+ * not durable was written: volume and metadata device have a cache each, see caches.h.
  *
- * What the device would show in a state is computed, and only sectors are looked
- * at that may have changed; now and then all.
+ * What the device would show in a state is computed. Only sectors that may have
+ * changed are checked, and now and then all sectors.
  *
- * In "samples" of the states the real thing is asked: "sample N" is printed, and
- * a line with the path of a device that was made on FILE is read, which is
- * compared as a whole ("same", or "differs: ..."); then a line is read that says
- * that the device is gone, which may have changed nothing but the metadata; the
- * bits there must be the same, and the metadata is put back.
+ * "samples" states are checked against the kernel: print "sample N", read the path of
+ * a device that the test makes on FILE, and compare all of it (prints "same" or
+ * "differs: ..."). Then read a line that says that the device was removed. Meanwhile
+ * only the metadata may have changed: the bits in it must be the same, and the former
+ * metadata is put back.
  *
  * Exit status: 0, 1 if the promise is broken, 2 if something could not be done.
  */
@@ -52,7 +52,7 @@ static struct promise promise;
 static const uint8_t *backing;
 static uint64_t backing_sectors;
 
-/* Sectors to be looked at in the present state. */
+/* Sectors to be checked in the present state. */
 static uint64_t *touched, nr_touched;
 static bool *is_touched;
 
@@ -84,7 +84,7 @@ static const uint8_t *backing_at(uint64_t sector)
 					  zeros;
 }
 
-/* What the device would show. */
+/* What the device would return for a read. */
 static const uint8_t *shown_at(uint64_t sector)
 {
 	if (media_is_allocated(&media, sector / block_sectors))
@@ -171,7 +171,7 @@ static void sample(void)
 	free(before);
 }
 
-/* The media are as a crash has left them: what do they show? */
+/* Check the media as a crash would have left them now. */
 static void check_state(void)
 {
 	char text[MEDIA_TEXT_BYTES];
@@ -191,9 +191,9 @@ static void check_state(void)
 }
 
 /*
- * A write with FUA is logged at once, an earlier one without it later, though it
- * is older. Where the guest writes with FUA only, all others are fills, and a
- * fill is never newer than what the guest wrote.
+ * A write with FUA is logged at once. An earlier write without FUA is logged later
+ * than it, at a flush. In the window where the guest writes with FUA only, all other
+ * writes are fills, and a fill is never newer than the guest's data: so skip it.
  */
 static bool is_overtaken(const struct log_entry *entry, uint64_t sector)
 {
@@ -227,7 +227,7 @@ static void changed(uint64_t sector)
 		touch(NULL, sector);
 }
 
-/* Returns the most states that there are. */
+/* Returns an upper limit of the number of states. */
 static uint64_t prepare(void)
 {
 	uint64_t states = 1;

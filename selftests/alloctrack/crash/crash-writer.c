@@ -6,16 +6,16 @@
  *		[window2=SECTOR:SECTORS] [fua-device=DEV fua-window=SECTOR:SECTORS]
  *		[ops=N] [threads=N] [seed=N] [block=SECTORS] [unit=SECTORS]
  *
- * Several threads write, flush, discard, zero and read, and every promise that
- * the device makes is noted as a mark (see log.h) on DEV:
+ * Several threads write, flush, discard, zero and read. Every promise that the
+ * device makes is recorded as a mark (see log.h) on DEV:
  *
- *	A<n>	a flush has ended; it began after n operations were acknowledged,
+ *	A<n>	a flush has ended that began after n operations were acknowledged,
  *		so these are durable
  *	S<n>	write number n, with FUA, was acknowledged, so it is durable
  *
- * FUA writes have a window of their own, and a device of their own that passes
- * FUA but no flush, since the kernel has a flush follow each O_DSYNC write. At
- * the end the journal is written: see stamp.h.
+ * FUA writes have a window of their own, and go to a device of their own that passes
+ * FUA but no flush, since the kernel sends a flush after each O_DSYNC write. At the
+ * end the journal is written, see stamp.h.
  */
 #include <err.h>
 #include <errno.h>
@@ -86,7 +86,7 @@ static bool overlap(const struct range *a, const struct range *b)
 	       b->sector < a->sector + a->nr_sectors;
 }
 
-/* A number for an operation on @range; 0: another one is at work there. */
+/* A number for an operation on @range; 0: another operation is under way there. */
 static uint64_t begin(struct thread *thread, const struct range *range,
 		      enum stamp_kind kind)
 {
@@ -131,7 +131,7 @@ static struct range choose(struct thread *thread, int window, uint64_t nr,
 	};
 }
 
-/* Parts of blocks, whole blocks and long writes; sometimes only almost whole. */
+/* Parts of blocks, whole blocks, nearly whole blocks, and long writes. */
 static struct range choose_range(struct thread *thread, int window)
 {
 	uint64_t nr, dice = random_below(thread, 100);

@@ -3,10 +3,10 @@
 #define CRASH_MEDIA_H
 
 /*
- * The logged device as a crash left it: first the volume, behind it the metadata
- * device; a file that is mapped into memory, so that loop devices on it show the
- * same. And the bitmap that the metadata device holds: read through the checks
- * that the kernel makes, since a store that it would refuse is lost too.
+ * The logged device as a crash left it: the volume, followed by the metadata device.
+ * It is a file mapped into memory, so that loop devices on it show the same. And the
+ * bitmap that the metadata device holds: it is read through the kernel's own checks,
+ * since a store that the kernel would refuse is lost as well.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,16 +32,16 @@ struct media {
 void media_open(struct media *media, const char *path, uint64_t volume_sectors,
 		uint32_t block_sectors);
 
-/* A write of one sector; NULL as @data: zeros. */
+/* Write one sector; NULL as @data: zeros. */
 void media_write(struct media *media, uint64_t sector, const void *data);
 
-/* A sector was changed by somebody else. */
+/* A sector was changed by other means than media_write(). */
 void media_changed(struct media *media, uint64_t sector);
 
 /*
- * Read the bitmap, if the metadata has changed since the last time; calls
- * @changed for each block whose bit differs from then. Returns false, with a
- * text, if the store is not valid.
+ * Read the bitmap again if the metadata has changed since the last call. Calls
+ * @changed for each block whose bit has changed. Returns false, with a text, if
+ * the store is not valid.
  */
 bool media_read_bits(struct media *media,
 		     void (*changed)(void *context, uint64_t block),

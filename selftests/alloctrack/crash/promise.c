@@ -48,7 +48,7 @@ static void sort_by_ack(struct promise *promise)
 	}
 }
 
-/* In ascending order of numbers, since the journal is. */
+/* The numbers of a sector are in ascending order, as in the journal. */
 static void sort_by_sector(struct promise *promise)
 {
 	uint64_t i, s, total = 0, *fill;
@@ -134,7 +134,7 @@ bool promise_mark(struct promise *promise, const char *text,
 	return true;
 }
 
-/* Is there such an operation on the sector, not older than what is durable? */
+/* Is write @number one of the writes to this sector? */
 static bool is_written(const struct promise *promise, uint64_t sector,
 		       uint64_t number)
 {

@@ -3,12 +3,12 @@
 #define CRASH_PROMISE_H
 
 /*
- * What the device may show: the journal of the guest, and what of it has been
- * promised to be durable so far.
+ * What the device may show: the journal of the guest, and which of its operations
+ * have been promised to be durable so far.
  *
- * A sector may show the newest write that is durable or any newer one; if none
- * is durable yet, also what the backing holds. Zeros also if it was zeroed or
- * discarded since. Anything else breaks the promise.
+ * A sector may show its newest durable write or any newer one. As long as no write
+ * is durable it may also show the content of the backing, and if it was zeroed or
+ * discarded since its newest durable write, zeros. Anything else breaks the promise.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -37,16 +37,15 @@ void promise_open(struct promise *promise, const char *journal_path,
 		  uint64_t nr_sectors);
 
 /*
- * A mark of the log: more is durable now. Calls @raised for each sector of which
- * more is promised than before. Returns false if it is no mark of the guest's.
+ * Take a mark of the log, after which more is durable. Calls @raised for each sector
+ * with a new durable write. Returns false if the mark is not from the guest.
  */
 bool promise_mark(struct promise *promise, const char *text,
 		  void (*raised)(void *context, uint64_t sector),
 		  void *context);
 
 /*
- * May @sector show @data, when the backing shows @backing there? If not, @text
- * says why.
+ * May @sector show @data, where the backing has @backing? If not, @text says why.
  */
 bool promise_allows(const struct promise *promise, uint64_t sector,
 		    const void *data, const void *backing,

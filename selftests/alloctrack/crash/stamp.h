@@ -3,13 +3,12 @@
 #define CRASH_STAMP_H
 
 /*
- * What the guest writes, and the journal of it.
+ * The data that the guest writes, and its journal.
  *
- * Each sector of a write tells which write it is from and where it belongs; the
- * rest of the sector follows from these two, so a sector of two writes is seen.
- * Writes are numbered from 1 in the order in which they begin. Two writes to a
- * sector never overlap in time, so of two the one with the higher number is the
- * newer one.
+ * Each sector has the number of its write and its own address. The rest of the sector
+ * is computed from these two, so a sector with parts of two writes is detected. Writes
+ * are numbered from 1 in the order in which they begin. Two writes to the same sector
+ * never overlap in time, so the one with the higher number is newer.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,13 +20,13 @@
 
 enum stamp_kind {
 	STAMP_WRITE,		/* stamped sectors */
-	STAMP_ZERO,		/* zeros, as sure as a write */
-	STAMP_DISCARD,		/* afterwards zeros or what was there before */
+	STAMP_ZERO,		/* zeros, as certain as a write */
+	STAMP_DISCARD,		/* afterwards zeros or the former content */
 };
 
 /*
- * A record of the journal; the one with number n is the nth. @ack: how many
- * operations had been acknowledged when this one was, itself included; 0: never.
+ * A record of the journal; operation n is record n. @ack: the number of acknowledged
+ * operations when this one was acknowledged, itself included; 0: never acknowledged.
  */
 struct stamp_record {
 	uint64_t sector;
@@ -57,7 +56,7 @@ static inline void stamp_make(void *data, uint64_t number, uint64_t sector)
 		words[i] = stamp_word(number, sector, i);
 }
 
-/* The number of the write that @data is from; 0: it is no whole stamp. */
+/* The number of the write that @data is from; 0: not a complete stamp. */
 static inline uint64_t stamp_read(const void *data, uint64_t sector)
 {
 	const uint64_t *words = data;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One of @text, @number and @range (FIRST:LENGTH) says where the value goes. */
+/* The value goes to one of @text, @number and @range (FIRST:LENGTH). */
 struct arg {
 	const char *name;
 	const char **text;

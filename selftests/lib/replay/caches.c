@@ -81,7 +81,7 @@ void caches_after(struct caches *caches, size_t i)
 
 	if (log_is_cached_write(entry))
 		return;
-	/* With FUA: durable at once, whatever is in the cache of these sectors. */
+	/* With FUA: durable at once, also if older data of the sectors is in the cache. */
 	for (s = entry->sector; s < entry->sector + entry->nr_sectors; s++)
 		if (caches->index[s])
 			memcpy(caches->kept[caches->index[s] - 1].durable,

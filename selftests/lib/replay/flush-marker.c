@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * flush-marker: a block device that holds nothing, and writes down when it is flushed.
+ * flush-marker: a block device that stores nothing, and records when it is flushed.
  *
  *	flush-marker NBD MARKS MIB
  *
- * NBD is the kernel's device, /dev/nbd0, which gets this size. Each flush of it becomes a
- * write of the text "flush" to MARKS, which has ended when the flush ends. Prints "ready",
- * and runs until it is stopped.
+ * NBD is the kernel's device, /dev/nbd0, which gets this size. For each flush of it the
+ * text "flush" is written to MARKS before the flush ends. Prints "ready", and runs until
+ * it is killed.
  */
 #include <endian.h>
 #include <err.h>
@@ -46,7 +46,7 @@ static void mark(int marks)
 		err(1, "mark");
 }
 
-/* Reads are of zeros, for those who look for partitions; writes there are none. */
+/* Reads return zeros, for the scan of partitions. There are no writes. */
 static void serve(int socket, int marks)
 {
 	static uint8_t zeros[1 << 20];

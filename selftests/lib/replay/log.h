@@ -3,21 +3,21 @@
 #define REPLAY_LOG_H
 
 /*
- * Reading what dm-log-writes has logged.
+ * A reader for logs of dm-log-writes.
  *
- * The log begins with a superblock in its first sector. From the second one on,
- * entries follow each other: a sector that describes a write, and then what was
- * written, unless it was a discard. Numbers are little-endian. The log's sectors
- * are those of the logged device's logical block size.
+ * The log begins with a superblock in its first sector. The entries follow from the
+ * second sector on: a sector that describes a write, and then the data, unless it was a
+ * discard. Numbers are little-endian. The log's sectors have the logical block size of
+ * the logged device.
  *
- * The order of entries: a write is logged when a flush that began after it had
- * completed completes, just before that flush, in order of completion; one with
- * FUA at once.
+ * The order of entries: a write is logged when a flush completes that began after the
+ * write had completed. It comes just before that flush, in order of completion. A write
+ * with FUA is logged at once.
  *
- * What is logged is one device with three parts (see replay.sh): the volume, the metadata
- * device, and a place for marks, which are written there as text, so that they stand in
- * the order of completion too. A flush of the log is one of the volume; one of the
- * metadata device is a mark "flush". Marks of dm-log-writes itself do not count.
+ * The logged device has three parts (see replay.sh): the volume, the metadata device, and
+ * a place for marks, which are written there as text, so that they are in order of
+ * completion too. A flush in the log is one of the volume; a flush of the metadata device
+ * is a mark "flush". Marks of dm-log-writes itself are ignored.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -54,17 +54,17 @@ struct log {
 	size_t nr_entries;
 };
 
-/* Ends the program, with a message, when there is no valid log. */
+/* Ends the program, with a message, if the log is not valid. */
 void log_open(struct log *log, const char *path);
 
-/* Where the parts of the device end; to be called before the next three. */
+/* Set where the parts of the device end. Must be called before the next three. */
 void log_set_parts(struct log *log, uint64_t volume_sectors,
 		   uint64_t meta_sectors);
 
-/* To which part is it a write? */
+/* The part of the device that the entry writes to. */
 enum log_device log_device(const struct log *log, const struct log_entry *entry);
 
-/* Is it a mark? Then its text is read. */
+/* Returns true and reads the text if it is a mark. */
 bool log_read_mark(const struct log *log, const struct log_entry *entry,
 		   char text[LOG_TEXT_BYTES]);
 
@@ -75,7 +75,7 @@ bool log_is_flush(const struct log *log, const struct log_entry *entry,
 /* Reads the data of an entry, data_bytes. */
 void log_read(const struct log *log, const struct log_entry *entry, void *data);
 
-/* Is it a write that only a later flush made durable? */
+/* Is it a write that becomes durable only by a later flush? */
 bool log_is_cached_write(const struct log_entry *entry);
 
 #endif /* REPLAY_LOG_H */

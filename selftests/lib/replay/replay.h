@@ -23,16 +23,16 @@ uint64_t random_below(uint64_t limit);
 extern char state_name[160];
 extern unsigned int nr_violations;
 
-/* Report that a promise is broken; does not return from the tenth. */
+/* Report that a promise is broken. The tenth report ends the program. */
 void violation(const char *text);
 
 /* Zeroed memory, for @nr objects of @bytes each. Never fails, as the next two. */
 void *replay_allocate(size_t nr, size_t bytes);
 
-/* The file at @path in memory; a write to it is one to the file. */
+/* Map the file at @path: writes to the memory are writes to the file. */
 uint8_t *replay_map_image(const char *path, uint64_t *bytes);
 
-/* Read a line that answers what was printed. */
+/* Read the test's answer to a line that was printed. */
 void replay_read_answer(char *line, size_t bytes);
 
 /**

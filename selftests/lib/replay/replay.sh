@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# The way through a log, for crash tests.
+# For crash tests: make a logged device, and go through the log.
 
 # replay PROGRAM ARG... - runs a program that goes through a log. For each of its lines
 # "sample NR ..." calls sample, which looks at $TMP/image and then answers the program
