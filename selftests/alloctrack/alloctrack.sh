@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What the tests of alloctrack share, on top of lib/common.sh. A volume is painted
-# with the tag "stale" before it becomes the file of a target, a backing with
-# "backing", so whatever is read tells where it is from. mirror.c compares a
-# device with a file that models it, paint.c paints and looks for tags.
+# The library of the alloctrack tests, on top of lib/common.sh. A volume is painted
+# with the tag "stale" before it becomes the file of a target, and a backing with
+# "backing", so all data that is read shows where it is from. mirror.c compares a
+# device with a file that models it; paint.c paints and looks for tags.
 #
-# Sizes of tables and blocks are in 512-byte sectors, as in the table line. In an
-# emulated machine processes are dear: so there are few.
+# Sizes of tables and blocks are in 512-byte sectors, as in the table line. Starting a
+# process is slow in an emulated machine, so use few.
 
 . "$(dirname "$0")/../lib/common.sh"
 require_target alloctrack
@@ -22,8 +22,8 @@ make_painted()
 	disk=$(make_disk "${@:2}") && paint "$1" "$disk" && echo "$disk"
 }
 
-# each_geometry FUNCTION - calls FUNCTION BLOCK_SECTORS SECTOR_BYTES for all block
-# sizes and logical block sizes, with $label saying which.
+# each_geometry FUNCTION - call FUNCTION BLOCK_SECTORS SECTOR_BYTES for all block
+# sizes and logical block sizes. $label names the two.
 each_geometry()
 {
 	local lbs block label
@@ -38,10 +38,10 @@ each_geometry()
 # each_volume FUNCTION [ATTRIBUTE=VALUE...] - as each_geometry, with
 #   block, bytes	the block size in sectors and in bytes
 #   lbs			the logical block size of the disks
-#   size		the size that the device is to have: the last block is short
-#			where there is room for that
-#   file, backing	painted disks that are no smaller, with these attributes
-#   label		which geometry it is
+#   size		the size for the device; the last block is short if blocks are
+#			larger than sectors
+#   file, backing	painted disks, at least as large, with these attributes
+#   label		names the geometry
 each_volume()
 {
 	local block lbs bytes size label file='' backing function=$1
@@ -78,7 +78,7 @@ at_create()
 	dm_create "$1" "$(at_table "${@:2}")" || bail "dmsetup create $*"
 }
 
-# at_remove NAME - dm_remove with one process where all is well.
+# at_remove NAME - as dm_remove, but with a single process in the normal case.
 at_remove()
 {
 	dmsetup remove "$1" 2>/dev/null || dm_remove "$1"
@@ -123,7 +123,7 @@ message()
 	dmsetup message "$1" 0 "${*:2}"
 }
 
-# mirrored DESCRIPTION ARGUMENT... - mirror with the device t and its model.
+# mirrored DESCRIPTION ARGUMENT... - run mirror on the device t and its model.
 mirrored()
 {
 	local about=$1 options=()
@@ -135,13 +135,13 @@ mirrored()
 	check "${label:+$label: }$about" mirror "${options[@]}" "$T" "$MODEL" "$@"
 }
 
-# reads_as DESCRIPTION BACKING - makes the model: a new device t must read so.
+# reads_as DESCRIPTION BACKING - create the model: a new device t must read as BACKING.
 reads_as()
 {
 	mirrored "$1" "--from=$2"
 }
 
-# random_io DESCRIPTION BACKING OPTION... - blkmodel on the new device t.
+# random_io DESCRIPTION BACKING OPTION... - run blkmodel on the new device t.
 random_io()
 {
 	local initial=$2
@@ -156,14 +156,14 @@ shows_nothing_stale()
 		paint --find stale "${2:-$T}"
 }
 
-# queue_limit NAME - of the device t, from /sys/block/.../queue.
+# queue_limit NAME - a limit of the device t, from /sys/block/.../queue.
 queue_limit()
 {
 	cat "/sys/dev/block/$(dm_number t)/queue/$1"
 }
 
-# start_fio SECONDS OPTION... - random I/O on the device t that fio verifies, for at
-# least so long; with 0 until fio_is_good ends it. Sets $fio to its process.
+# start_fio SECONDS OPTION... - random I/O on the device t, verified by fio, for at least
+# SECONDS; 0: until fio_is_good ends it. Sets $fio to the process.
 start_fio()
 {
 	local rounds='' seconds=$1
@@ -185,7 +185,7 @@ run_fio()
 	return 1
 }
 
-# fio_is_good DESCRIPTION - ends it, or waits for its end; all was verified.
+# fio_is_good DESCRIPTION - end fio, or wait for its end; it must have verified all data.
 fio_is_good()
 {
 	touch "$TMP/fio.end"
@@ -204,8 +204,8 @@ suspend_storm()
 	diag "$n suspends"
 }
 
-# start_server FILE [OPTION...] - userver for the device t. Sets $server to its
-# process and $server_log to what it says; waits until it is attached.
+# start_server FILE [OPTION...] - start userver for the device t, and wait until it is
+# attached. Sets $server to the process and $server_log to its output.
 start_server()
 {
 	server_log=$TMP/server.$((server_count = ${server_count:-0} + 1))

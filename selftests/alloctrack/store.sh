@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What the tests of the metadata device share, on top of alloctrack.sh.
+# The library of the tests of the metadata device, on top of alloctrack.sh.
 
 . "$(dirname "$0")/alloctrack.sh"
 require_command dmlive qemu-img
@@ -18,8 +18,8 @@ make_meta()
 	disk=$(make_disk "$mib") && write_meta "$file" "$disk" && echo "$disk"
 }
 
-# write_meta FILE DEVICE, read_meta DEVICE FILE - the device's content as it is,
-# past all caches.
+# write_meta FILE DEVICE, read_meta DEVICE FILE - write and read the device's content
+# with direct I/O.
 write_meta()
 {
 	local padded=$TMP/meta.padded
@@ -44,7 +44,8 @@ meta_create()
 	dm_create "$1" "$(meta_table "${@:2}")" || bail "dmsetup create $1"
 }
 
-# flags_in FILE - "in-use", "auto" and so on, as qemu-img sees them; in one line.
+# flags_in FILE - the flags "in-use", "auto" and so on, as qemu-img reports them; on one
+# line.
 flags_in()
 {
 	qemu-img info -U --output=json "$1" |
@@ -85,7 +86,7 @@ has_no_server()
 	! pgrep -x qemu-nbd
 }
 
-# is_sane DESCRIPTION FILE GRANULARITY_BYTES - QEMU finds nothing wrong with it,
+# is_sane DESCRIPTION FILE GRANULARITY_BYTES - QEMU and dmlive find no error in the image,
 # and its bitmap is closed.
 is_sane()
 {
@@ -103,7 +104,7 @@ bits_agree()
 	check "$1" cmp "$TMP/bits.dmlive" "$TMP/bits.qemu"
 }
 
-# nr_set FILE BLOCK_SECTORS - blocks that are set.
+# nr_set FILE BLOCK_SECTORS - the number of blocks that are set.
 nr_set()
 {
 	bits_by_dmlive "$1" | awk -v b=$(($2 * 512)) \

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# With auto_remove the device maps straight to the file from the moment that it is
-# complete and not before; all that a device can do goes on, in use or not.
+# With auto_remove the device maps directly to the file as soon as it is complete, and
+# not before. Everything that the device supports keeps working, in use or not.
 
 . "$(dirname "$0")/alloctrack.sh"
 require_command fio
@@ -20,7 +20,7 @@ begin()
 	reads_as "reads as its backing" "$backing"
 }
 
-# Every kind of request; the model knows what must be there.
+# Every kind of request, checked against the model.
 all_kinds()
 {
 	mirrored "all kinds of I/O" --verify read 512 131072 write 4096 512 \
@@ -28,7 +28,7 @@ all_kinds()
 		discard $((9 * BYTES)) $BYTES write 0 $((3 * BYTES))
 }
 
-# Before it is complete the bitmap decides.
+# Until the device is complete the bitmap decides.
 not_before()
 {
 	local label="not complete"
@@ -42,7 +42,7 @@ not_before()
 	at_remove t
 }
 
-# A block is left that cannot be written: not complete.
+# One block cannot be written: the device is not complete.
 not_with_a_hole()
 {
 	local label="a hole"
@@ -84,18 +84,18 @@ when_complete()
 	repair_device b "$backing"
 	label="complete"
 
-	# What fails below fails here, and harms nothing.
+	# An error of the file is passed on, and has no lasting effect.
 	dm_reload t "$(at_table $SIZE /dev/mapper/f /dev/mapper/b 128 auto_remove)"
 	break_device f "$file" 0 8
 	check_fails "$label: an error of the file is reported" dd_read "$T" 0 4096
 	repair_device f "$file"
 	mirrored "and is gone with its cause" --verify
 	check "$label: remove" dmsetup remove t
-	blockdev --flushbufs "$file"	# what was cached of it before
+	blockdev --flushbufs "$file"	# drop what was cached before
 	check "$label: all is on the file" cmp "$file" "$MODEL"
 }
 
-# In use all the time: nothing is removed under a user.
+# In use all the time: the device is not removed under its users.
 in_use()
 {
 	local label="in use"
@@ -103,7 +103,7 @@ in_use()
 	start_fio 0 --size=2m
 	message t stream start
 	check "$label: completes" wait_until state_is t complete
-	# Whatever fio is at just now, somebody has it open.
+	# Keeps the device open, also between two runs of fio.
 	exec 7< "$T"
 	check_fails "$label: remove is refused" dmsetup remove t
 	exec 7<&-
@@ -114,7 +114,7 @@ in_use()
 	check "$label: remove" dm_remove t
 }
 
-# Completed by the guest alone, with no job and no backing.
+# Completed by the guest's writes alone, without a job and a backing.
 by_the_guest()
 {
 	local label="by the guest" writes=() i

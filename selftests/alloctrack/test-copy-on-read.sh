@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# With copy_on_read, blocks that are read from the backing become allocated, with
-# the backing's content; the read itself never fails because the file does.
+# With copy_on_read, blocks that are read from the backing become allocated, with the
+# backing's content. An error of the file never fails the read itself.
 
 . "$(dirname "$0")/alloctrack.sh"
 
-# copies DESCRIPTION ALLOCATED OPERATION...: then so many blocks are allocated.
+# copies DESCRIPTION ALLOCATED OPERATION... - afterwards ALLOCATED blocks are allocated.
 copies()
 {
 	mirrored "$1" "${@:3}"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # timeout: 1800
 #
-# A crash at any moment loses nothing: blocks of 64 KiB, so that most writes cover
-# a part of a block only, with I/O everywhere, until the restore is complete.
+# A crash at any time loses nothing. Blocks of 64 KiB, so that most writes cover only
+# a part of a block; I/O everywhere, until the restore is complete.
 
 . "$(dirname "$0")/crash/crash.sh"
 

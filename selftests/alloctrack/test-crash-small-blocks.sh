@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # timeout: 1800
 #
-# A crash at any moment loses nothing: blocks of 4 KiB, so that the bits fill more
-# than one page, with I/O on both sides of its border; partial writes are rare,
-# and the streamer does not reach the end.
+# A crash at any time loses nothing. Blocks of 4 KiB, so that the bits fill more than
+# one page; I/O on both sides of the border between two pages, with few partial writes.
+# The streamer does not reach the end.
 
 . "$(dirname "$0")/crash/crash.sh"
 

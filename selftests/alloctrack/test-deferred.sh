@@ -1,25 +1,26 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Writes that a worker sends down are counted once, and what never goes down is counted
-# too. A write that may not wait, and would have to, does not end target_is_zero.
+# Writes that a worker sends down are counted once, and requests that are never sent
+# down are counted too. A nowait write that would have to wait does not end
+# target_is_zero.
 
 . "$(dirname "$0")/alloctrack.sh"
 require_command fio
 
 readonly MIB=16 BLOCK=128
-# One request at a time: the next one, if it may not wait, is told to come again.
+# One request at a time: the next nowait request gets EAGAIN.
 file=$(make_disk $MIB 512 hw_queue_depth=1 irqmode=2 completion_nsec=200000) &&
 	backing=$(make_disk $MIB) || bail "disks"
 
-# guest OPTION...: fio on t, in a single job.
+# guest OPTION... - run fio on t, as a single job.
 guest()
 {
 	fio --name=guest --filename=$T --direct=1 --ioengine=io_uring --output-format=terse \
 		"$@" > "$TMP/fio" 2>&1
 }
 
-# counted FIELD: of t, as for disk_stat; 9: in flight.
+# counted FIELD - a counter of t, as for disk_stat; 9: requests in flight.
 counted()
 {
 	local words

@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A write that fails is reported as failed and leaves its unallocated blocks
-# unallocated, whether the file fails or the backing that a block is filled from.
+# A write that fails is reported as failed and allocates nothing, whether the file
+# fails or the backing from which a block is filled.
 
 . "$(dirname "$0")/alloctrack.sh"
 
-# What fails: a second MiB, or the block that it lies in.
+# The hole: the second MiB, or the block that has it.
 readonly HOLE=2048 HOLE_SECTORS=2048
 
-# fails DESCRIPTION COMMAND...: it fails, and allocates nothing.
+# fails DESCRIPTION COMMAND... - the command fails, and nothing becomes allocated.
 fails()
 {
 	local before
@@ -30,7 +30,7 @@ file_fails()
 	[ "$bytes" -eq "$lbs" ] || fails "part of a block" dd_write "$T" $inside "$lbs"
 	fails "write-zeroes" blkdiscard -z -o $at -l "$bytes" "$T"
 	fails "discard" blkdiscard -o $at -l "$bytes" "$T"
-	# One request, which the hole's begin splits below the target.
+	# One request, which is split below the target where the hole begins.
 	[ "$bytes" -gt 65536 ] || fails "a write that fails in its second half" \
 		dd_write "$T" $((at - bytes)) $((2 * bytes))
 	mirrored "another block" write $((2 * bytes)) "$bytes"
@@ -59,8 +59,8 @@ backing_fails()
 	at_remove t
 }
 
-# Errors that come and go under random writes: a write that failed has left a
-# sector as it was, or written it.
+# Errors that come and go under random writes: a failed write leaves a sector as it
+# was, or has written it.
 file_is_flaky()
 {
 	local program breaks=0
@@ -98,6 +98,6 @@ failures()
 	at_remove b
 }
 
-# Slow disks: so that a few errors come and go while there is I/O.
+# Slow disks, so that several errors come and go during the I/O.
 each_volume failures irqmode=2 completion_nsec=4000000
 finish

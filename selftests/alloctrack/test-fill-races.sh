@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Streaming and copy_on_read never put old data over new: under random I/O of any
-# size the device reads as it must, and streaming ends all the same.
+# Streaming and copy_on_read never overwrite new data with old: under random I/O of
+# any size the device returns the right data, and streaming still completes.
 
 . "$(dirname "$0")/alloctrack.sh"
 require_command fio
@@ -23,8 +23,8 @@ races()
 	at_remove t
 }
 
-# A backing that answers late: between the read of a chunk and its write there is
-# time for the guest to write.
+# A slow backing, so that the guest has time to write between the read of a chunk and
+# its write.
 race()
 {
 	races "streaming" stream
@@ -32,7 +32,7 @@ race()
 	races "copy_on_read" copy_on_read
 }
 
-# Guest I/O that never ends does not starve streaming.
+# Endless guest I/O does not starve streaming.
 never_starved()
 {
 	local file backing writer
@@ -53,7 +53,7 @@ never_starved()
 	at_remove t
 }
 
-# fio's own verification, of the lower half; the upper one must become the backing.
+# fio verifies the lower half; the upper half must become equal to the backing.
 verified_by_fio()
 {
 	local block=$1 lbs=$2 file backing half=$((4 << 20)) label

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A device tells of what it has lost in one flush only, be it the volume or the
-# metadata device. What is not told a second time is not taken for durable, and nobody
-# loses anything that was acknowledged.
+# A device reports lost writes with one flush only, be it the volume or the metadata
+# device. The flushes that succeed after it must not make such writes count as durable,
+# and nothing that was acknowledged is lost.
 
 . "$(dirname "$0")/store.sh"
 require_target flakey delay
@@ -31,8 +31,8 @@ file_is()
 	dm_reload f "$(table_of f "$disk" "$1")" || bail "$1"
 }
 
-# A flush fails, and copies may be lost. Where a commit of the store came just before the
-# volume became bad, there are none.
+# A flush fails, and copies may be lost. There are none if the store was committed just
+# before the volume broke.
 flush_loses_copies()
 {
 	local i
@@ -48,8 +48,8 @@ flush_loses_copies()
 	return 1
 }
 
-# Suspended and resumed while the volume is still bad: what was taken back could not
-# be made durable.
+# Suspended and resumed while the volume is still broken: the blocks that were taken
+# back could not be made durable.
 too_early()
 {
 	label="too early"
@@ -65,7 +65,7 @@ too_early()
 	check "$label: once more" eval "dmsetup suspend t && dmsetup resume t"
 	file_is linear
 	check "$label: with a good volume" eval "dmsetup suspend t && dmsetup resume t"
-	# What the suspends could not flush.
+	# The blocks that the suspends could not flush.
 	sync $T 2> /dev/null
 	check "$label: a flush again" sync $T
 	message t stream_speed 0
@@ -88,7 +88,7 @@ mount_host()
 	mount -o errors=continue /dev/mapper/host "$TMP/host" || bail "mount"
 }
 
-# If it is mounted still.
+# Only if it is still mounted.
 unmount_host()
 {
 	umount "$TMP/host" 2> /dev/null || :
@@ -109,8 +109,8 @@ leave_host()
 	umount "$TMP/host"
 }
 
-# The metadata are a file: when their flush has failed, the page cache has what the
-# disk has not, and the next flush succeeds.
+# The metadata is in a file: after a failed flush the page cache has data that the disk
+# does not have, and the next flush succeeds.
 metadata_in_a_cache()
 {
 	label="metadata in a cache"
@@ -144,10 +144,10 @@ metadata_in_a_cache()
 	dm_remove host
 }
 
-# The same, and the device is made anew before it could write the metadata again.
+# The same, and the device is created again before it could rewrite the metadata.
 made_anew()
 {
-	label="made anew"
+	label="created again"
 	mount_host
 	cp "$TMP/fresh" "$TMP/host/meta" && truncate -s %4096 "$TMP/host/meta" && sync ||
 		bail "meta"
@@ -167,8 +167,8 @@ made_anew()
 	umount "$TMP/host"
 }
 
-# Many threads bring the same blocks: the last of them bring nothing, when the device is
-# complete and the guest's writes are looked at no more.
+# Many threads fill the same blocks. The last of them have no effect: by then the device
+# is complete, and the guest's writes are not checked any more.
 nothing_to_bring()
 {
 	label="nothing to bring"
@@ -194,7 +194,7 @@ nothing_to_bring()
 	dm_remove s
 }
 
-# 0 8192 delay READS WRITES FLUSHES: those that it keeps back.
+# 0 8192 delay READS WRITES FLUSHES - the number of requests that dm-delay holds back.
 keeps_writes_back()
 {
 	local words
@@ -202,7 +202,7 @@ keeps_writes_back()
 	[ "${words[4]}" -gt 0 ]
 }
 
-# The first copy of all is on its way when a flush fails: no count of copies tells.
+# The very first copy is in flight when a flush fails: no counter of copies shows it.
 under_way()
 {
 	label="under way"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: stock
 #
-# A flush and a FUA write of the guest reach the file as such, and "complete" is
-# said only after a flush that followed the last write.
+# The guest's flushes and FUA writes reach the file as such, and the state becomes
+# "complete" only after a flush that followed the last write.
 
 . "$(dirname "$0")/alloctrack.sh"
 require_target log-writes flakey
@@ -13,9 +13,9 @@ file=$(make_painted stale 4 512 cache_size=4) || bail "file"
 backing=$(make_painted backing 4) || bail "backing"
 log=$(make_disk 32) || bail "log"
 
-# log_entries LOG: "SECTOR NR FLAGS DATA_BYTES" of each entry that dm-log-writes
-# has made; flags: 1 flush, 2 FUA, 4 discard, 8 mark. It keeps a superblock, then
-# entries of one sector, each with its data behind it.
+# log_entries LOG - "SECTOR NR FLAGS DATA_BYTES" of each entry of dm-log-writes; flags:
+# 1 flush, 2 FUA, 4 discard, 8 mark. The log is a superblock, then entries of one sector,
+# each followed by its data.
 log_entries()
 {
 	local at=1 nr entry i
@@ -28,14 +28,14 @@ log_entries()
 	done
 }
 
-# entry DESCRIPTION REGEX: the log has such an entry.
+# entry DESCRIPTION REGEX - the log has an entry that matches.
 entry()
 {
 	grep -qE "$2" "$TMP/entries"
 	result $? "$1" || diag "$(< "$TMP/entries")"
 }
 
-# A target on a file that has a volatile cache and logs what it is sent.
+# A target on a file with a volatile cache, which logs its requests.
 begin()
 {
 	dm_create f "0 $SIZE log-writes $file $log" || bail "log-writes"
@@ -81,7 +81,7 @@ completion()
 		"$(awk '$3 == 8 { exit } $3 == 0 { n += $2 } END { print n }' "$TMP/entries")" $SIZE
 }
 
-# A flush that fails is no completion.
+# If the flush fails the device is not complete.
 failed_flush()
 {
 	make_linear f "$file" > /dev/null || bail "linear"
@@ -104,7 +104,7 @@ flush_of_guest()
 	dd if=/dev/null of="$T" conv=notrunc,fsync status=none
 }
 
-# The volume may have told the stream job, and nobody again, that it lost data.
+# The volume may have reported lost data to the stream job's flush, and to no other.
 unasked_flush()
 {
 	make_linear f "$file" > /dev/null || bail "linear"

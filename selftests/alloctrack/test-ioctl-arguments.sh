@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: stock
 #
-# No argument that a server gives to an ioctl of /dev/dm-alloctrack does harm:
-# what is malformed is refused with the documented error and changes nothing. For
-# 32-bit programs too, where the kernel runs them.
+# No argument to an ioctl of /dev/dm-alloctrack does harm: malformed ones are refused
+# with the documented error and change nothing. Also for 32-bit programs, where the
+# kernel runs them.
 
 . "$(dirname "$0")/alloctrack.sh"
 
@@ -12,7 +12,7 @@
 readonly SIZE=$((12 * 2048 + 8 - 3))
 label=''
 
-# results PROGRAM ARGUMENT... - runs it and takes over its results.
+# results PROGRAM ARGUMENT... - run a program; its results become this test's.
 results()
 {
 	local line status

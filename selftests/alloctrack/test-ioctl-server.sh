@@ -2,22 +2,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: stock
 #
-# /dev/dm-alloctrack holds to its rules for servers: one a device, faults that are
-# told until they are answered, events that poll() shows, and an end with ENODEV
-# when the device is gone.
+# /dev/dm-alloctrack keeps its rules for servers: one server per device, faults that are
+# told until they are answered, events that poll() reports, and ENODEV when the device
+# is gone.
 
 . "$(dirname "$0")/alloctrack.sh"
 
 label=''
 
-# results PROGRAM ARGUMENT... - runs it and takes over its results.
+# results PROGRAM ARGUMENT... - run a program; its results become this test's.
 results()
 {
 	"$@" > "$TMP/results"
 	take_over $?
 }
 
-# take_over STATUS - the results in $TMP/results.
+# take_over STATUS - take over the results in $TMP/results.
 take_over()
 {
 	local line

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The limits of the device are those that both devices can keep: sectors of the
-# larger size, discards and write-zeroes only where they are honoured, and hints
-# that fit the block size; what is stacked on top inherits them.
+# The device has limits that both devices below it can keep: the larger sector size,
+# discards and write-zeroes only where they are honoured, and hints that fit the block
+# size. Devices stacked on top inherit them.
 #
 # timeout: 1200
 
@@ -22,7 +22,7 @@ number()
 	echo $((0x$(stat -L -c %t "$1"))):$((0x$(stat -L -c %T "$1")))
 }
 
-# make_stripes NAME CHUNK_SECTORS DISK...: has minimum and optimal I/O sizes.
+# make_stripes NAME CHUNK_SECTORS DISK... - a device with minimum and optimal I/O sizes.
 make_stripes()
 {
 	local disk line="0 $SIZE striped $(($# - 2)) $2"
@@ -32,14 +32,14 @@ make_stripes()
 	dm_create "$1" "$line"
 }
 
-# has NAME VALUE - also the linear device on top.
+# has NAME VALUE - t has this limit, and so has the linear device on top.
 has()
 {
 	is_so "$1" "$(limit "$T" "$1")" "$2"
 	is_so "$1 of a linear device on top" "$(limit $TOP "$1")" "$2"
 }
 
-# with FILE BACKING BLOCK [FEATURE...]: makes t, and top on it.
+# with FILE BACKING BLOCK [FEATURE...] - create t, and top on it.
 with()
 {
 	label="$label, blocks of $(($3 / 2)) KiB"
@@ -70,7 +70,7 @@ logical_block_sizes()
 			end
 		done
 	done
-	# Shorter than a sector of the other, or than a block: its length is no matter.
+	# Shorter than a sector of the other device, or than a block: this must not matter.
 	dm_create short "0 9 linear $disk512 0" || bail "linear"
 	label="a backing of 9 sectors"
 	with "$disk4096" /dev/mapper/short 128
@@ -79,7 +79,7 @@ logical_block_sizes()
 	at_remove short
 }
 
-# discards FILE BACKING BLOCK: advertised as the file has them.
+# discards FILE BACKING BLOCK - discards are advertised with the file's limits.
 discards()
 {
 	local granularity max largest=$((1 << 31))
@@ -154,7 +154,7 @@ write_zeroes()
 	check "$label: nothing but zeros is read" cmp -n $((SIZE * 512)) $TOP /dev/zero
 	end
 
-	# The limits in the documentation say so.
+	# As documented.
 	paint stale "$loop"
 	label="file with write-zeroes, backing without"
 	with "$loop" "$disk" 128
@@ -173,7 +173,7 @@ write_zeroes()
 	end
 }
 
-# A write of whole blocks needs no copy: that is the optimal size, or a multiple.
+# A write of whole blocks needs no copy, so the optimal size is a multiple of a block.
 io_sizes()
 {
 	local disk other label block

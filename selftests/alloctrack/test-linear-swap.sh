@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: stock
 #
-# When it is complete the device becomes linear under running I/O, nothing is lost,
-# and backing and module are free.
+# A complete device can become linear under running I/O. Nothing is lost, and backing
+# and module are free afterwards.
 
 . "$(dirname "$0")/alloctrack.sh"
 require_command fio

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# When the volume fails to flush what was copied to it, nothing is complete and no bit
-# becomes durable until the device is suspended and resumed: then what may be lost is
-# read from the backing again, and what the guest wrote is as it left it.
+# When the volume fails to flush copied data, the device does not become complete and no
+# bit becomes durable until it is suspended and resumed. Then blocks that may be lost are
+# read from the backing again, and the guest's own data is as it was written.
 
 . "$(dirname "$0")/store.sh"
 require_target flakey
@@ -33,8 +33,8 @@ has_flushed()
 	[ "$(disk_stat "$disk" 16)" -gt "$1" ]
 }
 
-# copy - the job copies a part, and no flush of the volume comes after that: with
-# metadata a commit has come so far that it waits for these.
+# copy - the job copies a part, and no flush of the volume follows. With metadata, a
+# commit has begun that needs such a flush.
 copy()
 {
 	local flushes
@@ -47,7 +47,7 @@ copy()
 		sync $T 2> /dev/null &
 		wait_until has_flushed "$flushes" || bail "flush"
 	fi
-	# The rest would take a quarter of a minute.
+	# The rest would take 15 seconds.
 	message t stream_speed 500000
 	message t stream start
 	wait_until allocated_above t 12 || bail "stream"
@@ -63,7 +63,7 @@ flush_fails()
 	repair_device f "$disk"
 }
 
-# The volume has nothing of what was copied: only what the guest wrote.
+# Nothing that was copied is on the volume, only the guest's data.
 lose()
 {
 	local at
@@ -94,14 +94,14 @@ completes()
 	check "$label: completes" wait_until state_is t complete
 	mirrored "all is right in the end" --verify
 	shows_nothing_stale
-	# One that nobody asked for may have failed after the guest's last.
+	# A flush of the store's own may have failed after the guest's last one.
 	sync $T 2> /dev/null
 	check "$label: a flush" sync $T
 	[ "$meta" = - ] || is "$label: all is durable" "$(nr_durable)" $BLOCKS
 	at_remove t
 }
 
-# In the middle of the job.
+# A flush in the middle of the job fails.
 half()
 {
 	local durable
@@ -138,7 +138,7 @@ last()
 	completes resume
 }
 
-# The guest wrote to all blocks, whole: there is nothing to be read again.
+# The guest wrote all blocks as a whole, so nothing has to be read again.
 guest_alone()
 {
 	begin "guest alone, $1"

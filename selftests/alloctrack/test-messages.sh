@@ -1,16 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Messages do what they say also on a suspended and on a complete device and when
-# many come at once; a bad one is refused, the kernel log says why, and nothing
-# has changed.
+# Messages work on a suspended device, on a complete one, and when many are sent at the
+# same time. A bad message is refused with the reason in the kernel log, and changes
+# nothing.
 
 . "$(dirname "$0")/alloctrack.sh"
 
 readonly SIZE=$((4 * 2048)) HUGE=18446744073709551616
 file=$(make_painted stale 4) && backing=$(make_painted backing 4) || bail "disks"
 
-# What messages can change: the state, and the features as they are now.
+# What messages can change: the state and the features.
 state()
 {
 	at_status t 2
@@ -35,7 +35,7 @@ refused()
 	result $? "$label: '${*:2}' is refused: $1"
 }
 
-# Whatever the state is; a few of them, and all.
+# Messages that are refused in every state: a few, and all.
 malformed()
 {
 	refused "refused: it has 1 words, not two" stream
@@ -69,7 +69,7 @@ malformed_all()
 	done
 }
 
-# Those that hold in every state.
+# Messages that are valid in every state.
 sets()
 {
 	check "$label: on_error stop" message t on_error stop
@@ -100,7 +100,7 @@ active()
 	refused "'stream start' refused: there is such a job.* .stream $1" stream start
 }
 
-# Through the states of a job; nothing is copied at this speed, or while suspended.
+# All states of a job. Nothing is copied at this speed, or while suspended.
 job()
 {
 	no_job idle
@@ -137,7 +137,7 @@ working()
 	check "complete: the file has the backing" cmp "$file" "$backing"
 }
 
-# What was said while it was suspended holds after.
+# A message to a suspended device takes effect after the resume.
 suspended()
 {
 	local label=suspended before
@@ -157,8 +157,7 @@ suspended()
 	check "$label: the file has the backing" cmp "$file" "$backing"
 }
 
-# A loaded table that was never resumed has no job to speak of; messages are for
-# the active one.
+# A loaded table that was never resumed has no job. Messages go to the active table.
 loaded()
 {
 	local label=loaded
@@ -170,7 +169,7 @@ loaded()
 	at_remove t
 }
 
-# talk WORDS...: says that over and over until told to end. Refusals are right.
+# talk WORDS... - send the message over and over until stopped. Refusals are accepted.
 talk()
 {
 	until [ -e "$TMP/end" ]; do
@@ -200,7 +199,7 @@ at_once()
 	wait "${talkers[@]}"
 	like "$label: the state is one of them" "$(at_status t 2)" \
 		'^(idle|running|paused|cancelled)$'
-	# Cancelled first: without a limit it would be complete at once.
+	# Cancelled first, since without a limit it would complete at once.
 	message t stream cancel 2> /dev/null
 	message t stream_speed 0
 	check "$label: stream start" message t stream start

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# While the volume and the backing fail in places, now and then, a sector reads as
-# before or as a write that failed would have left it, and as nothing else; and
-# when they work again, streaming completes and all that was written is there.
+# While parts of the volume and of the backing fail now and then, a sector reads as
+# before or as a failed write would have left it, and never as anything else. When they
+# work again, streaming completes and all data that was written is there.
 
 . "$(dirname "$0")/alloctrack.sh"
 
@@ -28,8 +28,8 @@ broken()
 	echo "$end $(($(sectors "$1") - end)) linear $1 $end"
 }
 
-# break_and_mend PID - breaks the volume or the backing and mends them again, until
-# the process has ended.
+# break_and_mend PID - break and repair the volume or the backing until the process has
+# ended.
 break_and_mend()
 {
 	local n=0 first

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: stock
 #
-# Whatever the guest does while the device streams and is suspended and resumed
-# all the time, each sector reads as the last write says, or as the backing; and
-# in the end just that stands on the volume.
+# While the device streams and is suspended and resumed over and over, each sector reads
+# as it was last written, or as the backing. In the end the volume has exactly this
+# content.
 
 . "$(dirname "$0")/alloctrack.sh"
 
 # The volume's former content: no read may ever show it.
 readonly POISON=0xdb
-# Sectors: no multiple of a block; the backing is shorter.
+# In sectors; not a multiple of a block. The backing is shorter.
 readonly SIZE=$((24 * 2048 - 8)) BACKING_MIB=17
 readonly SECONDS_EACH=${MODEL_SECONDS:-3} SEED=${MODEL_SEED:-$RANDOM}
 
@@ -22,14 +22,14 @@ poison_disk()
 		> "$1" && blockdev --flushbufs "$1"
 }
 
-# model DEVICE OPTION... - blkmodel with what all calls share.
+# model DEVICE OPTION... - run blkmodel with the common options.
 model()
 {
 	blkmodel "$1" --initial "$backing" --poison $POISON --seed "$SEED" \
 		--block-size $((block * 512)) "${@:2}"
 }
 
-# storm PID - suspends and resumes until the process has ended.
+# storm PID - suspend and resume until the process has ended.
 storm()
 {
 	local how n=0
@@ -51,11 +51,11 @@ streamed()
 	backing=$(make_painted backing $BACKING_MIB "$lbs" irqmode=2 \
 		completion_nsec=2000000) || bail "backing"
 	rm -f "$saved"
-	# About as long as the guest's I/O lasts.
+	# Takes about as long as the guest's I/O.
 	at_create t $SIZE "$file" "$backing" "$block" stream \
 		stream_speed $((SIZE * 512 / SECONDS_EACH))
 
-	# So large that whole blocks are among it.
+	# Large enough that some writes cover whole blocks.
 	model /dev/mapper/t --seconds "$SECONDS_EACH" --save-model "$saved" \
 		--max-io $((block > 512 ? block * 1024 : 512 * 1024)) \
 		> "$TMP/out" 2>&1 &

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# on_error says what an error of streaming does: report, ignore, stop, enospc.
-# None ever calls a device complete that is not, and none harms the guest.
+# on_error decides what a streaming error does: report, ignore, stop, enospc. With none
+# of them an incomplete device is reported as complete, and none harms the guest.
 
 . "$(dirname "$0")/alloctrack.sh"
 
 readonly MIB=4 SIZE=$((4 * 2048))
-# The hole: blocks 20 to 22 of 64 KiB, of which the last in part.
+# The hole: blocks 20 to 22 of 64 KiB, the last one partly.
 readonly HOLE_FIRST=$((20 * 128)) HOLE_SECTORS=$((2 * 128 + 32)) HOLE_BLOCKS=3
 readonly BLOCKS=$((SIZE / 128))
 
@@ -16,7 +16,7 @@ backing=$(make_painted backing $MIB) || bail "backing"
 make_linear f "$file" > /dev/null && make_linear b "$backing" > /dev/null ||
 	bail "linear"
 
-# begin FEATURE...: a fresh target on a sound file and a backing with a hole.
+# begin FEATURE... - a new target on a good file and a backing with a hole.
 begin()
 {
 	at_create t $SIZE /dev/mapper/f /dev/mapper/b 128 "$@"
@@ -30,7 +30,7 @@ end()
 	at_remove t
 }
 
-# ends_as POLICY STATE: streams, with an event at the end.
+# ends_as POLICY STATE - stream; the job ends in STATE, with an event.
 ends_as()
 {
 	local nr waiter
@@ -117,8 +117,8 @@ write_error()
 	end "$1, the file fails"
 }
 
-# out_of_space POLICY STATE: a thin volume of a pool that is too small, and then is
-# made larger.
+# out_of_space POLICY STATE - a thin volume in a pool that is too small, and is enlarged
+# later.
 out_of_space()
 {
 	local pool_meta pool_data policy=$1

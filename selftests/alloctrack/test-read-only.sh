@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A read-only table reads as any other and never writes to the file: no writes of
-# the guest, no stream, no copies. Reloaded read-write it does.
+# A read-only table reads as any other and never writes to the file: no guest writes, no
+# stream, no copies. When it is reloaded read-write, it writes.
 
 . "$(dirname "$0")/alloctrack.sh"
 
 readonly BYTES=65536 SIZE=$((4 * 2048))
 file=$(make_painted stale 4) && backing=$(make_painted backing 4) || bail "disks"
 
-# ro_reload NAME TABLE: as dm_reload, with a read-only table.
+# ro_reload NAME TABLE - as dm_reload, with a read-only table.
 ro_reload()
 {
 	printf '%s\n' "$2" | dmsetup reload "$1" --readonly &&
@@ -21,7 +21,7 @@ written()
 	echo "$(disk_stat "$file" 5) $(disk_stat "$file" 7) $(disk_stat "$file" 12)"
 }
 
-# refuses WHAT [DEVICE]: each kind of write, on blocks with and without data.
+# refuses WHAT [DEVICE] - each kind of write is refused, on blocks with and without data.
 refuses()
 {
 	local before offset device=${2:-$T}
@@ -36,8 +36,8 @@ refuses()
 	is "$1: nothing reaches the file" "$(written)" "$before"
 }
 
-# The device node says read-only, which the kernel obeys for a start. A device on
-# top that does not say so is refused by the target.
+# The device node is read-only, which the block layer enforces. Writes from a device on
+# top that is not read-only reach the target, which refuses them.
 refuses_by_itself()
 {
 	make_linear top "$T" > /dev/null 2>&1 || {

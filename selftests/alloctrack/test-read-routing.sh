@@ -1,14 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A read takes each block from where it is: allocated ones from the file, others
-# from the backing, zeros past the backing's end or without one; and it allocates
-# nothing.
+# A read takes each block from the right place: allocated blocks from the file, others
+# from the backing, zeros past the backing's end or without one. Reads allocate nothing.
 
 . "$(dirname "$0")/alloctrack.sh"
 
-# flips: writes of every second block, at the begin, around the end of the backing,
-# and of the last, short block.
+# flips - operations that write every second block: at the start, around the end of the
+# backing, and the last, short block.
 flips()
 {
 	local last=$(((size - 1) / block)) b
@@ -44,7 +43,7 @@ routing()
 	at_remove t
 	at_remove short
 
-	# Of a longer backing, and a device of a size as odd as can be.
+	# A longer backing, and a device of an odd size.
 	size=$((block + lbs / 512))
 	at_create t "$size" "$file" "$backing" "$block"
 	reads_as "a backing that is longer than the device" "$backing"

@@ -1,18 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The device can be removed in every state, under load too, and the modules then be
-# unloaded.
+# The device can be removed in every state, also under load, and then the modules can
+# be unloaded.
 
 . "$(dirname "$0")/alloctrack.sh"
 
 readonly SIZE=$((4 * 2048))
 file=$(make_painted stale 4) || bail "file"
-# Late: copies are in flight at any time.
+# Slow disks, so that copies are always in flight.
 backing=$(make_painted backing 4 512 irqmode=2 completion_nsec=5000000) || bail "backing"
 program=''
 
-# load: I/O without end, or until it fails.
+# load - I/O until it fails.
 load()
 {
 	blkmodel "$T" --initial "$backing" --errors-allowed --no-verify \
@@ -22,7 +22,7 @@ load()
 	wait_until io_arrives
 }
 
-# The guest's: streaming writes to the file too, but not to the device.
+# Counts the guest's I/O only: streaming writes to the file, not to the device.
 io_arrives()
 {
 	local words
@@ -30,7 +30,7 @@ io_arrives()
 	[ "${words[4]}" -gt 0 ]
 }
 
-# states COMMAND... - in each state, and with copies in flight.
+# states COMMAND... - run the command in each state, and with copies in flight.
 states()
 {
 	local state
@@ -80,7 +80,7 @@ error_table()
 	check "$1: remove" dm_remove t
 }
 
-# The backing fails, whatever the job is told to do then.
+# The backing fails, with each on_error policy.
 failing()
 {
 	local policy broken
@@ -125,7 +125,7 @@ waits_for_resume()
 	[ "$(dmsetup info -c --noheadings -o open t)" -gt 0 ]
 }
 
-# The modules go and come back.
+# Unload and load the modules.
 unload()
 {
 	local modules

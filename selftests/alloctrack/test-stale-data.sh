@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What was on the volume before is never read: not after discards, write-zeroes
-# or partial writes, on any kind of file device.
+# The former content of the volume is never read: not after discards, write-zeroes or
+# partial writes, on any kind of file device.
 
 . "$(dirname "$0")/alloctrack.sh"
 
 readonly MIB=4
 readonly BYTES=$((MIB << 20))
 
-# Kinds of file devices. Each prints one.
+# Kinds of file devices. Each function prints the path of one.
 
 file_with_discard()
 {

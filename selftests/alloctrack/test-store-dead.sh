@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A metadata device that has died leaves no device in use suspended: resumed without
-# it, all that is allocated can be used, nothing more becomes allocated, and a flush
-# fails only when there are bits that are not durable.
+# A dead metadata device does not leave a device in use suspended. Resumed without it,
+# all allocated blocks can be used, no more become allocated, and a flush fails only if
+# there are bits that are not durable.
 
 . "$(dirname "$0")/store.sh"
 
@@ -50,7 +50,7 @@ events_above()
 	[ "$(dmsetup info -c --noheadings -o events t)" -gt "$1" ]
 }
 
-# goes_on [no]: what is allocated can be used; flushes are made, or not.
+# goes_on [no] - allocated blocks can be used; flushes succeed, or do not.
 goes_on()
 {
 	is_so "the status" "$(at_status t 1)" ro
@@ -83,7 +83,7 @@ is_back()
 	is_so "the bits" "$(nr_set "$TMP/meta" $BLOCK)" "$1"
 }
 
-# All was durable when it died.
+# Everything was durable when the metadata device died.
 idle()
 {
 	local before
@@ -102,7 +102,7 @@ idle()
 	is_back 2
 }
 
-# A block has become allocated, and nothing says so on disk.
+# A block is allocated whose bit is not on disk.
 with_news()
 {
 	begin "with a bit that is not durable"
@@ -117,7 +117,7 @@ with_news()
 	is_back 3
 }
 
-# Everything is there: nobody needs the metadata.
+# A complete device does not need the metadata.
 complete()
 {
 	begin "complete"
@@ -136,7 +136,7 @@ complete()
 	repair_device m "$meta_disk"
 }
 
-# The first resume wants it.
+# The first resume requires it.
 first()
 {
 	label="first"

@@ -1,17 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# When the metadata device or the volume fails, nothing is reported that was not
-# done: flushes and first writes fail, reads go on, the status says it and an event
-# is raised; once repaired and resumed, or made anew, all that was flushed is there.
+# When the metadata device or the volume fails, success is never reported falsely:
+# flushes and first writes fail, reads continue, the status shows the failure and an
+# event is raised. After repair and resume, or when the device is created again, all
+# flushed data is there.
 
 . "$(dirname "$0")/store.sh"
 require_target flakey
 
 readonly SIZE=49152 BLOCK=128
 
-# Where the guest writes in a test: these blocks are allocated from the start, those
-# beyond are not.
+# Where the guest writes: these blocks are allocated from the start, those behind are
+# not.
 readonly OLD_BLOCKS=32
 
 model()
@@ -24,7 +25,7 @@ nr_events()
 	dmsetup info -c --noheadings -o events t
 }
 
-# On disks that can be broken: file and metadata under a linear mapping each.
+# Disks that can be broken: file and metadata each have a linear mapping.
 begin()
 {
 	label=$1
@@ -49,8 +50,8 @@ end()
 	dm_remove f
 }
 
-# fails NAME, works NAME: the mapping under the target. The file fails in writes and
-# flushes: an error target takes no flush, so the block layer sends it none.
+# fails NAME, works NAME - switch the mapping under the target. The file fails writes and
+# flushes: with an error target the block layer would send no flush.
 fails()
 {
 	local size
@@ -69,7 +70,7 @@ works()
 	dm_reload "$1" "0 $(sectors "/dev/mapper/$1") linear $disk 0" || bail "repair $1"
 }
 
-# first_unallocated: byte offset of a block that is not allocated yet.
+# first_unallocated - the byte offset of a block that is not allocated yet.
 first_unallocated()
 {
 	read_meta "$meta_disk" "$TMP/bits"
@@ -96,7 +97,7 @@ metadata_fails()
 	is "$label: the status says it" "$(at_status t 1)" ro
 	is "$label: an event is raised" "$(nr_events)" $((events + 1))
 	check_fails "$label: nor is a later flush" sync $T
-	# What a failed write leaves is old or new: here these are the same.
+	# A failed write leaves old or new data; here these are the same.
 	dd if=$T of="$TMP/old" bs=64k count=1 iflag=direct,skip_bytes skip="$old" \
 		status=none || bail "read"
 	check_fails "$label: nor is FUA" dd if="$TMP/old" of=$T bs=64k \
@@ -121,7 +122,7 @@ repaired_and_resumed()
 
 repaired_and_made_anew()
 {
-	metadata_fails "metadata, then made anew"
+	metadata_fails "metadata, then created again"
 	log_mark
 	dm_remove t
 	like "$label: the log says that it was not closed" "$(log_since)" 'in use'
@@ -160,7 +161,7 @@ volume_fails()
 	end
 }
 
-# A flush that the volume fails while bits wait for it: they are not written.
+# The volume fails a flush while bits wait for it: the bits are not written.
 flush_of_volume_fails()
 {
 	local new
@@ -172,7 +173,7 @@ flush_of_volume_fails()
 	fails f
 	check_fails "$label: a flush" sync $T
 	read_meta "$meta_disk" "$TMP/bits.after"
-	# A commit of its own accord may have come before the failure.
+	# A commit by the store itself may have come before the failure.
 	if [ "$(nr_set "$TMP/bits.after" $BLOCK)" != "$(at_allocated t)" ]; then
 		check "$label: the bits are as before" cmp "$TMP/bits.before" "$TMP/bits.after"
 	fi
@@ -189,7 +190,7 @@ has_failed_to_flush()
 	[[ $(log_since) == *"flush of the data device"* ]]
 }
 
-# The commit after the last write has come, and has failed or not.
+# The commit after the last write has ended, with or without success.
 has_tried()
 {
 	read_meta "$meta_disk" "$TMP/bits.after"
@@ -197,8 +198,7 @@ has_tried()
 		[ "$(nr_set "$TMP/bits.after" $BLOCK)" = "$(at_allocated t)" ]
 }
 
-# The store flushes of its own accord, and that fails: the guest hears of it, and
-# hears of it once.
+# A flush by the store itself fails: it is reported to the guest, once.
 unasked_flush_fails()
 {
 	begin "unasked flush of the volume${1:+, then $1}"
@@ -213,7 +213,7 @@ unasked_flush_fails()
 		dm_reload t "$(meta_table $SIZE "$file" "$backing" "$meta" $BLOCK)" ||
 			bail "reload"
 	fi
-	check_fails "$label: repaired: a flush tells of it" sync $T
+	check_fails "$label: repaired: a flush reports it" sync $T
 	check "$label: the next one is made" sync $T
 	read_meta "$meta_disk" "$TMP/bits.after"
 	is "$label: all bits are durable" "$(nr_set "$TMP/bits.after" $BLOCK)" \
@@ -221,7 +221,7 @@ unasked_flush_fails()
 	end
 }
 
-# flaky: breaks and repairs one or the other until the guest has ended.
+# flaky - break and repair the file or the metadata until the guest has ended.
 flaky()
 {
 	local n=0 which
@@ -236,7 +236,7 @@ flaky()
 	diag "$n failures"
 }
 
-# I/O goes on while this and that fails: what it was told holds.
+# I/O continues while devices fail: whatever was reported to the guest holds.
 any_time()
 {
 	begin "at any time"
@@ -249,7 +249,7 @@ any_time()
 	result $? "$label: suspend and resume"
 	wait $guest
 	result $? "$label: the guest saw nothing false" || diag "$(< "$TMP/guest")"
-	# One that nobody asked for may have failed after the guest's last.
+	# A flush of the store's own may have failed after the guest's last one.
 	sync $T 2> /dev/null
 	check "$label: a flush in the end" sync $T
 	dm_remove t

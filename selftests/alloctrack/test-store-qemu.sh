@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: stock
 #
-# The metadata device is a qcow2 image that QEMU reads as we do: while it is in use
-# it says so, afterwards it is clean and QEMU sees the same bits; other bitmaps in
-# it are left alone.
+# The metadata device is a qcow2 image that QEMU can read: it is marked as in use while
+# it is, afterwards it is clean and QEMU sees the same bits. Other bitmaps in it are left
+# alone.
 
 . "$(dirname "$0")/store.sh"
 
-# store_of SECTORS BLOCK_SECTORS: one life of a metadata device.
+# store_of SECTORS BLOCK_SECTORS - the whole life of a metadata device.
 store_of()
 {
 	local size=$1 block=$2 before
@@ -37,7 +37,7 @@ store_of()
 		"other  0 third auto 0"
 }
 
-# NAME FLAGS NUMBER_OF_BITS of the bitmaps that are not the target's.
+# NAME FLAGS NUMBER_OF_BITS of the bitmaps other than the target's.
 others()
 {
 	dmlive meta dump "$1" --json | jq -r '[.bitmaps[] |
@@ -71,8 +71,8 @@ written_by_qemu()
 	check "$label: they are still there" cmp "$TMP/bits" "$TMP/bits.after"
 }
 
-# An image whose bitmap QEMU made and dmlive prepared, with clusters that no kernel
-# of QEMU's would choose.
+# An image whose bitmap was made by QEMU and prepared by dmlive, with an unusual cluster
+# size.
 prepared()
 {
 	local size=65536 block=8 cluster=$1

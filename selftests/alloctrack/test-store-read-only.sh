@@ -1,20 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A read-only table never writes, neither to the volume nor to the metadata, and
-# reads as the metadata says: also of a store that was not closed, or not prepared.
+# A read-only table never writes to the volume or the metadata, and reads as the
+# metadata says; also with a store that was not closed or not prepared.
 
 . "$(dirname "$0")/store.sh"
 
 readonly SIZE=32768 BLOCK=128
 
-# The devices as they are, byte by byte.
+# The content of the devices.
 fingerprint()
 {
 	cat "$file" "$meta" | sha256sum
 }
 
-# shown LABEL FILE: a read-only device with these metadata reads as it must.
+# shown LABEL FILE - a read-only device with this metadata returns the right data.
 shown()
 {
 	local before after
@@ -51,7 +51,7 @@ read_meta "$meta" "$TMP/closed"
 
 shown "closed" "$TMP/closed"
 shown "not closed" "$TMP/open"
-# The same bits, in an image that no one has prepared.
+# The same bits, in an image that was not prepared.
 cp "$TMP/closed" "$TMP/plain"
 printf 'xxxx' | dd of="$TMP/plain" bs=1 seek=112 conv=notrunc status=none
 shown "not prepared" "$TMP/plain"

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Reading the bits at a resume, while the guest waits, takes a few large requests; when
-# nobody has written to the metadata device since it was closed, none. Who has is
-# noticed: QEMU, dmlive, or an older copy that was put back. After a crash all bits are
-# written again with the next flush, which flushes the volume once.
+# Reading the bits at a resume, while the guest waits, takes a few large requests, and
+# none if the metadata device was not written to since it was closed. Writes by QEMU and
+# dmlive are noticed, and so is an older copy that was put back. After a crash all bits
+# are written again with the next flush, which flushes the volume once.
 
 . "$(dirname "$0")/store.sh"
 
@@ -14,7 +14,7 @@ readonly SIZE=$((GIB << 21)) BITS_SECTORS=$((GIB * 64))
 file=$(make_disk $((GIB << 10)) 512 cache_size=1) && disk=$(make_meta $SIZE $BLOCK) &&
 	meta=$(make_linear m "$disk") || bail "disks"
 
-# reads, sectors_read, sectors_written: of the metadata device; flushes: of the volume.
+# reads, sectors_read, sectors_written - of the metadata device; flushes - of the volume.
 reads()
 {
 	awk '{ print $1 }' "/sys/dev/block/$(dm_number m)/stat"
@@ -45,7 +45,7 @@ bits_on_disk()
 	read_meta "$disk" "$TMP/meta" && nr_set "$TMP/meta" $BLOCK
 }
 
-# few_reads DESCRIPTION COMMAND... - it does not read the bits.
+# few_reads DESCRIPTION COMMAND... - the command does not read the bits.
 few_reads()
 {
 	local reads sectors
@@ -80,8 +80,8 @@ undisturbed()
 	is "the bits are on disk" "$(bits_on_disk)" 256
 }
 
-# disturbed DESCRIPTION COMMAND... - it changes the file $TMP/meta, which is the content
-# of the metadata device while t is suspended. Memory has the truth.
+# disturbed DESCRIPTION COMMAND... - the command changes the file $TMP/meta, which becomes
+# the content of the metadata device while t is suspended. The bits in memory are right.
 disturbed()
 {
 	dmsetup suspend t || bail "suspend"

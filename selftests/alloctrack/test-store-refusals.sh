@@ -1,33 +1,33 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A metadata device that does not fit, is not prepared or is damaged is refused,
-# with the reason in the kernel log, and nothing is written to it.
+# A metadata device that does not fit, is not prepared or is damaged is refused with the
+# reason in the kernel log, and nothing is written to it.
 
 . "$(dirname "$0")/store.sh"
 require_module loop
 
 readonly SIZE=65536 BLOCK=128
-# Where the image of dmlive meta format has what is damaged here. The extensions
-# follow the header: the state, then the bitmaps.
+# Offsets in the image of "dmlive meta format" of the fields that are damaged here. The
+# extensions follow the header: the state, then the bitmaps.
 readonly INCOMPATIBLE=72 AUTOCLEAR=88 STATE=112 BITMAPS=128
 readonly NR_BITMAPS=$((BITMAPS + 8)) DIRECTORY_SIZE=$((BITMAPS + 16)) \
 	DIRECTORY_OFFSET=$((BITMAPS + 24))
 
-# put FILE OFFSET HEX: overwrites bytes.
+# put FILE OFFSET HEX - overwrite bytes.
 put()
 {
 	printf '%b' "$(sed 's/../\\x&/g' <<< "$3")" |
 		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 
-# be64 FILE OFFSET: a number in it.
+# be64 FILE OFFSET - print a number in the file.
 be64()
 {
 	echo $((16#$(od -A n -t x1 -j "$2" -N 8 "$1" | tr -d ' ')))
 }
 
-# refused DESCRIPTION REGEX [TABLE]: with $TMP/meta on the metadata device.
+# refused DESCRIPTION REGEX [TABLE] - with $TMP/meta on the metadata device.
 refused()
 {
 	local table=${3:-$(meta_table $SIZE "$file" "$backing" "$meta" $BLOCK)}
@@ -118,7 +118,7 @@ check "what was not damaged is taken" dm_create t \
 	"$(meta_table $SIZE "$file" "$backing" "$meta" $BLOCK)"
 dm_remove t
 
-# Of a size that no buffer divides.
+# A size that is not a multiple of any buffer.
 for extra in 512 3584; do
 	cp "$TMP/good" "$TMP/odd" && truncate -s %4096 "$TMP/odd" &&
 		truncate -s +$extra "$TMP/odd" && odd=$(losetup --show -f "$TMP/odd") ||
@@ -132,7 +132,7 @@ for extra in 512 3584; do
 done
 dm_create t "$(meta_table $SIZE "$file" "$backing" "$meta" $BLOCK)" || bail "t"
 
-# One store, two devices.
+# Two devices on one store.
 file2=$(make_disk 33) || bail "disks"
 log_mark
 check_fails "a second target on the same metadata device" dm_create u \

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Suspend and resume, and another table for the same devices, in every state of the
-# job and under I/O: no bit is lost, with a metadata device and without.
+# Suspend and resume, and reload of a table for the same devices, in every state of the
+# job and under I/O: no bit is lost, with or without a metadata device.
 
 . "$(dirname "$0")/store.sh"
 
 readonly SIZE=49152 BLOCK=128 HALF=24576
 
-# The guest uses the first half only, so that blocks are left for the job.
+# The guest uses only the first half, so that blocks are left for the job.
 model()
 {
 	blkmodel /dev/mapper/half --initial "$backing" --block-size 65536 "$@"
@@ -29,7 +29,7 @@ round()
 		dmsetup suspend --noflush t && dmsetup resume t
 }
 
-# rounds PID: until it has ended. Blocks only become allocated.
+# rounds PID - until the process has ended. The number of allocated blocks never falls.
 rounds()
 {
 	local last=0 now n=0
@@ -42,7 +42,7 @@ rounds()
 	diag "$label: $n rounds"
 }
 
-# under_io STATE: I/O and rounds; the job's state is the same afterwards.
+# under_io STATE - I/O and rounds; the job's state is the same afterwards.
 under_io()
 {
 	local guest
@@ -57,7 +57,7 @@ under_io()
 	is "$label, $1: the job is as it was" "$(at_status t 2)" "$1"
 }
 
-# refused DESCRIPTION TABLE: the reload or the resume of it; the device goes on.
+# refused DESCRIPTION TABLE - its load or its resume is refused; the device works on.
 refused()
 {
 	if dm_reload t "$2" 2> /dev/null; then
@@ -120,8 +120,8 @@ refuse_others()
 	fi
 }
 
-# Two devices on the same disks, one after the other: the one that was suspended
-# does not undo what the other did.
+# Two devices on the same disks in turn: the suspended one does not undo the other's
+# changes.
 in_turn()
 {
 	label="two in turn"
@@ -138,7 +138,7 @@ in_turn()
 	like "$label: the log says why" "$(log_since)" "changed by something else"
 	check "$label: it can be removed" dmsetup remove t
 	dm_create t "$(table)" || bail "t"
-	is "$label: made anew, it has the blocks of both" "$(at_allocated t)" 2
+	is "$label: created again, it has the blocks of both" "$(at_allocated t)" 2
 	dm_remove t
 }
 

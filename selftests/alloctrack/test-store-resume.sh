@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# With a metadata device a restore goes on where it was: after a clean removal, and
-# after a crash at a moment when all was flushed.
+# With a metadata device a restore continues where it was: after a clean removal, and
+# after a crash when everything was flushed.
 
 . "$(dirname "$0")/store.sh"
 
 readonly MIB=24 BACKING_MIB=20
 size=$((MIB * 2048 - 8))
 
-# model OPTION... - blkmodel on t.
+# model OPTION... - run blkmodel on t.
 model()
 {
 	blkmodel "$T" --initial "$backing" --block-size $((block * 512)) "$@"
@@ -25,8 +25,7 @@ streamed_some()
 	[ "$(at_status t 5)" -gt 0 ]
 }
 
-# A restore that has come a part of the way, with the guest's writes in it: few, so
-# that it does not become complete.
+# A partial restore with guest writes: few of them, so that it does not become complete.
 begin()
 {
 	file=$(make_painted stale $MIB) && backing=$(make_painted backing $BACKING_MIB) &&
@@ -60,7 +59,7 @@ clean_removal()
 	check_fails "$label: no word of a recovery" grep -q recovered <<< "$(log_since)"
 }
 
-# What is on the disks while the device is in use is what a crash leaves.
+# The content of the disks while the device is in use is what a crash would leave.
 crash()
 {
 	local before
@@ -84,7 +83,7 @@ crash()
 
 completion()
 {
-	# Refused if the guest has written all that was left.
+	# Refused if the guest has written all remaining blocks.
 	message t stream start 2> /dev/null
 	message t stream_speed 0
 	wait_until -t 120 state_is t complete || bail "$(dmsetup status t)"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Streaming starts, pauses, goes on, ends, and keeps to its speed as it is told;
-# its states are those of the status line, and the end raises an event.
+# Streaming starts, pauses, resumes, ends and keeps its speed limit as ordered. The
+# status line shows its states, and the end raises an event.
 
 . "$(dirname "$0")/alloctrack.sh"
 
@@ -11,7 +11,7 @@ readonly SIZE=$((MIB * 2048))
 file=$(make_painted stale $MIB) || bail "file"
 backing=$(make_painted backing $MIB) || bail "backing"
 
-# After a suspend nothing is in flight: so if it copies on, it copies after.
+# Nothing is in flight after a suspend: if more is copied, it is copied later.
 does_nothing()
 {
 	local before
@@ -80,8 +80,9 @@ by_message()
 	check "what is on the file" cmp "$file" "$MODEL"
 }
 
-# speed BYTES_PER_SECOND BLOCK FEATURE...: at that speed it takes no less than that,
-# but for one chunk: of an eighth of a second, at least a block, at most 1 MiB.
+# speed BYTES_PER_SECOND BLOCK FEATURE... - streaming takes at least the time that the
+# limit implies, less that of one chunk: an eighth of a second's data, at least a block,
+# at most 1 MiB.
 speed()
 {
 	local start=$EPOCHREALTIME end chunk least_ms took_ms
@@ -98,7 +99,7 @@ speed()
 	at_remove t
 }
 
-# Blocks near a read of the backing come first.
+# Blocks near a read of the backing are streamed first.
 demand()
 {
 	local at=$((MIB * 3 / 4 << 20))
@@ -116,7 +117,7 @@ has_backing()
 	dd_read "$file" "$1" 65536 | cmp -s -n 65536 -i "0:$1" - "$backing"
 }
 
-# features WORDS: what status and table show.
+# features WORDS - what status and table must show.
 features()
 {
 	local table
@@ -125,7 +126,8 @@ features()
 	is "the table shows: $1" "${table#* - 128 }" "$1"
 }
 
-# What a message has set can be seen, and is in the line that makes the device anew.
+# Settings made by a message are shown, also in the table line that creates the device
+# again.
 shown()
 {
 	local line

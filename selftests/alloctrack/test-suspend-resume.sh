@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: stock
 #
-# Suspend and resume, in every way and as often as one likes, lose nothing, let
-# nothing through while suspended, and streaming goes on afterwards.
+# Suspend and resume, in every way and any number of times, lose nothing. No I/O passes
+# while the device is suspended, and streaming continues afterwards.
 
 . "$(dirname "$0")/alloctrack.sh"
 require_command fio
@@ -42,7 +42,7 @@ held_back()
 	mirror "$T" "$MODEL" write 4194304 65536 > "$TMP/out" 2>&1 &
 	program=$!
 	on_exit stop_process $program
-	# It is there when it sleeps in its write.
+	# The write has arrived when the process sleeps in it.
 	wait_until grep -q '^State:.D' /proc/$program/status
 	is "suspended: the status says what it said" "$(at_status t 2)" running
 	is "suspended: neither file nor backing is touched" \

@@ -1,9 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A malformed table line is refused, the kernel log names the argument and the
-# reason, and nothing is left of it: no device, no hold on the disks, none on the
-# module.
+# A malformed table line is refused, the kernel log names the argument and the reason,
+# and nothing is left of it: no device, no reference to the disks or to the module.
 #
 # timeout: 1200
 
@@ -11,11 +10,11 @@
 
 readonly SIZE=$((4 * 2048)) HUGE=18446744073709551616
 readonly REFCNT=/sys/module/dm_alloctrack/refcnt
-# No paint: nothing is read.
+# Not painted, since nothing is read.
 file=$(make_disk 4) && backing=$(make_disk 4) && meta=$(make_disk 4) &&
 	small=$(make_disk 3) || bail "disks"
 
-# leftovers [EXPECTED_HOLDERS]: what holds one of our disks, or the module.
+# leftovers [EXPECTED_HOLDERS] - print what holds one of the disks or the module.
 leftovers()
 {
 	local disk used
@@ -29,7 +28,7 @@ leftovers()
 	[ -z "$(dmsetup ls | grep '^t[[:space:]]')" ] || echo "there is a device t"
 }
 
-# refused DESCRIPTION REGEX TABLE: create fails, the log says REGEX, no leftovers.
+# refused DESCRIPTION REGEX TABLE - create fails, the log matches REGEX, no leftovers.
 refused()
 {
 	local log left
@@ -50,13 +49,13 @@ refused()
 	ok "$1"
 }
 
-# bad DESCRIPTION REGEX ARGUMENTS: a line of the usual length.
+# bad DESCRIPTION REGEX ARGUMENTS - refused, for a table of the usual length.
 bad()
 {
 	refused "$1" "$2" "0 $SIZE alloctrack $3"
 }
 
-# named WHAT VALUE REASON: what the log says about an argument.
+# named WHAT VALUE REASON - the regex for what the log says about an argument.
 named()
 {
 	echo "$1 '$2' is refused.*$3"
@@ -198,7 +197,7 @@ contradictions()
 	is "stream in a read-only table: nothing is left" "$(leftovers)" ""
 }
 
-# What device mapper itself checks, with what the target tells it.
+# Checks that device mapper makes with the target's information.
 tables()
 {
 	local wide line
@@ -245,7 +244,7 @@ large_sectors()
 	at_remove t
 }
 
-# The same when it is loaded into a device that works.
+# The same lines, loaded into an existing device.
 reload()
 {
 	at_create t $SIZE "$file" "$backing" 128
@@ -261,7 +260,7 @@ reload()
 	is "reload: nothing is left" "$(leftovers)" ""
 }
 
-# Extremes that are right, written back as they were given.
+# Valid extreme values, which the table shows as they were given.
 good()
 {
 	local line
@@ -279,7 +278,7 @@ good()
 	is "nothing is left" "$(leftovers)" ""
 }
 
-# numbers WORD...: as a table line shows them, devices by their number.
+# numbers WORD... - as a table line shows them: devices by number.
 numbers()
 {
 	local word words=()

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A table reload under load keeps what is allocated and the job; a table that would
-# lose it is refused, and says why; another target forgets it.
+# A table reload under load keeps the allocation and the job. A table that would lose
+# them is refused with the reason; a different target discards them.
 
 . "$(dirname "$0")/alloctrack.sh"
 require_command fio
@@ -11,7 +11,7 @@ readonly SIZE=$((8 * 2048))
 file=$(make_painted stale 8) && other=$(make_painted stale 8) || bail "file"
 backing=$(make_painted backing 8) && copy=$(make_painted backing 8) || bail "backing"
 
-# refused DESCRIPTION REASON TABLE: at load or at resume; then the old one goes on.
+# refused DESCRIPTION REASON TABLE - at load or at resume; then the old table stays.
 refused()
 {
 	local state
@@ -85,7 +85,7 @@ forgets()
 	at_remove t
 }
 
-# A table that is loaded and never resumed leaves nothing behind.
+# A table that is loaded but never resumed leaves nothing behind.
 never_resumed()
 {
 	at_create t $SIZE "$file" - 128

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# FILL and ZERO take ranges of any length and order, use what is not allocated and
-# say how much that was, and refuse what is not aligned.
+# FILL and ZERO accept ranges of any length and in any order, fill the unallocated part
+# and report its size, and refuse unaligned ranges.
 
 . "$(dirname "$0")/alloctrack.sh"
 . "$(dirname "$0")/user-server.sh"
 require_command fio
 
-# refused COMMAND...: the ranges that are no ranges.
+# refused COMMAND... - invalid ranges are refused.
 refused()
 {
 	local length
@@ -52,7 +52,8 @@ fills()
 	kill_hand a
 }
 
-# guest_writes OFFSET - a block. What is larger than a request needs the server.
+# guest_writes OFFSET - write one block. If it is larger than a request, the server is
+# needed.
 guest_writes()
 {
 	[ "$bytes" -le 65536 ] || ask a fill "$1" "$bytes"
@@ -76,8 +77,8 @@ zeros()
 	at_remove t
 }
 
-# A read is served by parts of it in any order, by more than it asked for, and does
-# not end before the last is there.
+# A read can be served in parts, in any order, and with more than it asked for. It does
+# not end before the last part is there.
 parts()
 {
 	local label=''
@@ -100,7 +101,8 @@ parts()
 	at_remove t
 }
 
-# Answers in odd parts, twice, by many threads, and a stream, as the guest goes on.
+# Answers in odd parts, twice, by many threads, while the server streams and the guest
+# works.
 threads()
 {
 	local label="blocks of $(($1 / 2)) KiB, threads"
@@ -118,7 +120,7 @@ threads()
 	at_remove t
 }
 
-# Where the file fails, the data still serve those who wait.
+# When the file fails, waiting reads still get the data.
 file_fails()
 {
 	local label='the file fails' linear

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A server may be there before its device and after it: it attaches to a table that
-# is only loaded, if that wants a server, and learns when the device is gone.
+# A server can attach before its device is active, to a table that is only loaded and
+# needs a server, and it learns when the device is gone.
 
 . "$(dirname "$0")/alloctrack.sh"
 . "$(dirname "$0")/user-server.sh"
@@ -10,7 +10,7 @@
 readonly SIZE=$((4 * 2048)) BLOCK=65536
 file=$(make_painted stale 4) && backing=$(make_painted backing 4) || bail "disks"
 
-# Nothing is done any more; the file descriptor can be closed and used anew.
+# All ioctls fail now. The control device can be closed and opened again.
 is_gone()
 {
 	asks "poll says so" "ok hup err" a poll 90000 hup
@@ -108,7 +108,7 @@ plainly()
 	is_gone
 }
 
-# Without flush: what waits fails at once, though it has a server.
+# Suspended without flush: waiting I/O fails at once, though there is a server.
 by_force()
 {
 	local label='remove --force'
@@ -136,7 +136,7 @@ deferred()
 	check_fails "$label: no device" dmsetup info t
 }
 
-# Another target takes over: what waited goes there.
+# Another target takes over: waiting I/O goes to it.
 another_target()
 {
 	local label='an error target'

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Reads that wait for a user server survive it: the next one is told all of them and
-# serves them. What a server fails, fails, and nothing else does.
+# Reads that wait for a user server survive its end: the next server is told all of them
+# and serves them. Only ranges that a server fails do fail.
 
 . "$(dirname "$0")/alloctrack.sh"
 . "$(dirname "$0")/user-server.sh"
@@ -17,7 +17,7 @@ fresh()
 	at_create t $SIZE "$file" user "${@:-128}"
 }
 
-# The second server gets the same ranges, those that the first was not told too.
+# The second server is told the same ranges, including those the first was not told.
 death()
 {
 	local ranges=(0:65536 65536:65536 131072:65536 983040:65536)
@@ -72,7 +72,7 @@ died()
 	has_ended "$server" || has_ended "$fio"
 }
 
-# Servers that die one after the other, with verified I/O going on.
+# Servers die one after the other, under verified I/O.
 many_deaths()
 {
 	fresh "$1"
@@ -89,7 +89,7 @@ many_deaths()
 	at_remove t
 }
 
-# FAIL fails what waits for the range, not more; nothing becomes allocated.
+# FAIL fails exactly the I/O that waits for the range; nothing becomes allocated.
 failure()
 {
 	fresh
@@ -131,7 +131,7 @@ failure()
 	at_remove t
 }
 
-# In a user server that fails some of it: the same, under load.
+# The same under load, with a user server that fails a part.
 failing_server()
 {
 	fresh 8

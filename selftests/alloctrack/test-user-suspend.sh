@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A suspend never waits for a server that is not there: what waits is served first,
-# or fails, or comes again after the resume. With servers at work nothing is lost,
-# however often.
+# A suspend never waits for a missing server: waiting I/O is served first, or fails, or
+# is sent again after the resume. With servers at work nothing is lost, however often the
+# device is suspended.
 
 . "$(dirname "$0")/alloctrack.sh"
 . "$(dirname "$0")/user-server.sh"
@@ -21,7 +21,7 @@ fresh()
 	at_create t $SIZE "$file" user 128
 }
 
-# suspending - dmsetup suspend, which sleeps. Sets $suspend to it.
+# suspending - start dmsetup suspend, which sleeps. Sets $suspend to the process.
 suspending()
 {
 	dmsetup suspend t &
@@ -116,7 +116,7 @@ noflush()
 	at_remove t
 }
 
-# A large FILL goes on after a suspend in its middle.
+# A large FILL continues after a suspend in the middle of it.
 in_flight()
 {
 	local label='a FILL in flight' slow
@@ -137,7 +137,7 @@ in_flight()
 	at_remove t
 }
 
-# Servers die, and what they left is requeued and told to the next.
+# Servers die; their pending faults are queued again and told to the next server.
 storm_of_deaths()
 {
 	local n=0

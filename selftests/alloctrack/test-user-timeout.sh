@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# With user_timeout, what waits for a server fails after that time, be there no
-# server or one that says nothing; without it, it waits on. The device lives on.
+# With user_timeout, I/O that waits for a server fails after that time, without a server
+# or with one that does not answer. Without user_timeout it waits. The device lives on.
 
 . "$(dirname "$0")/alloctrack.sh"
 . "$(dirname "$0")/user-server.sh"
@@ -10,7 +10,7 @@
 readonly SIZE=$((4 * 2048)) BLOCK=65536
 file=$(make_painted stale 4) && backing=$(make_painted backing 4) || bail "disks"
 
-# One without a time limit, that waits all the while.
+# A device without a time limit, whose I/O waits all the time.
 at_create t $SIZE "$file" user 128
 attached a "$backing"
 start_io read:0:4096 write:$BLOCK:512

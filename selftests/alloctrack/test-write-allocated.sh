@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What is allocated is the file's alone: reads, writes, discards and write-zeroes
-# of any size go to the file as they are, and the backing may be gone.
+# Allocated blocks need the file only: reads, writes, discards and write-zeroes of any
+# size are passed to the file unchanged, and the backing may be gone.
 
 . "$(dirname "$0")/alloctrack.sh"
 

@@ -2,15 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: stock
 #
-# A write to unallocated blocks makes just these allocated: whole ones without a
-# read of the backing, partly covered ones filled from it; the rest of the device
-# reads as before.
+# A write to unallocated blocks allocates exactly these: whole blocks without a read of
+# the backing, partly covered ones filled from it. The rest of the device reads as before.
 
 . "$(dirname "$0")/alloctrack.sh"
 
-# writes DESCRIPTION BLOCKS SECTORS OPERATION...: so many blocks become allocated,
-# so many sectors of the backing are read. Blocks of more than 1 MiB are read in
-# any case: the kernel cuts a write into several requests.
+# writes DESCRIPTION BLOCKS SECTORS OPERATION... - BLOCKS become allocated, and SECTORS of
+# the backing are read. Blocks of more than 1 MiB are read in any case, since the kernel
+# splits a write into several requests.
 writes()
 {
 	local blocks sectors

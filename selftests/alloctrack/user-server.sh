@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What the tests of user servers share, on top of alloctrack.sh: I/O on the device
-# t that waits, and servers that do just what they are told. Offsets are bytes.
+# The library of the user server tests, on top of alloctrack.sh: I/O on the device t that
+# waits, and servers that are driven by hand. Offsets are in bytes.
 
 declare -A hand_in hand_out hand_pid
 
-# hand NAME FILE - a hand-server that is not attached. Its name is the first
-# argument of the functions below.
+# hand NAME FILE - start a hand-server, which is not attached. NAME is an argument of the
+# functions below.
 hand()
 {
 	local in out
@@ -20,14 +20,14 @@ hand()
 	ask "$1" open
 }
 
-# tell NAME COMMAND... - gives it a command, the answer to which is got later.
+# tell NAME COMMAND... - send it a command, and do not wait for the answer.
 tell()
 {
 	echo "${*:2}" >&"${hand_in[$1]}"
 }
 
-# answer NAME - waits for the answer, in $reply. A part of a line that came before the
-# second was over is kept.
+# answer NAME - wait for the answer, and set $reply to it. A partial line that was read
+# before the timeout is kept.
 answer()
 {
 	local deadline=$((SECONDS + 90)) begin='' rest=''
@@ -45,14 +45,14 @@ ask()
 	answer "$1"
 }
 
-# asks DESCRIPTION WANTED NAME COMMAND... - its answer must be that.
+# asks DESCRIPTION WANTED NAME COMMAND... - its answer must be WANTED.
 asks()
 {
 	ask "${@:3}"
 	is_so "$1" "$reply" "$2"
 }
 
-# answers DESCRIPTION WANTED NAME - to what it was told.
+# answers DESCRIPTION WANTED NAME - its answer to the earlier "tell" must be WANTED.
 answers()
 {
 	answer "$3"
@@ -66,7 +66,7 @@ no_answer_yet()
 	result $? "${label:+$label: }$1"
 }
 
-# asks_wait DESCRIPTION NAME RANGE... - WAIT must give these, in any order.
+# asks_wait DESCRIPTION NAME RANGE... - WAIT must return these ranges, in any order.
 asks_wait()
 {
 	local ranges
@@ -80,7 +80,7 @@ sorted()
 	printf '%s\n' "$@" | sort -n | tr '\n' ' '
 }
 
-# attached NAME FILE - a hand-server for the device t.
+# attached NAME FILE - start a hand-server that is attached to the device t.
 attached()
 {
 	hand "$1" "$2"
@@ -99,8 +99,8 @@ has_faults()
 	[[ $reply == "ok faults=$2 "* ]]
 }
 
-# start_io OPERATION... - parallel-io on the device t. Sets $io to its process and
-# $io_log to what it says.
+# start_io OPERATION... - start parallel-io on the device t. Sets $io to the process and
+# $io_log to its output.
 start_io()
 {
 	io_log=$TMP/io.$((io_count = ${io_count:-0} + 1))
@@ -110,7 +110,7 @@ start_io()
 	wait_until grep -q '^started' "$io_log"
 }
 
-# A read that nobody serves cannot be killed: have a suspend fail it.
+# A read without a server cannot be killed: a suspend makes it fail.
 release_io()
 {
 	local pid
@@ -124,13 +124,13 @@ release_io()
 	stop_process "$1"
 }
 
-# io_waits NR - so many of the operations sleep.
+# io_waits NR - NR of the operations sleep.
 io_waits()
 {
 	[ "$(cat /proc/"$io"/task/*/status 2>/dev/null | grep -c '^State:.D')" -eq "$1" ]
 }
 
-# outcomes - of the operations that have ended, sorted.
+# outcomes - the outcomes of the operations that have ended, sorted.
 outcomes()
 {
 	local lines
@@ -148,15 +148,15 @@ io_has_ended()
 	[ "$(grep -vc '^started' "$io_log")" -ge "$1" ]
 }
 
-# io_gives DESCRIPTION OUTCOME... - just these operations end, with that.
+# io_gives DESCRIPTION OUTCOME... - exactly these operations end, with these outcomes.
 io_gives()
 {
 	wait_until io_has_ended $(($# - 1))
 	is_so "$1" "$(outcomes)" "$(sorted_lines "${@:2}")"
 }
 
-# now_reads DESCRIPTION OUTCOME... - reads that need no server; an outcome is as in
-# the output of parallel-io, and says what to read.
+# now_reads DESCRIPTION OUTCOME... - reads that need no server. The outcome, as in the
+# output of parallel-io, also says what to read.
 now_reads()
 {
 	local outcome operations=()

@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What the crash tests share: the devices, the guest, the way through the log.
+# The library of the crash tests: the devices, the guest, the replay of the log.
 #
-# The promise: a crash at any moment loses nothing. In every state in which it can
-# leave the volume and the metadata device, what was acknowledged and flushed is
-# there, and all else is the backing's data or something written since.
+# The promise: a crash at any time loses nothing. In every state in which it can leave
+# the volume and the metadata device, the data that was acknowledged and flushed is
+# there, and everything else is the backing's data or data that was written since.
 #
-# Volume and metadata device are two parts of one device that dm-log-writes logs, so
-# the order between the two is in the log too; but each has a cache of its own, see
-# replay.sh. A guest writes, flushes,
-# discards and zeroes (crash-writer.c) while the streamer runs and the device is
-# suspended and resumed; then crash-replay goes through the log, see there.
+# Volume and metadata device are two parts of one device that dm-log-writes logs, so the
+# log also has the order between the two; but each has a cache of its own, see replay.sh.
+# A guest writes, flushes, discards and zeroes (crash-writer.c) while the streamer runs
+# and the device is suspended and resumed. Then crash-replay goes through the log.
 #
-# That it notices what it is there for was shown on changed modules, with blocks of
-# 64 KiB and 800 operations (2,500 to 2,700 entries). It said, first of all:
+# The test was checked with broken modules, with blocks of 64 KiB and 800 operations
+# (2,500 to 2,700 entries). The first violations that it reported:
 #
 #   no flush of the volume before bits are written (store.c, write_stage())
 #	of the entries 119 to 132 some that are not durable, trial 1: sector 4 shows
@@ -41,14 +40,14 @@ require_command qemu-img dmlive crash-writer crash-replay
 
 readonly META_MIB=1 LOG_MIB=400
 
-# layout VOLUME_MIB BACKING_MIB BLOCK_SECTORS: the devices, and their state before
-# the log begins.
+# layout VOLUME_MIB BACKING_MIB BLOCK_SECTORS - make the devices, and copy their content
+# before the log begins.
 layout()
 {
 	local volume_mib=$1 backing_mib=$2
 	block=$3 size=$((volume_mib * 2048))
 
-	# A volatile cache, and completions that are not in order.
+	# A volatile cache, and completions out of order.
 	disk=$(make_painted stale $((volume_mib + META_MIB + 1)) 512 \
 		cache_size=8 irqmode=2 completion_nsec=30000) || bail "disk"
 	backing=$(make_disk "$backing_mib") || bail "backing"
@@ -84,8 +83,8 @@ logged_more_than()
 	[ "$(nr_logged)" -gt "$1" ] || has_ended "$writer"
 }
 
-# use OPS SPEED WRITER_ARGUMENT...: the guest at work, and three suspends, which
-# close the store and open it again.
+# use OPS SPEED WRITER_ARGUMENT... - run the guest, with three suspends, which close the
+# store and open it again.
 use()
 {
 	local arguments=("${@:3}") ops=$1 i
@@ -114,8 +113,8 @@ use()
 	like "$label: all is in the log" "$logged" '^[0-9]+ [0-9]+$'
 }
 
-# The device on what the crash left; with "apart" on top of snapshots, so that
-# nothing of it changes.
+# Make the device on the image that the crash left; with "apart" on top of snapshots, so
+# that the image does not change.
 make_device()
 {
 	local volume=$volume_loop meta=$meta_loop
@@ -140,7 +139,7 @@ content()
 	sha256sum < "$1"
 }
 
-# Brought to its end, the restore changes nothing that can be seen.
+# Completing the restore changes no visible data.
 complete()
 {
 	local before
@@ -154,7 +153,7 @@ complete()
 	[ "$(content /dev/mapper/r)" = "$before" ]
 }
 
-# sample N: crash-replay wants to see the real thing.
+# sample N - called when crash-replay wants to compare with a real device.
 sample()
 {
 	make_device || { bad=1; diag "sample $1: the device cannot be made"; }

@@ -3,10 +3,10 @@
 #
 # For crash tests: make a logged device, and go through the log.
 
-# replay PROGRAM ARG... - runs a program that goes through a log. For each of its lines
-# "sample NR ..." calls sample, which looks at $TMP/image and then answers the program
-# by: echo NR >&"$to". Sets replayed to its last line, "done ...", empty without one,
-# and replay_status to its exit status; other lines are shown.
+# replay PROGRAM ARG... - run a program that goes through a log. For each line "sample
+# NR ..." that it prints, sample is called, which looks at $TMP/image and then answers
+# with: echo NR >&"$to". Sets replayed to the last line, "done ...", or to nothing
+# without one, and replay_status to the exit status. Other lines are shown.
 replay()
 {
 	local line from replay_pid
@@ -14,7 +14,7 @@ replay()
 	replayed=
 	coproc replay_program { "$@" 2>&1; }
 	replay_pid=$!
-	# The shell forgets its own when the process ends.
+	# Copies: the shell closes its own when the process ends.
 	exec {from}<&"${replay_program[0]}" {to}>&"${replay_program[1]}"
 	while read -r line <&"$from"; do
 		case $line in
@@ -29,14 +29,14 @@ replay()
 	diag "${replayed:-the replay has not come to its end}"
 }
 
-# make_logged DISK LOG_DISK VOLUME_SECTORS META_MIB: /dev/mapper/volume and
-# /dev/mapper/meta, whose writes are logged, in their order; then DISK must have room for
-# 1 MiB more, for marks. Each has a cache of its own: a flush of the volume is one in the
-# log; one of the metadata device becomes a mark, see flush-marker.c.
+# make_logged DISK LOG_DISK VOLUME_SECTORS META_MIB - /dev/mapper/volume and
+# /dev/mapper/meta on DISK, whose writes are logged in order. Behind them DISK must have
+# 1 MiB for marks. Each has a cache of its own: a flush of the volume is a flush in the
+# log, a flush of the metadata device is a mark, see flush-marker.c.
 #
-# One flush of the volume comes after the other: dm-log-writes takes a write to be durable
-# with the flush that came next, so when two flushes at once end in the other order, the
-# log has what was durable before the end of the second behind it.
+# Flushes of the volume are sent one after the other. dm-log-writes logs a write with the
+# next flush: if two concurrent flushes ended in reverse order, the log would have writes
+# behind a flush that had made them durable.
 make_logged()
 {
 	local meta=$3 marks=$(($3 + $4 * 2048)) order=/dev/mapper/order pid
@@ -56,7 +56,8 @@ make_logged()
 	flush_marker=$pid
 }
 
-# remove_logged: then all is in the log. Sets logged to its status.
+# remove_logged - remove the logged devices, which completes the log. Sets logged to the
+# status of dm-log-writes.
 remove_logged()
 {
 	dm_remove volume
@@ -69,7 +70,7 @@ remove_logged()
 	dm_remove log
 }
 
-# mark TEXT: in the log, where everything that has ended is before it.
+# mark TEXT - write a mark to the log, behind everything that has ended.
 mark()
 {
 	echo "$1" | dd of=/dev/mapper/marks bs=512 conv=sync oflag=direct status=none ||
