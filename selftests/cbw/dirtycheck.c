@@ -2,9 +2,9 @@
 /*
  * dirtycheck DEVICE REFERENCE GRANULARITY < RUNS
  *
- * Every block of DEVICE that differs from REFERENCE lies in one of the RUNS, lines of
- * "START LENGTH" in bytes. Prints how many blocks differ and how many are set. Exit
- * status: 0, 1 if one is not set or none differs, 2 if something cannot be done.
+ * Checks that every block of DEVICE that differs from REFERENCE is in one of the RUNS,
+ * which are lines of "START LENGTH" in bytes. Prints how many blocks differ and how many
+ * are set. Exit status: 0 passed, 1 one is not set or none differs, 2 could not run.
  */
 #include <err.h>
 #include <fcntl.h>

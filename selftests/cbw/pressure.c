@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * pressure: memory that does not fit. See usage below.
+ * pressure: uses more memory than the machine has. See usage below.
  */
 #include <err.h>
 #include <fcntl.h>

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * stamper: writes of which one can tell afterwards whether a copy of the device
- * is the state of one point in time. See usage below.
+ * stamper: writes that show afterwards whether a copy of the device is its state at
+ * one point in time. See usage below.
  *
- * The device is divided in stripes that belong to the threads in turn, so that
- * stripes of all threads are in one block of what is tested. Each thread does
- * one operation after the other on its stripes. What operation n of thread t is
- * follows from the seed alone; so what a thread's sectors hold after n
- * operations can be computed, and STATE need only say how many are acknowledged.
+ * The device is divided into stripes that belong to the threads in turn, so that a
+ * block of the target under test has stripes of all threads. Each thread runs one
+ * operation after the other on its stripes. Operation n of thread t depends only on
+ * the seed, so the content of a thread's sectors after n operations can be computed,
+ * and STATE only has to hold the number of acknowledged operations.
  *
- * STATE is copied while the device is suspended. Then a copy of the device has
- * for each thread all operations that the copy of STATE says are acknowledged,
- * none after the next one, and of the next one any part: a large write may be
- * suspended in the middle.
+ * STATE is copied while the device is suspended. A copy of the device must have, for
+ * each thread, all operations that are acknowledged in the copy of STATE, any part of
+ * the next one (a large write may be suspended in the middle), and none after that.
  */
 #include <err.h>
 #include <errno.h>
@@ -50,13 +49,13 @@ static const char usage[] =
 #define MAX_THREADS	64
 #define MAX_BYTES	(4u << 20)
 
-/* How an operation of 16 is chosen. */
+/* Shares of the operations, in 16ths. */
 #define DISCARDS	2
 #define ZEROES		2
 
 enum kind { WRITE, DISCARD, ZERO };
 
-/** struct state - what is in the file STATE */
+/** struct state - the content of the file STATE */
 struct state {
 	uint64_t seed;
 	uint64_t nr_sectors;
@@ -75,10 +74,10 @@ struct operation {
 };
 
 /**
- * struct sector - what a sector may hold
+ * struct sector - the content that a sector may have
  * @last: the operation that wrote it last, 0: the first stamp
- * @kind: of that
- * @discarded: after that, so there may be zeros
+ * @kind: the kind of that operation
+ * @discarded: discarded since, so it may be zeros
  * @next: the thread's next operation is on it
  */
 struct sector {
@@ -263,7 +262,7 @@ static void open_device(unsigned int index, const char *path, int flags)
 	if (fds[index] < 0)
 		err(2, "%s", path);
 	end = lseek(fds[index], 0, SEEK_END);
-	/* A backup may be on a larger device. */
+	/* The device of a backup may be larger. */
 	if (end < 0 || (uint64_t)end / STAMP_BYTES < state->nr_sectors)
 		errx(2, "%s: too small", path);
 	if (!state->nr_sectors)
@@ -308,7 +307,7 @@ static int write_devices(int argc, char **argv)
 	return 0;
 }
 
-/* What the sectors hold after all acknowledged operations of a thread. */
+/* Compute the sectors after all acknowledged operations of a thread. */
 static void replay(unsigned int thread)
 {
 	uint32_t number, acknowledged = state->acknowledged[thread];
@@ -409,7 +408,7 @@ static void check_range(unsigned int device, uint64_t first, uint64_t end,
 	}
 }
 
-/* All of it, from a random place on, in pieces of random size. */
+/* Read all of it, from a random position on, in pieces of random size. */
 static void *reader(void *argument)
 {
 	uint64_t random = mix((uintptr_t)argument + getpid());
@@ -450,7 +449,7 @@ static void release_all(uint64_t chunk_sectors)
 	free(data);
 }
 
-/* Is there anything of the second device's write before all of the first's? */
+/* Does the copy have a part of the second device's write but not all of the first's? */
 static int check_order(void)
 {
 	unsigned int t;

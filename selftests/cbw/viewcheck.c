@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * viewcheck: compares a device with a file, over and over, from many threads. See
+ * viewcheck: compares a device with a file over and over, from many threads. See
  * usage below.
  */
 #include <err.h>

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * power-cut-io: a guest whose promises are remembered outside of its machine.
+ * power-cut-io: a guest whose journal is kept outside of its machine.
  *
  *	power-cut-io write DEV JOURNAL ID FIRST_SECTOR NR_SECTORS
  *	power-cut-io verify|verify-written DEV BACKING JOURNAL...
  *
- * write goes on until it is killed: writes of stamped sectors at random places of
- * its part of the device, and now and then a flush. Each write is in the journal
- * before it is sent, each flush when it has ended:
+ * write runs until it is killed: it writes stamped sectors at random places of its part
+ * of the device, with a flush now and then. A write is in the journal before it is sent,
+ * a flush after it has ended:
  *
  *	W <sector> <sectors>	the nth of these lines is write number n
- *	F <m> <n>		writes m to n are durable; m is the first since the
- *				machine was started: what was not flushed before
- *				may have been lost
+ *	F <m> <n>		writes m to n are durable; m is the first one since the
+ *				machine was started, since earlier writes that were not
+ *				flushed may have been lost
  *
- * verify reads the whole device; verify-written only what was ever written, since
- * what is read is also restored. A sector holds its newest durable write or a newer
- * one; if none is durable, it may hold what the backing has. Journals are in the
- * order of the IDs, which begin at 1.
+ * verify reads the whole device; verify-written reads only sectors that were ever
+ * written, since reading also restores. A sector must have its newest durable write or a
+ * newer one; if none is durable it may have the content of the backing. Journals are in
+ * the order of their IDs, which begin at 1.
  */
 #include <err.h>
 #include <errno.h>
@@ -84,7 +84,7 @@ static int take_line(struct journal *journal, const char *line)
 	return 0;
 }
 
-/* A line without an end was being written when the power was cut. */
+/* An incomplete line was being written when the power was cut. */
 static void read_journal(const char *path, struct journal *journal)
 {
 	FILE *file = fopen(path, "r");
@@ -102,7 +102,7 @@ static void read_journal(const char *path, struct journal *journal)
 	fclose(file);
 }
 
-/* Cut off what read_journal() does not take. */
+/* Cut off the rest that read_journal() does not accept. */
 static int open_journal(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -216,7 +216,7 @@ static void take_journals(struct check *check)
 	}
 }
 
-/* Is the stamp one that a journal knows, of this sector? */
+/* Is the stamp that of a write to this sector in one of the journals? */
 static bool is_known(const struct check *check, uint64_t number, uint64_t sector)
 {
 	uint64_t id = number >> ID_SHIFT;

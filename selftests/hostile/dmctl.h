@@ -3,9 +3,9 @@
 #define HOSTILE_DMCTL_H
 
 /*
- * Device mapper's ioctls, each as one function. A process that does all of a test
- * by itself meets faults at the allocations that it counts, and starts no programs,
- * which is slow on a debug kernel.
+ * Device mapper's ioctls, each as one function. A process that runs a whole test by
+ * itself can inject faults into single allocations, and does not start programs, which
+ * is slow on a debug kernel.
  *
  * All return 0 or a positive errno. Any thread may call them at any time.
  */
@@ -25,7 +25,7 @@ int dmctl_create(const char *name, dev_t *device);
 int dmctl_load(const char *name, uint64_t sectors, const char *target,
 	       const char *arguments, bool read_only);
 
-/** dmctl_clear - forget the table that was loaded and not resumed */
+/** dmctl_clear - drop the inactive table */
 int dmctl_clear(const char *name);
 
 #define DMCTL_NOFLUSH	(1u << 0)
@@ -36,10 +36,10 @@ int dmctl_resume(const char *name);
 int dmctl_remove(const char *name);
 int dmctl_message(const char *name, const char *text);
 
-/** dmctl_status - the words after the target's name; @table: those of the table */
+/** dmctl_status - the status after the target's name; @table: the table instead */
 int dmctl_status(const char *name, bool table, char *text, size_t bytes);
 
-/** dmctl_path - its node; @path has room for 32 bytes */
+/** dmctl_path - the path of its node; @path has room for 32 bytes */
 const char *dmctl_path(dev_t device, char *path);
 
 #endif /* HOSTILE_DMCTL_H */

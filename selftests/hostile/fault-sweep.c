@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fault-sweep: each allocation of an operation fails once, see sweep.h. Which ones
- * count is for the caller to set in debugfs. In the lists of I/O no fault is an
- * excuse: for that there is memory that was set aside.
+ * fault-sweep: each allocation of an operation fails once, see sweep.h. The caller
+ * selects in debugfs which allocations count. I/O must succeed in spite of faults,
+ * since it has reserved memory.
  *
- * Prints a line for each step, "ok - NAME: N faults" or "not ok - ...", with
- * remarks before it on what was wrong. Ends with status 0 if all are good.
+ * Prints a line for each step, "ok - NAME: N of M allocations" or "not ok - ...", after
+ * a comment for each failure. Exit status: 0 if all steps passed.
  */
 #include <err.h>
 #include <errno.h>
@@ -21,7 +21,7 @@
 #include "dmctl.h"
 #include "sweep.h"
 
-/* An operation with more allocations than this has no end. */
+/* An operation with more allocations than this is taken to be endless. */
 #define MAX_NTH		20000
 
 #define MAX_IO_BYTES	(1u << 20)
@@ -31,8 +31,8 @@ struct devices devices;
 static int nth_fd;
 static unsigned int failures;
 /*
- * Between the first and the last dense ones, which are each a place of its own, only
- * every stride-th fails: those are pages of pools.
+ * All of the first and of the last "dense" allocations fail in turn, as each is made in
+ * a different place. Of those between, which are pages of pools, only every stride-th.
  */
 static unsigned int dense, stride;
 static bool must_work;
@@ -47,7 +47,7 @@ static void set_nth(unsigned int nth)
 		err(2, "fail-nth");
 }
 
-/* Did one fail since set_nth()? */
+/* Has an allocation failed since set_nth()? */
 static bool end_nth(void)
 {
 	char text[16] = "";
@@ -72,7 +72,7 @@ static bool is_refusal(int error)
 	return error == ENOMEM || error == EIO;
 }
 
-/* Returns true as long as there are more allocations. */
+/* Returns true if there was an @nth allocation. */
 static bool sweep_one(const struct step *step, unsigned int nth)
 {
 	bool injected;
@@ -94,7 +94,7 @@ static bool sweep_one(const struct step *step, unsigned int nth)
 	return injected;
 }
 
-/* How many allocations there are, when none fails. */
+/* The number of allocations when none fails. */
 static unsigned int count_allocations(const struct step *step)
 {
 	char text[16] = "";
@@ -123,7 +123,7 @@ static void sweep(const struct step *step)
 	unsigned int failed_before = failures;
 	unsigned int nr, nth = 1, nr_faults = 0;
 
-	/* The first time more may be needed: what is kept for the next. */
+	/* The first time more may be allocated, which is kept for later. */
 	count_allocations(step);
 	nr = count_allocations(step);
 	while (failures - failed_before < 10 && nth < MAX_NTH) {
@@ -204,7 +204,7 @@ int start_job(const char *message)
 {
 	int error = dmctl_message(DEVICE, message);
 
-	/* Tried again after the memory for the answer was missing. */
+	/* The first try may have run out of memory for its answer only. */
 	return error == EALREADY ? 0 : error;
 }
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * fuzz-control: random tables, messages, suspends and resumes of alloctrack, cbw and
- * cbw-snapshot; random ioctls of servers that come, go and are killed; and random
- * guest I/O; all at the same time. What is checked is that it ends, and that the
- * devices can be removed then; the kernel's own checks do the rest.
+ * cbw-snapshot; random ioctls of servers that start, end and are killed; and random
+ * guest I/O; all at the same time. The test checks that everything ends, and that the
+ * devices can be removed afterwards. The kernel's own checks do the rest.
  *
- * Each actor is a process. Operators, who change tables, end after a number of
- * operations; guests and servers are replaced when they end, as long as an operator
- * runs. An actor may be held up by others, but not for ever: servers end by
- * themselves, and each device has a keeper, who resumes it when it is suspended. So
- * nobody waits for I/O below a device that stays suspended.
+ * Each actor is a process. Operators change tables, and end after a number of
+ * operations. Guests and servers are replaced when they end, as long as an operator
+ * runs. Others may block an actor, but not for ever: servers end by themselves, and
+ * each device has a keeper, which resumes it when it is suspended. So no process waits
+ * for I/O below a device that stays suspended.
  */
 #include <err.h>
 #include <errno.h>
@@ -29,7 +29,7 @@
 
 #define MAX_IO_BYTES	(1u << 20)
 
-/* How often a keeper looks, and when he gives up a table that is refused. */
+/* How often a keeper looks, and when it gives up a table that is refused. */
 #define KEEPER_NAP_US	20000
 #define MAX_REFUSALS	10
 
@@ -170,7 +170,7 @@ static void start(struct actor *actor)
 	_exit(0);
 }
 
-/* Waits for an actor to end, and for no other child. */
+/* Wait for an actor to end, and for no other child. */
 static struct actor *wait_for_one(void)
 {
 	pid_t pid = wait(NULL);
@@ -223,7 +223,7 @@ static void run_all(struct rng *rng)
 	}
 }
 
-/* Whatever waits for a device is let go of with an error. */
+/* All I/O that waits for a device fails. */
 static bool let_go(const char *name)
 {
 	int error = dmctl_load(name, DISK_SECTORS, "error", "", false) ?:
@@ -245,7 +245,7 @@ static bool clean_up(struct rng *rng)
 	while (is_running(KEEPER))
 		wait_for_one();
 	kill_some(rng, SERVER, 100);
-	/* The view first: it holds its device. */
+	/* The view first, since it has its device open. */
 	for (i = NR_DEVICES - 1; i >= 0; i--)
 		good &= let_go(device_names[i]);
 	while (is_running(SERVER) || is_running(GUEST))
@@ -272,7 +272,7 @@ static void make_devices(void)
 	}
 }
 
-/* All were reached: else this would prove nothing. */
+/* Each kind of operation must have succeeded at least once. */
 static bool reached(void)
 {
 	const struct counters *c = counters;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A server of alloctrack that does what comes to its mind: some threads call ioctls
- * of /dev/dm-alloctrack with arguments that are right, nearly right, or not at all.
- * It may be killed at any time.
+ * A random server of alloctrack: some threads call ioctls of /dev/dm-alloctrack with
+ * arguments that are right, nearly right or wrong. It may be killed at any time.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -67,7 +66,7 @@ static uint64_t random_length(struct rng *rng)
 
 static uint64_t random_pointer(struct rng *rng)
 {
-	/* Unaligned; of the kernel; nowhere; where the buffer ends. */
+	/* Unaligned; in the kernel; unmapped; the buffer's last page. */
 	switch (rng_below(rng, 20)) {
 	case 0:
 		return (uintptr_t)buffer + 1 + rng_below(rng, 4094);
@@ -84,7 +83,7 @@ static uint64_t random_pointer(struct rng *rng)
 	}
 }
 
-/* An argument as it should be. Returns the command. */
+/* Make a well-formed argument. Returns the command. */
 static unsigned long make_argument(struct rng *rng, union argument *argument)
 {
 	dev_t device = devices[rng_below(rng, NR_DEVICES)];
@@ -186,7 +185,7 @@ static void attach_somewhere(struct rng *rng)
 	      server_attach(server_fd, device));
 }
 
-/* A thread that waits in WAIT or for a resume would not end. */
+/* With O_NONBLOCK, since a thread that waits in WAIT or for a resume would not end. */
 void fuzz_server(struct rng *rng, unsigned int nr_ioctls)
 {
 	struct thread threads[NR_THREADS];

@@ -29,7 +29,7 @@ static const char *const block_sizes[] = {
 	"8", "128", "128", "128", "128", "4096", "-",
 };
 
-/* The last one is not there. */
+/* The last one does not exist. */
 static const char *const bitmaps[] = { "day", "week", "year" };
 
 static const char *const policies[] = { "report", "ignore", "stop", "enospc" };
@@ -96,7 +96,7 @@ static void add_cbw_feature(struct rng *rng, struct line *line)
 	}
 }
 
-/* The number of features comes before them. */
+/* The features follow their number. */
 static void add_features(struct rng *rng, struct line *line,
 			 void (*add_feature)(struct rng *rng, struct line *line),
 			 unsigned int position)

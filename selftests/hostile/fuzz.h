@@ -3,16 +3,16 @@
 #define HOSTILE_FUZZ_H
 
 /*
- * What the actors of the fuzzer share. Each has random numbers of its own, so what
- * it tries depends on the seed alone; what comes of it depends on the others.
+ * For the actors of the fuzzer. Each has its own random numbers, so its operations
+ * depend only on the seed; their results depend on the other actors.
  */
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Mapped devices: the last one is for views of the others. */
+/* Mapped devices. The last one is for views of the others. */
 #define NR_DEVICES	3
-/* Two files, a backing or target, metadata of alloctrack, metadata of cbw. */
+/* Two files, one backing or target, the metadata of alloctrack, that of cbw. */
 #define NR_DISKS	5
 #define DISK_SECTORS	8192u
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The steps of alloctrack, and those of its server. The backing is all
- * BACKING_PATTERN, the file is not.
+ * The steps of alloctrack. The backing is all BACKING_PATTERN, the file is not.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -69,7 +68,7 @@ static void close_and_remove(void)
 	drop_device();
 }
 
-/* What was written before must be there after any suspend. */
+/* Earlier writes must be there after any suspend. */
 static void device_written_meta(void)
 {
 	device_running_meta();
@@ -116,7 +115,7 @@ static int read_backing(void)
 	return read_pattern(fd, 3 << 20, 131072, BACKING_PATTERN);
 }
 
-/* Each time elsewhere: a block is unallocated only once. */
+/* At a new place each time, since a block is unallocated only once. */
 static int write_parts(void)
 {
 	uint64_t offset = (uint64_t)(1 + position++ % 64) * 4096 * 5 + 512;

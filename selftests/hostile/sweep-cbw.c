@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The steps of cbw and cbw-snapshot. The origin is the "file", the target the
- * "backing", the fleece device "meta". The origin is all OLD_PATTERN when a session
+ * The steps of cbw and cbw-snapshot. The "file" is the origin, the "backing" is the
+ * target, "meta" is the fleece device. The origin is all OLD_PATTERN when a session
  * begins.
  */
 #include <errno.h>
@@ -119,7 +119,7 @@ static void end_idle_view(void)
 	end();
 }
 
-/* Whatever has happened, a view shows the point in time. */
+/* A view always shows the point in time. */
 static void end_view(void)
 {
 	sweep_must(read_pattern(view_fd, 0, 1 << 20, OLD_PATTERN), "read the view");
@@ -228,7 +228,7 @@ static void on_bitmap(void)
 	sweep_must(resume_device(), "begin a session");
 }
 
-/* What the status says of B. */
+/* Does the status have this text? */
 static bool has_bits(const char *what)
 {
 	char text[512] = "";
@@ -237,7 +237,7 @@ static bool has_bits(const char *what)
 	       strstr(text, what);
 }
 
-/* A write after it all is recorded, whatever has failed before. */
+/* Later writes are recorded, whatever has failed before. */
 static void must_record(void)
 {
 	sweep_must(dmctl_message(DEVICE, "bitmap clear B"), "clear");
@@ -246,7 +246,7 @@ static void must_record(void)
 		   "the write is recorded");
 }
 
-/* However it ends, the status can be asked for. */
+/* The status can be read, also after a failed resume. */
 static int resume_and_query(void)
 {
 	int error = resume_device();
@@ -254,7 +254,7 @@ static int resume_and_query(void)
 	return query_device() ?: error;
 }
 
-/* The table that is there goes on, whatever fails; and nothing but memory does. */
+/* If the load fails it is for lack of memory, and the present table works on. */
 static int load_over(void)
 {
 	int error = load_on_bitmap();
@@ -275,14 +275,14 @@ static int change_messages(void)
 
 	for (i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
 		error = dmctl_message(DEVICE, texts[i]);
-		/* When it is tried again, it may be so already. */
+		/* The first try may have changed it already. */
 		if (error && error != EALREADY)
 			return error;
 	}
 	return 0;
 }
 
-/* The generation must be another one each time. */
+/* The generation must be a different one each time. */
 static int commit_message(void)
 {
 	static unsigned int generation;

@@ -58,7 +58,7 @@ static void not_attached(void)
 	sweep_must(open_server(), "open the control device");
 }
 
-/* The pages of the data are there: another fault than those in question. */
+/* The data is populated, so that its page faults do not count as allocations. */
 static void attached(void)
 {
 	not_attached();
@@ -116,7 +116,7 @@ static void zeroed(void)
 	remove_all();
 }
 
-/* A guest that reads what nobody has filled yet. */
+/* A guest that reads unallocated blocks. */
 static pthread_t guest;
 static int guest_error;
 
@@ -156,7 +156,7 @@ static void guest_is_served(void)
 	remove_all();
 }
 
-/* A FILL that ends in an error fails those who wait, as documented. */
+/* A FILL that ends with an error fails the I/O that waits for it, as documented. */
 static void guest_has_ended(void)
 {
 	pthread_join(guest, NULL);

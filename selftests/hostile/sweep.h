@@ -3,18 +3,18 @@
 #define HOSTILE_SWEEP_H
 
 /*
- * Sweeps: an operation is repeated, and the first time its first allocation fails,
- * the second time its second, until it ends before the one that is to fail.
+ * Sweeps: an operation is repeated. In run n its nth allocation fails, until a run has
+ * fewer than n allocations.
  */
 #include <stdbool.h>
 #include <stdint.h>
 
 /**
  * struct step - one operation, whose allocations are made to fail
- * @name: what it is
- * @before: makes what it needs; NULL: nothing
+ * @name: its name in the output
+ * @before: set up what it needs; may be NULL
  * @run: the operation; 0 or an errno
- * @after: undoes @before and @run, which has succeeded in the end; NULL: nothing
+ * @after: undo @before and @run, which has succeeded in the end; may be NULL
  */
 struct step {
 	const char *name;
@@ -25,10 +25,10 @@ struct step {
 
 #define STEP(title, make, operate, undo)				\
 	{ .name = title, .before = make, .run = operate, .after = undo }
-/** sweep_must - complain, and count a failure, if @error is not 0. Returns !@error. */
+/** sweep_must - report and count a failure if @error is not 0. Returns !@error. */
 bool sweep_must(int error, const char *what);
 
-/** struct devices - what the command line named */
+/** struct devices - the devices of the command line */
 struct devices {
 	const char *file, *backing, *meta;
 	uint64_t sectors;
@@ -42,10 +42,10 @@ extern struct devices devices;
 #define VIEW	"sweep-view"
 
 /**
- * make_device, make_view - without a table; drop_...: remove them
+ * make_device, make_view - create one without a table; drop_...: remove it
  *
- * A device that a step has only cleared is there for the next one, since making one
- * takes long. Who removes it otherwise than by drop_device() calls forget_device().
+ * A device that is only cleared is kept for the next step, since creating one is slow.
+ * After removing it other than by drop_device(), call forget_device().
  */
 void make_device(void);
 void clear_device(void);
@@ -64,18 +64,18 @@ int remove_device(void);
 /** start_job - send a message that starts a job, which may have been started before */
 int start_job(const char *message);
 
-/** device_path - of the device under test, as an argument of a table line */
+/** device_path - the path of the device under test, for a table line */
 const char *device_path(void);
 
-/** open_device - opened for direct I/O; open_view: for reading, and for discards */
+/** open_device, open_view - open it for direct I/O */
 int open_device(void);
 int open_view(void);
 
-/** table - arguments of a table line, in one of a few static buffers */
+/** table - format the arguments of a table line, in one of a few static buffers */
 __attribute__((format(printf, 1, 2)))
 const char *table(const char *format, ...);
 
-/* I/O in whole bytes to the device that @fd is open on; 0 or an errno. */
+/* I/O on the open device @fd; 0 or an errno. */
 int write_pattern(int fd, uint64_t offset, uint32_t bytes, unsigned char pattern);
 int read_pattern(int fd, uint64_t offset, uint32_t bytes, unsigned char pattern);
 int discard(int fd, uint64_t offset, uint64_t bytes);

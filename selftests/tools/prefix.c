@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * prefix: writes of which a copy can tell by itself whether it is the state of one
- * point in time. See usage below.
+ * prefix: writes that show from a copy alone whether it is the state of one point in
+ * time. See usage below.
  *
- * Operation n writes its number to block (n * STEP) modulo the number of blocks, so
- * every so many operations each block is written once. The largest number in a copy
- * says which operations it has: each block must hold the last of them that wrote it.
+ * Operation n writes its number to block (n * STEP) modulo the number of blocks, so each
+ * block is written once in as many operations as there are blocks. The largest number in
+ * a copy is its last operation: each block must have the last operation up to that one
+ * that wrote it.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -34,7 +35,7 @@ static const char usage[] =
 
 #define BLOCK_BYTES	4096u
 #define BLOCK_WORDS	(BLOCK_BYTES / sizeof(uint64_t))
-/* Has no divisor with a number of blocks below it. */
+/* A prime: coprime to any smaller number of blocks. */
 #define STEP		1000003u
 #define FILL_BYTES	(1u << 20)
 #define MAX_DEVICES	8
@@ -147,7 +148,7 @@ static int write_all(int nr, char **paths, uint64_t number)
 	return 0;
 }
 
-/* The number in each block. */
+/* Read the number in each block. */
 static uint64_t *read_copy(const char *path, uint64_t *nr_blocks)
 {
 	uint64_t buffer[BLOCK_WORDS], *numbers, block;
@@ -196,7 +197,7 @@ static uint64_t check(const char *path)
 	return last;
 }
 
-/* Returns the last operation that all of them have. */
+/* Returns the last operation that all copies have. */
 static uint64_t check_all(int nr, char **paths)
 {
 	uint64_t last, before = UINT64_MAX;
@@ -205,7 +206,7 @@ static uint64_t check_all(int nr, char **paths)
 	for (i = 0; i < nr; i++) {
 		last = check(paths[i]);
 		printf("%s has %" PRIu64 " operations\n", paths[i], last);
-		/* One operation is under way. */
+		/* One operation may be in flight. */
 		if (i && (last > before || last + 1 < before))
 			errx(1, "%s has %" PRIu64 " operations, and %s has %" PRIu64,
 			     paths[i - 1], before, paths[i], last);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For LD_PRELOAD: what may come between the poll() of a server and its WAIT.
+ * For LD_PRELOAD: delays between a server's poll() and its WAIT.
  *
- * WAIT_HOLD=FILE: while FILE exists, WAIT is held back; FILE.held says that one is.
- * WAIT_OLD=1: as a module that has no flags of WAIT.
+ * WAIT_HOLD=FILE: while FILE exists, WAIT is held back; FILE.held exists when one is.
+ * WAIT_OLD=1: behave as a module without the flags of WAIT.
  */
 #include <dlfcn.h>
 #include <errno.h>

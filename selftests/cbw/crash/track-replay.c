@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * track-replay: goes through all states in which a crash could have left a volume
- * and the metadata device that tracks it, and looks in each for a block that differs
- * from what the volume was at first, and that recovery would not know of.
+ * and the metadata device that tracks it. In none may there be a block that differs
+ * from the volume's first content and is not set after recovery.
  *
  *	track-replay log=DEV image=FILE volume=SECTORS bitmap=NAME [trials=N]
  *		[samples=N] [seed=N]
  *
- * FILE is the volume as it was before the log began, then the metadata device. Every
- * write of the log is applied to it; after each one is a state. Before each flush there
- * are "trials" more, in which some only of what is not durable was written: volume and
- * metadata device have a cache each, see caches.h.
+ * FILE is the volume as it was before the log began, followed by the metadata device.
+ * The writes of the log are applied to it one by one; there is a state after each.
+ * Before each flush there are "trials" more states, in which only a part of what is
+ * not durable was written: volume and metadata device have a cache each, see caches.h.
  *
- * The mark "backup<generation>" in the log says that now, where nothing is under way, a
- * session begins whose backup has that generation: while the bitmap has that, it must
- * know what differs from the volume as it is now. Else it must know what differs from
- * the backup before.
+ * The mark "backup<generation>" in the log: a session begins here, with no I/O in
+ * flight, and its backup has that generation. As long as the bitmap has this generation,
+ * it must have all differences from the volume as it was at the mark. Otherwise it must
+ * have all differences from the backup before.
  *
- * Recovery is that of Documentation/bitmap-format.rst, over the checks that the kernel
- * makes. No bit may be set without a write to its block, or to its region: so not more
- * is added than the regions have that were in use. The mark "closed" says, as the others
- * do, that all regions are closed now: of those that were written to before, only such
- * as are written to once more may be open from then on.
+ * Recovery is done as in Documentation/bitmap-format.rst, with the checks of the kernel.
+ * A bit may be set only after a write to its block or its region, so recovery adds no
+ * more than the bits of the regions in use. Both the mark "closed" and the marks of
+ * backups mean that all regions are closed: after them only regions that are written to
+ * again may be open.
  *
- * In "samples" of the states the kernel is asked: "sample N" is printed, and a line is
- * read with the number of bits that a device made on FILE has set; it is removed then.
- * The metadata must hold these bits now, and are put back.
+ * "samples" states are checked against the kernel: print "sample N", and read the number
+ * of bits that are set in a device that the test makes on FILE, and removes again. The
+ * metadata must have these bits then. Its former content is put back.
  *
  * Exit status: 0, 1 if the promise is broken, 2 if something could not be done.
  */
@@ -53,12 +53,12 @@ static struct log crash_log;
 static uint8_t *image;
 static uint64_t image_bytes, meta_bytes;
 
-/* Of the bitmap: a byte for each bit. */
+/* The bitmap: a byte for each bit. */
 static unsigned int shift, region_shift;
 static uint64_t nr_bits, nr_regions;
 static uint8_t *on_disk, *recovered, *written;
 
-/* In each part of the log that begins where all regions are closed: a byte for each. */
+/* For each part of the log, which begins with all regions closed: a byte per region. */
 static uint8_t *written_region[MAX_PARTS];
 static unsigned int part;
 
@@ -113,7 +113,7 @@ static bool bit_of(const struct store *store,
 	return *meta_at(store, at + bit / 8, 1) & 1 << bit % 8;
 }
 
-/* The backup that the bitmap goes with. */
+/* The backup that the bitmap belongs to. */
 static struct backup *backup_of(const struct tracking *tracking)
 {
 	const struct store *store = &tracking->store;
@@ -135,7 +135,7 @@ static struct backup *backup_of(const struct tracking *tracking)
 	return &backups[0];
 }
 
-/* What a target would have after its activation. Returns what that is about. */
+/* Compute the bits of a target after its activation. Returns the backup they belong to. */
 static struct backup *recover(void)
 {
 	struct tracking tracking;
@@ -227,7 +227,8 @@ static void add_backup(uint64_t generation)
 }
 
 /*
- * Are all regions closed here? @generation: of the backup that begins here; 0: none.
+ * Are all regions closed here? @generation: the generation of the backup that begins
+ * here; 0: none.
  */
 static bool read_mark(const struct log_entry *entry, uint64_t *generation)
 {
@@ -269,10 +270,10 @@ static void write_sector(const struct log_entry *entry, uint64_t sector, const v
 
 /*
  * Will the kernel find that changes were not tracked? The device of the sample is not the
- * one over which the store was closed, so it will if the seal counts: if the store is
- * closed; or if it was being opened, since the modules are those that sealed it, as they
- * are after a resume that failed. (qcow2/seal.h; so bits that are missing in such a state
- * are noticed in check_state() only.)
+ * one over which the store was closed, so it will if the seal counts. It counts if the
+ * store is closed. It also counts if the store was being opened, since the same modules
+ * sealed it, as after a failed resume; see qcow2/seal.h. Then the kernel sets all bits, so
+ * only check_state() notices missing ones.
  */
 static bool has_gap(void)
 {
@@ -296,7 +297,7 @@ static bool has_gap(void)
 	return true;
 }
 
-/* The kernel makes a device of this state. */
+/* Compare with a device that the kernel makes of this state. */
 static void sample(void)
 {
 	uint8_t *meta = image + volume_sectors * SECTOR_BYTES;
@@ -349,7 +350,7 @@ static void replay(void)
 	replay_log(&program);
 }
 
-/* What the log writes to at all, and in each part. */
+/* Find out what the log writes to, as a whole and in each part. */
 static void prepare(void)
 {
 	uint64_t s, generation;

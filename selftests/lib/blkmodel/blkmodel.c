@@ -253,7 +253,7 @@ static void open_device(struct drive *drive)
 	if (end < 0)
 		err(2, "%s", options.device);
 	bytes = end;
-	/* Not a block device: a file serves to try things. */
+	/* A file, to try out the program. */
 	if (ioctl(drive->fd, BLKSSZGET, &sector_bytes))
 		sector_bytes = SECTOR_BYTES;
 	check_sizes(drive, sector_bytes);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The threads. Each picks an operation and a place at random, waits until no
- * other thread is there, does it, and tells the model what became of it.
+ * The threads. Each chooses an operation and a place at random, waits until no other
+ * thread is at this place, runs the operation, and reports the result to the model.
  */
 #include "drive.h"
 
@@ -84,7 +84,7 @@ static enum op pick_op(struct thread *thread)
 	return op;
 }
 
-/* Short ones are as frequent as long ones, on a scale of powers of two. */
+/* Lengths are distributed evenly on a logarithmic scale. */
 static uint64_t pick_length(struct thread *thread)
 {
 	const struct drive *drive = thread->drive;
@@ -107,8 +107,8 @@ static uint64_t round_down(uint64_t value, uint64_t unit)
 }
 
 /*
- * A place for the step: anywhere, in the first part of the device where it meets
- * others, or with a begin or an end on or beside the edge of a block.
+ * A place for the step: anywhere, or in the first part of the device, where it meets
+ * others, or with a start or an end at or near a block boundary.
  */
 static void pick_place(struct thread *thread, struct step *step)
 {
@@ -132,7 +132,7 @@ static void pick_place(struct thread *thread, struct step *step)
 		at -= at >= align && below(thread, 2) ? align : 0;
 		break;
 	case 7:
-		/* Whole blocks, as far as that is allowed. */
+		/* Whole blocks, if the limits allow it. */
 		at = round_down(at, block);
 		if (length < block && block <= drive->max_io_bytes)
 			length = block;
@@ -150,7 +150,7 @@ static void pick_place(struct thread *thread, struct step *step)
 	step->length_bytes = length;
 }
 
-/* Reads or writes all of it, or up to an error; how many bytes that were. */
+/* Read or write all of it, or up to an error. Returns the number of bytes. */
 static uint64_t transfer(struct thread *thread, const struct step *step,
 			 int *error)
 {
@@ -229,7 +229,7 @@ static int zero_or_discard(struct thread *thread, const struct step *step)
 	do {
 		r = ioctl(drive->fd, zero ? BLKZEROOUT : BLKDISCARD, range);
 	} while (r && errno == EINTR);
-	/* Nothing is sure of a discard, nor after an error of either. */
+	/* The result of a discard is not certain, nor is that of a failed operation. */
 	model_zeroed(drive->model, step->offset_bytes / SECTOR_BYTES,
 		     step->length_bytes / SECTOR_BYTES, zero && !r);
 	return r ? errno : 0;
@@ -272,7 +272,7 @@ static void note_result(struct drive *drive, const struct step *step, int error)
 		return;
 	}
 	__atomic_fetch_add(&drive->failed[step->op], 1, __ATOMIC_RELAXED);
-	/* A device need not know how to discard. */
+	/* A device may not support discards. */
 	if (drive->errors_allowed ||
 	    (error == EOPNOTSUPP && step->op == OP_DISCARD))
 		return;

@@ -3,7 +3,7 @@
 #define BLKMODEL_DRIVE_H
 
 /*
- * Random I/O to a device by many threads, each step noted in the model.
+ * Random I/O to a device by many threads, with each step recorded in the model.
  */
 
 #include <stdbool.h>
@@ -24,16 +24,16 @@ enum op {
 extern const char *const op_names[NR_OPS];
 
 /**
- * struct drive - what to do, and what was done
+ * struct drive - parameters and results
  * @fd: the device, O_DIRECT
- * @weights: how often each operation comes, relative to the sum
+ * @weights: frequency of each operation, relative to the sum
  * @min_io_bytes: smallest length of an operation; a multiple of @align_bytes
  * @max_io_bytes: largest length
  * @align_bytes: offsets and lengths are multiples of it
- * @block_bytes: edges to come close to, often; of the target under test
- * @max_ops: stop after so many operations, 0: no limit
+ * @block_bytes: block size of the target under test; many steps are near its multiples
+ * @max_ops: stop after this number of operations, 0: no limit
  * @deadline_s: stop at this time of CLOCK_MONOTONIC, 0: no limit
- * @errors_allowed: I/O errors are counted, and end nothing
+ * @errors_allowed: I/O errors are counted and do not end the run
  * @done: out: operations that succeeded
  * @failed: out: operations that ended with an error
  */
@@ -56,7 +56,7 @@ struct drive {
 	bool wrong;
 };
 
-/** drive_run - Return: false when something was read that must not be there */
+/** drive_run - run it. Return: false if wrong data was read */
 bool drive_run(struct drive *drive);
 
 /** drive_verify - read and check all of the device. Return: as drive_run(). */

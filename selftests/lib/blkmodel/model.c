@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The state of each sector is a set of contents that it may have; nearly always
- * of one. Sets are made smaller by checks, under a mutex.
+ * The state of each sector is the set of contents that it may have, nearly always only
+ * one. Checks reduce the sets, under a mutex.
  */
 #include "model.h"
 
@@ -25,7 +25,7 @@
 enum {
 	MAY_BE_INITIAL	= 1,
 	MAY_BE_ZERO	= 2,
-	/* More writes than there is room for: any stamp made here. */
+	/* More writes than can be recorded: any stamp of this model. */
 	MAY_BE_ANY	= 4,
 };
 
@@ -251,9 +251,8 @@ static bool is_any_write(const struct model *model, uint64_t sector,
 }
 
 /*
- * The one state that @data shows, out of those that @state allows. Where the
- * initial content is zero, that and a discard cannot be told apart, and need
- * not be.
+ * The one state that @data shows, out of those that @state allows. An initial content of
+ * zeros and a discard cannot be told apart, and need not be.
  */
 static bool decide(const struct model *model, uint64_t sector,
 		   const struct state *state, const void *data,
@@ -301,7 +300,7 @@ static bool check_sector(struct model *model, uint64_t sector, const void *data)
 	if (!is_open(state) && decide(model, sector, state, data, &decided))
 		return true;
 
-	/* Another check may just have decided: only now is it for sure. */
+	/* Another check may have decided meanwhile, so look again under the mutex. */
 	pthread_mutex_lock(&model->mutex);
 	good = decide(model, sector, state, data, &decided);
 	if (good && is_open(state))
@@ -333,7 +332,7 @@ static bool is_poison(const struct model *model, const unsigned char *data)
 	       !memcmp(data, data + 1, SECTOR_BYTES - 1);
 }
 
-/* Where else these bytes belong. */
+/* Print where else these bytes belong. */
 static void report_origin(const struct model *model, uint64_t sector,
 			  const void *data)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The table of ranges: one entry a thread.
+ * The table of ranges: one entry per thread.
  */
 #include "range-table.h"
 

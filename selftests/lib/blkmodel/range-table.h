@@ -3,8 +3,8 @@
 #define BLKMODEL_RANGE_TABLE_H
 
 /*
- * Who of the threads is at which sectors, so that what is read can be compared
- * with what must be there. Each thread holds at most one range.
+ * Which thread works on which sectors, so that nothing changes while data is read and
+ * compared. Each thread holds at most one range.
  */
 
 #include <stdbool.h>
@@ -12,7 +12,7 @@
 
 #define MAX_THREADS 64
 
-/** range_enter - sleeps until no other thread is in the way */
+/** range_enter - sleep until no other thread is in the range */
 void range_enter(unsigned int thread, uint64_t first, uint64_t nr,
 		 bool exclusive);
 

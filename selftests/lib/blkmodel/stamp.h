@@ -3,9 +3,9 @@
 #define BLKMODEL_STAMP_H
 
 /*
- * The content of a written sector: a head that says who wrote it, guarded by a
- * checksum, and words that follow from the head alone. So a sector can be told
- * from any other write and from any other place, and a torn one from both.
+ * The content of a written sector: a head with the model, the write and the sector,
+ * protected by a checksum, and words that are computed from the head. So the data of
+ * another write, data of another sector and torn sectors are all detected.
  */
 
 #include <stdbool.h>
@@ -27,10 +27,10 @@ struct stamp {
 void stamp_make(struct stamp *stamp, uint64_t id, uint64_t sector,
 		uint32_t sequence);
 
-/** stamp_is_whole - is that a stamp, complete and unharmed? */
+/** stamp_is_whole - is this a complete and valid stamp? */
 bool stamp_is_whole(const struct stamp *stamp);
 
-/** stamp_describe - print what a sector's bytes are, as far as one can tell */
+/** stamp_describe - print what is known of a sector's content */
 void stamp_describe(FILE *out, const void *data);
 
 #endif /* BLKMODEL_STAMP_H */
