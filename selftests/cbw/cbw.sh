@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What the tests of cbw share, on top of lib/common.sh. The device under test is
-# t, its origin $origin; v is a view of it. The file $REF gets the content of the
-# origin at the point in time, by a copy while t is suspended.
+# The library of the cbw tests, on top of lib/common.sh. The device under test is t, its
+# origin is $origin, and v is a view of it. The file $REF gets the content of the origin
+# at the point in time: it is copied while t is suspended.
 #
 # Sizes of tables and blocks are in 512-byte sectors, as in the table line.
 
@@ -13,7 +13,7 @@ require_module null_blk
 
 readonly T=/dev/mapper/t V=/dev/mapper/v REF=$TMP/reference
 
-# make_painted MIB [SECTOR_BYTES [ATTRIBUTE=VALUE...]] - make_disk with random data.
+# make_painted MIB [SECTOR_BYTES [ATTRIBUTE=VALUE...]] - as make_disk, with random data.
 make_painted()
 {
 	local disk
@@ -26,8 +26,8 @@ cbw_table()
 	echo "0 $1 cbw $2 - $3 $(($# - 3)) ${*:4}"
 }
 
-# begin_session SECTORS ORIGIN BLOCK FEATURE_WORD... - t, which is pass-through,
-# gets a session; $REF what it holds at that time.
+# begin_session SECTORS ORIGIN BLOCK FEATURE_WORD... - begin a session on t, which is
+# pass-through, and copy its content at that time to $REF.
 begin_session()
 {
 	cbw_table "$@" | dmsetup reload t && dmsetup suspend t || bail "reload"
@@ -60,7 +60,7 @@ message()
 	dmsetup message t 0 "$@"
 }
 
-# model OPTION... - blkmodel on t.
+# model OPTION... - run blkmodel on t.
 model()
 {
 	blkmodel $T --block-size $((block * 512)) --seed "${SEED:-$RANDOM}" "$@"
@@ -72,7 +72,7 @@ check_so()
 	check "${label:+$label: }$1" "${@:2}"
 }
 
-# ends DESCRIPTION COMMAND... - it does, and well, though something hangs.
+# ends DESCRIPTION COMMAND... - the command ends successfully, though something hangs.
 ends()
 {
 	local pid
@@ -87,13 +87,13 @@ ends()
 	fi
 }
 
-# same DESCRIPTION DEVICE - the device holds what $REF does.
+# same DESCRIPTION DEVICE - the device has the content of $REF.
 same()
 {
 	check_so "$1" cmp -n "$(stat -c %s "$REF")" "$2" "$REF"
 }
 
-# events - how many events t has raised; events_above N - more than N.
+# events - the number of events that t has raised; events_above N - is it above N?
 events()
 {
 	dmsetup info -c --noheadings -o events t

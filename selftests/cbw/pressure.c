@@ -16,8 +16,8 @@ static const char usage[] =
 "Usage: pressure CGROUP MIB ROUNDS\n"
 "\n"
 "Joins the control group, fills MIB of memory with random words, and in each round\n"
-"checks all of it and writes it anew.\n"
-"Exit status: 0 right, 1 the memory is not what it was, 2 usage.\n";
+"checks all of it and rewrites it.\n"
+"Exit status: 0 right, 1 the memory has changed, 2 usage.\n";
 
 static uint64_t mix(uint64_t x)
 {

@@ -36,14 +36,14 @@ static const char usage[] =
 "       stamper check STATE COPY READERS [SECOND_COPY]\n"
 "       stamper release STATE COPY CHUNK_BYTES\n"
 "\n"
-"write: stamps all of DEVICE, says \"started\", and goes on with random writes,\n"
-"discards and write-zeroes until SIGTERM. STATE is made. With a second device\n"
-"there are writes only: each goes to the first device, and when that has\n"
+"write: stamps all of DEVICE, prints \"started\", and continues with random writes,\n"
+"discards and write-zeroes until SIGTERM. STATE is created. With a second device\n"
+"there are only writes: each goes to the first device, and when that has\n"
 "acknowledged it, to the second.\n"
-"check: COPY is the state of the point in time when STATE was copied; each of\n"
-"READERS threads reads all of it. With a second copy, also: the second has\n"
-"nothing of an operation that the first does not have wholly.\n"
-"release: as check, but discards each chunk of COPY once it was read.\n"
+"check: COPY is the state at the time when STATE was copied; each of READERS\n"
+"threads reads all of it. With a second copy, also: the second has no part of an\n"
+"operation that the first does not have completely.\n"
+"release: as check, but discards each chunk of COPY after reading it.\n"
 "Exit status: 0 right, 1 wrong, 2 usage, 3 I/O error.\n";
 
 #define MAX_THREADS	64

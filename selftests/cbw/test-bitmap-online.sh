@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# `dmlive bitmap` on a device in use: enable, disable, clear and merge are the target's
-# affair, add and remove are made in a short suspend, under writes; what is recorded
-# before and after that is in the bitmaps. What is refused says why.
+# `dmlive bitmap` on a device in use, under writes: enable, disable, clear and merge are
+# done by the target, add and remove in a short suspend. The bitmaps have the writes of
+# before and after. Refusals give the reason.
 
 . "$(dirname "$0")/track.sh"
 
@@ -32,7 +32,7 @@ bitmap_refused "a source that is not there" "no such source bitmap" merge t fine
 bitmap_refused "a source of another image" "only while t is not active" merge t fine x --source-file "$TMP/x"
 bitmap_refused "a name with blanks" "with spaces" clear t "a b"
 
-# Under writes, of which none may be missed.
+# Under writes, none of which may be missed.
 writer()
 {
 	local n
@@ -63,7 +63,7 @@ dmsetup suspend t
 bitmap_refused "add while it is suspended" "is suspended: resume it first" add t more
 dmsetup resume t
 
-# While a backup is made.
+# During a backup.
 target=$(make_disk 64) || bail "target"
 dm_reload t "$(track_table $SIZE "$origin" "$meta" 128 target "$target" bitmap fine)" || bail "session"
 bitmap_refused "add during a session" "backup is being made" add t more

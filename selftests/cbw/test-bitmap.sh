@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# `dmlive bitmap` on metadata devices: it does not change one that a target uses, nor
-# one that is mapped otherwise; it lists what the target records; a bitmap that is added
-# is recorded in; a spare is used where a device has no room; and the intent bitmap that
-# is merged by hand after a crash gives the bits that the kernel's recovery gives.
+# `dmlive bitmap` on metadata devices: it refuses to change one that is used by a target
+# or mapped otherwise, and lists what the target records. A bitmap that was added
+# records; a spare is used where a device is full. Merging the intent bitmap by hand
+# after a crash gives the same bits as the kernel's recovery.
 
 . "$(dirname "$0")/track.sh"
 
@@ -43,7 +43,7 @@ check "dump of the metadata device in use" eval \
 	"dmlive bitmap dump --json '$meta' more > '$TMP/dumped' 2> '$TMP/warning'"
 like "with the same warning" "$(< "$TMP/warning")" "t is in use: bits of the last seconds"
 
-# What a crash leaves.
+# The metadata as a crash leaves it.
 read_meta "$meta" "$TMP/crash" || bail "copy"
 write_meta "$TMP/crash" "$crashed" || bail "copy"
 dmsetup suspend t
@@ -80,7 +80,7 @@ dm_create lin "0 2048 linear $meta 0" || bail "linear"
 bitmap_refused "a device that is mapped" "in use by the mapped device " clear "$meta" fine
 dm_remove lin
 
-# A device without room: what a spare has is used.
+# A device without free space: the space of a spare is used.
 bytes=$(dmlive meta size --size $((SIZE * 512)) --track --bitmap fine:4K)
 dmlive meta format "$TMP/exact" --size $((SIZE * 512)) --track --bitmap fine:4K ||
 	bail "dmlive meta format"

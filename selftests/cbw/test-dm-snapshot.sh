@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A view, the job's target and a dm-snapshot of the same time have the same content,
-# and that of a copy made while the device was suspended, whatever is written then.
+# A view, the job's target and a dm-snapshot of the same time have the same content as a
+# copy that was made while the device was suspended, whatever is written later.
 
 . "$(dirname "$0")/cbw.sh"
 require_target snapshot-origin snapshot
@@ -13,7 +13,7 @@ disk=$(make_disk 16) && cow=$(make_disk 32) && store=$(make_disk 16) || bail "di
 dm_create so "0 $SIZE snapshot-origin $disk" || bail "snapshot-origin"
 readonly O=/dev/mapper/so
 
-# take FEATURE_WORD...: a session and a snapshot, while the guest is suspended.
+# take FEATURE_WORD... - begin a session and a snapshot while the guest is suspended.
 take()
 {
 	dmsetup load t --table "$(cbw_table $SIZE $O "$block" "$@")" &&

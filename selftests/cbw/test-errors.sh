@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: uml-lockdep
 #
-# A copy that fails or takes too long fails just the guest's write, or breaks the
-# session and leaves the guest alone, as on_cbw_error says; nothing that a broken
-# session shows or copies ever passes for the point in time.
+# A copy that fails or takes too long either fails only the guest's write, or breaks the
+# session and does not affect the guest, as on_cbw_error says. A broken session never
+# shows or copies wrong data as the point in time.
 
 . "$(dirname "$0")/cbw.sh"
 
@@ -14,7 +14,7 @@ make_linear o "$origin_disk" > /dev/null && make_linear g "$target_disk" > /dev/
 	bail "linear"
 readonly O=/dev/mapper/o G=/dev/mapper/g
 
-# begin STORE FEATURE_WORD... - t with a session; blocks of 64 KiB; and a view.
+# begin STORE FEATURE_WORD... - t with a session, in blocks of 64 KiB, and a view.
 begin()
 {
 	dm_create t "$(cbw_table $SIZE $O 128)" || bail "t"
@@ -36,7 +36,7 @@ view_is_dead()
 	check_fails "$1: nor elsewhere" dd_read $V $((4 << 20)) 4096
 }
 
-# The target has a hole in block 1; blocks 0 to 3 are one write of the guest.
+# The target has a hole in block 1. The guest writes blocks 0 to 3 with one write.
 target_fails()
 {
 	label="target fails, break_guest_write"
@@ -75,7 +75,7 @@ target_fails()
 	end
 }
 
-# Block 2 of the origin cannot be read in its second half.
+# The second half of block 2 of the origin cannot be read.
 origin_fails()
 {
 	label="origin fails, break_guest_write"
@@ -99,7 +99,7 @@ waits()
 	[ "$(dm_status "$1" 6)" -ge 1 ]
 }
 
-# A target that hangs is a suspended one.
+# The target hangs: it is suspended.
 target_hangs()
 {
 	local writer reader
@@ -145,8 +145,8 @@ target_hangs()
 	end
 }
 
-# A copy under way in a target that hangs holds up neither a suspend nor another
-# table; and what it writes in the end harms no later session on that target.
+# A copy in flight in a hanging target blocks neither a suspend nor another table, and
+# its late write does not damage a later session on that target.
 suspended_while_it_hangs()
 {
 	local writer resume
@@ -194,8 +194,8 @@ suspended_while_it_hangs()
 	end
 }
 
-# More than 32 bits of nanoseconds, and of microseconds: while a write that may wait
-# for 4.3 s runs out of time, those that may wait for 45 s and for 5,000 s go on.
+# Timeouts of more than 32 bits of nanoseconds, and of microseconds: while a write with a
+# timeout of 4.3 s fails, those with 45 s and 5,000 s wait on.
 long_timeouts()
 {
 	local name ms pids=()
@@ -233,8 +233,8 @@ long_timeouts()
 	done
 }
 
-# A session's last copy hangs in the target while its table is on the way out: a
-# new session on that target waits for it. No two live ones share a target.
+# A session's last copy hangs in the target while its table is being replaced: a new
+# session on that target waits for it. Two live sessions never share a target.
 target_in_use()
 {
 	local replace resume
@@ -286,8 +286,8 @@ target_in_use()
 	repair_device g "$target_disk"
 }
 
-# While the guest writes, the target fails and recovers: what the view shows is
-# right, or it says nothing.
+# While the guest writes, the target fails and recovers: the view shows the right data,
+# or fails reads.
 flaps()
 {
 	local guest block=8 n=0

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Under load, whatever device fails and whatever the policy: the guest gets an error
-# where break_guest_write says so and else notices nothing, and no view and no target
-# that is called complete is wrong.
+# Under load, with any failing device and any policy: the guest gets errors only with
+# break_guest_write, and neither a view nor a target that is reported as complete has
+# wrong data.
 
 . "$(dirname "$0")/cbw.sh"
 
@@ -15,8 +15,8 @@ for name in o g; do
 done
 readonly O=/dev/mapper/o G=/dev/mapper/g block=8
 
-# The guest has the first 6 MiB. It may meet a device that fails or be done before
-# that; a write to the last 2 MiB meets it in any case.
+# The guest uses the first 6 MiB. It may end before it meets the failing device; a write
+# to the last 2 MiB always meets it.
 readonly F=/dev/mapper/f PROBE=$(((6 << 20) + 4096))
 
 make_devices()
@@ -25,7 +25,7 @@ make_devices()
 		dm_create f "0 $((6 * 2048)) linear $T 0" || bail "t"
 }
 
-# begin MODEL_OPTIONS FEATURE_WORD...: a session under load, and its view.
+# begin MODEL_OPTIONS FEATURE_WORD... - begin a session under load, and make its view.
 begin()
 {
 	local options=$1
@@ -60,7 +60,7 @@ guest_is_right()
 	diag "$(dm_status t)"
 }
 
-# breaks STORE SIDE: from 5 to 7 MiB, or all of a fleece device, whose slots are
+# breaks STORE SIDE - break 5 to 7 MiB, or all of a fleece device, whose slots may be
 # anywhere.
 breaks()
 {
@@ -69,7 +69,7 @@ breaks()
 	break_device "$2" "${disk[$2]}" $((from * 2048)) $((nr * 2048))
 }
 
-# The guest writes to the hole fail; what the view shows is right.
+# The guest's writes to the hole fail; the view shows the right data.
 write_fails()
 {
 	label="$1, $2 fails, break_guest_write"
@@ -86,8 +86,8 @@ write_fails()
 	end
 }
 
-# The guest notices nothing of the store; the view says nothing. A failing origin is
-# the guest's own.
+# The guest does not notice errors of the store; the view fails reads. Errors of the
+# origin are passed to the guest.
 snapshot_breaks()
 {
 	label="$1, $2 fails, break_snapshot"
@@ -101,7 +101,7 @@ snapshot_breaks()
 	end
 }
 
-# Old data cannot be read back for a while.
+# Old data cannot be read for a while.
 slots_fail()
 {
 	label="fleece cannot be read"
@@ -117,8 +117,8 @@ slots_fail()
 	end
 }
 
-# job_under_load SIDE POLICY STATE: the job meets a hole that the guest does not
-# write to.
+# job_under_load SIDE POLICY STATE - the job meets a hole to which the guest does not
+# write.
 job_under_load()
 {
 	local side=target name=g
@@ -150,7 +150,7 @@ job_under_load()
 	dm_remove t
 }
 
-# No space is what a thin target says: stop, and not fail.
+# A thin target reports no space: the job stops, and does not fail.
 no_space()
 {
 	local meta pool_disk pool="thin-pool"
@@ -185,7 +185,7 @@ write_fails target o
 write_fails fleece o
 snapshot_breaks target g
 snapshot_breaks fleece g
-# A failing origin is the guest's own.
+# Errors of the origin are passed to the guest.
 snapshot_breaks target o --errors-allowed
 slots_fail
 for side in g o; do

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The backup of a busy, mounted file system is clean (the suspend freezes it), and
-# has what was written and synced before: the target of the job, and a copy of the
-# view, for ext4 and xfs.
+# The backup of a busy, mounted file system is clean, since the suspend freezes it, and
+# has all data that was synced before. Both for the job's target and for a copy of the
+# view, with ext4 and xfs.
 
 . "$(dirname "$0")/cbw.sh"
 require_command fio mkfs.ext4 e2fsck
@@ -26,14 +26,14 @@ mkfs_xfs()
 	mkfs.xfs -q -f "$1"
 }
 
-# A frozen xfs keeps its log as if in use, on purpose; a mount replays it.
+# A frozen xfs leaves its log dirty on purpose; a mount replays it.
 fsck_xfs()
 {
 	[ "$1" = $T ] || { mount -o nouuid "$1" "$BACKUP" && umount "$BACKUP"; } &&
 		xfs_repair -n "$1"
 }
 
-# What keeps the file system busy: files appear, grow, are renamed and go.
+# Keep the file system busy: create, extend, rename and remove files.
 disturb()
 {
 	local i=0
@@ -72,7 +72,7 @@ end_load()
 		grep -v 'err= 0')" ''
 }
 
-# is_good KIND DEVICE WHAT: of a backup, what can be seen without a replay.
+# is_good KIND DEVICE WHAT - check a backup without replaying its log.
 is_good()
 {
 	check_so "$3 can be mounted read-only, without a replay" mount \
@@ -95,7 +95,7 @@ synced_files()
 	(cd "$MNT" && sha256sum synced.*) > "$TMP/sums"
 }
 
-# session FEATURE_WORD...: begins it under load; without words there is none.
+# session FEATURE_WORD... - begin a session under load; without words, end it.
 session()
 {
 	dm_reload t "$(cbw_table $SIZE "$origin" 128 "$@")" || bail "session"
@@ -143,7 +143,7 @@ one_kind()
 declare -A norecovery=([ext4]="noload" [xfs]="norecovery,nouuid")
 MIB=64
 for kind in ext4 xfs; do
-	# The smallest that mkfs.xfs makes.
+	# The smallest size that mkfs.xfs accepts.
 	[ $kind = ext4 ] || MIB=320
 	SIZE=$((MIB * 2048))
 	if ! command -v mkfs.$kind > /dev/null; then

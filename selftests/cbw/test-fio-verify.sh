@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# fio reads back what it wrote while sessions of all kinds begin, end, are cancelled
-# and reloaded under it.
+# fio reads back its own data while sessions of all kinds begin, end, are cancelled and
+# are reloaded under it.
 
 . "$(dirname "$0")/cbw.sh"
 require_command fio
@@ -10,7 +10,7 @@ require_command fio
 readonly SIZE=$((24 * 2048)) ROUNDS=${ROUNDS:-2}
 origin=$(make_disk 24) && target=$(make_disk 24) || bail "disks"
 
-# session FEATURE_WORD...: begins it; without words there is none.
+# session FEATURE_WORD... - begin a session; without words, end it.
 session()
 {
 	dm_reload t "$(cbw_table $SIZE "$origin" "$block" "$@")"

@@ -1,14 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# With a fleece device and a target, guest writes never wait for the target: their
-# old data go to slots, and the job takes each block from its slot or from the
-# origin, whichever has it as it was, and gives the slot back.
+# With a fleece device and a target, guest writes never wait for the target: old data
+# goes to slots. The job takes each block from its slot, or else from the origin, and
+# frees the slot.
 
 . "$(dirname "$0")/cbw.sh"
 
 readonly SIZE=$((12 * 2048 - 8))
-# Small requests, one at a time: while the job reads a chunk, the guest overtakes it.
+# Small requests, one at a time, so that the guest overtakes the job while it reads a
+# chunk.
 origin_disk=$(make_disk 12 512 max_sectors=8 hw_queue_depth=1) &&
 	target_disk=$(make_disk 12) && fleece_disk=$(make_disk 12 4096) &&
 	small=$(make_disk 1) || bail "disks"
@@ -48,7 +49,7 @@ slots_are_free()
 	[ "$(st 9 | cut -d/ -f1)" = 0 ]
 }
 
-# While the guest writes all over, and views read.
+# While the guest writes everywhere, and views are read.
 raced()
 {
 	local block=$1 guest readers
@@ -75,7 +76,7 @@ raced()
 	end
 }
 
-# What the job has read or has on the way is in a target that hangs.
+# The job's writes hang in the target.
 target_hangs()
 {
 	label="target hangs"
@@ -94,7 +95,7 @@ target_hangs()
 	end
 }
 
-# The job makes room in a fleece device that is full.
+# The job frees slots of a full fleece device.
 full()
 {
 	label="fleece device full"
@@ -109,7 +110,7 @@ full()
 	end
 }
 
-# Slots that cannot be read, and a target that cannot be written.
+# Slots cannot be read; the target cannot be written.
 errors()
 {
 	label="the fleece device fails"

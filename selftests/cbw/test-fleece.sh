@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: uml-lockdep
 #
-# Old data is in slots of a device of any size; what a view has discarded is out of
-# the scope, its slot free again; little room raises an event, none is a failed copy.
+# Old data is kept in the slots of a device of any size. A discard of a view takes blocks
+# out of the scope and frees their slots. Few free slots raise an event; without any, the
+# copy fails.
 
 . "$(dirname "$0")/cbw.sh"
 
@@ -35,7 +36,7 @@ full()
 {
 	local before
 	label="full, break_guest_write"
-	# No block of zeros: those need no slot.
+	# No blocks of zeros, since these need no slot.
 	dd if=/dev/urandom of="$origin" bs=1M count=16 status=none oflag=direct
 	dm_create t "$(cbw_table $SIZE "$origin" 128)"
 	begin_session $SIZE "$origin" 128 fleece "$small" on_cbw_error break_guest_write \
@@ -83,7 +84,7 @@ full()
 	end
 }
 
-# A reader that releases, others that read meanwhile, and the guest.
+# A reader that releases blocks, others that only read, and the guest.
 released()
 {
 	local block=$1 device=$2 guest readers chunk=$((1 << 19))
@@ -101,7 +102,7 @@ released()
 	viewcheck $V "$REF" release $chunk > "$TMP/release" 2>&1
 	result $? "$label: all of it read once" || diag "$(cat "$TMP/release")"
 	wait $readers
-	# It meets what is released, sooner or later, but never a wrong byte.
+	# It may meet released blocks, but never reads a wrong byte.
 	is_so "other readers get an error, no wrong byte" $? 3
 	diag "$(dm_status t)"
 	is_so "nothing is left in scope" "$(st 2)" 0/0

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Devices that are all suspended before the first is resumed are one point in time:
-# of writes that go to one device after the other has acknowledged them, the backup
-# of the second has none that the first lacks.
+# Devices that are all suspended before the first is resumed have one point in time.
+# Writes go to the second device when the first has acknowledged them; the backup of the
+# second never has one that the backup of the first lacks.
 
 . "$(dirname "$0")/cbw.sh"
 
@@ -14,7 +14,7 @@ for d in a b; do
 	dm_create $d "$(cbw_table $SIZE "${origin[$d]}" 128)" || bail "$d"
 done
 
-# session DEVICE FEATURE_WORD...: loads it.
+# session DEVICE FEATURE_WORD... - load it.
 session()
 {
 	dmsetup load "$1" --table "$(cbw_table $SIZE "${origin[$1]}" 8 "${@:2}")" ||
@@ -26,7 +26,7 @@ is_complete()
 	[ "$(dm_status "$1" 1)" = complete ]
 }
 
-# group FIRST SECOND: suspended and resumed in that order.
+# group FIRST SECOND - suspend and resume in this order.
 group()
 {
 	label="$1 before $2"

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What hangs holds up only those who need it: a target that hangs no guest write that
-# has a fleece device, a suspended device no view of a session that is over. And what
-# was cancelled while something hung stays so.
+# A hanging device blocks only what needs it: a hanging target does not block guest
+# writes with a fleece device, and a suspended device does not block views of an ended
+# session. A job that is cancelled while something hangs stays cancelled.
 
 . "$(dirname "$0")/track.sh"
 
@@ -35,7 +35,7 @@ has_job_bytes()
 	[ "${bytes%/*}" -gt 0 ]
 }
 
-# A view reads what the job has brought to the target, and more that it has not.
+# A view reads blocks that the job has copied to the target, and others.
 view_at_target()
 {
 	local reader
@@ -66,7 +66,7 @@ view_is_busy()
 	[ "$(awk '{ print $9 }' "/sys/dev/block/$(dm_number v)/stat")" -gt 0 ]
 }
 
-# A read of a view waits for the device, which is suspended.
+# A read of a view waits for the suspended device.
 suspended_under_a_view()
 {
 	local reader
@@ -130,7 +130,7 @@ waits_for_copy()
 	[ "$(st 6)" -gt 0 ]
 }
 
-# What is stacked on a device writes also when that has become read-only.
+# Devices stacked on a device write to it also after it has become read-only.
 read_only()
 {
 	label="read-only"

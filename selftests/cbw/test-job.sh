@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The job copies what is left and counts each block once; it can be paused, resumed
-# and cancelled; errors do what the policies say; only a job that has copied
-# everything and flushed the target is complete.
+# The job copies the remaining blocks and counts each block once. It can be paused,
+# resumed and cancelled, and errors are handled as the policies say. It is complete only
+# when everything is copied and the target is flushed.
 
 . "$(dirname "$0")/cbw.sh"
 
@@ -134,7 +134,7 @@ errors()
 	end
 }
 
-# pool MIB - a thin pool of that size, or with another size; errors when full.
+# pool MIB - make or resize a thin pool, which returns errors when it is full.
 pool()
 {
 	echo "0 $(($1 * 2048)) thin-pool $pool_meta $pool_data 128 0 1 error_if_no_space"
@@ -155,7 +155,7 @@ target_fills_up()
 	begin_session $SIZE $O 128 target $G on_target_error enospc on_cbw_error break_guest_write
 	message job start
 	ends_as stopped
-	# No block is left that has room, so the one that the guest wants has none.
+	# No block is left in the pool, so there is none for the guest's write.
 	check_fails "$label: the guest's write fails" dd_write $T 0 $((SIZE * 512))
 	dm_reload pool "$(pool 16)" || bail "larger pool"
 	check_so "resume, with more room" message job resume
@@ -177,7 +177,7 @@ flush_fails()
 	message job_speed 1
 	message job start
 	message job pause
-	# Everything is copied by the guest; only the flush is left.
+	# Everything was copied before guest writes; only the flush is left.
 	dd_write $T 0 $((SIZE * 512))
 	dm_reload g "0 $(sectors "$cached") flakey $cached 0 0 60" || bail "flakey"
 	message job_speed 0

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A session outlives suspend and resume, ends with its table, and is never ended
-# under a view unnoticed; every order of suspending, reloading and removing the
-# device and its views is safe.
+# A session survives suspend and resume and ends with its table, and its views notice
+# the end. Suspending, reloading and removing the device and its views is safe in every
+# order.
 
 . "$(dirname "$0")/cbw.sh"
 
@@ -123,7 +123,7 @@ reloaded()
 	dm_remove t
 }
 
-# Reads of the view in flight when the device is replaced: never a byte too new.
+# Reads of the view in flight when the table is replaced never return new data.
 swapped()
 {
 	local readers n
@@ -180,7 +180,7 @@ removed()
 	dm_remove t
 }
 
-# v on v, t's view as its own target: not useful, but no harm.
+# v on v, and t's view as its own target: useless, but harmless.
 strange()
 {
 	label="strange"

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml-lockdep
 #
-# No walk over a large bitmap is made under a lock: the kernel, which looks for that,
-# finds none in the stream of alloctrack and in the job of cbw, on devices of 64 GiB in
-# blocks of 4 KiB; nor do large ranges that become allocated at once have one.
+# Large bitmaps are never walked under a lock: the kernel's checks find no such walk in
+# alloctrack's stream and cbw's job, on devices of 64 GiB with blocks of 4 KiB, nor when
+# large ranges become allocated at once.
 
 . "$(dirname "$0")/cbw.sh"
 require_target alloctrack
@@ -12,7 +12,7 @@ require_target zero
 
 readonly SIZE=$((64 << 21)) BLOCK=8
 
-# The target of both, and the origin.
+# The target for both tests, and the origin.
 dm_create z "0 $SIZE zero" && dm_create o "0 $SIZE zero" || bail "zero"
 
 stream()

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Over a logical volume, with a mounted ext4 on it: a session whose fleece device is
-# a logical volume of the same group, and a job to another one, keep a clean file
-# system, also when the volume below is suspended and extended meanwhile.
+# On a logical volume with a mounted ext4: a session whose fleece device is a logical
+# volume of the same group, and a job to another one, give a clean file system, also when
+# the volume below is suspended and extended meanwhile.
 
 . "$(dirname "$0")/cbw.sh"
 require_command lvcreate mkfs.ext4 e2fsck
@@ -15,7 +15,7 @@ lvm_quiet()
 
 readonly SIZE=$((32 * 2048)) MNT=$TMP/mnt BACKUP=$TMP/backup
 mkdir "$MNT" "$BACKUP"
-disk=$(make_loop 128) || bail "disk"	# LVM knows no null_blk
+disk=$(make_loop 128) || bail "disk"	# LVM does not accept null_blk
 lvm_quiet vgcreate -q -s 1M tvg "$disk"
 on_exit vgremove -q -ff -y tvg
 lvm_quiet lvcreate -q -y -W n -L 32M -n vm tvg
@@ -37,7 +37,7 @@ session()
 	dm_reload t "$(cbw_table $SIZE $ORIGIN 128 "$@")" || bail "session"
 }
 
-# synced NUMBER: a file that a backup must have.
+# synced NUMBER - write a file that a backup must have.
 synced()
 {
 	dd if=/dev/urandom of="$MNT/synced" bs=64K count=20 conv=fsync status=none

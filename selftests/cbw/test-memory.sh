@@ -1,33 +1,33 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What a table needs follows what it is for, and one that needs more memory than there
-# is is refused when it is loaded: no process is killed for it, and no resume fails.
+# A table allocates only the memory that its features need. A table that needs more than
+# is available is refused when it is loaded: no process is killed, and no resume fails.
 
 . "$(dirname "$0")/track.sh"
 require_target zero
 require_command losetup
 
-# available: MiB.
+# available - in MiB.
 available()
 {
 	awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo
 }
 
-# big_of MIB: a device so large that a bitmap of it, in blocks of 4 KiB, has so many MiB.
+# big_of MIB - a device so large that a bitmap of it, in blocks of 4 KiB, has MIB.
 big_of()
 {
 	size=$(($1 * (1 << 20) * 8 * 8))
 	dm_create big "0 $size zero" || bail "big"
 }
 
-# The largest process by far, as a guest would be.
+# By far the largest process, like a guest.
 hold_memory()
 {
 	local held
 	held=$(head -c 64000000 /dev/zero | tr '\0' x)
 	: > "$TMP/held"
-	# Not exec: the memory is this shell's.
+	# Without exec, since the memory belongs to this shell.
 	sleep 1000
 	echo ${#held}
 }
@@ -56,7 +56,7 @@ dmsetup clear t
 dm_remove t
 dm_remove big
 
-# The first bitmap has room, the second one has not.
+# There is memory for the first bitmap, and not for the second.
 big_of $((before * 6 / 10))
 dm_create t "$(cbw_table $size /dev/mapper/big 8)" || bail "t"
 is_refused "a session that is too large" \
@@ -87,7 +87,7 @@ check "suspend and resume" eval "dmsetup suspend t && dmsetup resume t"
 is "that needs no more either" "$(($(available) > loaded - 30))" 1
 is "what was written is recorded" "$(tracking B) $(tracking D)" "recording 1 disabled 0"
 
-# Another such table has half of the room that it needs.
+# There is half of the memory that another such table needs.
 mkdir "$TMP/full" && mount -t tmpfs -o size=100% full "$TMP/full" || bail "tmpfs"
 on_exit umount "$TMP/full"
 fallocate -l $(($(available) - 64))M "$TMP/full/zeros" || bail "memory"

@@ -2,19 +2,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: stock
 #
-# Neighbouring blocks are copied by one read and one write; a block is copied once;
-# zeros are written as such; and what is copied or out of scope costs nothing.
+# Adjacent blocks are copied by one read and one write, and each block only once. Zeros
+# are written as such. Blocks that are copied or out of scope cost nothing.
 
 . "$(dirname "$0")/cbw.sh"
 
 readonly SIZE=$((16 * 2048))
 origin=$(make_disk 16) && target=$(make_disk 16) || bail "disks"
-# No zeros, which would be runs of their own.
+# No zeros, since these would be separate runs.
 dd if=/dev/urandom of="$origin" bs=1M count=16 oflag=direct status=none
 dm_create t "0 $SIZE cbw $origin - 8"
 begin_session $SIZE "$origin" 8 target "$target"
 
-# costs DESCRIPTION READS WRITES COMMAND... - at most so many of both.
+# costs DESCRIPTION READS WRITES COMMAND... - at most this number of reads and writes.
 costs()
 {
 	local reads writes
@@ -27,7 +27,7 @@ costs()
 	result $? "$1: at most $2 reads of the origin and $3 writes of the target"
 }
 
-# The disks take at most 255 sectors at a time.
+# The disks take at most 255 sectors per request.
 costs "a write of 256 blocks" 12 12 dd_write $T 0 1048576
 is "copies them" "$(st 2)" 256/4096
 costs "the same again" 0 0 dd_write $T 0 1048576

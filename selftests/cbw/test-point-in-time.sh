@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: stock
 #
-# The point in time is exact: what a session keeps has every write that was
-# acknowledged before the suspend and none issued after the resume, while writes,
-# discards and write-zeroes of all sizes, a job, readers and view discards go on.
+# The point in time is exact: a session keeps every write that was acknowledged before
+# the suspend and none that was issued after the resume, during writes, discards and
+# write-zeroes of all sizes, a job, readers and discards of views.
 
 . "$(dirname "$0")/cbw.sh"
 
-# Sectors: no multiple of a block.
+# In sectors; not a multiple of a block.
 readonly SIZE=$((8 * 2048 - 8))
 
-# next_point STORE FEATURE_WORD...: a new session of t, and its view.
+# next_point STORE FEATURE_WORD... - begin a new session of t, and make its view.
 next_point()
 {
 	dmsetup reload t --table "$(cbw_table $SIZE "$origin" "$block" "$@")" &&

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# In every state of session and job, while the guest writes, the device can be
-# suspended, reloaded and removed by force: the state stays what it was, the guest
-# goes on, and a new session after that is right.
+# In every state of session and job, while the guest writes, the device can be suspended,
+# reloaded and removed by force. The state does not change, the guest continues, and a
+# later session is right.
 
 . "$(dirname "$0")/cbw.sh"
 
-# The guest has what is before the hole of the target, on a device of its own.
+# The guest uses a device of its own, on the part before the hole of the target.
 readonly SIZE=$((8 * 2048)) GUEST_SIZE=$((6 * 2048)) F=/dev/mapper/f
 origin=$(make_disk 8) && disk=$(make_disk 8) || bail "disks"
 make_linear g "$disk" > /dev/null || bail "linear"
@@ -22,7 +22,7 @@ start_guest()
 	wait_until grep -q started "$TMP/guest" || bail "the guest does not start"
 }
 
-# session FEATURE_WORD...: begins it, and notes what it must have.
+# session FEATURE_WORD... - begin it, and keep a copy of what it must have.
 session()
 {
 	dmsetup load t --table "$(cbw_table $SIZE "$origin" 8 "$@")" &&
@@ -31,7 +31,7 @@ session()
 	dmsetup resume t || bail "resume"
 }
 
-# into STATE: a session of t whose job, or which, has that state.
+# into STATE - begin a session of t and bring it, or its job, into that state.
 into()
 {
 	local words=(target "$G")
@@ -67,7 +67,7 @@ in_state()
 	esac
 }
 
-# view_says STATE: the truth, or nothing.
+# view_says STATE - the view returns the right data or fails reads.
 view_says()
 {
 	if [ "$1" = broken ]; then
@@ -81,7 +81,7 @@ one_state()
 {
 	label=$1
 	into "$1"
-	# Of a broken session too, a view can be made.
+	# A view can also be made of a broken session.
 	make_view || bail "view"
 	check_so "suspend" dmsetup suspend t
 	dmsetup resume t
@@ -105,7 +105,7 @@ one_state()
 	check_so "the guest goes on" is_running $guest
 }
 
-# by_force STATE: others have it open, so it gets a table of errors.
+# by_force STATE - the device is open, so removal by force gives it a table of errors.
 by_force()
 {
 	label="$1, removed by force"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A cbw device that holds the swap space makes progress under memory pressure while
-# a session copies before each write to it, and what was swapped out comes back.
+# A cbw device with the swap space makes progress under memory pressure while a session
+# copies before each write to it, and swapped memory is read back intact.
 
 . "$(dirname "$0")/cbw.sh"
 require_command swapon mkswap
@@ -28,7 +28,7 @@ no_swap()
 	! grep -q '^/dev/' /proc/swaps || swapoff $T
 }
 
-# swap_under FEATURE_WORD...: with that session.
+# swap_under FEATURE_WORD... - with a session of these features.
 swap_under()
 {
 	local pigs=() i
@@ -40,7 +40,7 @@ swap_under()
 	make_view || bail "view"
 	swapon $T || bail "swapon"
 	on_exit no_swap
-	# Two that are larger than what is allowed; they check what they read back.
+	# Two programs that use more memory than allowed, and check what they read back.
 	for i in 1 2; do
 		pressure $GROUP 32 1 > "$TMP/pressure$i" 2>&1 &
 		pigs+=($!)

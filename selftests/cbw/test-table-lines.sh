@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A table line or message that is not right is refused with a reason, and changes
-# nothing; what is taken is shown again so that it makes the same device.
+# A malformed table line or message is refused with a reason, and changes nothing. The
+# table that is shown for an accepted line creates the same device.
 
 . "$(dirname "$0")/cbw.sh"
 
@@ -51,7 +51,7 @@ check_fails "refused: a size that the target's sectors do not divide" \
 check_fails "refused: two targets in a table" dmsetup create x <<< "0 128 cbw $origin - 128
 128 128 cbw $origin - 128"
 
-# The origin is open for reading, and then also for writing.
+# The origin is opened for reading, and later also for writing.
 check_fails "refused: the origin as target, read-only" dmsetup create --readonly x \
 	--table "0 $SIZE cbw $origin - 128 2 target $origin"
 check_so "nobody has it open then" dmsetup create x --table "0 $SIZE linear $origin 0"

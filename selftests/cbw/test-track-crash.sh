@@ -2,19 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # timeout: 1800
 #
-# A crash at any moment loses no change: in every state in which it can leave the
-# volume and the metadata device, each block that differs from what the volume was at
-# first is set after recovery; and once it goes with a backup, each block that differs
-# from that, whatever moment of a commit it is.
+# A crash at any time loses no change: in every state in which it can leave the volume
+# and the metadata device, each block that differs from the volume's first content is set
+# after recovery. When the bitmap belongs to a backup, the same holds for the blocks that
+# differ from the backup, also in the middle of a commit.
 #
-# Volume and metadata device are two parts of one device that dm-log-writes logs, so
-# the order between the two is in the log too; but each has a cache of its own, see
-# replay.sh. A guest writes, flushes, discards and
-# zeroes; regions are opened and closed, the device is suspended, and its table loaded
-# anew. Then track-replay goes through the log, see there.
+# Volume and metadata device are two parts of one device that dm-log-writes logs, so the
+# log also has the order between the two; but each has a cache of its own, see replay.sh.
+# A guest writes, flushes, discards and zeroes; regions are opened and closed, the device
+# is suspended, and its table is reloaded. Then track-replay goes through the log.
 #
-# That it notices what it is there for was shown on changed modules. It said, first of
-# all:
+# The test was checked with broken modules. The first violations that it reported:
 #
 #   writes go down before the intent is durable (track-intent.c, open_work())
 #	of the entries 9 to 10 some that are not durable, trial 0: block 3239 differs
@@ -31,8 +29,8 @@
 #   commit rewrites bits before the generation (track-session.c, cbw_track_commit())
 #	entry 528: block 4 differs from backup 0 and is not set
 #
-# The volume has 32 MiB, since on UML a process has no more than 65,530 pages mapped; so
-# that it has several regions, these are small.
+# The volume has 32 MiB, since a process on UML can map at most 65,530 pages. Small
+# regions, so that there are several.
 
 . "$(dirname "$0")/track.sh"
 . "$LIB/replay/replay.sh"
@@ -45,10 +43,10 @@ readonly VOLUME_MIB=32 META_MIB=2 LOG_MIB=400
 readonly REGION_MIB=2 NR_REGIONS=$((VOLUME_MIB / 2)) SIZE=$((VOLUME_MIB * 2048))
 block=8 label="crash"
 
-# The devices, and their state before the log begins in $TMP/image.
+# Make the devices, and copy their content before the log begins to $TMP/image.
 layout()
 {
-	# A volatile cache, and completions that are not in order.
+	# A volatile cache, and completions out of order.
 	disk=$(make_painted $((VOLUME_MIB + META_MIB + 1)) 512 \
 		cache_size=8 irqmode=2 completion_nsec=30000) || bail "disk"
 	target=$(make_disk $VOLUME_MIB) || bail "target"
@@ -65,7 +63,8 @@ layout()
 	make_logged "$disk" "$log_disk" $SIZE $META_MIB
 }
 
-# make_regions FILE: of $REGION_MIB. The granularity is 7 bytes before the name.
+# make_regions FILE - set the size of regions to $REGION_MIB. The granularity is 7 bytes
+# before the name.
 make_regions()
 {
 	local at granularity=0
@@ -86,14 +85,14 @@ table()
 	track_table $SIZE /dev/mapper/volume /dev/mapper/meta $block "$@"
 }
 
-# guest OPTION...: without FUA, since a write with it is logged before others that ended
-# before it did.
+# guest OPTION... - without FUA, since writes with FUA are logged before others that
+# ended earlier.
 guest()
 {
 	model --mix read=30,write=40,discard=8,zero=8,flush=5 "$@"
 }
 
-# work OPS [OPTION...]: the guest.
+# work OPS [OPTION...] - run the guest.
 work()
 {
 	check_so "the guest reads what it wrote" guest --initial "$TMP/initial" \
@@ -101,7 +100,7 @@ work()
 		--ops "$1" --max-io 64K "${@:2}"
 }
 
-# rewrite REGION...: writes what they hold already; the guest knows of nothing.
+# rewrite REGION... - write their present content, unknown to the guest.
 rewrite()
 {
 	local region
@@ -113,8 +112,8 @@ rewrite()
 	done
 }
 
-# closed: all regions are, also on disk, and the log says so. A message waits till those
-# who close them are through, whatever becomes of it.
+# closed - wait until all regions are closed, also on disk, and mark this in the log. A
+# message waits until the closing of regions has ended, even if the message fails.
 closed()
 {
 	check_so "regions are closed" wait_until tracking_is regions 0/$NR_REGIONS
@@ -122,7 +121,7 @@ closed()
 	mark closed
 }
 
-# backup GENERATION new_bitmap|bitmap OPS: a session, and what becomes of it.
+# backup GENERATION new_bitmap|bitmap OPS - run a session, and commit or abort it.
 backup()
 {
 	table target "$target" "$2" B | dmsetup reload t && dmsetup suspend t ||
@@ -131,7 +130,7 @@ backup()
 	dmsetup resume t || bail "resume"
 	work "$3"
 	if [ "$1" = 1 ]; then
-		# Nothing but the bits and the generation tells what has changed.
+		# Only the bits and the generation show what has changed.
 		closed
 		check_so "commit" message backup commit B "$1"
 	elif [ "$1" = 3 ]; then
@@ -142,8 +141,8 @@ backup()
 	work 50
 }
 
-# backup_of_unflushed GENERATION: what the guest wrote last is in the backup, and nobody
-# but the commit flushes it.
+# backup_of_unflushed GENERATION - the guest's last writes are in the backup, and only
+# the commit flushes them.
 backup_of_unflushed()
 {
 	head -c 65536 /dev/urandom | dd of=$T bs=64K count=1 seek=5 iflag=fullblock \
@@ -173,7 +172,7 @@ use()
 	check_so "the guest begins" guest --initial "$TMP/initial" --no-verify \
 		--save-model "$TMP/model" --ops 200 --max-io 64K
 	closed
-	# Not more than these are open from now on.
+	# Only these are open from now on.
 	rewrite 2
 	rewrite 3 $((NR_REGIONS - 1))
 	closed
@@ -196,7 +195,7 @@ use()
 	remove_logged
 }
 
-# sample N: the kernel recovers what the crash has left.
+# sample N - let the kernel recover the metadata that the crash has left.
 sample()
 {
 	local nr

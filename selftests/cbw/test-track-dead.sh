@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A metadata device that has died leaves no device suspended: not by a resume, not by
-# another table, not at the begin or end of a session. What may be written then is as
-# on_meta_error says, and when the metadata are back they miss nothing.
+# A dead metadata device never leaves a device suspended: not at a resume, with another
+# table, or at the start or end of a session. on_meta_error decides what can be written
+# then. When the metadata device is back it lacks no change.
 
 . "$(dirname "$0")/track.sh"
 
@@ -17,7 +17,7 @@ table()
 	track_table $SIZE "$origin" "$meta" 128 on_meta_error "$policy" "$@"
 }
 
-# begin LABEL POLICY - t on metadata like new.
+# begin LABEL POLICY - t on new metadata.
 begin()
 {
 	label="$1, $2" policy=$2
@@ -43,7 +43,7 @@ is_back()
 	is_so "the metadata are good" "$(tracking state)" rw
 }
 
-# goes_on DESCRIPTION yes|no: reads go on; do writes?
+# goes_on DESCRIPTION yes|no - reads work; writes do, or do not.
 goes_on()
 {
 	is_so "$1: the metadata have failed" "$(tracking state)" failed
@@ -60,7 +60,7 @@ goes_on()
 }
 
 
-# As soon as something is to be written: without the intent bitmap that is not soon.
+# Write to the metadata now, since without the intent bitmap that would happen late.
 is_noticed()
 {
 	check_fails "$label: a message notices it" message bitmap clear B
@@ -71,7 +71,7 @@ reads()
 	dd_read "$@" > /dev/null
 }
 
-# It dies while t is suspended, and what is on it says that it is closed.
+# It dies while t is suspended, and is marked as closed.
 closed()
 {
 	local before
@@ -91,7 +91,7 @@ closed()
 	end
 }
 
-# It dies at work: nothing on it says which regions may have changed, or it does.
+# It dies in use: with or without a record of the regions that may have changed.
 at_work()
 {
 	local writes=$2 all=$3
@@ -119,7 +119,7 @@ at_work()
 	end
 }
 
-# It dies during a session, which goes on; and its end is one.
+# It dies during a session, which continues and can be ended.
 in_session()
 {
 	local writes=$2
@@ -140,7 +140,7 @@ in_session()
 	end
 }
 
-# One on a bitmap cannot begin: nobody knows its scope.
+# A session on a bitmap cannot begin, since its scope is not known.
 on_a_bitmap()
 {
 	begin "a session on a bitmap" "$1"
@@ -161,7 +161,7 @@ on_a_bitmap()
 	end
 }
 
-# The first table wants its metadata; whoever takes it out needs none.
+# The first table requires its metadata; a table without metadata can replace it.
 first_and_last()
 {
 	begin "first and last" "$1"

@@ -1,16 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Bits are cleared only when the data that they stood for are durable on the origin:
-# after a power cut no block differs from the backup that is not set. Without a flush of
-# the origin, or when one has failed, a commit or a clear takes no bit.
+# Bits are cleared only when their data is durable on the origin: after a power cut each
+# block that differs from the backup is set. Without a flush of the origin, or after a
+# failed one, a commit or a clear clears no bit.
 
 . "$(dirname "$0")/track.sh"
 require_target delay flakey
 
 readonly SIZE=$((8 * 2048))
 block=8
-# The origin has a cache of its own, which a power cut empties.
+# The origin has a cache, which loses its content at a power cut.
 disk=$(make_disk 8 512 cache_size=4) && target=$(make_disk 8) || bail "disks"
 
 new_meta()
@@ -21,7 +21,7 @@ new_meta()
 	meta=$(make_disk 1) && write_meta "$TMP/meta" "$meta" || bail "meta"
 }
 
-# origin_table well|bad: with flushes that succeed or fail.
+# origin_table well|bad - with flushes that succeed or fail.
 origin_table()
 {
 	local flushed=$disk
@@ -34,7 +34,7 @@ flushes_are()
 	dm_reload origin "$(origin_table "$1")" --nolockfs || bail "flushes: $1"
 }
 
-# paint BYTE BLOCK: not flushed.
+# paint BYTE BLOCK - write a block, without a flush.
 paint()
 {
 	head -c 4096 /dev/zero | tr '\0' "$1" > "$TMP/block"
@@ -47,7 +47,7 @@ byte_at()
 	dd_read "$1" $(($2 * 4096)) 4096 | head -c 1 | tr '\0' 0
 }
 
-# cut_power: of the origin. What its cache held is lost.
+# cut_power - the content of the origin's cache is lost.
 cut_power()
 {
 	local dir name=${disk#/dev/}
@@ -74,7 +74,7 @@ destroy()
 	dm_remove broken
 }
 
-# session GENERATION: a full one, whose backup is complete.
+# session GENERATION - a full session with a complete backup.
 session()
 {
 	track_table $SIZE /dev/mapper/origin "$meta" $block target "$target" new_bitmap B \
@@ -102,7 +102,7 @@ paint N 5
 session 77
 is_so "the backup has the write" "$(byte_at "$target" 5)" N
 check_so "commit" message backup commit B 77
-# Whatever is left to be done at the end, the crash was now.
+# The crash is here: this state of the metadata is put back below.
 read_meta
 destroy
 cut_power
@@ -135,7 +135,7 @@ check_fails "$label: commit after that" message backup commit B 79
 check_so "another table" dm_reload t "$(track_table $SIZE /dev/mapper/origin "$meta" $block)"
 session 80
 check_so "commit of the next backup" message backup commit B 80
-# The origin may show what it does not have, until the device is created again.
+# The origin may show data that is not durable, until the device is created again.
 is_so "the bits stay" "$(tracking B)" "recording 1"
 
 label="a clear"

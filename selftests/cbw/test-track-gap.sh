@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Writes that went past tracking are noticed: then all blocks count as changed, the
-# bitmaps belong to no backup any more, and the log says since when and why. Where
-# there were none, nothing of that: bits and generations stay.
+# Writes that were not tracked are noticed: then all blocks count as changed, the bitmaps
+# do not belong to a backup any more, and the log says since when and why. Without such
+# writes, bits and generations stay.
 
 . "$(dirname "$0")/track.sh"
 
@@ -24,7 +24,7 @@ session()
 		bail "session"
 }
 
-# based - t is there, and B, without a bit, belongs to a backup.
+# based - t is active, and B has no bits and belongs to a backup.
 based()
 {
 	dmsetup info t > /dev/null 2>&1 || create
@@ -38,14 +38,14 @@ bits()
 	dm_status t | tr ' ' '\n' | grep -A 4 -x B | tail -n 2 | xargs
 }
 
-# seal - its flags, and the reason for the last gap. It stands at $at.
+# seal - the flags of the seal, which is at $at, and the reason for the last gap.
 seal()
 {
 	read_meta
 	od -A n -t u4 --endian=big -j $((at + 8)) -N 8 "$TMP/meta" | xargs
 }
 
-# gap REASON WORDS - t, which was just resumed, has found one; log_mark was before.
+# gap REASON WORDS - t has found a gap at the resume. Call log_mark before the resume.
 gap()
 {
 	is_so "all counts as changed, no generation" "$(bits)" "$ALL 0"
@@ -62,7 +62,7 @@ no_gap()
 write_meta "$TMP/new" "$meta"
 at=$(LC_ALL=C grep -abo dmls "$TMP/new" | tail -n 1 | cut -d : -f 1)
 
-# Whatever comes through t is counted as it is below: cut, put off, thrown away.
+# All I/O through t is counted as it reaches the device below: split, deferred, dropped.
 through_t()
 {
 	label="no gap"
@@ -204,8 +204,8 @@ past_t()
 	gap 5 "written to without tracking"
 }
 
-# A table that is refused since another one uses the store writes nothing to it,
-# whatever it finds there: as when an older copy of it was written back meanwhile.
+# A table that is refused since another one uses the store writes nothing to the store,
+# even if an older copy of it was written back meanwhile.
 not_its_own()
 {
 	label="of another table"
@@ -226,7 +226,7 @@ not_its_own()
 	write_meta "$TMP/new" "$meta"
 }
 
-# The counts of the mapped device are the only ones.
+# Only the counters of the mapped device exist.
 uncounted()
 {
 	local linear="0 $SIZE linear $origin 0"
@@ -249,8 +249,8 @@ uncounted()
 	echo 1 > "$iostats"
 }
 
-# What a crash leaves is as before, whatever was written since: but a gap that stands
-# in the store counts.
+# After a crash, writes since then are not detected; but a gap that is recorded in the
+# store counts.
 crash()
 {
 	label="crash"
@@ -266,7 +266,7 @@ crash()
 	no_gap "the region that was written to" 256
 	label="crash after a gap"
 	dm_remove t
-	# Its flags: 12 bytes into its entry, which has 32 bytes and is the one before.
+	# Its flags: at byte 12 of its entry of 32 bytes, which is the entry before.
 	entry=$(grep -abo dmlive-intent "$TMP/known" | head -n 1 | cut -d : -f 1)
 	printf '\0\0\0\3' | dd of="$TMP/known" bs=1 seek=$((entry - 24 - 32 + 12)) \
 		conv=notrunc status=none

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# While the metadata device hangs, writes to what is open and reads go on, and the
-# status can be asked for: it is what people look at then. Writes elsewhere wait, and
-# are made when it is back.
+# While the metadata device hangs, writes to open regions and reads work, and so does the
+# status, since it is needed to find the cause. Writes to other regions wait, and
+# complete when the device is back.
 
 . "$(dirname "$0")/track.sh"
 
@@ -29,7 +29,7 @@ check_so "a region is opened" dd_write $T 4096 4096
 check_so "the metadata device hangs" dmsetup suspend --noflush --nolockfs m
 on_exit let_go
 
-# A message has the tracking for itself while it writes.
+# A message locks the tracking while it writes.
 dmsetup message t 0 bitmap clear B & message=$!
 check_so "a message waits for it" wait_until hangs $message
 dd_write $T $((2 * REGION)) 4096 & writer=$!

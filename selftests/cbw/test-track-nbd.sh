@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Programs that make backups over NBD take the point in time from a view, and what is in
-# the session's scope from the bitmap that the metadata device had then: exported by
-# qemu-storage-daemon in one export, or by qemu-nbd, read by nbdinfo.
+# Backup programs that use NBD read the point in time from a view, and the session's scope
+# from the metadata device's bitmap of that time: exported by qemu-storage-daemon as one
+# export or by qemu-nbd, and read by nbdinfo.
 
 . "$(dirname "$0")/track.sh"
 require_command qemu-nbd qemu-storage-daemon nbdinfo jq
@@ -14,13 +14,13 @@ origin=$(make_painted 48) && fleece=$(make_disk 16) && meta=$(make_disk 4) || ba
 dmlive meta format "$meta" --size $((SIZE * 512)) --track --bitmap B:64K \
 	--bitmap other:4K || bail "dmlive meta format"
 
-# dumped: "START LENGTH" of the bitmap's extents, as dmlive sees the copy of the metadata.
+# dumped - "START LENGTH" of the bitmap's extents, as dmlive reads the copy of the metadata.
 dumped()
 {
 	dmlive bitmap dump --json "$TMP/meta" B | jq -r '.[] | "\(.start) \(.length)"'
 }
 
-# mapped URI: the same, as nbdinfo is told. Type 1 is dirty.
+# mapped URI - the same, as nbdinfo reads it. Type 1 is dirty.
 mapped()
 {
 	nbdinfo --map=qemu:dirty-bitmap:B --json "$1" |
@@ -44,7 +44,7 @@ read_meta
 dmsetup resume t || bail "resume"
 make_view || bail "view"
 is_sane "the metadata at the point in time"
-# Inside and outside of the scope: neither the data nor the bits of that time change.
+# Writes inside and outside of the scope change neither the data nor the bits of that time.
 check "a write after that" dd_write $T $((MIB * 20)) 65536
 check "another one" dd_write $T $((MIB * 30)) 65536
 
@@ -87,7 +87,7 @@ mapped "nbd+unix://?socket=$socket" > "$TMP/mapped"
 check "qemu-nbd: nbdinfo is told the extents of dmlive" cmp "$TMP/mapped" "$TMP/wanted"
 stop_process "$(< "$TMP/nbd.pid")"
 
-# What the bitmap has when the session is over.
+# The bitmap after the session.
 check "the backup is committed" message backup commit B 4711
 dm_remove v
 dm_remove t

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What is not known after a crash counts as changed: the regions that were written
-# to; without an intent bitmap that was kept, everything. When the metadata cannot be
-# written, no write goes unrecorded.
+# After a crash, all blocks that may have changed count as changed: those of the regions
+# that were written to or, without a valid intent bitmap, all. When the metadata cannot
+# be written, no write goes unrecorded.
 
 . "$(dirname "$0")/track.sh"
 
@@ -15,7 +15,7 @@ create()
 	dm_create t "$(track_table $SIZE "$origin" "$meta" 128)" || bail "t"
 }
 
-# The disk as a crash would leave it now, in $TMP/meta.
+# Copy the disk as a crash would leave it now to $TMP/meta.
 crash()
 {
 	read_meta
@@ -23,7 +23,7 @@ crash()
 	write_meta "$TMP/meta" "$meta"
 }
 
-# crashed BITMAP...: t had been written to in three regions.
+# crashed BITMAP... - a crash after writes to three regions of t.
 crashed()
 {
 	meta=$(make_meta $SIZE B:64K:auto fine:4K:auto off:64K "$@") || bail "meta"
@@ -97,8 +97,8 @@ everything()
 	dm_remove t
 }
 
-# clear_flag NAME - take IN_USE from it, in $TMP/meta and on $meta. The flags are 12
-# bytes into the entry, the name 24.
+# clear_flag NAME - clear its IN_USE, in $TMP/meta and on $meta. The flags are at byte 12
+# of the entry, the name is at byte 24.
 clear_flag()
 {
 	local at
@@ -109,7 +109,7 @@ clear_flag()
 	write_meta "$TMP/meta" "$meta"
 }
 
-# The metadata device fails under a target that is at work.
+# The metadata device fails under an active target.
 failing()
 {
 	local disk
@@ -141,7 +141,7 @@ failing()
 	dm_remove m
 }
 
-# Many at a time, everywhere: all get through, and all is recorded.
+# Many writes at once, everywhere: all complete and are recorded.
 storm()
 {
 	local block=8
@@ -165,7 +165,7 @@ storm()
 	check_so "also at the larger granularity" all_set B 65536
 }
 
-# all_set NAME GRANULARITY - no block differs from $TMP/initial that is not set.
+# all_set NAME GRANULARITY - each block that differs from $TMP/initial is set.
 all_set()
 {
 	bits_of "$1" | dirtycheck "$origin" "$TMP/initial" "$2"

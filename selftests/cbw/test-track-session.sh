@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A session on a bitmap is about what that has, and nothing that is written meanwhile
+# A session on a bitmap covers the blocks that are set in it. No write during the session
 # is lost, however it ends: commit, abort, another table or a crash. Messages change
-# bitmaps, and what they change is durable.
+# bitmaps durably.
 
 . "$(dirname "$0")/track.sh"
 
@@ -30,7 +30,7 @@ pass_through()
 	dm_reload t "$(track_table $SIZE "$origin" "$meta" $block)" || bail "no session"
 }
 
-# A store as dmlive meta format --track makes it: with a place for generations.
+# A store made by dmlive meta format --track, with space for generations.
 new_meta()
 {
 	rm -f "$TMP/meta"
@@ -106,7 +106,7 @@ committed()
 	dm_remove t
 }
 
-# The disk as a crash would leave it.
+# Copy the disk as a crash would leave it.
 crash_now()
 {
 	read_meta

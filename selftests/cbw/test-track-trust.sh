@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A bitmap goes with one backup only, and takes nothing from a bitmap that may lack
-# changes: a commit needs a generation that the bitmap has not had just before, and
-# what was not closed after a crash is not merged. What the metadata device did not
-# take does not look as if it had.
+# A bitmap belongs to one backup only, and is never merged with a bitmap that may lack
+# changes: a commit needs a generation other than the bitmap's present one, and a bitmap
+# that was not closed after a crash is not merged. A failed write to the metadata device
+# does not look like a successful one.
 
 . "$(dirname "$0")/track.sh"
 
@@ -50,7 +50,7 @@ one_backup()
 	dm_remove t
 }
 
-# Two who make backups: the second one's session has ended the first one's.
+# Two backup programs: the session of the second has ended that of the first.
 another_session()
 {
 	label="another session"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # also on: stock
 #
-# Every bitmap that is enabled has a bit for each block that was written, discarded
-# or zeroed, at its own granularity; others are left alone; QEMU reads the same bits.
+# Every enabled bitmap has a bit for each block that was written, discarded or zeroed, at
+# its own granularity. Others are left alone. QEMU reads the same bits.
 
 . "$(dirname "$0")/track.sh"
 
@@ -15,7 +15,7 @@ create()
 	dm_create t "$(track_table $SIZE "$origin" "$meta" 128)" || bail "t"
 }
 
-# lives: bits are there after any number of lives.
+# lives - bits are kept however often the device is removed and created.
 lives()
 {
 	label="recording"
@@ -60,7 +60,7 @@ lives()
 	is_so "the other is as it was" "$(bits_of off)" ""
 }
 
-# Bits that QEMU has set are loaded; it reads what was recorded.
+# Bits set by QEMU are loaded; QEMU reads recorded bits.
 with_qemu()
 {
 	label="QEMU"
@@ -108,7 +108,7 @@ many()
 	is_so "and have it on disk" $i 20
 }
 
-# The read-only table changes nothing, whatever it finds.
+# A read-only table never changes the metadata.
 read_only()
 {
 	label="read-only"

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Whatever the guest writes, discards and zeroes, before and during the session,
-# the view reads as the device did at the point in time, for several readers at
-# once; the guest reads what it wrote; and so it is when the job is done.
+# Whatever the guest writes, discards and zeroes, before and during the session, the view
+# has the content of the point in time, for several readers at once, and the guest reads
+# its own writes. The same holds after the job.
 
 . "$(dirname "$0")/cbw.sh"
 
-# Sectors: no multiple of a block.
+# In sectors; not a multiple of a block.
 readonly SIZE=$((24 * 2048 - 8)) SECONDS_EACH=${MODEL_SECONDS:-3}
 
 # one_session BLOCK LBS STORE JOB

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What the tests of change tracking share, on top of cbw.sh. The metadata device is
-# $meta; $TMP/meta gets its content by read_meta.
+# The library of the change tracking tests, on top of cbw.sh. The metadata device is
+# $meta; read_meta copies its content to $TMP/meta.
 
 . "$(dirname "$0")/cbw.sh"
 require_command dmlive qemu-img
 
 # make_meta SECTORS BITMAP... - a metadata device on a disk of its own, with these
-# bitmaps (as for dmlive meta format --bitmap), in file $TMP/meta.new too.
+# bitmaps (as for dmlive meta format --bitmap). $TMP/meta.new has the same content.
 make_meta()
 {
 	local file=$TMP/meta.new disk mib bitmap options=()
@@ -23,7 +23,7 @@ make_meta()
 	disk=$(make_disk "$mib") && write_meta "$file" "$disk" && echo "$disk"
 }
 
-# write_meta FILE DEVICE, read_meta [DEVICE [FILE]] - past all caches.
+# write_meta FILE DEVICE, read_meta [DEVICE [FILE]] - with direct I/O.
 write_meta()
 {
 	dd if="$1" of="$2" bs=64K oflag=direct conv=notrunc status=none
@@ -40,8 +40,8 @@ track_table()
 	echo "0 $1 cbw $2 $3 $4 $(($# - 4)) ${*:5}"
 }
 
-# tracking NAME|FIELD... - of t's status, after the features: state, regions,
-# recovered, count; of a bitmap its state and set bits.
+# tracking NAME|FIELD... - words of t's status after the features: state, regions,
+# recovered, count; for a bitmap its state and its number of set bits.
 tracking()
 {
 	dm_status t | awk -v want="$1" '{
@@ -59,7 +59,7 @@ tracking_is()
 	[ "$(tracking "$1")" = "$2" ]
 }
 
-# flags_of NAME [FILE] - as qemu-img sees them, in one line.
+# flags_of NAME [FILE] - as qemu-img reports them, on one line.
 flags_of()
 {
 	qemu-img info -U --output=json "${2:-$TMP/meta}" |
@@ -74,14 +74,14 @@ bits_of()
 		jq -r '.[] | "\(.start) \(.length)"'
 }
 
-# is_sane DESCRIPTION - QEMU and dmlive find nothing wrong with $TMP/meta.
+# is_sane DESCRIPTION - QEMU and dmlive find no error in $TMP/meta.
 is_sane()
 {
 	check_so "$1: qemu-img check" qemu-img check -q "$TMP/meta"
 	check_so "$1: dmlive meta check" dmlive meta check "$TMP/meta"
 }
 
-# generation BITMAP - as the status has it.
+# generation BITMAP - from the status.
 generation()
 {
 	dm_status t | tr ' ' '\n' | grep -A 4 -x "$1" | tail -n 1

@@ -22,10 +22,10 @@ static const char usage[] =
 "       viewcheck DEVICE FILE release CHUNK_BYTES\n"
 "       viewcheck DEVICE FILE paint SEED\n"
 "\n"
-"read: reads the device in pieces of random place and size and compares them\n"
-"with FILE; each thread ROUNDS times, and as long as there is a process PID.\n"
-"release: reads and compares all of it from begin to end, and discards each chunk\n"
-"once it was read. paint: fills DEVICE (and FILE, which may be -) with random\n"
+"read: reads pieces of random position and size and compares them with FILE; each\n"
+"thread reads ROUNDS times, and as long as there is a process PID.\n"
+"release: reads and compares all of it from start to end, and discards each chunk\n"
+"after reading it. paint: fills DEVICE (and FILE, which may be -) with random\n"
 "data, a quarter of it zeros.\n"
 "Exit status: 0 equal, 1 different, 2 usage, 3 I/O error.\n";
 

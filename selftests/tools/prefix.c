@@ -25,11 +25,11 @@ static const char usage[] =
 "       prefix fill FILE [FILE]...\n"
 "       prefix check COPY [COPY]...\n"
 "\n"
-"write: writes all of each device, says \"started\", and goes on until SIGTERM, one\n"
-"operation after the other: to the first device, and when that has acknowledged it\n"
-"to the next. go-on: the same on devices that hold some operations already. fill:\n"
-"only what write does before it says that it has started. With a pause between the\n"
-"operations not everything is written again all the time.\n"
+"write: writes all of each device, prints \"started\", and continues until SIGTERM,\n"
+"one operation after the other: to the first device, and when that has acknowledged\n"
+"it to the next. go-on: the same on devices that have some operations already. fill:\n"
+"only what write does before it prints \"started\". --pause: sleep between operations,\n"
+"so that blocks are not rewritten all the time.\n"
 "check: each copy has the operations up to some number and none after it, and none\n"
 "that the copy before does not have. Exit status: 0 right, 1 wrong, 2 usage.\n";
 
