@@ -11,7 +11,7 @@ require_module null_blk
 
 readonly A=/dev/mapper/a
 
-# make_a [DMSETUP_OPTION...]: a, all over $disk.
+# make_a [DMSETUP_OPTION...] - create a over all of $disk.
 make_a()
 {
 	local size half
@@ -22,7 +22,7 @@ $half $((size - half)) linear $disk $half" "$@" || bail "a"
 	on_exit forget_a
 }
 
-# forget_a: whatever was inserted is taken out, before a is removed.
+# forget_a - take out inserted devices, then remove a.
 forget_a()
 {
 	dmsetup info a > /dev/null 2>&1 || return 0
@@ -30,8 +30,8 @@ forget_a()
 	true
 }
 
-# is_plain DESCRIPTION: a has its own table, is not suspended, and there is no
-# inner device.
+# is_plain DESCRIPTION - a has its own table and is not suspended, and there is no inner
+# device.
 is_plain()
 {
 	is "$1: its own table" "$(dmsetup table a)" "$plain_table"
@@ -51,8 +51,8 @@ is_attached()
 	is "$1: which has the table" "$(dmsetup table a-dmlive)" "$plain_table"
 }
 
-# start_verify DEVICE [FIO_OPTION...]: a guest that writes all the time, reads it
-# again, and is stopped by stop_verify, which checks all.
+# start_verify DEVICE [FIO_OPTION...] - start a guest that writes and verifies all the
+# time. stop_verify ends it, and checks that it has found no error.
 start_verify()
 {
 	rm -f "$TMP/fio-stop"
@@ -79,7 +79,7 @@ rounds_above()
 	! is_running $verify || [ "$(rounds)" -gt "$1" ]
 }
 
-# next_round: a whole one, and what was under way before.
+# next_round - wait until the present round and another whole one have ended.
 next_round()
 {
 	wait_until -t 250 rounds_above $(($(rounds) + 1))

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# For tests of `dmlive backup`, beside those of `dmlive restore`. A guest is a cbw
-# device; $TMP is in memory, and so are the images.
+# For tests of `dmlive backup`, on top of restore-lib.sh. A guest is a cbw device. $TMP
+# is in memory, and so are the images.
 
 # shellcheck source=restore-lib.sh
 . "$(dirname "$0")/restore-lib.sh"
 require_target cbw cbw-snapshot
 require_module null_blk loop
 
-# make_guest NAME MIB [BLOCK_SECTORS [SECTORS]] - a cbw device over a disk with
-# random data and zeros; $disk is the disk.
+# make_guest NAME MIB [BLOCK_SECTORS [SECTORS]] - a cbw device over a disk with random
+# data and zeros. Sets $disk to the disk.
 make_guest()
 {
 	disk=$(make_disk "$2") || bail "disk"
@@ -22,14 +22,14 @@ make_guest()
 }
 declare -A before
 
-# content NAME FILE: what it holds, when nobody writes to it.
+# content NAME FILE - copy the device's content; nothing may write to it.
 content()
 {
 	dd if="/dev/mapper/$1" of="$2" bs=1M iflag=direct status=none
 }
 
-# is_idle NAME LABEL: the device is as it was before the backup, and nothing of it is
-# left anywhere.
+# is_idle NAME LABEL - the device is as it was before the backup, and the backup has left
+# nothing behind.
 is_idle()
 {
 	is "$2: the table is as it was" "$(dmsetup table "$1")" "${before[$1]}"
@@ -45,7 +45,7 @@ no_loop_devices()
 	! losetup -l | grep -q dmlive
 }
 
-# same_image IMAGE FILE: an image has the content of a raw file, and no errors.
+# same_image IMAGE FILE - an image has the content of a raw file, and no errors.
 same_image()
 {
 	local format=raw
@@ -56,12 +56,13 @@ same_image()
 	check "$1: content" qemu-img compare -q -f $format -F raw "$1" "$2"
 }
 
-# start_backup ARGUMENT... - in the background, slow enough to be met at work; $backup
-# is its number. It has begun when this returns. SPEED changes the speed.
+# start_backup ARGUMENT... - start a backup in the background, with a low speed, so that
+# it does not end too soon, and wait until it has begun. Sets $backup to the process.
+# SPEED changes the speed.
 start_backup()
 {
 	: > "$out"
-	# Job control: else bash has it ignore SIGINT.
+	# With job control, since bash would make it ignore SIGINT otherwise.
 	set -m
 	dmlive backup "$@" --speed "${SPEED:-2M}" > "$out" 2> "$err" < /dev/null &
 	backup=$!
@@ -69,15 +70,15 @@ start_backup()
 	wait_until grep -q "point.in.time" "$out" || bail "backup: $(cat "$err")"
 }
 
-# ends STATUS DESCRIPTION: the backup ends with it.
+# ends STATUS DESCRIPTION - the backup ends with that status.
 ends()
 {
 	wait "$backup"
 	is "$2" $? "$1"
 }
 
-# write_on DEVICE...: a process that writes, see prefix.c; $writer is its number. PAUSE
-# is the time between its writes in microseconds.
+# write_on DEVICE... - start a writer, see prefix.c. Sets $writer to the process. PAUSE
+# is the time between two writes in microseconds.
 write_on()
 {
 	rm -f "$TMP/writer.out"
@@ -87,7 +88,7 @@ write_on()
 	wait_until grep -q started "$TMP/writer.out" || bail "writer: $(cat "$TMP/writer.err")"
 }
 
-# still_writes DESCRIPTION: nothing has happened to the writer. Ends it.
+# still_writes DESCRIPTION - the writer has met no error. Ends it.
 still_writes()
 {
 	check "$1" is_running "$writer"
@@ -96,7 +97,7 @@ still_writes()
 	is "$1: no write has failed" "$?" 0
 }
 
-# cow_writes - guest writes that waited, as the last backup with --json says.
+# cow_writes - the number of guest writes that waited, from the last backup with --json.
 cow_writes()
 {
 	tail -n 1 "$out" | jq .cow_writes
@@ -105,6 +106,6 @@ cow_writes()
 # is_stopped - has strace, the process $tracer, stopped a dmlive for good? Sets $pid to it.
 is_stopped()
 {
-	# Between calls strace stops it too, for a moment.
+	# strace also stops it between calls, for a short time.
 	grep -q 'stopped by SIGSTOP' "$TMP/strace" && pid=$(pgrep -x -P "$tracer" dmlive)
 }

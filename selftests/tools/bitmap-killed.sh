@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# `dmlive bitmap` is killed at each of its writes: the bitmaps are those from before or
-# those from after, with their bits, QEMU takes the image, clusters leak at worst, and
-# the same command can be given again.
+# `dmlive bitmap` is killed at each of its writes. The bitmaps and their bits are those of
+# before or those of after, QEMU accepts the image, which may have leaked clusters at
+# worst, and the same command works when it is repeated.
 
 # shellcheck source=bitmap-lib.sh
 . "$(dirname "$(realpath "$0")")/bitmap-lib.sh"
 require_command strace
 
-# state IMAGE: the bitmaps of an image and their bits, in any order.
+# state IMAGE - the bitmaps of an image and their bits, in any order.
 state()
 {
 	dmlive bitmap list --json "$1" | jq -c 'sort_by(.name)'
@@ -16,8 +16,8 @@ state()
 	dumped "$1" two 2>/dev/null
 }
 
-# one_of NAME STATUSES: killed.qcow2 is as before or as after, and what
-# qemu-img check may say.
+# one_of NAME STATUSES - killed.qcow2 is as before or as after; STATUSES are the allowed
+# ones of qemu-img check.
 one_of()
 {
 	local status now
@@ -30,14 +30,14 @@ one_of()
 		not_ok "$1: neither as before nor as after: $now"
 }
 
-# lost NAME: or QEMU takes all bitmaps for out of date, as it does itself.
+# lost NAME - or QEMU takes all bitmaps for out of date, as it does after its own crash.
 lost()
 {
 	[ "$(peek killed.qcow2 88)" = 0 ]
 }
 
-# killed NAME IMAGE WORD...: `dmlive bitmap WORD... killed.qcow2 ...` on copies.
-# With $may_lose: while the autoclear bit is clear all are out of date.
+# killed NAME IMAGE WORD... - `dmlive bitmap WORD... killed.qcow2 ...` on copies. With
+# $may_lose all bitmaps may be out of date, while the autoclear bit is clear.
 killed()
 {
 	local name=$1 image=$2 verb=$3 n nr again
@@ -90,7 +90,7 @@ killed "disable" store.qcow2 disable one
 killed "merge" store.qcow2 merge two one
 killed "clear" store.qcow2 clear one
 
-# What autoclear bits that are not known tell of may be untrue after any change.
+# Unknown autoclear bits stand for data that may be wrong after any change.
 cp image.qcow2 unknown.qcow2
 poke unknown.qcow2 88 8000000000000001
 for args in "add four" "disable one" "clear one" "remove two"; do
@@ -108,14 +108,14 @@ cp unknown.qcow2 killed.qcow2
 dmlive bitmap add killed.qcow2 one 2> /dev/null && not_ok "a name that is there"
 check "what is refused clears none" cmp killed.qcow2 unknown.qcow2
 
-# The only bitmap comes and goes: then there is a moment at which it does not count.
+# The only bitmap is added and removed: for a moment it does not count.
 losses=0 may_lose=1
 before='' after=''
 killed "add the first" empty.qcow2 add one
 dmlive bitmap add empty.qcow2 one || bail "dmlive bitmap add"
 killed "remove the only one" empty.qcow2 remove one
 
-# The bitmaps extension reaches over the end of a sector: QEMU's order.
+# The bitmaps extension crosses a sector boundary, as in QEMU's order of extensions.
 dmlive meta format split.qcow2 --size 64M --granularity 64K --bitmap one:auto --bitmap two ||
 	bail "dmlive meta format"
 extension=$(od -An -v -tx1 -j 128 -N 40 split.qcow2 | tr -d ' \n')

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# For tests of images with bitmaps: like image-lib.sh they need no root and no VM.
+# For tests of images with bitmaps. Like those of image-lib.sh they need no root and no VM.
 
 # shellcheck source=image-lib.sh
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/image-lib.sh"
 require_command qemu-nbd jq
 
-# directory IMAGE: offset of the bitmap directory.
+# directory IMAGE - the offset of the bitmap directory.
 directory()
 {
 	local extension
@@ -15,7 +15,7 @@ directory()
 	peek "$1" $((extension + 24))
 }
 
-# bits IMAGE BITMAP: "START LENGTH" of each run of set bits, as QEMU sees them.
+# bits IMAGE BITMAP - "START LENGTH" of each run of set bits, as QEMU reads them.
 bits()
 {
 	local socket=$TMP/nbd.$BASHPID
@@ -29,27 +29,27 @@ server.path=$socket,x-dirty-bitmap=qemu:dirty-bitmap:$2" > map.json ||
 	wait_until has_ended "$(< "$socket.pid")" || bail "qemu-nbd does not end"
 }
 
-# dumped IMAGE BITMAP [OPTION...]: the same, as dmlive sees them.
+# dumped IMAGE BITMAP [OPTION...] - the same, as dmlive reads them.
 dumped()
 {
 	dmlive bitmap dump --json "$@" | jq -r '.[] | "\(.start) \(.length)"'
 }
 
-# bitmaps IMAGE: "NAME GRANULARITY FLAGS" of each bitmap, as QEMU sees them.
+# bitmaps IMAGE - "NAME GRANULARITY FLAGS" of each bitmap, as QEMU reads them.
 bitmaps()
 {
 	qemu-img info --output=json "$1" | jq -r '[."format-specific".data.bitmaps // [] |
 		.[] | "\(.name) \(.granularity) \(.flags | join(" "))"] | sort | join(", ")'
 }
 
-# flags_at IMAGE N: offset of the flags of the directory's Nth entry; all names must
-# have the length of one to eight bytes.
+# flags_at IMAGE N - the offset of the flags of the Nth directory entry. All names must
+# have one to eight bytes.
 flags_at()
 {
 	echo $(($(directory "$1") + 32 * $2 + 12))
 }
 
-# name_hash NAME: FNV-1a, as 16 hexadecimal digits.
+# name_hash NAME - FNV-1a, as 16 hexadecimal digits.
 name_hash()
 {
 	local hash=$((0xcbf29ce484222325)) i
@@ -59,7 +59,7 @@ name_hash()
 	printf '%016x' $hash
 }
 
-# crc32c FILE OFFSET BYTES: as 8 hexadecimal digits.
+# crc32c FILE OFFSET BYTES - as 8 hexadecimal digits.
 crc32c()
 {
 	local crc=$((0xffffffff)) byte i
@@ -72,8 +72,8 @@ crc32c()
 	printf '%08x' $((crc ^ 0xffffffff))
 }
 
-# give_generations STORE NAME...: the Nth bitmap gets N. The store is one that
-# dmlive meta format --track has made, with the sector at 512.
+# give_generations STORE NAME... - give the Nth bitmap generation N. The store was made
+# by dmlive meta format --track, with the generations at byte 512.
 give_generations()
 {
 	local store=$1 n=0 name
@@ -86,7 +86,7 @@ give_generations()
 	poke "$store" $((512 + 508)) "$(crc32c "$store" 512 508)"
 }
 
-# generations STORE: "NAME=N" of all bitmaps that have one.
+# generations STORE - "NAME=N" of all bitmaps that have one.
 generations()
 {
 	dmlive bitmap list --json "$1" | jq -r '[.[] | select(.generation > 0) |

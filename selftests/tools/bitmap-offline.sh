@@ -1,14 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# `dmlive bitmap` does to an image what qemu-img bitmap does to a copy of it: the
-# same bitmaps, the same bits, and nothing that qemu-img check complains of. What it
-# refuses it does not touch.
+# `dmlive bitmap` has the same effect on an image as qemu-img bitmap on a copy of it: the
+# same bitmaps, the same bits, and no errors found by qemu-img check. When it refuses, it
+# leaves the image as it was.
 
 # shellcheck source=bitmap-lib.sh
 . "$(dirname "$(realpath "$0")")/bitmap-lib.sh"
 
-# same NAME BITMAP...: ours.qcow2 and qemu.qcow2 have the same bitmaps, and these have
-# the same bits.
+# same NAME BITMAP... - ours.qcow2 and qemu.qcow2 have the same bitmaps with the same bits.
 same()
 {
 	local b status
@@ -24,7 +23,7 @@ same()
 	is "$1: qemu-img check" $status 0
 }
 
-# both_do NAME VERB BITMAP [OURS -- [QEMU]]: the same step on both.
+# both_do NAME VERB BITMAP [OURS -- [QEMU]] - the same step on both.
 both_do()
 {
 	local name=$1 verb=$2 bitmap=$3 ours=() source=()
@@ -40,7 +39,7 @@ both_do()
 	same "$name" "${changed[@]}"
 }
 
-# All that can be done, on an image with guest data.
+# All operations, on an image with guest data.
 session()
 {
 	local label=$1
@@ -87,7 +86,7 @@ session "refcounts of 1 bit" -o cluster_size=4k,refcount_bits=1
 image_create base.qcow2 $(((1 << 30) - 512))
 session "a backing file" -b "$TMP/base.qcow2" -F qcow2
 
-# So many that the directory needs another cluster, and a larger one.
+# So many bitmaps that the directory needs another cluster, and then more clusters.
 image_create -o cluster_size=512 ours.qcow2 64M
 cp ours.qcow2 qemu.qcow2
 for n in {1..40}; do
@@ -117,7 +116,7 @@ image_io other.qcow2 "write 1M 128k"
 is "merge --json" "$(dmlive bitmap merge --json --source-file other.qcow2 ours.qcow2 j b7 | jq -c .)" \
 	'{"store":"ours.qcow2","bitmap":"j","action":"merge","added-bytes":131072}'
 
-# No file that is opened becomes the one that messages are written into.
+# With standard error closed, messages are not written to a file that is opened.
 cp ours.qcow2 before.qcow2
 dmlive bitmap add ours.qcow2 b40 2>&-
 is "standard error is closed: refused" $? 3
@@ -141,7 +140,7 @@ for args in "bitmap list" "image info" "image check" "image map"; do
 	check "$args --json is JSON" jq empty out.json
 done
 
-# More ranges than fit into little memory.
+# Many ranges, with little memory.
 image_create -o cluster_size=64k ranges.qcow2 4G
 dmlive bitmap add ranges.qcow2 b --granularity 512 || not_ok "add"
 table=$(peek ranges.qcow2 "$(directory ranges.qcow2)")
@@ -177,7 +176,7 @@ check "store: is still one" eval 'dmlive meta dump --json store | jq -e ".prepar
 check "store: qemu-img check after that" qemu-img check -q store
 check "store: dmlive meta check after that" dmlive meta check store
 
-# Which backup each goes with: whatever makes bits go missing ends that.
+# The backup that each bitmap belongs to: all operations that remove bits end that.
 cp before store
 give_generations store daily hourly
 cp store generations
@@ -213,8 +212,8 @@ cp generations store
 image_io store "write 1M 64k"
 is "QEMU has written to it: no generations" "$(generations store)" ""
 
-# A crash: the target was not deactivated. What the intent bitmap tells is merged
-# into the bitmap, which is closed by that.
+# A crash: the target was not deactivated. The intent bitmap is merged into the bitmap,
+# which closes it.
 intent_flags()
 {
 	flags_at store 2
@@ -252,7 +251,7 @@ check "crash: all is closed" eval "! bitmaps store | grep -q in-use"
 check "crash: it can be added to again" dmlive bitmap add store more
 check "crash: qemu-img check" qemu-img check -q store
 
-# refused NAME REGEX STATUS FILE ARGUMENT...: and the file is as before.
+# refused NAME REGEX STATUS FILE ARGUMENT... - and the file is as before.
 refused()
 {
 	local output status
@@ -291,7 +290,7 @@ refused "a file that is not there" "nope" 1 store add nope b
 image_create huge.qcow2 10T
 refused "too small a granularity for the size" "larger than 512 MiB" 3 huge.qcow2 \
 	add huge.qcow2 x --granularity 512
-# The file can grow by no cluster, by one, and so on up to one too few: none is leaked.
+# The file can grow by no cluster, by one, and so on up to one too few: no leaks.
 image_create -o cluster_size=4k full.qcow2 1G
 dmlive bitmap add full.qcow2 one || not_ok "add"
 before=$(stat -c %s full.qcow2)
@@ -311,7 +310,7 @@ done
 image_create nothing.qcow2 0
 refused "an image of size 0" "size of 0" 3 nothing.qcow2 add nothing.qcow2 x
 
-# entries IMAGE N: that many of its directory, whose tables are all the first one's.
+# entries IMAGE N - print N directory entries, which all have the first one's table.
 entries()
 {
 	local n fixed digits
@@ -323,7 +322,7 @@ entries()
 	done
 }
 
-# many SIZE N: many.qcow2 has that many bitmaps, and the directory at its end.
+# many SIZE N - make many.qcow2 with N bitmaps and the directory at the end.
 many()
 {
 	local at extension
@@ -352,7 +351,7 @@ is "tables larger than what is supported: status" $? 1
 like "tables larger than what is supported: says why" "$output" "too large together"
 many 1G 1025
 refused "more bitmaps than a store has" "more than 1024 bitmaps" 1 many.qcow2 list many.qcow2
-# Up to the last byte of the first cluster, and over it.
+# Up to the last byte of the first cluster, and beyond it.
 name=$(printf 'B%.0s' {1..1000}) text=$(printf 'A%.0s' {1..65360})
 for bytes in 64200 64400 65300 {65344..65360}; do
 	cp store kept

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Every command has help, whose lines fit in 80 columns.
+# Every command has a help text, whose lines fit in 80 columns.
 
 # shellcheck source=image-lib.sh
 . "$(dirname "$(realpath "$0")")/image-lib.sh"
 
-# fits DESCRIPTION COMMAND...: it ends with status 0 and prints lines that fit.
+# fits DESCRIPTION COMMAND... - it ends with status 0, and its lines fit.
 fits()
 {
 	local text long

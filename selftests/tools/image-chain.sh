@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# `dmlive image chain` shows what an image is based on and which backup each is, and
-# tells an increment that lies on another backup than the one it was made for.
+# `dmlive image chain` shows the images that an image is based on and which backup each
+# of them is, and detects an increment on a backup other than the one it was made for.
 
 # shellcheck source=image-lib.sh
 . "$(dirname "$(realpath "$0")")/image-lib.sh"
@@ -9,7 +9,7 @@ require_command jq
 
 readonly UUID=11111111-2222-3333-4444-555555555555
 
-# record IMAGE JSON: takes the place of QEMU's names of features.
+# record IMAGE JSON - write the record, over QEMU's feature name table.
 record()
 {
 	local at
@@ -25,7 +25,7 @@ backup()
 	echo "{\"store\":\"$1\",\"bitmap\":\"$2\",\"generation\":$3${4:+,\"base-generation\":$4},\"time\":86400}"
 }
 
-# chain DESCRIPTION STATUS FILTER WANTED: of new.qcow2.
+# chain DESCRIPTION STATUS FILTER WANTED - the chain of new.qcow2.
 chain()
 {
 	local output status
@@ -51,7 +51,7 @@ like "a chain, for people" "$(TZ=UTC dmlive image chain new.qcow2 | tr '\n' ' ')
 	"^new.qcow2: qcow2, disk 64.0 MiB, file .*increment of bitmap 'b', generation 18446744073709551615 after 6, store $UUID, of 1970-01-02 00:00:00 .*full.qcow2: .*full backup of bitmap 'b', generation 5,"
 check "QEMU's tools take it" qemu-img check -q new.qcow2
 
-# wrong DESCRIPTION RECORD [REGEX]: of the one in the middle.
+# wrong DESCRIPTION RECORD [REGEX] - with this record in the middle image.
 wrong()
 {
 	cp middle.qcow2 kept

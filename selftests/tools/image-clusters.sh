@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# In clusters of every size, of both versions, plain and compressed by either
-# method, dmlive reads what qemu-img reads.
+# dmlive reads the same data as qemu-img: with all cluster sizes, in both versions, plain
+# and compressed with both methods.
 
 # shellcheck source=image-lib.sh
 . "$(dirname "$(realpath "$0")")/image-lib.sh"

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Whatever features an image has, dmlive reads from it what qemu-img reads, and
-# finds the same extents.
+# With every feature of images, dmlive reads the same data and finds the same extents as
+# qemu-img.
 
 # shellcheck source=image-lib.sh
 . "$(dirname "$(realpath "$0")")/image-lib.sh"
 
 make_source
 
-# Single compressed clusters between others; the last one is cut.
+# Single compressed clusters among others; the last one is partial.
 for type in zlib zstd; do
 	image_create -o "cluster_size=64k,compression_type=$type" a.qcow2 "$disk_size"
 	image_io a.qcow2 "write -c -s pattern-a 0 64k" \
@@ -18,7 +18,7 @@ for type in zlib zstd; do
 	both "compressed clusters among others, $type" a.qcow2
 done
 
-# Zero clusters, with and without a place in the file.
+# Zero clusters, with and without an allocated cluster.
 image_create a.qcow2 "$disk_size"
 image_io a.qcow2 "write -s pattern-a 0 1M" "write -z 0 128k" \
 	"write -z -u 256k 128k" "write -z 2M 128k" "write -z -u 3M 1M"
@@ -140,7 +140,7 @@ dd if=pattern-a of=sparse.raw bs=64k seek=8000 conv=notrunc status=none
 same_content "large sparse raw image" sparse.raw
 is "its copy is sparse too" "$(($(stat -c %b got.raw) < 8192))" 1
 
-# Sizes at the edges.
+# Extreme sizes.
 for size in 0 512 65536 66048; do
 	image_create a.qcow2 "$size"
 	[ "$size" = 0 ] || image_io a.qcow2 "write -s pattern-a 0 512"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# For tests of the image reader: they need neither root nor a VM, and run in one
-# all the same. Images are made by qemu-img and qemu-io in $TMP, their guest
-# contents are compared with what qemu-img reads.
+# For tests of the image reader, which need neither root nor a VM, but can also run in a
+# VM. Images are made by qemu-img and qemu-io in $TMP, and their guest content is compared
+# with what qemu-img reads.
 
 set -u
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
@@ -18,7 +18,7 @@ TMP=$(mktemp -d "${TMPDIR:-/tmp}/image-test.XXXXXX")
 require_command dmlive qemu-img qemu-io cmp awk
 cd "$TMP" || exit 1
 
-# numbered_file FILE BYTES WORD: text in which every 64 bytes differ.
+# numbered_file FILE BYTES WORD - text in which every 64 bytes differ.
 numbered_file()
 {
 	awk -v n="$(($2 / 64 + 1))" -v w="$3" 'BEGIN {
@@ -28,11 +28,11 @@ numbered_file()
 	truncate -s "$2" "$1"
 }
 
-# Every image is written with these: 512-byte blocks that all differ.
+# The data for all images: 512-byte blocks that all differ.
 numbered_file pattern-a 2097152 alpha
 numbered_file pattern-b 1048576 beta
 
-# image_io IMAGE COMMAND...: qemu-io, quietly; the test ends if that fails.
+# image_io IMAGE COMMAND... - run qemu-io quietly; the test ends if it fails.
 image_io()
 {
 	local image=$1 c args=()
@@ -50,8 +50,8 @@ image_create()
 		bail "qemu-img create $*: $(cat qemu-img.log)"
 }
 
-# same_content NAME IMAGE [dmlive's options --] [qemu-img's options]: both read
-# the same bytes.
+# same_content NAME IMAGE [dmlive's options --] [qemu-img's options] - both read the same
+# bytes.
 same_content()
 {
 	local name=$1 image=$2 ours=()
@@ -76,8 +76,8 @@ same_content()
 	fi
 }
 
-# extents: reads the JSON of a map, ours or qemu-img's, and prints its extents in
-# one normal form: neighbours merged, layers told apart for data only.
+# extents - read the JSON of a map, ours or qemu-img's, and print its extents in a normal
+# form: neighbours are merged, and layers only distinguished for data.
 extents()
 {
 	tr -d ' []{}"' | awk -F, '
@@ -109,7 +109,7 @@ extents()
 	END { flush() }'
 }
 
-# same_map NAME IMAGE: dmlive and qemu-img say the same of where data are.
+# same_map NAME IMAGE - dmlive and qemu-img report the same extents.
 same_map()
 {
 	if ! dmlive image map --json "$2" > dmlive.map 2> dmlive.log; then
@@ -122,7 +122,7 @@ same_map()
 	check "$1" diff -u <(extents < qemu-img.map) <(extents < dmlive.map)
 }
 
-# poke FILE OFFSET HEX: overwrite bytes.
+# poke FILE OFFSET HEX - overwrite bytes.
 poke()
 {
 	local hex=$3 text=
@@ -134,19 +134,19 @@ poke()
 	printf "$text" | dd of="$1" bs=1 seek="$(($2))" conv=notrunc status=none
 }
 
-# peek FILE OFFSET: a big-endian 64-bit number, in decimal.
+# peek FILE OFFSET - print a big-endian 64-bit number in decimal.
 peek()
 {
 	echo $((0x$(od -An -tx1 -j "$(($2))" -N 8 "$1" | tr -d ' \n')))
 }
 
-# hex64 NUMBER: its big-endian bytes.
+# hex64 NUMBER - its big-endian bytes.
 hex64()
 {
 	printf '%016x' "$(($1))"
 }
 
-# What both matrices start from: source.raw has data, holes and unique blocks.
+# The source for both matrices: source.raw has data, holes and unique blocks.
 # shellcheck disable=SC2034 # for the tests
 disk_size=$((5 * 1048576 + 3 * 512))	# no multiple of any cluster size
 
@@ -158,8 +158,7 @@ make_source()
 	truncate -s "$disk_size" source.raw
 }
 
-# scribble IMAGE COMMAND...: writes of many kinds, some unaligned, some over one
-# another.
+# scribble IMAGE COMMAND... - writes of many kinds, some unaligned, some overlapping.
 scribble()
 {
 	image_io "$1" \
@@ -176,7 +175,7 @@ scribble()
 		"write -s pattern-a 600k 1024"
 }
 
-# both NAME IMAGE: content and map.
+# both NAME IMAGE - compare content and map.
 both()
 {
 	same_content "$@"

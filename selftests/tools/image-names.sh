@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# The names that images give of other files: which ones are understood, where they are
-# looked for, and which ones are not read unless that is allowed.
+# File names in images: which ones are understood, where the files are looked for, and
+# which files are read only if that is allowed.
 
 # shellcheck source=image-lib.sh
 . "$(dirname "$(realpath "$0")")/image-lib.sh"
 require_command jq strace
 
-# refused NAME REGEX ARG...: dmlive fails with status 1, and says why; no target.
+# refused NAME REGEX ARG... - dmlive fails with status 1 and a reason; no target is made.
 refused()
 {
 	local name=$1 output status
@@ -64,7 +64,8 @@ for name in other/base.qcow2 fifo nowhere; do
 	done
 done
 
-# Relative names start from the folder of the name as given; else of what it leads to.
+# Relative names are looked up from the folder of the image's name as given, then from the
+# folder that its link leads to.
 mkdir links
 image_create -b base.qcow2 -F qcow2 other/top.qcow2
 ln -s ../other/top.qcow2 links/top.qcow2
@@ -95,7 +96,7 @@ for name in file:base.qcow2 "json:{\"driver\":\"qcow2\",$file}" "json:{\"driver\
 	[[ $name != *base.qcow2* ]] || format=qcow2
 	image_create -b "$name" -F $format top.qcow2 1M
 	same_content "$name, as QEMU reads it" top.qcow2
-	# Without the format that qemu-img create finds out: what the name says counts.
+	# Without the format that qemu-img create detects, so that the name decides.
 	poke top.qcow2 "$(grep -obUaP '\xe2\x79\x2a\xca' top.qcow2 | head -n 1 | cut -d: -f1)" 12345678
 	same_content "$name, no format in the header" top.qcow2
 	check "$name: it is in the folder" dmlive image convert top.qcow2 out

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# What backups say of themselves decides whether a chain is read and whether an image is
-# still the backup; conversions keep it where they hold the same point in time.
+# The records in backups decide whether a chain is read, and whether an image is still a
+# backup. Conversions keep the record if they have the same point in time.
 
 # shellcheck source=image-lib.sh
 . "$(dirname "$(realpath "$0")")/image-lib.sh"
@@ -9,8 +9,8 @@ require_command jq
 
 readonly UUID=11111111-2222-3333-4444-555555555555 SET=281474976710656
 
-# make_backup IMAGE GENERATION [BASE BASE_GENERATION]: as an earlier version made it, which
-# sets no bit. The record takes the place of QEMU's names of features.
+# make_backup IMAGE GENERATION [BASE BASE_GENERATION] - in the form of an earlier version,
+# which sets no autoclear bit. The record is written over QEMU's feature name table.
 make_backup()
 {
 	local at
@@ -22,7 +22,7 @@ make_backup()
 		dd of="$1" bs=1 seek=$((at + 8)) conv=notrunc status=none
 }
 
-# field IMAGE FILTER: of what `image chain` says of it.
+# field IMAGE FILTER - a field of the output of `image chain`.
 field()
 {
 	dmlive image chain --json "$1" 2> /dev/null | jq -c ".[0] | $2"
@@ -38,7 +38,7 @@ to_qcow2()
 	convert --target-format qcow2 "$@"
 }
 
-# broken NAME IMAGE REGEX: not read, unless forced, and then it is not said to be a backup.
+# broken NAME IMAGE REGEX - it is read only by force, and then not reported as a backup.
 broken()
 {
 	rm -f out
@@ -88,7 +88,7 @@ poke corrupt.qcow2 72 0000000000000002
 check "one that is marked corrupt, forced" to_qcow2 --force corrupt.qcow2 out.qcow2
 is "need not be the backup" "$(field out.qcow2 .generation)" null
 
-# Who writes to a backup is noticed, who reads is not.
+# Writes to a backup are noticed; reads have no effect.
 cp -p full.qcow2 saved.qcow2
 image_create -b full.qcow2 -F qcow2 overlay.qcow2
 qemu-img convert -O raw full.qcow2 out
@@ -134,7 +134,7 @@ cp flat.qcow2 x.qcow2
 qemu-img rebase -u -b full.qcow2 -F qcow2 x.qcow2
 broken "a full backup with a base" x.qcow2 "full backup, and somebody gave it a backing file"
 
-# What QEMU makes of a chain in a way that is right must be forced.
+# A chain that QEMU has changed in a valid way is read only by force.
 make_backup a.qcow2 5
 make_backup b.qcow2 6 a.qcow2 5
 make_backup c.qcow2 7 b.qcow2 6
@@ -143,7 +143,7 @@ qemu-img commit -q b.qcow2 && qemu-img rebase -u -b a.qcow2 -F qcow2 c.qcow2 || 
 broken "commit and rebase -u" c.qcow2 "another one, a.qcow2.*qemu-img commit, rebase.*--force"
 check "the content was right" cmp out before.raw
 
-# An image that others lie on.
+# An image that is the base of others.
 rm c.qcow2
 make_backup a.qcow2 5
 make_backup b.qcow2 6 a.qcow2 5

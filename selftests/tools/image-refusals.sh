@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# What cannot be read rightly is refused with a reason, and never harms a file;
-# the check of an image ends with the statuses of qemu-img check.
+# Images that cannot be read correctly are refused with a reason, and no file is damaged.
+# The check of an image has the exit statuses of qemu-img check.
 
 # shellcheck source=image-lib.sh
 . "$(dirname "$(realpath "$0")")/image-lib.sh"
 
-# refused NAME REGEX ARG...: dmlive fails with status 1 and says why, in one line
-# of standard error, and prints nothing else.
+# refused NAME REGEX ARG... - dmlive fails with status 1 and a reason, on one line of
+# standard error, and prints nothing else.
 refused()
 {
 	local name=$1 regex=$2 output status
@@ -25,7 +25,7 @@ refused()
 	fi
 }
 
-# status NAME WANTED ARG...: exit status only.
+# status NAME WANTED ARG... - check only the exit status.
 status()
 {
 	local got
@@ -38,7 +38,7 @@ status()
 image_create -o cluster_size=4k base.qcow2 1M
 image_io base.qcow2 "write -s pattern-a 0 300k"
 
-# Marks and features in the header.
+# Flags and features in the header.
 cp base.qcow2 a.qcow2
 poke a.qcow2 72 0000000000000002
 refused "corrupt mark" "marked corrupt.*--force" image convert a.qcow2 out
@@ -53,7 +53,7 @@ refused "encryption" "encrypted \(LUKS\)" image convert a.qcow2 out
 poke a.qcow2 32 00000000ffffffff
 refused "huge L1 table" "L1 table too large" image convert a.qcow2 out
 
-# Files that are missing, of the wrong kind, or no images.
+# Files that are missing, of the wrong kind, or not images.
 refused "no such file" "nothing.*No such file" image info nothing
 refused "a folder" "neither a regular file" image info .
 mkfifo fifo
@@ -67,7 +67,7 @@ refused "a stated format is believed" "not a qcow2 image" \
 	image info --format qcow2 pattern-a
 check "a stated raw format is believed" dmlive image info --format raw a.vmdk
 
-# no_disk NAME FILE REGEX: refused, unless it is said to be raw, with the way out.
+# no_disk NAME FILE REGEX - refused unless given as raw; the message names the way out.
 no_disk()
 {
 	refused "$1" "$2: $3.*--format raw" image convert "$2" out
@@ -107,8 +107,8 @@ no_disk_hex "PBS, fixed index" 2f7f41ed91fd0fcd "is an index.*fidx.*proxmox-back
 no_disk_hex "PBS, dynamic index" 1c914ea519bab3cd "is an index.*didx.*proxmox-backup-client"
 no_disk_hex "PBS, blob" 31b958426fb6a37f "is a blob.*proxmox-backup-client"
 
-# What a guest may have on its disk: a LUKS header, the magic of tar in a boot sector's
-# code, that of a VHD's footer in the last sector. The right checksums are missing.
+# Content that a guest's disk may have: a LUKS header, the magic of tar in the code of a
+# boot sector, and that of a VHD footer in the last sector, without valid checksums.
 cp pattern-b a.raw
 poke a.raw 0 4c554b53babe0001
 poke a.raw 257 7573746172003030
@@ -147,7 +147,7 @@ refused "a missing data file" "d.qcow2: its data file is missing: data.raw: cann
 	image map d.qcow2
 check "info does not need the data file" dmlive image info d.qcow2
 
-# A file that was cut off must not read as zeros.
+# A truncated file must not read as zeros.
 cp base.qcow2 a.qcow2
 truncate -s -70000 a.qcow2
 refused "a truncated image" "truncated" image convert a.qcow2 out
@@ -160,8 +160,8 @@ cp base.qcow2 a.qcow2
 poke a.qcow2 "$l1" "$(hex64 $((l2 + 512)))"
 refused "a misaligned L2 table" "misaligned L2 table" image map a.qcow2
 
-# An image that somebody writes to. To look whether it does without a lock of our
-# own, which could be what keeps it from opening the image: see its write.
+# An image that QEMU writes to. Look for its write to see that it has the image open: a
+# lock of the test's own might keep it from opening the image.
 cp base.qcow2 a.qcow2
 mkfifo writer
 qemu-io a.qcow2 < writer > /dev/null 2>&1 &
@@ -184,7 +184,7 @@ exec 9>&-
 wait
 check "when it is closed, it can be read" dmlive image map a.qcow2
 
-# While dmlive reads, QEMU does not write: here it is held up by a full pipe.
+# While dmlive reads, QEMU cannot write. Here dmlive is stopped by a full pipe.
 { head -c 4096 pattern-a; head -c 4096 /dev/zero; } > striped.raw
 for _ in 1 2 3 4 5 6 7 8 9 10 11; do
 	cat striped.raw striped.raw > twice.raw

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# What qemu-img writes is read to its last byte, however its file ends; and an image
-# of which a part is missing is refused before anything is written, if only by a byte.
+# Images written by qemu-img are read to the last byte, however their file ends. An image
+# with a part missing, even a single byte, is refused before anything is written.
 
 # shellcheck source=image-lib.sh
 . "$(dirname "$(realpath "$0")")/image-lib.sh"
@@ -10,8 +10,8 @@ require_command strace
 make_source
 yes "compresses well" | head -c "$disk_size" > text.raw
 
-# cut NAME IMAGE FILE BYTES: without the last bytes of FILE, which is IMAGE or a file
-# of it, the conversion is refused, and what is in the target's place stays.
+# cut NAME IMAGE FILE BYTES - without the last BYTES of FILE, which is IMAGE or one of its
+# files, the conversion is refused, and an existing target is kept.
 cut()
 {
 	local output status
@@ -25,7 +25,7 @@ cut()
 	mv whole "$3"
 }
 
-# spare NAME IMAGE FILE BYTES: these are not needed.
+# spare NAME IMAGE FILE BYTES - the last BYTES of FILE are not needed.
 spare()
 {
 	cp --sparse=always "$3" whole
@@ -34,7 +34,7 @@ spare()
 	mv whole "$3"
 }
 
-# The last cluster of the file is the last one of the disk, written in part.
+# The last cluster of the file is the disk's last one, partly written.
 for options in cluster_size=64k cluster_size=4k,compat=0.10 \
 		cluster_size=64k,preallocation=metadata; do
 	image_create -o "$options" a.qcow2 $disk_size
@@ -73,7 +73,7 @@ image_io top.qcow2 "write -P 3 8M 1M"
 is "what a guest does not see" "$(counts)" '[[0,null,null],[0,null,null]]'
 rm top.qcow2 base.qcow2
 
-# Subclusters: those after the last that is allocated are not in the file.
+# Subclusters: those behind the last allocated one are not in the file.
 image_create -o cluster_size=64k,extended_l2=on a.qcow2 $disk_size
 image_io a.qcow2 "write -P 9 1M 3k"
 check "subclusters: the file ends within a cluster" \
@@ -124,11 +124,11 @@ image_io base.qcow2 "write -s pattern-a 0 1M"
 image_create -b base.qcow2 -F qcow2 top.qcow2
 image_io top.qcow2 "write -P 1 2M 64k"
 cut "the backing image" top.qcow2 base.qcow2 1
-# What an image above hides is not needed.
+# Data that is hidden by an image on top is not needed.
 image_create -b base.qcow2 -F qcow2 over.qcow2
 image_io over.qcow2 "write -P 4 960k 64k"
 spare "a cluster that is hidden" over.qcow2 base.qcow2 1
-# Nobody sees more of it than that.
+# No more of it is visible.
 image_create -u -b base.qcow2 -F qcow2 small.qcow2 512k
 spare "what an image does not show of its backing" small.qcow2 base.qcow2 65536
 image_io base.qcow2 "write -P 2 0 64k"
@@ -142,7 +142,7 @@ poke base.qcow2 "$l2" "$(hex64 0x8000000010000000)"
 cut "the snapshot" base.qcow2 base.qcow2 0 --snapshot one
 same_content "the disk has other tables" base.qcow2
 
-# Each table is read once, however many entries name it.
+# Each table is read once, however many entries refer to it.
 image_create -o cluster_size=512 many.qcow2 1G
 image_io many.qcow2 "write -z 0 512"
 l1=$(peek many.qcow2 40)

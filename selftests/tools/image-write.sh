@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# qcow2 images that dmlive writes are what qemu-img finds right: content, refcounts,
-# features. And there is a whole image under its name, or none.
+# qemu-img finds the qcow2 images that dmlive writes correct: content, refcounts and
+# features. Under the image's name there is a complete image or none.
 
 # shellcheck source=image-lib.sh
 . "$(dirname "$(realpath "$0")")/image-lib.sh"
 require_command strace
 
-# written NAME SOURCE OPTION... : converts to out.qcow2; qemu-img reads the same
-# from it, and finds it clean, and so do we.
+# written NAME SOURCE OPTION... - convert to out.qcow2. Both qemu-img and dmlive read the
+# same data from it and find no error.
 written()
 {
 	local name=$1 source=$2
@@ -31,13 +31,14 @@ written()
 	fi
 }
 
-# info IMAGE FILTER: a value of qemu-img's description.
+# info IMAGE FILTER - a value from qemu-img info.
 info()
 {
 	qemu-img info --output=json "$1" | jq -r "$2"
 }
 
-# allocated IMAGE: clusters, by qemu-img's count; compressed IMAGE: of them.
+# allocated IMAGE - the number of clusters, as counted by qemu-img; compressed IMAGE - how
+# many of them are compressed.
 allocated()
 {
 	qemu-img check --output=json "$1" | jq '.["allocated-clusters"] // 0'
@@ -48,7 +49,7 @@ compressed()
 	qemu-img check --output=json "$1" | jq '.["compressed-clusters"] // 0'
 }
 
-# Text, noise and zeros, in parts of all sizes; no multiple of any cluster.
+# Text, noise and zeros, in parts of all sizes; not a multiple of any cluster size.
 require_command jq
 make_source
 noise()
@@ -95,7 +96,7 @@ for threads in 1 3 16; do
 		--cluster-size 4k
 done
 
-# What is stored how.
+# How the parts are stored.
 noise 2097152 > noise.raw
 written "noise" noise.raw --format raw --compression zlib
 is "noise is not stored compressed" "$(compressed out.qcow2)" 0
@@ -118,7 +119,7 @@ for size in 0 512 65536 66048 $((512 << 20)) $(((512 << 20) + 512)); do
 	is "and its size is right" "$(info out.qcow2 '.["virtual-size"]')" "$size"
 done
 
-# A huge disk, of which little is there.
+# A huge disk with little data.
 image_create huge.qcow2 8T
 image_io huge.qcow2 "write -s pattern-a 0 1M" "write -s pattern-b 5T 1M" \
 	"write -P 7 $(((8 << 40) - 65536)) 64k"
@@ -209,8 +210,8 @@ refused "an image that a VM uses" "busy.qcow2: another process uses it" \
 exec 9>&-
 wait
 
-# The header comes last: after it there are only calls that make it durable and
-# give it its name; and all before it was durable.
+# The header is written last, when everything else is durable. Only calls that make it
+# durable and give the image its name come after it.
 strace -f -y -e trace=pwrite64,ftruncate,fsync,rename,renameat,renameat2 -o calls \
 	dmlive image convert --quiet --target-format qcow2 --compression zlib mixed.qcow2 \
 	ordered.qcow2 2> strace.log
@@ -242,7 +243,7 @@ interrupted()
 	echo $status
 }
 for signal in INT TERM HUP; do
-	# A shell without job control has its children ignore SIGINT.
+	# A shell without job control makes its children ignore SIGINT.
 	status=$(set -m; interrupted $signal gone.qcow2 2> /dev/null)
 	is "$signal ends a conversion" "$status" $((128 + $(kill -l $signal)))
 	like "it says so" "$(cat gone.qcow2.log)" "gone.qcow2: interrupted"
@@ -258,7 +259,7 @@ check "and what it leaves is in nobody's way" dmlive image convert --target-form
 	mixed.qcow2 kept.qcow2
 check_fails "nor does it stay" ls kept.qcow2.partial
 
-# A source that has the name under which the target would be worked on.
+# A source with the name of the target's temporary file.
 cp mixed.qcow2 own.qcow2.partial
 for force in "" --force; do
 	# shellcheck disable=SC2086 # a word or none

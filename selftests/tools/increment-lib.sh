@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# For tests of `dmlive backup --bitmap`, beside those of backups. A tracked guest is a
-# cbw device with a metadata device.
+# For tests of `dmlive backup --bitmap`, on top of backup-lib.sh. A tracked guest is a cbw
+# device with a metadata device.
 
 # shellcheck source=backup-lib.sh
 . "$(dirname "$0")/backup-lib.sh"
 
 declare -A meta
 
-# make_tracked NAME MIB [BLOCK_SECTORS [META_OPTION...]] - as make_guest; ${meta[NAME]}
-# is the metadata device. Without options it has bitmap B of 64K.
+# make_tracked NAME MIB [BLOCK_SECTORS [META_OPTION...]] - as make_guest. Sets
+# ${meta[NAME]} to the metadata device, which has a bitmap B of 64K without options.
 make_tracked()
 {
 	local options=("${@:4}") file=$TMP/$1.meta mib
@@ -29,34 +29,34 @@ make_tracked()
 	before[$1]=$(dmsetup table "$1")
 }
 
-# change NAME OFFSET LENGTH [zero]: random data, or zeros, in units of 512 bytes.
+# change NAME OFFSET LENGTH [zero] - write random data, or zeros, in units of 512 bytes.
 change()
 {
 	dd if="/dev/${4:-urandom}" of="/dev/mapper/$1" bs=512 seek="$2" count="$3" \
 		oflag=direct conv=notrunc status=none
 }
 
-# bitmap_of NAME FIELD: of bitmap B, as the device has it now.
+# bitmap_of NAME FIELD - a field of the device's bitmap B.
 bitmap_of()
 {
 	dmlive bitmap list "$1" --json |
 		jq -r --arg f "$2" '.[] | select(.name == "B") | .[$f]'
 }
 
-# set_bit IMAGE: as if nobody had opened it for writing.
+# set_bit IMAGE - set the autoclear bit, as if it had never been opened for writing.
 set_bit()
 {
 	printf '\0\1\0\0\0\0\0\0' | dd of="$1" bs=1 seek=88 conv=notrunc status=none
 }
 
-# record IMAGE FIELD: of the backup that it is; null: it says nothing of that.
+# record IMAGE FIELD - a field of its backup record; null: there is none.
 record()
 {
 	dmlive image chain "$1" --json | jq -r --arg f "$2" '.[0][$f]'
 }
 
-# is_committed NAME IMAGE LABEL: increments may follow this backup, which has nothing
-# left to do.
+# is_committed NAME IMAGE LABEL - the backup is complete and committed: it can be the base
+# of increments.
 is_committed()
 {
 	is "$3: the bitmap goes with it" "$(bitmap_of "$1" generation)" \

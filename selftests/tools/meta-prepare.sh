@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# `dmlive meta prepare` makes a store of an image whose bitmaps are QEMU's: bits,
-# guest data and backing file stay, QEMU finds nothing wrong, and at whatever
-# write it is killed the image is as good as before and it can be run again.
+# `dmlive meta prepare` turns an image with QEMU's bitmaps into a store. Bits, guest data
+# and backing file stay, and QEMU finds no error. If it is killed at any of its writes,
+# the image is as good as before, and the command can be repeated.
 
 # shellcheck source=bitmap-lib.sh
 . "$(dirname "$(realpath "$0")")/bitmap-lib.sh"
 require_command strace
 
-# with_bitmaps IMAGE SIZE [OPTION...]: bitmaps with bits here and there, and none;
-# most of their clusters are not allocated.
+# with_bitmaps IMAGE SIZE [OPTION...] - bitmaps with a few bits and with none; most of
+# their clusters are not allocated.
 with_bitmaps()
 {
 	local image=$1 size=$2
@@ -29,7 +29,8 @@ is_prepared()
 	dmlive meta dump --json "$1" | jq -e .prepared
 }
 
-# is_as_before NAME IMAGE STATUSES: it is, and what qemu-img check may say.
+# is_as_before NAME IMAGE STATUSES - the image is as before; STATUSES are the allowed ones
+# of qemu-img check.
 is_as_before()
 {
 	local status b

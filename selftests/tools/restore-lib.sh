@@ -10,7 +10,7 @@ require_command dmlive qemu-img qemu-io jq cmp
 cd "$TMP" || exit 1
 out=$TMP/out err=$TMP/err
 
-# image_io IMAGE COMMAND...: qemu-io, quietly.
+# image_io IMAGE COMMAND... - run qemu-io quietly.
 image_io()
 {
 	local image=$1 c args=()
@@ -20,8 +20,8 @@ image_io()
 		bail "qemu-io $image: $(cat "$TMP/qemu-io.log")"
 }
 
-# random_raw FILE MIB: a raw file with data at random, zeros, and patterns, with
-# ends at odd places.
+# random_raw FILE MIB - a raw file with random data, zeros and patterns, with unaligned
+# ends.
 random_raw()
 {
 	truncate -s "$2M" "$1"
@@ -37,14 +37,14 @@ random_raw()
 	truncate -s "$2M" "$1"
 }
 
-# make_image FILE MIB: a compressed qcow2 image, and FILE.raw, its content.
+# make_image FILE MIB - a compressed qcow2 image, and its content in FILE.raw.
 make_image()
 {
 	random_raw "$1.raw" "$2"
 	qemu-img convert -q -f raw -O qcow2 -c "$1.raw" "$1" || bail "qemu-img convert"
 }
 
-# soil DEVICE: what a previous owner left behind, all over it.
+# soil DEVICE - fill it with old data of a previous owner.
 soil()
 {
 	local bytes
@@ -54,15 +54,15 @@ soil()
 	dd if=dirt of="$1" bs=1M oflag=direct status=none
 }
 
-# start_restore IMAGE DEVICE NAME [OPTION...]: in the background of the tool's
-# own making; the device is usable when it returns.
+# start_restore IMAGE DEVICE NAME [OPTION...] - with --background; the device can be used
+# when this returns.
 start_restore()
 {
 	on_exit end_restore "$3"
 	dmlive restore "$1" "$2" --name "$3" --background "${@:4}" > "$out" 2> "$err"
 }
 
-# end_restore NAME: whatever is left of it is removed.
+# end_restore NAME - remove all that is left of it.
 end_restore()
 {
 	local pid
@@ -72,7 +72,7 @@ end_restore()
 	rm -f "/run/dmlive/$1".*
 }
 
-# server_of NAME: the process that serves it, nothing when there is none.
+# server_of NAME - the process that serves it; empty if there is none.
 server_of()
 {
 	dmlive status "$1" --json 2>/dev/null | jq -r '.server // empty'
@@ -83,7 +83,7 @@ is_gone()
 	! kill -0 "$1" 2>/dev/null
 }
 
-# state_of NAME, allocated_of NAME: from dmlive status.
+# state_of NAME, allocated_of NAME - from dmlive status.
 state_of()
 {
 	dmlive status "$1" --json 2>/dev/null | jq -r .state
@@ -104,8 +104,8 @@ is_linear()
 	[ "$(dm_target "$1")" = linear ]
 }
 
-# run STATUS DESCRIPTION COMMAND...: the command ends with this status; what it
-# printed is in $out and $err.
+# run STATUS DESCRIPTION COMMAND... - the command ends with this status. Its output is in
+# the files $out and $err.
 run()
 {
 	local status
@@ -115,13 +115,13 @@ run()
 	is "$2" $status "$1"
 }
 
-# says DESCRIPTION REGEX: the last run's messages match.
+# says DESCRIPTION REGEX - the messages of the last run match.
 says()
 {
 	like "$1" "$(cat "$err")" "$2"
 }
 
-# same DESCRIPTION DEVICE FILE: FILE's content, all of it, is on the device.
+# same DESCRIPTION DEVICE FILE - the device has all of FILE's content.
 same()
 {
 	check "$1" cmp -n "$(stat -c %s "$3")" "$3" "$2"

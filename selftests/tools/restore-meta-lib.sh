@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# For tests of restores with a metadata device. What image.qcow2 and the guest have
-# made of the disk is kept in expected.raw.
+# For tests of restores with a metadata device. expected.raw has the content that the disk
+# must have: that of image.qcow2 with the guest's writes.
 
 # shellcheck source=restore-lib.sh
 . "$(dirname "$0")/restore-lib.sh"
@@ -10,8 +10,8 @@
 make_image image.qcow2 16
 qemu-img convert -q -f qcow2 -O raw image.qcow2 expected.raw || bail "convert"
 
-# guest_write NAME MIB BYTE: 64 KiB that end at odd places, flushed; in
-# expected.raw too.
+# guest_write NAME MIB BYTE - write 64 KiB with unaligned ends and flush them; also to
+# expected.raw.
 guest_write()
 {
 	head -c 65536 /dev/zero | tr '\0' "\\$3" > guest.data
@@ -21,7 +21,7 @@ guest_write()
 			conv=notrunc status=none
 }
 
-# lose_server NAME: as a crash does.
+# lose_server NAME - kill the server, as a crash would.
 lose_server()
 {
 	local pid
@@ -29,7 +29,7 @@ lose_server()
 	[ -z "$pid" ] || { kill -KILL "$pid" && wait_until is_gone "$pid"; }
 }
 
-# forget NAME: what a restart of the machine leaves of it.
+# forget NAME - remove everything that would not survive a restart of the machine.
 forget()
 {
 	lose_server "$1"
@@ -37,7 +37,7 @@ forget()
 	rm -rf /run/dmlive
 }
 
-# progress NAME BYTES: so much is on the target.
+# progress NAME BYTES - BYTES are on the target.
 progress()
 {
 	[ "$(allocated_of "$1")" -ge "$2" ]
@@ -48,7 +48,7 @@ is_complete()
 	is_linear "$1" && [ ! -e "/run/dmlive/$1.json" ] && [ ! -e "/run/dmlive/$1.lock" ]
 }
 
-# ends_well NAME DESCRIPTION: the device gets linear, with the content expected.
+# ends_well NAME DESCRIPTION - the device becomes linear, with the expected content.
 ends_well()
 {
 	dmlive stream "$1" speed 0 2> /dev/null

@@ -3,8 +3,8 @@
 #
 # only on: uml
 #
-# dmlive attach and dmlive detach are killed at random times, in the middle of I/O:
-# the device always answers, with its data, and the next attach or detach works.
+# dmlive attach and dmlive detach are killed at random times, under I/O. The device always
+# works and has its data, and the next attach or detach succeeds.
 
 . "$(dirname "$0")/attach-lib.sh"
 
@@ -15,7 +15,7 @@ make_a
 : > "$TMP/fio-rounds"
 start_verify $A
 
-# How long one takes, to kill in the middle of it.
+# Measure how long one takes, to kill it in the middle.
 start=${EPOCHREALTIME/./}
 dmlive attach a > "$out" 2>&1 && dmlive detach a > "$out" 2>&1 || bail "$(cat "$out")"
 usual=$((${EPOCHREALTIME/./} - start))

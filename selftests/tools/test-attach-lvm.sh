@@ -4,8 +4,8 @@
 # only on: uml uml-udev
 #
 # cbw is inserted into an active logical volume under a mounted, busy file system and
-# taken out again; lvm2 works on the volume before, meanwhile and after; what lvm2
-# does to an attached volume ends the attachment and loses nothing.
+# taken out again. lvm2 works on the volume before, during and after that. Changes by lvm2
+# to an attached volume end the attachment and lose nothing.
 
 . "$(dirname "$0")/attach-lib.sh"
 require_command lvcreate mkfs.ext4 fsck.ext4
@@ -34,7 +34,7 @@ inner_count()
 	dmsetup ls | grep -c dmlive
 }
 
-# write_file NAME: 2 MiB, noted in sums.
+# write_file NAME - write 2 MiB, and record the checksum in sums.
 write_file()
 {
 	head -c 2M /dev/urandom > "mnt/$1" && (cd mnt && sha256sum "$1") >> sums
@@ -73,8 +73,8 @@ check "files" sh -c "cd mnt && sha256sum --quiet -c ../sums"
 lvm_works "detached"
 is "no inner device is left" "$(inner_count)" 0
 
-# While a command of lvm2 has the group's lock, nothing is loaded; what it has loaded by
-# then stays.
+# While an lvm2 command has the lock of the group, dmlive loads no table. Tables loaded by
+# lvm2 meanwhile stay.
 plain=$(dmsetup table tvg-vol)
 is_made()
 {
@@ -103,7 +103,7 @@ for loaded in '' "$plain"; do
 	is "no inner device" "$(inner_count)" 0
 done
 
-# What lvm2 does on its own.
+# Changes that lvm2 makes by itself.
 run 0 "attach" dmlive attach tvg/vol
 check "lvextend" lvextend -q -L +8M tvg/vol
 is "it has ended the attachment" "$(dm_target tvg-vol)" linear

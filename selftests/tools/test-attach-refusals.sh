@@ -3,8 +3,8 @@
 #
 # only on: uml
 #
-# What dmlive attach and dmlive detach refuse, they refuse with the reason and the
-# way out, and everything is as it was; so it is when a step fails.
+# dmlive attach and dmlive detach refuse with the reason and the way out, and change
+# nothing. Also a step that fails changes nothing.
 
 . "$(dirname "$0")/attach-lib.sh"
 
@@ -62,7 +62,7 @@ dmsetup create empty --notable && on_exit dm_remove empty
 run 1 "a device without a table" dmlive attach empty
 dm_remove empty
 
-# The kernel says no.
+# The kernel refuses.
 soil "$other"
 run 1 "metadata that are none" dmlive attach a --meta "$other" --block-size 4K
 says "its reason" "the kernel refuses the table: cbw: "
@@ -107,7 +107,7 @@ run 3 "detach under a view" dmlive detach a --force
 says "the way out" "dmsetup remove v"
 is "the session goes on" "$(dm_status a 1)" active
 run 0 "status in a session" dmlive status a
-like "status tells of the session" "$(cat "$out")" "session active.*target device $other"
+like "status shows the session" "$(cat "$out")" "session active.*target device $other"
 dm_remove v
 run 0 "detach by force" dmlive detach a --force
 is_plain "by force"
@@ -119,7 +119,7 @@ run 3 "detach of a new device that is open" dmlive detach n
 exec 9<&-
 run 0 "detach" dmlive detach n
 
-# What killed ones leave.
+# Remains of killed commands.
 half=$(dmsetup table a)
 dmsetup create a-dmlive -u LVM-dmlive-a --table "$half" || bail "inner"
 run 0 "attach with an inner device left over" dmlive attach a

@@ -3,9 +3,8 @@
 #
 # also on: uml-udev stock
 #
-# cbw is inserted into a mapped device and taken out again while it is written and
-# verified, again and again, and nothing is lost; over a device that is not in use a
-# new one is made.
+# cbw is inserted into a mapped device and taken out again, many times, under verified
+# I/O, and nothing is lost. On a device that is not in use a new mapped device is made.
 
 . "$(dirname "$0")/attach-lib.sh"
 
@@ -17,7 +16,7 @@ run 0 "attach" dmlive attach a
 like "it says what it did" "$(cat "$out")" "a-dmlive"
 is_attached "attached"
 run 0 "status" dmlive status a
-like "status tells of it" "$(cat "$out")" "a: cbw over /dev/mapper/a-dmlive, inserted"
+like "status shows it" "$(cat "$out")" "a: cbw over /dev/mapper/a-dmlive, inserted"
 is "status in JSON" "$(dmlive status a --json | jq -c '[.kind, .inserted, .session, .block_bytes]')" \
 	'["cbw",true,"none",65536]'
 is "status of all" "$(dmlive status --json | jq -r '.[].name')" a

@@ -1,13 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# From a mounted file system to its backup and back: attach, backup, a backup that is
-# killed, detach.
+# A mounted file system is backed up: attach, backup, a killed backup, detach.
 # only on: uml
 
 . "$(dirname "$0")/backup-lib.sh"
 
-# write_files: until it is ended.
+# write_files - write files until it is stopped.
 write_files()
 {
 	local i
@@ -41,8 +40,8 @@ for i in 1 2 3; do
 done
 rm lv.raw
 
-# Somebody else gives the device another table meanwhile, as lvm2 does when it extends
-# a volume: that stays, also when the backup was killed.
+# Another program replaces the table meanwhile, as lvm2 does to extend a volume. Its table
+# stays, also when the backup was killed.
 other=$(make_disk 24) || bail "disk"
 inner=$(dm_number lv-dmlive)
 start_backup lv lv.raw
@@ -79,7 +78,7 @@ check "no half image is left" [ ! -e lv.raw.partial ]
 
 check "the file system is written to" is_running $writer
 stop_process $writer
-# What the writer started last may still end.
+# The last command of the writer may still be running.
 check "and can be unmounted" wait_until umount mnt
 check "and is right" e2fsck -fn /dev/mapper/lv
 finish

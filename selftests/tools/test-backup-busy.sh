@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The backup of a device under heavy writes is the state of one point in time; of
-# several devices, of the same one.
+# The backup of a device under heavy writes is its state at one point in time. Several
+# devices have the same point in time.
 # only on: uml uml-udev
 
 . "$(dirname "$0")/backup-lib.sh"
@@ -31,8 +31,8 @@ still_writes "the guest of two devices goes on"
 is_idle a "a"
 is_idle b "b"
 
-# A device that lies on another one of the same backup: the upper has to be suspended
-# first, and they hold the same.
+# A device on top of another one of the same backup: the upper one must be suspended
+# first. Both have the same content.
 dm_create top "0 $(sectors /dev/mapper/a) cbw /dev/mapper/a - 64" || bail "top"
 before[top]=$(dmsetup table top)
 write_on /dev/mapper/top

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A backup is what the device held at its point in time, in every format, size and
+# A backup has the content of the device at the point in time, in every format, size and
 # block size, and can be restored.
 # also on: stock
 
@@ -31,7 +31,7 @@ check "restored" wait_until is_linear r
 check "the restored device has the same content" cmp g.ref /dev/mapper/r
 dm_remove r
 
-# Sizes that are no multiple of anything; the smallest and the largest blocks.
+# Odd sizes; the smallest and the largest blocks.
 for block in 8 4096; do
 	make_guest "b$block" 8 $block $((4 * 2048 + 4096 + 3))
 	content b$block b.ref

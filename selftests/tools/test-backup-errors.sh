@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A backup that cannot be made is refused, and one that fails leaves nothing behind;
-# the guest notices neither.
+# A backup that cannot be made is refused, and a failing backup leaves nothing behind. The
+# guest notices neither.
 # only on: uml
 
 . "$(dirname "$0")/backup-lib.sh"
@@ -10,7 +10,7 @@
 make_guest h 4
 make_guest g 8
 
-# refused STATUS DESCRIPTION REGEX ARGUMENT...: nothing is changed.
+# refused STATUS DESCRIPTION REGEX ARGUMENT... - and nothing is changed.
 refused()
 {
 	run "$1" "$2" dmlive backup "${@:4}"
@@ -48,7 +48,7 @@ says "the way out" "--force"
 is "it is as it was" "$(cat a.raw)" old
 rm a.raw
 
-# An output on the device that is to be backed up, and its old data.
+# The output or the old data is on the device that is backed up.
 mkfs.ext4 -q /dev/mapper/g || bail "mkfs"
 mkdir mnt
 mount /dev/mapper/g mnt || bail "mount"
@@ -57,7 +57,7 @@ on_exit sh -c "! mountpoint -q $TMP/over || umount $TMP/over;
 run 3 "an output on the device" dmlive backup g mnt/g.raw
 says "the reason" "lies on, g"
 run 3 "old data on the device" dmlive backup g g.raw --fleece mnt
-# A file system whose device number says nothing.
+# A file system whose device number does not show its devices.
 mkdir mnt/upper mnt/work lower over
 mount -t overlay -o "lowerdir=lower,upperdir=mnt/upper,workdir=mnt/work" overlay over ||
 	bail "overlay"
@@ -69,7 +69,7 @@ check "it is clean" e2fsck -fn g.raw
 rm g.raw
 umount mnt
 
-# What goes wrong under way.
+# Failures during the backup.
 write_on /dev/mapper/g
 fleece=$(make_disk 1) || bail "disk"
 for output in a.raw a.qcow2; do
@@ -100,7 +100,7 @@ says "which, how full, the way out" \
 	"session broke: the file system of full is full .*0 B free of 2.0 MiB.*make room there"
 is_idle g "no room for old data"
 
-# A pool of 1 MiB, which promises 16.
+# A pool of 1 MiB with a volume of 16 MiB.
 if has_target thin-pool; then
 	thin=$(make_disk 4) pool_data=$(make_disk 1) || bail "disks"
 	dd if=/dev/zero of="$thin" bs=4k count=1 oflag=direct status=none
@@ -115,7 +115,7 @@ if has_target thin-pool; then
 fi
 still_writes "the guest has noticed nothing"
 
-# When the guest is to suffer instead.
+# With the policy that the guest's writes fail instead.
 write_on /dev/mapper/g
 run 0 "break_guest_write" dmlive backup g g.raw --fleece "$fleece" --speed 4M \
 	--on-cbw-error break_guest_write
@@ -123,7 +123,7 @@ check "the guest's write has failed" wait_until grep -q "write: " "$TMP/writer.e
 check "the backup is of one point in time" prefix check g.raw
 is_idle g "break_guest_write"
 
-# What the guest holds cannot be read.
+# The guest's device cannot be read.
 bad=$(make_disk 8) && make_linear lower "$bad" > /dev/null || bail "lower"
 random_raw paint 8
 dd if=paint of="$bad" bs=1M oflag=direct status=none

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
 #
-# A backup freezes all file systems that use its devices before it suspends the first
-# one, and thaws them whatever happens: a signal, SIGKILL at any step, or a device that
-# does not come to rest in time. What somebody else has frozen stays so.
+# A backup freezes all file systems on its devices before it suspends the first device,
+# and thaws them in any case: at a signal, at SIGKILL at any step, or if a device cannot
+# be suspended in time. File systems frozen by others stay frozen.
 
 . "$(dirname "$0")/backup-lib.sh"
 require_command strace fsfreeze mkfs.ext4 dumpe2fs unshare
@@ -16,21 +16,21 @@ make_guest z 8
 mkdir mnt && mount -t ext4 /dev/mapper/a mnt || bail "mount"
 on_exit sh -c "! mountpoint -q $TMP/mnt || umount $TMP/mnt"
 
-# goes_on LABEL: the file system can be written, and its journal too.
+# goes_on LABEL - the file system can be written, and so can its journal.
 goes_on()
 {
 	rm -f wrote
 	(echo x > mnt/file && sync -f mnt/file && : > wrote) &
 	wait_until -t 30 test -e wrote
 	result $? "$1: the file system goes on" && return
-	# Else nothing ends any more.
+	# Otherwise the test would never end.
 	dmsetup resume z
 	dmsetup resume a
 	fsfreeze -u mnt
 	bail "$1"
 }
 
-# is_clean IMAGE LABEL: it was frozen, so there is nothing in the journal.
+# is_clean IMAGE LABEL - it was frozen, so the journal is empty.
 is_clean()
 {
 	is "$2: it was frozen" "$(dumpe2fs -h "$1" 2> /dev/null | grep -c needs_recovery)" 0
@@ -47,7 +47,7 @@ done
 run 3 "an output that has its journal on the device" dmlive backup z mnt/z.raw
 says "it says so" "lies on"
 
-# What somebody else has frozen.
+# A file system that was frozen by another program.
 check "somebody freezes it" fsfreeze -f mnt
 run 0 "it is backed up" dmlive backup z z.raw a a.raw --force
 check "it is still frozen" fsfreeze -u mnt
@@ -71,7 +71,7 @@ check "it was killed $step times" [ $step -ge 5 ]
 run 0 "the next one" dmlive backup z z.raw a a.raw --force
 is_idle a "after it was killed"
 
-# A device with I/O that hangs: the others wait for it, but not for ever.
+# I/O hangs on one device: the others wait for it, but not for ever.
 lower=$(make_disk 4) && make_linear low "$lower" > /dev/null || bail "low"
 dm_create b "0 $(sectors "$lower") cbw /dev/mapper/low - 128" || bail "b"
 before[b]=$(dmsetup table b)
@@ -96,7 +96,7 @@ check "the I/O ends" wait $hanging
 is_idle a "in time"
 is_idle b "in time"
 
-# Mounted elsewhere only, and on something that lies on the device.
+# Mounted only in another mount namespace, and on a device on top of the device.
 umount mnt || bail "umount"
 make_linear top /dev/mapper/b > /dev/null && mkfs.ext4 -q /dev/mapper/top || bail "top"
 mkfifo end

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
 #
-# Only the backup that the bitmap goes with is taken for a base: with any other one, and
-# after the bitmap was changed by hand or by QEMU, a full backup is made, and it is said
-# why.
+# Only the backup that the bitmap belongs to is accepted as a base. With any other one, and
+# after the bitmap was changed by hand or by QEMU, a full backup is made, with a message
+# that says why.
 
 . "$(dirname "$0")/increment-lib.sh"
 
@@ -15,7 +15,7 @@ run 0 "an increment" dmlive backup g 1.qcow2 --bitmap B --base 0.qcow2 --no-full
 change g 5000 8
 content g ref
 
-# is_refused BASE REGEX LABEL: it is no base, and nothing has happened.
+# is_refused BASE REGEX LABEL - it is not accepted as a base, and nothing is changed.
 is_refused()
 {
 	local generation
@@ -62,7 +62,7 @@ check "the base looks like a leftover: it stays" cmp 1.qcow2 x.qcow2.partial
 rm x.qcow2.partial
 same_image d.qcow2 ref
 
-# Somebody writes to the base, or to that of the base.
+# A write to the base, or to the base of the base.
 cp -p 0.qcow2 kept0.qcow2
 cp -p 1.qcow2 kept1.qcow2
 qemu-img check -q 1.qcow2
@@ -95,7 +95,7 @@ run 0 "the chain as it was" dmlive restore 1.qcow2 "$disk" --name r --force
 check_fails "no warning" grep "1.qcow2: it is" "$err"
 dm_remove r
 
-# A conversion of the base is one too.
+# A conversion of the base can also be the base.
 check "recompressed" dmlive image convert --quiet --target-format qcow2 --keep-backing \
 	--compression zstd 1.qcow2 packed.qcow2
 run 0 "a recompressed base" dmlive backup g i1.qcow2 --bitmap B --base packed.qcow2 --no-full
@@ -108,7 +108,7 @@ run 0 "a flattened base" dmlive backup g i2.qcow2 --bitmap B --base flat.qcow2 -
 is_increment i2.qcow2 flat.qcow2 "a flattened base"
 same_image i2.qcow2 ref
 
-# Not told to fail, it makes a full one.
+# Without the option to fail, a full backup is made.
 run 0 "an older base: full" dmlive backup g 2.qcow2 --bitmap B --base 0.qcow2
 says "the reason" "a full backup is made: 0.qcow2: .*older"
 is_full 2.qcow2 "an older base"

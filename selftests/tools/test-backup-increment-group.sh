@@ -2,15 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
 #
-# Full backups with new bitmaps and increments of several devices in one command are of
-# one point in time, also while all of them are written to; no write that a device takes
-# while increments are made is missing in the next ones; what is wrong with one of the
-# devices concerns all of them, or that one only.
+# Full backups with new bitmaps and increments of several devices in one command have one
+# point in time, also under writes. Writes during an increment are in the next one. A
+# problem with one device concerns all of them, or only that one, as the options say.
 
 . "$(dirname "$0")/increment-lib.sh"
 require_command fio
 
-# a and b get numbered writes in turns, one after the other; c whatever fio does.
+# a and b get numbered writes in turn, one after the other; fio writes to c.
 make_tracked a 16 8 --bitmap B:4K
 make_tracked b 16 128 --bitmap B:4K
 make_tracked c 16 128 --bitmap B:64K
@@ -25,7 +24,7 @@ start_fio()
 	wait_until is_written c || bail "fio: $(cat "$TMP/fio.log")"
 }
 
-# fio reports nothing before it ends: it has begun when bits are set.
+# fio reports nothing until it ends; it has started when bits are set.
 is_written()
 {
 	[ "$(bitmap_of "$1" set-bytes)" -gt 0 ]
@@ -39,7 +38,7 @@ stop_fio()
 	check "$1: without an error" eval '! grep -i "error" "$TMP/fio.log"'
 }
 
-# one_moment LABEL A B: the chains of both images are of one point in time.
+# one_moment LABEL A B - the chains of both images have the same point in time.
 one_moment()
 {
 	local image
@@ -51,7 +50,7 @@ one_moment()
 	rm "$2.raw" "$3.raw"
 }
 
-# So that what an increment lacks is not written again before the next one.
+# So that a block that is missing in an increment is not rewritten before the next one.
 PAUSE=5000 write_on /dev/mapper/a /dev/mapper/b
 start_fio
 run 0 "full, with new bitmaps" dmlive backup a a0.qcow2 b b0.qcow2 c c0.qcow2 --bitmap B
@@ -61,14 +60,14 @@ for name in a b c; do
 	is_committed $name ${name}0.qcow2 "full, $name"
 done
 
-# none_of LABEL FILE...: none is there.
+# none_of LABEL FILE... - none of the files exists.
 none_of()
 {
 	is "$1: no output" "$(ls -d "${@:2}" 2> /dev/null)" ""
 }
 
 last=0
-# increments LABEL OPTION...: of all three.
+# increments LABEL OPTION... - make increments of all three.
 increments()
 {
 	local n=$((last + 1)) name
@@ -88,7 +87,7 @@ for i in 1 2; do
 	increments "increments under load, $i"
 done
 
-# Without fio the last one of c is what it holds; so it lacks no write of the others.
+# Without fio the last image of c has the present content of c; so no write is missing.
 stop_fio "under load"
 content c c.ref
 increments "fio has ended"

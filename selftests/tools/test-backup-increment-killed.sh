@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
 #
-# A backup with a bitmap that is interrupted or killed at any moment loses nothing of
-# what has changed: the next one on the last base that is committed is right; an image
-# that was complete but not committed is never taken for a base.
+# A backup with a bitmap that is interrupted or killed at any time loses no change: the
+# next one, on the last committed base, is right. An image that is complete but not
+# committed is never accepted as a base.
 
 . "$(dirname "$0")/increment-lib.sh"
 require_command strace
@@ -13,7 +13,7 @@ make_tracked g 8
 run 0 "full" dmlive backup g 0.qcow2 --bitmap B
 last=0.qcow2 number=0
 
-# next LABEL: an increment on the last base, after something was written, is right.
+# next LABEL - an increment on the last base, after a write, is right.
 next()
 {
 	local image=n$((++number)).qcow2

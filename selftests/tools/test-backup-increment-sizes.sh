@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
 #
-# Increments are right whatever the sizes of blocks, bits and clusters are, and where
-# ever the device ends.
+# Increments are right with all sizes of blocks, bits and clusters, and with any size of
+# the device.
 
 . "$(dirname "$0")/increment-lib.sh"
 
-# Bits smaller and larger than blocks and clusters; a device that ends anywhere.
+# Bits smaller and larger than blocks and clusters; devices of odd sizes.
 for row in "8 2M 0" "4096 4K 0" "8 512 3" "128 64K 7"; do
 	read -r block granularity less <<< "$row"
 	label="blocks of $block sectors, bits of $granularity"

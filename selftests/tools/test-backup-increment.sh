@@ -2,13 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml uml-udev
 #
-# A chain of increments is what the device held at each of its points in time; an
-# increment has no more than what changed; QEMU's tools work on the chain, and it can
-# be restored.
+# A chain of increments has the content of the device at each of its points in time. An
+# increment only has the changes. QEMU's tools work on the chain, and it can be restored.
 
 . "$(dirname "$0")/increment-lib.sh"
 
-# own_bytes IMAGE: what the image has itself, data and zeros.
+# own_bytes IMAGE - the bytes of the image itself, data and zeros.
 own_bytes()
 {
 	qemu-img map --output json "$1" |
@@ -79,7 +78,7 @@ cp ./?.qcow2 copy
 check "qemu-img rebase" qemu-img rebase -q -F qcow2 -b 1.qcow2 copy/4.qcow2
 check "the same content" qemu-img compare -q -F raw copy/4.qcow2 4.ref
 check "qemu-img check" qemu-img check -q copy/4.qcow2
-# It takes the name as it stands in the image.
+# It uses the name as it is in the image.
 check "qemu-img commit" sh -c "cd copy && qemu-img commit -q -b 0.qcow2 2.qcow2"
 check "the same content" qemu-img compare -q -F raw copy/0.qcow2 2.ref
 check "qemu-img check" qemu-img check -q copy/0.qcow2

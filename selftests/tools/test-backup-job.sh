@@ -1,9 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A raw copy onto a block device is made by the kernel's job, as of one point in time;
-# one that fails or is interrupted leaves a device without anything that looks like a
-# copy.
+# A raw copy onto a block device is made by the kernel's job, and has one point in time. If
+# it fails or is interrupted, nothing on the device looks like a copy.
 # only on: uml
 
 . "$(dirname "$0")/backup-lib.sh"
@@ -12,7 +11,7 @@ make_guest g 8
 device=$(make_disk 12) || bail "disk"
 make_linear out "$device" > /dev/null || bail "out"
 
-# is_wiped LABEL: neither the first nor the last MiB has anything.
+# is_wiped LABEL - the first and the last MiB are zeros.
 is_wiped()
 {
 	check "$1: the begin is wiped" cmp -n 1048576 /dev/zero /dev/mapper/out
@@ -25,7 +24,7 @@ check "the job has done it" [ "$(tail -n 1 "$out" | jq .fleece_used_bytes)" = 0 
 same "content" /dev/mapper/out g.ref
 is_idle g "by the job"
 
-# The guest is idle: what it writes the job has not to copy.
+# The guest is idle, since the job need not copy blocks that it writes.
 soil /dev/mapper/out
 start_backup g /dev/mapper/out --force
 kill -INT $backup

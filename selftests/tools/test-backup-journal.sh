@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A group backup of a file system and the device with its journal, which is suspended
-# first, does not wait for itself: on kernels before 6.8 that was for ever.
+# first, does not wait for itself. On kernels before 6.8 it could hang for ever.
 
 . "$(dirname "$0")/backup-lib.sh"
 require_command mkfs.ext4 dumpe2fs

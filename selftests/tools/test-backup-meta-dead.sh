@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The metadata device of a guest dies during a backup: the guest's device is never left
-# suspended or with a session, and the backup is complete, or not a base.
+# The metadata device of a guest dies during a backup. The guest's device is never left
+# suspended or with a session, and the backup is complete or not accepted as a base.
 # only on: uml
 
 # shellcheck source=increment-lib.sh
 . "$(dirname "$0")/increment-lib.sh"
 
-# A guest whose metadata can be broken.
+# A guest whose metadata device can be broken.
 make_tracked g 8
 m=$(make_linear m "${meta[g]}") || bail "linear"
 origin=$disk
@@ -28,7 +28,7 @@ dies()
 	break_device m "${meta[g]}" 0 "$(sectors "${meta[g]}")"
 }
 
-# goes_on LABEL yes|no: the guest reads; does it write?
+# goes_on LABEL yes|no - the guest can read; it can write, or not.
 goes_on()
 {
 	is_idle g "$1"

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml uml-udev
 #
-# A device may be renamed at any time, and what runs on it goes on: a backup ends with
-# nothing left behind, one that was killed is found under the new name, a detach and a
-# restore come to their end; what has the old name by then is another device.
+# A device can be renamed at any time, and commands on it continue: a backup leaves nothing
+# behind, a killed backup is found under the new name, a detach and a restore complete. A
+# device that has the old name by then is a different one and is not touched.
 
 . "$(dirname "$0")/backup-lib.sh"
 require_command strace
@@ -23,7 +23,7 @@ rename a b
 run 3 "another backup, by the new name" dmlive backup b b.raw
 says "it says that there is one" "being backed up.*process $backup"
 run 3 "detach by the new name" dmlive detach b
-# Another one of the old name.
+# Another device with the old name.
 lower=$(dmsetup table b) && make_guest a 8
 run 0 "a new device of the old name" dmlive backup a a2.raw
 check "it has its own content" cmp a2.raw /dev/mapper/a
@@ -35,7 +35,7 @@ check "its content" cmp a.raw a.ref
 is_idle b "after the rename"
 dm_remove a
 
-# What went wrong is said of both names.
+# Error messages have both names.
 out=$TMP/a.out err=$TMP/a.err start_backup b broken.raw
 rename b a
 check "the session is ended" dmsetup message a 0 session cancel
@@ -44,7 +44,7 @@ like "the message has both names" "$(cat "$TMP/a.err")" "b \\(called a now\\): t
 is_idle a "after a session that was ended"
 rename a b
 
-# Killed: what is left is found by the new name.
+# Killed: the remains are found by the new name.
 start_backup b b.raw
 rename b c
 kill -KILL $backup
@@ -55,7 +55,7 @@ check "its content" cmp c.raw a.ref
 is_idle c "after one that was killed"
 dm_remove c
 
-# renamed_before CALL NUMBER OLD NEW COMMAND...: just before this call it has another name.
+# renamed_before CALL NUMBER OLD NEW COMMAND... - rename it just before this system call.
 renamed_before()
 {
 	rm -f "$TMP/strace"
@@ -68,7 +68,7 @@ renamed_before()
 	wait $tracer
 }
 
-# The guard's sockets are made when a table is loaded and not yet live.
+# The guard's sockets are made when a table is loaded and not yet active.
 make_linear l "$(make_disk 8)" > /dev/null || bail "l"
 plain=$(dmsetup table l)
 renamed_before socketpair 1 l m dmlive attach l

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A backup that is interrupted, or killed at any time, leaves the guest's device as it
-# was and no half image; --speed holds; --json is JSON.
+# A backup that is interrupted, or killed at any time, leaves the guest's device as it was
+# and no partial image. --speed is kept, and --json prints JSON.
 # only on: uml uml-udev
 
 . "$(dirname "$0")/backup-lib.sh"
@@ -15,7 +15,7 @@ no_output()
 	check "$1: no output" [ -z "$(ls ./*.raw* ./*.qcow2* 2>/dev/null)" ]
 }
 
-# How long a guest write waits: by default as in Proxmox VE, but no write fails for that.
+# How long a guest write waits: by default as in Proxmox VE, but no write fails then.
 declare -A option=([TERM]="--cbw-timeout 0" [HUP]="--on-cbw-error break_guest_write")
 declare -A policy=([INT]="break_snapshot cbw_timeout 45000" [TERM]=break_snapshot
 	[HUP]="")
@@ -45,7 +45,7 @@ check "it is complete" qemu-img check -q g.qcow2
 is_idle g "after SIGKILL"
 rm g.qcow2
 
-# Anywhere on the way.
+# Killed at random times.
 for ((i = 0; i < 12; i++)); do
 	set -m
 	dmlive backup g g.raw --force > "$out" 2> "$err" &
@@ -101,7 +101,7 @@ is_idle g "after it was left suspended"
 still_writes "the guest goes on"
 rm -f ./*.raw*
 
-# Speed: 8 MiB at 4 MiB/s; what is copied in the first moment is free.
+# Speed: 8 MiB at 4 MiB/s; the first burst does not count.
 start=$EPOCHREALTIME
 run 0 "--speed" dmlive backup g s.raw --speed 4M
 check "it was not faster" awk -v a="$start" -v b="$EPOCHREALTIME" \

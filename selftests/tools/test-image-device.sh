@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Images on block devices are read like files; a conversion onto a device writes
-# the whole disk, zeros too, and nothing beyond it.
+# Images on block devices are read like files. A conversion onto a device writes the whole
+# disk, including zeros, and nothing beyond it.
 # also on: stock
 
 # shellcheck source=../lib/common.sh
@@ -15,7 +15,7 @@ garbage()
 	yes 'what the device held before' | head -c $((4 << 20))
 }
 
-# refused NAME REGEX COMMAND...: fails, and says why.
+# refused NAME REGEX COMMAND... - the command fails with the reason.
 refused()
 {
 	local output
@@ -26,7 +26,7 @@ refused()
 	fi
 }
 
-# All kinds of extents; the size is no multiple of 4096.
+# All kinds of extents; the size is not a multiple of 4096.
 size=$((2 * 1048576 + 3 * 512))
 garbage | tr a-z n-za-m > plain.raw
 truncate -s 1M plain.raw
@@ -65,7 +65,7 @@ qemu-img rebase -u -b "$TMP/over.qcow2" -F qcow2 "$holder" || bail "rebase"
 refused "a loop over a device is found" "has a loop" dmlive image map over.qcow2
 qemu-img rebase -u -b "" "$holder" || bail "rebase"
 
-# By less than its last cluster.
+# A part of the last cluster is missing.
 cp image.qcow2 cut.qcow2
 truncate -s -65000 cut.qcow2
 garbage > "$disk"

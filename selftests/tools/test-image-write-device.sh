@@ -3,8 +3,8 @@
 #
 # only on: uml
 #
-# qcow2 images are written onto block devices, over whatever they held; and where
-# an image does not fit, or its source cannot be read, none seems to be there.
+# qcow2 images are written onto block devices with any content. If the image does not fit,
+# or its source cannot be read, nothing on the device looks like an image.
 
 # shellcheck source=../lib/common.sh
 . "$(dirname "$0")/../lib/common.sh"
@@ -13,7 +13,7 @@ require_command qemu-img qemu-io cmp
 cd "$TMP" || exit 1
 to_qcow2=(dmlive image convert --quiet --target-format qcow2)
 
-# fill DEVICE: with an image of another disk, and text.
+# fill DEVICE - with an image of another disk, and text.
 fill()
 {
 	yes 'what the device held before' | dd of="$1" bs=64k iflag=fullblock \
@@ -21,7 +21,7 @@ fill()
 	qemu-img create -q -f qcow2 "$1" 1M || bail "qemu-img create"
 }
 
-# refused NAME REGEX COMMAND...: fails, and says why.
+# refused NAME REGEX COMMAND... - the command fails with the reason.
 refused()
 {
 	local output
@@ -32,7 +32,7 @@ refused()
 	fi
 }
 
-# beginning DEVICE: its first cluster is zeros.
+# beginning DEVICE - its first cluster is zeros.
 beginning_is_zero()
 {
 	check "$1" cmp -n 65536 "$2" /dev/zero
@@ -62,7 +62,7 @@ for block in 512 4096; do
 	all_options=()
 done
 
-# No room, in several ways.
+# Too little space, in several ways.
 small=$(make_loop 1) || bail "loop device"
 fill "$small"
 refused "a device that is too small" "$small: cannot write: No space left" \
@@ -86,7 +86,7 @@ for format in raw qcow2; do
 	rm full/image
 done
 
-# A file under a loop device: the device would keep the one that has no name any more.
+# A file under a loop device: the device would keep the former file, without a name.
 truncate -s 4M held
 loop=$(make_loop "$TMP/held") || bail "loop device"
 for format in raw qcow2; do
@@ -99,7 +99,7 @@ refused "meta format of such a file" "held is in use by the loop device $loop" \
 check "it is as it was" cmp -n 4M held /dev/zero
 is "it has its size" "$(stat -c %s held)" 4194304
 
-# A source whose last cluster cannot be decompressed, which only reading it shows.
+# A source whose last cluster cannot be decompressed, which shows only when it is read.
 yes | head -c 4M > bad.raw
 qemu-img convert -c -f raw -O qcow2 bad.raw bad.qcow2 || bail "qemu-img"
 python3 - bad.qcow2 << 'EOF' || bail "python3"
@@ -119,7 +119,7 @@ for format in raw qcow2; do
 	beginning_is_zero "the device holds no image any more, $format" "$disk"
 done
 
-# A device that lies on the source, or on what the source is based on.
+# A device on top of the source, or on top of the source's backing file.
 cp source.raw under.raw
 truncate -s 4M under.raw
 over=$(make_loop "$TMP/under.raw") || bail "loop device"
@@ -135,7 +135,7 @@ for source in under.raw above.qcow2 "$over"; do
 done
 check "the source is as it was" cmp under.raw under.before
 
-# Killed: what matters is what is there without any cleaning up.
+# Killed, so nothing is cleaned up.
 qemu-img create -q -f qcow2 -o cluster_size=2M endless.qcow2 32P 2> /dev/null || bail "qemu-img"
 qemu-io -c "write -P 1 0 2M" endless.qcow2 > /dev/null || bail "qemu-io"
 fill "$disk"

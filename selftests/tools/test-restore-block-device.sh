@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# An image that is a block device: a raw one is streamed by the kernel, a qcow2
-# one is served; both end as a linear mapping with the right content.
+# The image is a block device: a raw one is streamed by the kernel, a qcow2 one is served.
+# Both end as a linear mapping with the right content.
 
 . "$(dirname "$0")/restore-lib.sh"
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A device made with dmsetup is served by `dmlive resume NAME IMAGE` and finished
-# by `dmlive finish`, in use, and not before it is complete.
+# A device made with dmsetup is served by `dmlive resume NAME IMAGE`, and finished by
+# `dmlive finish` while it is in use, but not before it is complete.
 
 . "$(dirname "$0")/restore-lib.sh"
 require_command fio
@@ -11,7 +11,7 @@ make_image image.qcow2 16
 disk=$(make_disk 32 512) || bail "disk"
 soil "$disk"
 
-# Udev's rules read the device, and nobody serves it yet.
+# Udev's rules read the device, which has no server yet.
 dm_create r "0 $((24 * 2048)) alloctrack $disk user - 128 2 on_error stop" --noudevsync
 run 1 "an image must be named" sh -c 'dmlive resume r; [ $? = 2 ] && exit 1'
 says "it says how" "dmlive resume r IMAGE"
@@ -28,7 +28,7 @@ fio --name=guest --filename=/dev/mapper/r --offset=16M --size=8M --rw=randwrite 
 	--bs=4k --direct=1 --ioengine=libaio --iodepth=8 --verify=crc32c \
 	--do_verify=1 --verify_fatal=1 --io_size=32M > fio.log 2>&1 &
 fio=$!
-# It may also be done already, on a quick machine.
+# On a fast machine it may have ended already.
 check "fio is at work" wait_until sh -c "dmsetup info -c --noheadings -o open r | grep -q 1 || ! kill -0 $fio"
 run 0 "finish in use" dmlive finish r --json
 check "finish prints JSON" jq -e '.linear == true' "$out"
@@ -49,7 +49,7 @@ run 1 "finish of no device" dmlive finish absent
 run 1 "status of no device" dmlive status absent
 run 1 "stream of no device" dmlive stream absent start
 
-# A device as backing: the kernel streams, somebody waits for the end.
+# A device as backing: the kernel streams, and the command waits for the end.
 backing=$(make_loop "$TMP/image.qcow2.raw") || bail "loop"
 dm_create r "0 $((16 * 2048)) alloctrack $disk $backing - 8"
 run 0 "resume with a device as backing" dmlive resume r

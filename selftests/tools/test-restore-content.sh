@@ -3,8 +3,8 @@
 #
 # also on: uml-udev stock
 #
-# Whatever the image and the target, the restored device has the image's content
-# to the last byte, and nothing of what was on the target before.
+# With any image and target, the restored device has the image's content to the last byte,
+# and nothing of the target's former content.
 
 . "$(dirname "$0")/restore-lib.sh"
 
@@ -32,7 +32,7 @@ make_images()
 }
 make_images || bail "the images cannot be made"
 
-# try NAME IMAGE TARGET [OPTION...]: EXPECTED is what qemu-img reads of it.
+# try NAME IMAGE TARGET [OPTION...] - EXPECTED has the content that qemu-img reads.
 try()
 {
 	local name=$1 image=$2 target=$3 device=/dev/mapper/r

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# An image with a damaged spot: each error policy does what it says, what can be
-# read is served, and a device with a hole never becomes linear.
+# An image with a damaged area: each error policy does what it should, readable data is
+# served, and a device with a hole never becomes linear.
 
 . "$(dirname "$0")/restore-lib.sh"
 
-# The image lies on a mapped device, a part of which can be made to fail. Its data
-# clusters are not compressed and in order.
+# The image is on a mapped device, a part of which can be made to fail. Its data clusters
+# are in order and not compressed.
 random_raw content.raw 16
 tr '\0' 'x' < content.raw > full.raw
 qemu-img convert -f raw -O qcow2 full.raw image.qcow2
@@ -36,7 +36,7 @@ heal()
 }
 
 dm_create image "$good_table"
-# 8 MiB + 8 KiB: what is around the hole can be read, the hole cannot.
+# 8 MiB + 8 KiB: the data around the hole can be read, the hole cannot.
 check_device()
 {
 	check "$1: before the hole" cmp -n $((8 << 20)) full.raw /dev/mapper/r
@@ -46,7 +46,7 @@ check_device()
 	is "$1: never linear" "$(dm_target r)" alloctrack
 }
 
-# begin POLICY: a restore of the damaged image, in the foreground.
+# begin POLICY - restore the damaged image, in the foreground.
 begin()
 {
 	damage
@@ -102,7 +102,7 @@ begin enospc
 wait $front
 is "enospc: a read error is reported" $? 4
 is "enospc: failed" "$(state_of r)" failed
-# The device may be removed with its server at work.
+# The device can be removed while its server works.
 server=$(server_of r)
 dm_remove r
 check "the server ends with its device" wait_until is_gone "$server"

@@ -3,20 +3,20 @@
 #
 # also on: uml-udev
 #
-# What happens to the command in the terminal does not touch the device; what it
-# prints with --json is JSON, one object a line.
+# The device does not depend on the command in the terminal, whatever happens to that. With
+# --json it prints JSON, one object per line.
 
 . "$(dirname "$0")/restore-lib.sh"
 
 make_image image.qcow2 32
 disk=$(make_disk 48 512) || bail "disk"
 
-# begin [OPTION...]: in the foreground, slow.
+# begin [OPTION...] - a slow restore in the foreground.
 begin()
 {
 	on_exit end_restore r
 	: > "$out"
-	# Job control: else bash has it ignore SIGINT.
+	# With job control, since bash would make it ignore SIGINT otherwise.
 	set -m
 	dmlive restore image.qcow2 "$disk" --name r --force --speed 1M "$@" \
 		> "$out" 2> "$err" < /dev/null &
@@ -47,7 +47,7 @@ for signal in INT TERM HUP; do
 	ends_well SIG$signal
 done
 
-# The device becomes usable before the server hears that nobody wants it any more.
+# The device becomes usable before the server notices that the command has ended.
 slow=$(make_loop 4) || bail "disk"
 dm_create slow "0 8192 linear $slow 0"
 dmsetup suspend slow
@@ -97,7 +97,7 @@ run 0 "resume in the foreground" sh -c 'dmlive stream r speed 0 && dmlive resume
 check "linear" is_linear r
 dm_remove r
 
-# What the caller has open does not stay open: neither its lock, nor a pipe.
+# Files of the caller are not kept open: neither its lock nor a pipe.
 exec 9> caller.lock
 flock 9 || bail "flock"
 on_exit end_restore r
@@ -112,7 +112,7 @@ dmlive stream r speed 0
 check "descriptors: it ends" wait_until is_linear r
 end_restore r
 
-# What the caller has open of the target is not the image, what it names is.
+# An image given by a descriptor, while another descriptor of the caller is on the target.
 exec 8< "$disk" 9< image.qcow2
 run 0 "image by descriptor" dmlive restore /dev/fd/9 "$disk" --name r --force
 same "image by descriptor: content" /dev/mapper/r image.qcow2.raw
@@ -128,7 +128,7 @@ wait $front
 is "device removed: exit status" $? 4
 dm_remove r
 
-# The last word of the server finds no room.
+# The server cannot write its last message.
 begin
 kill -STOP $front
 pipe=$(find "/proc/$server/fd" -lname 'pipe:*' -printf '%p\n' | sort -V | tail -n 1)
@@ -145,7 +145,7 @@ like "full pipe: says that it is restored" "$(tail -n 1 "$out")" "r: restored"
 dm_remove r
 
 begin --json
-# has_event FILTER: some line of the output is such an object.
+# has_event FILTER - a line of the output is an object that matches.
 has_event()
 {
 	jq -e -s "any($1)" "$out"

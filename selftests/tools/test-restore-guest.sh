@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A guest works on a logical volume while it is restored, to the swap and beyond:
-# it reads back what it wrote, and the image's data everywhere else.
+# A guest works on a logical volume while it is restored, until after the swap to the
+# linear table. It reads back its own writes, and the image's data everywhere else.
 # also on: stock
 
 . "$(dirname "$0")/restore-lib.sh"

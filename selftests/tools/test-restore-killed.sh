@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A server that is killed loses nothing: reads wait, `dmlive resume` serves them,
-# and the restore comes to its end with the right content.
+# A killed server loses nothing: reads wait until `dmlive resume` serves them, and the
+# restore completes with the right content.
 
 . "$(dirname "$0")/restore-lib.sh"
 
@@ -49,7 +49,7 @@ done
 wait $reader
 result $? "all content is right though servers died"
 
-# Another image is not taken for this one.
+# A different image is refused.
 if ! is_linear r; then
 	server=$(server_of r)
 	kill -KILL "$server"

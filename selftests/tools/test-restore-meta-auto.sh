@@ -3,8 +3,8 @@
 #
 # also on: uml-udev
 #
-# The metadata of a restore onto a logical volume can be on a small one beside it,
-# which is made for it, found after a crash, and removed in the end.
+# The metadata of a restore onto a logical volume can be on a small volume beside it, which
+# is created for the restore, found after a crash, and removed at the end.
 
 . "$(dirname "$0")/restore-meta-lib.sh"
 require_command lvcreate

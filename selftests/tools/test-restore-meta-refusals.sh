@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A metadata device that is in use, holds something or does not fit is refused with
-# the reason, and so are metadata that do not tell enough; nothing is written.
+# A metadata device that is in use, is not empty or does not fit is refused with the
+# reason, and so is incomplete metadata; nothing is written.
 
 . "$(dirname "$0")/restore-meta-lib.sh"
 disk=$(make_disk 24 512) || bail "disk"

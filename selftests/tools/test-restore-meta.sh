@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# With a metadata device a restore goes on after a crash from that device alone:
-# nothing that was written and flushed is lost, and in the end the volume is what
-# image and guest have made of it.
+# After a crash, a restore with a metadata device continues from that device alone. No data
+# that was written and flushed is lost, and in the end the volume has the content of the
+# image with the guest's writes.
 
 . "$(dirname "$0")/restore-meta-lib.sh"
 disk=$(make_disk 24 512) || bail "disk"
 meta=$(make_disk 2 512) || bail "disk"
 
-# The whole path, with a server and a mapped device that are lost.
+# A whole restore, which loses its server and its mapped device.
 soil "$disk"
 run 0 "restore" start_restore image.qcow2 "$disk" r --meta "$meta" --speed 16K \
 	--on-error stop --user-timeout 1000 --threads 3
@@ -66,8 +66,8 @@ end_restore r
 run 3 "nothing to resume any more" dmlive resume "$meta"
 says "the reason" "over, there is nothing to resume"
 
-# A crash: the disks as they are while everything is in use, on other disks. What
-# is copied first is the older state, as far as the bits go.
+# A crash: copy the disks while everything is in use. The metadata is copied first, so its
+# bits may be older than the data.
 cp image.qcow2.raw expected.raw
 soil "$disk"
 run 0 "finished metadata may be used again" start_restore image.qcow2 "$disk" r \
@@ -86,7 +86,7 @@ ends_well d "copy of a crash"
 end_restore d
 sane_meta "its metadata" "$meta2"
 
-# The original goes on too, though the image is said to have changed.
+# The original continues too, though the image counts as changed.
 touch image.qcow2
 run 3 "a changed image is refused" dmlive resume "$meta"
 says "the reason" "has changed.*--force"
@@ -96,7 +96,7 @@ dmlive stream c speed 0
 check "complete" wait_until has_state c complete
 forget c
 
-# All is on the target, but nobody came to say so.
+# Everything is on the target, but the restore was not finished.
 mv image.qcow2 away.qcow2
 run 0 "complete metadata need no image" dmlive resume "$meta"
 ends_well c "complete metadata"
@@ -105,7 +105,7 @@ end_restore c
 mv away.qcow2 image.qcow2
 sane_meta "complete metadata" "$meta"
 
-# Starting over is asked for.
+# Starting over, on request.
 cp image.qcow2.raw expected.raw
 run 0 "restore" start_restore image.qcow2 "$disk" e --meta "$meta" --speed 16K
 forget e

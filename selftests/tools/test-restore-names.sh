@@ -3,9 +3,9 @@
 #
 # only on: uml-udev
 #
-# Names of images on logical volumes mean the same after a restart, when dm-N is another
-# volume; what an image names outside of its volume group or folder is not read unless
-# that is allowed, and a restore for which it was allowed goes on without being asked.
+# Names of images on logical volumes stay valid after a restart, when dm-N is another
+# volume. Files that an image names outside of its volume group or folder are read only if
+# that is allowed; a restore for which it was allowed continues without the option.
 
 . "$(dirname "$0")/restore-meta-lib.sh"
 require_command lvcreate
@@ -59,7 +59,7 @@ run 0 "resume after a crash" dmlive resume /dev/tvg/target_dmlive --background
 ends_well r "allowed"
 end_restore r
 
-# A volume over a volume, by every name.
+# A volume on a volume, by every name.
 qemu-img create -q -u -f qcow2 -b sun -F qcow2 /dev/tvg/mon 24M || bail "qemu-img"
 dmlive image convert --quiet --allow-paths mon.qcow2 expected.raw
 for image in /dev/mapper/tvg-mon "$(realpath /dev/tvg/mon)"; do
@@ -83,7 +83,7 @@ run 0 "resume" dmlive resume r --background
 is "its name is the same" "$(jq -r .image /run/dmlive/r.json)" /dev/tvg/vm
 end_restore r
 
-# Of another group, or no volume.
+# In another group, or not a volume.
 other=$(make_loop 24) || bail "disk"
 qemu-img create -q -u -f qcow2 -b "$other" -F raw /dev/tvg/mon 24M || bail "qemu-img"
 run 1 "a device of no group" dmlive restore /dev/tvg/mon /dev/tvg/target --name r --force

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A target that is in use, holds something or does not fit is refused with the
-# reason; nothing is written to it and no device is left behind.
+# A target that is in use, is not empty or does not fit is refused with the reason. Nothing
+# is written to it, and no device is left behind.
 
 . "$(dirname "$0")/restore-lib.sh"
 
@@ -48,7 +48,7 @@ printf '\x55\xaa' | dd of="$disk" bs=1 seek=510 conv=notrunc status=none
 refused "partition table" 3 "partition table.*--force" image.qcow2 "$disk"
 wipefs -qa "$disk"
 
-# What libblkid does not know.
+# Content that libblkid does not recognise.
 dd if=image.qcow2 of="$disk" conv=notrunc status=none
 refused "qcow2 image" 3 "holds a qcow2 image; .*--force" image.qcow2 "$disk"
 dd if=/dev/zero of="$disk" bs=64K count=1 conv=notrunc,fsync status=none
@@ -95,7 +95,7 @@ run 3 "name is taken: refused" dmlive restore image.qcow2 "$disk" --name r
 says "name is taken: the reason" "mapped device r already"
 dm_remove r
 
-# Another restore onto the target has begun, and waits for its metadata device.
+# Another restore onto the target has begun and waits for its metadata device.
 meta=$(make_loop 4) || bail "disk"
 dm_create slow "0 8192 linear $meta 0"
 dmsetup suspend slow
@@ -123,7 +123,7 @@ end_restore first
 same "two at once: the content" "$disk" image.qcow2.raw
 dm_remove slow
 
-# The image is the target, or lies on it.
+# The image is the target, or is on it.
 qemu-img convert -O raw image.qcow2 "$disk" 2>/dev/null
 refused "image is the target" 3 "overwritten" "$disk" "$disk" --force
 mkfs.ext4 -q -F "$disk" || bail "mkfs"
@@ -138,7 +138,7 @@ qemu-img convert -O raw image.qcow2 "$disk"
 qemu-img create -q -f qcow2 -b "$disk" -F raw backed.qcow2
 refused "backing image is the target" 3 "overwritten" backed.qcow2 "$disk" --force --allow-paths
 
-# And a target that lies on the image.
+# A target that is on the image.
 cp image.qcow2.raw on.raw
 over=$(make_loop "$TMP/on.raw") || bail "loop device"
 refused "target on the image" 3 "on.raw would be overwritten" on.raw "$over" --force

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A server ends when the device needs it no longer, whatever happens at that time, and
-# until then SIGTERM does not end it.
+# A server ends when the device no longer needs it, whatever happens at that time. Until
+# then SIGTERM does not end it.
 
 . "$(dirname "$0")/restore-lib.sh"
 
@@ -11,7 +11,7 @@ disk=$(make_disk 8 512) || bail "disk"
 export WAIT_HOLD=$TMP/hold
 shim=$SUITE_BUILD/preload-wait.so
 
-# reads BLOCK: one that is not restored yet.
+# reads BLOCK - read a block that is not restored yet.
 reads()
 {
 	timeout 60 dd if=/dev/mapper/r of=/dev/null bs=4k skip="$1" count=1 \
@@ -58,7 +58,7 @@ for module in new old; do
 	end_restore r
 done
 
-# Complete, suspended, and nobody resumes it. The kernel streams from a device.
+# Complete, and suspended without a resume. The kernel streams from a device.
 image=$(make_loop "$TMP/image.qcow2.raw") || bail "disk"
 start_restore "$image" "$disk" r --force --speed 512K
 server=$(server_of r)

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# `dmlive stream` pauses, resumes, limits, cancels and starts the streaming of a
-# device that a process serves; reads are served in every state.
+# `dmlive stream` pauses, resumes, limits, cancels and starts the streaming of a device
+# with a server. Reads are served in every state.
 
 . "$(dirname "$0")/restore-lib.sh"
 
@@ -16,7 +16,7 @@ reads_at()
 	check "$2" cmp -i $(($1 << 20)) -n 65536 image.qcow2.raw /dev/mapper/r
 }
 
-# A suspend waits out what is in flight; so what comes after it is new.
+# A suspend waits for I/O in flight, so all that is copied after it is new.
 streamed_after_suspend()
 {
 	dmsetup suspend r && dmsetup resume r
@@ -53,7 +53,7 @@ says "the way out" "dmlive stream r start"
 run 3 "finish is refused now" dmlive finish r
 run 0 "start again" dmlive stream r start
 
-# The limit holds: 4 MiB/s for 3 s is not more than 12 MiB and what is in flight.
+# The limit is kept: 4 MiB/s for 3 s is not more than 12 MiB plus the data in flight.
 run 0 "a higher limit" dmlive stream r speed 4M
 before=$(dmlive status r --json | jq .streamed_bytes) start=$EPOCHREALTIME
 wait_until more_than $((before + 8 * 1048576))

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
 #
-# A backup that is made while the device is being restored has the content of its point in
-# time, with the stream under way, with a server that is killed meanwhile, and when the
-# restore comes to its end in the middle of it.
+# A backup of a device that is being restored has the content of its point in time: while
+# the job streams, when the server is killed meanwhile, and when the restore completes
+# during the backup.
 
 . "$(dirname "$0")/track-lib.sh"
 make_image image.qcow2 16
@@ -17,7 +17,7 @@ cp image.qcow2.raw expected.raw
 run 0 "restore --track" start_tracked image.qcow2 "$target" g --speed 16K --track-meta "$track"
 guest_writes g 100 300
 
-# is_streaming LABEL: the stream is still under way.
+# is_streaming LABEL - the job still streams.
 is_streaming()
 {
 	is "$1: the stream is under way" "$(state_below g)" running
@@ -26,9 +26,9 @@ is_streaming()
 run 0 "an increment" dmlive backup g 1.qcow2 --bitmap B --base image.qcow2 --no-full
 same_image 1.qcow2 expected.raw
 is "of what the guest wrote" "$(data_bits 1.qcow2)" "$(to_bits < written | wc -l)"
-is_streaming "till here"
+is_streaming "until here"
 
-# What is written after the point in time is not in it; the server is killed meanwhile.
+# Writes after the point in time are not in the backup; the server is killed meanwhile.
 : > written
 guest_writes g 3000 5
 cp expected.raw moment.raw
@@ -45,7 +45,7 @@ is_streaming "with a killed server"
 sed -i 1d written
 exactly g "after the increment"
 
-# The restore comes to its end in the middle of a backup of everything.
+# The restore completes during a full backup.
 cp expected.raw moment.raw
 SPEED=1M start_backup g 3.qcow2 --threads 1
 is_streaming "a full backup"
@@ -62,7 +62,7 @@ same_image 4.qcow2 expected.raw
 run 0 "the chain is right" dmlive image chain 4.qcow2
 end_tracked g
 
-# Everything that a backup reads is on the target then; that is the end, too.
+# Everything that a backup has read is on the target, which completes the restore, too.
 soil "$target"
 cp image.qcow2.raw expected.raw
 run 0 "restore --track" start_tracked image.qcow2 "$target" g --speed 16K \
@@ -75,7 +75,7 @@ ends_tracked g "after it"
 exactly g "after it"
 end_tracked g
 
-# A device over one that is being restored without tracking.
+# A device on one that is being restored without tracking.
 soil "$target"
 cp image.qcow2.raw expected.raw
 run 0 "restore" start_restore image.qcow2 "$target" r --speed 16K

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
 #
-# Where a restore with --track has no place for its bitmap, or that place is needed for
-# something else, it is refused before anything is changed, and nothing is half set up. It
-# is said when the bitmap can go with no image.
+# A restore with --track that has no place for its bitmap, or whose place is used for
+# something else, is refused before anything is changed. A message says when the bitmap
+# cannot belong to any image.
 
 . "$(dirname "$0")/track-lib.sh"
 make_image image.qcow2 8
@@ -12,7 +12,7 @@ target=$(make_disk 8) || bail "disk"
 track=$(make_disk 4 512) || bail "disk"
 soil "$target"
 
-# refused LABEL REGEX OPTION...: nothing is changed.
+# refused LABEL REGEX OPTION... - and nothing is changed.
 refused()
 {
 	dd if="$track" of=before bs=64K iflag=direct status=none
@@ -24,13 +24,13 @@ refused()
 	is "$1: no device is left" "$(dmsetup info -c --noheadings -o name | grep -c '^g')" 0
 }
 
-# empty: the metadata device.
+# empty - clear the metadata device.
 empty()
 {
 	dd if=/dev/zero of="$track" bs=64K oflag=direct status=none 2> /dev/null
 }
 
-# store ARGUMENT...: the metadata device becomes this one.
+# store ARGUMENT... - make this store on the metadata device.
 store()
 {
 	empty
@@ -68,7 +68,7 @@ run 3 "the name of the inner device" dmlive restore image.qcow2 "$target" --name
 says "the reason" "g-dmlive already"
 dmsetup remove g-dmlive
 
-# A store that was made for it is taken as it is.
+# A store that was made for the restore is used as it is.
 store --size 8M --bitmap B:4K --bitmap C:128K
 cp image.qcow2.raw expected.raw
 run 0 "a store with a bitmap of 4K" start_tracked image.qcow2 "$target" g --track-meta "$track"
@@ -85,7 +85,7 @@ end_tracked g
 soil "$target"
 refused "a store that was used" "were in use" --track-meta "$track"
 
-# A job that is cancelled, and begun again.
+# A job that is cancelled and started again.
 cp image.qcow2.raw expected.raw
 run 0 "--force" start_tracked image.qcow2 "$target" g --track-meta "$track" --force --speed 16K
 check "cancelled" dmlive stream g cancel
@@ -115,7 +115,7 @@ truncate -s +1 odd.raw
 check_fails "the chain is wrong when the image has changed" dmlive image chain odd.qcow2
 end_tracked g
 
-# Nothing tells what was written to it since.
+# Writes to it since then are not known.
 loop=$(make_loop "$TMP/image.qcow2.raw") || bail "loop"
 cp image.qcow2.raw expected.raw
 run 0 "a block device" start_tracked "$loop" "$target" g --force --track-meta "$track"

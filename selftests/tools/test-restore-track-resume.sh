@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
 #
-# A restore with --track that is interrupted, wherever, goes on with its tracking: after a
-# crash the bitmap lacks nothing that was written, and a server that dies costs no bit.
+# A restore with --track that is interrupted at any point continues with its tracking:
+# after a crash the bitmap has all writes, and when a server dies no bit is lost.
 
 . "$(dirname "$0")/track-lib.sh"
 make_image image.qcow2 16
@@ -11,7 +11,7 @@ target=$(make_disk 16 512) || bail "disk"
 record=$(make_disk 2 512) || bail "disk"
 track=$(make_disk 4 512) || bail "disk"
 
-# lose NAME: the server dies.
+# lose NAME - kill the server.
 lose()
 {
 	local pid
@@ -19,7 +19,7 @@ lose()
 	kill -KILL "$pid" && wait_until is_gone "$pid"
 }
 
-# begin: a new restore.
+# begin - a new restore.
 begin()
 {
 	soil "$target"
@@ -29,7 +29,7 @@ begin()
 	guest_writes g 4000 100
 }
 
-# lacks_nothing NAME LABEL: all that was written is in the bitmap, perhaps more.
+# lacks_nothing NAME LABEL - all writes are in the bitmap, which may have more.
 lacks_nothing()
 {
 	is "$2: nothing is missing" "$(comm -13 <(bits_of "$1" | sort) <(to_bits < written | sort))" ""
@@ -61,7 +61,7 @@ says "the reason" "is not the image that bitmap 'B'"
 run 0 "and with the right one" dmlive resume g image.qcow2 --background
 exactly g "without a record"
 
-# As if it had been killed between the two devices.
+# As if it had been killed when only one of the two devices was there.
 lose g
 dmsetup remove g
 run 0 "resume without the upper device" dmlive resume g --background
@@ -131,7 +131,7 @@ same_image 1.qcow2 expected.raw
 end_tracked g
 mv moved.qcow2 image.qcow2
 
-# Shut down cleanly: what was written to the target meanwhile, nobody could know.
+# A clean shutdown: writes to the target meanwhile cannot be known.
 begin
 lose g
 dmsetup remove g
@@ -165,7 +165,7 @@ exactly g "finished by hand"
 same "content" /dev/mapper/g expected.raw
 end_tracked g
 
-# Killed at random times; what is left can always be gone on with.
+# Killed at random times; the restore can always be continued.
 kill_at_random()
 {
 	local pid child delay=$((RANDOM % 300))
@@ -192,7 +192,7 @@ for ((i = 0; i < 8; i++)); do
 		dmlive resume g --background > "$out" 2> "$err" || break
 		resumed=$((resumed + 1))
 	else
-		# Nothing was written to the target.
+		# Nothing had been written to the target.
 		! dmsetup info g-dmlive > /dev/null 2>&1 || dmsetup remove g-dmlive
 		start_tracked image.qcow2 "$target" g --meta "$record" --track-meta "$track" || break
 		begun=$((begun + 1))

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
 #
-# A restore with --track leaves a bitmap of exactly what the guest has written since it
-# began, and nothing of what was streamed; the next backup is an increment of the very
-# image that was restored, whether that is a backup of dmlive or not.
+# A restore with --track leaves a bitmap with exactly the guest's writes since it began, and
+# none of the streamed blocks. The next backup is an increment on the image that was
+# restored, whether this is a backup made by dmlive or not.
 
 . "$(dirname "$0")/track-lib.sh"
 make_image image.qcow2 16
@@ -25,7 +25,7 @@ run 0 "restore --track" start_tracked image.qcow2 "$target" g --speed 16K --meta
 	--track-meta "$track"
 is "the guest's device is cbw" "$(dm_target g)" cbw
 is "what is restored is under it" "$(dm_target g-dmlive)" alloctrack
-is "status tells of it" "$(state_below g)" running
+is "status shows it" "$(state_below g)" running
 guest_writes g 0 1
 guest_writes g 2085 40
 guest_writes g 20003 300
@@ -72,7 +72,7 @@ check_fails "nothing is left under it" dmsetup info g-dmlive
 same "content" /dev/mapper/g expected.raw
 dm_remove g
 
-# The newest increment is restored in its turn: a backup of dmlive, told by its record.
+# The newest increment is restored in turn: its record shows that it is dmlive's backup.
 run 3 "a store that was used" start_tracked 2.qcow2 "$target" g --track-meta "$track"
 says "the reason" "were in use.*--force"
 cp 2.qcow2 moved.qcow2

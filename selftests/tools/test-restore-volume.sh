@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
 #
-# What would restore wrong is refused before the target is touched: an image of which a
-# part is missing, or one for other sectors than the target has. And what a former owner
-# left at the end of a larger target is gone.
+# A restore that would give a wrong result is refused before the target is touched: an image
+# with a part missing, or for other sector sizes than the target's. Remains of a former
+# owner at the end of a larger target are wiped.
 
 . "$(dirname "$0")/restore-lib.sh"
 
@@ -22,7 +22,7 @@ put()
 	printf "$text" | dd of="$1" bs=4k oflag=seek_bytes seek="$2" conv=notrunc status=none
 }
 
-# le BYTES NUMBER: little-endian, in hex
+# le BYTES NUMBER - little-endian, in hex
 le()
 {
 	local text
@@ -39,7 +39,7 @@ crc32()
 	gzip -c "$1" | tail -c 8 | od -An -tx1 -N 4 | tr -d ' '
 }
 
-# gpt FILE SECTOR: both copies of a GPT, of one partition that leaves out the first MiB.
+# gpt FILE SECTOR - both copies of a GPT with one partition, behind the first MiB.
 gpt()
 {
 	local this entries header crc
@@ -52,7 +52,7 @@ gpt()
 	put "$1" 510 55aa
 	for this in 1 $last; do
 		entries=$((this == 1 ? 2 : end + 1))
-		# Twice: with no checksum, and with that.
+		# Twice: without the checksum, then with it.
 		header=$(le 8 "$this")$(le 8 $((last + 1 - this)))$(le 8 $start)$(le 8 $end)
 		header+=$(le 16 5)$(le 8 $entries)$(le 4 128)$(le 4 128)$crc
 		: > header
@@ -65,7 +65,7 @@ gpt()
 	done
 }
 
-# mbr FILE SECTOR: one partition from 1 MiB on.
+# mbr FILE SECTOR - one partition from 1 MiB on.
 mbr()
 {
 	put "$1" 446 "0000020083ffffff$(le 4 $((1048576 / $2)))$(
@@ -144,7 +144,7 @@ refused "XFS with sectors of 512" "$large" 3 "xfs. in blocks of 512" xfs
 is "both targets are as they were" "$(cat "$disk" "$large" | md5sum)" "$untouched"
 check_fails "no device is left" dmsetup info r
 
-# presented IMAGE DEVICE SECTOR: by force, and by a loop device with sectors as they were.
+# presented IMAGE DEVICE SECTOR - by force, and by a loop device with the former sectors.
 presented()
 {
 	local loop

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
 #
-# With /run/dmlive full or read-only nothing begins, and it is said why; what takes
-# dmlive away from a device works all the same. A file that grows past ulimit -f is an
-# error, and no signal.
+# With /run/dmlive full or read-only, no command begins, and a message says why; commands
+# that take dmlive away from a device still work. A file that would exceed ulimit -f is
+# an error, not a signal.
 
 . "$(dirname "$0")/backup-lib.sh"
 
@@ -37,7 +37,7 @@ done
 umount /run/dmlive-devices.lock
 rm -f /run/dmlive/*
 
-# There is room for one page: the lock.
+# There is space for one page: the lock.
 run 0 "attach" dmlive attach l
 mount -t tmpfs -o size=4k none /run/dmlive || bail "mount"
 run 1 "no room for the record" dmlive backup l l.raw --force

@@ -3,9 +3,9 @@
 #
 # only on: uml
 #
-# A logical volume may be given as VG/LV wherever a device or a file is wanted; what could
-# be a file here as well, URLs, and names that are too long are refused. Commands that
-# messages give do what they say.
+# A logical volume can be given as VG/LV for any device or file. Names that could also be a
+# file here, URLs, and names that are too long are refused. The commands that messages
+# suggest work.
 
 . "$(dirname "$0")/attach-lib.sh"
 require_command lvcreate
@@ -20,7 +20,7 @@ pv=$(make_loop 256) || bail "disk"
 on_exit vgremove -q -f t
 make_image image.qcow2 8
 
-# What each option and argument does is tested elsewhere: that it is found is tested here.
+# Only tests that each option and argument finds the volume; its effect is tested elsewhere.
 run 0 "image convert: TARGET" dmlive image convert image.qcow2 t/image \
 	--target-format qcow2
 for verb in info chain map check; do
@@ -75,7 +75,7 @@ for verb in dump check prepare; do
 	run 0 "meta $verb" dmlive meta $verb t/meta
 done
 
-# What is here and in /dev.
+# Names that exist both here and in /dev.
 mkdir t
 run 0 "a folder here, and no such file in it" dmlive image info t/image
 run 2 "a new file could be made in it" dmlive image convert t/image t/out
@@ -91,7 +91,7 @@ rm -r t
 run 2 "neither" dmlive image info t/none
 says "both are named" "neither a file t/none here nor a logical volume /dev/t/none"
 
-# frees DESCRIPTION NUMBER: the command that frees a device in use does it.
+# frees DESCRIPTION NUMBER - the suggested command frees a device in use.
 frees()
 {
 	local way

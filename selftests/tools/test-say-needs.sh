@@ -3,8 +3,8 @@
 #
 # only on: uml
 #
-# What of the system a command lacks is said first, in one line: the right to use it,
-# device-mapper, the modules, loop devices. Nothing else that is wrong is looked at before.
+# Missing requirements of a command are reported first, on one line: privileges,
+# device-mapper, the modules, loop devices. No other error is reported before.
 
 . "$(dirname "$0")/attach-lib.sh"
 require_command setpriv
@@ -15,7 +15,7 @@ commands=(
 	"detach /dev/none" "backup /dev/none none/out"
 )
 
-# lacking DESCRIPTION REGEX PREFIX...: every command, run by the prefix, says so.
+# lacking DESCRIPTION REGEX PREFIX... - every command, run with the prefix, reports it.
 lacking()
 {
 	local command
@@ -29,7 +29,7 @@ lacking()
 
 lacking "not root" "must be run as root" setpriv --reuid 65534 --clear-groups
 
-# That is enough of one kind of command each.
+# One command of each kind is enough.
 commands=("restore none.qcow2 /dev/none --name r" "status")
 
 # A kernel without device-mapper has neither its number nor its node.
@@ -43,7 +43,7 @@ export -f without_dm
 lacking "no device-mapper" "device-mapper cannot be used.*modprobe dm-mod" \
 	unshare -m bash -c 'without_dm "$@"; s=$?; exit $s' -
 
-# Without modules, and what could load them.
+# Without modules, and without modprobe.
 loader=$(cat /proc/sys/kernel/modprobe)
 without_module()
 {
@@ -64,7 +64,7 @@ without_module dm-cbw
 commands=("restore none.qcow2 /dev/none --name r" "resume r")
 without_module dm-alloctrack
 
-# A module that is not loaded leaves no node, or one that cannot be opened.
+# Without the module there is no node, or one that cannot be opened.
 node=$(stat -c '%t %T' /dev/loop-control) && rm /dev/loop-control || bail "loop-control"
 commands=("backup /dev/none none/out" "backup /dev/none none/out --fleece $TMP")
 lacking "no loop devices" "there are no loop devices.*modprobe loop.*--fleece DEVICE" env

@@ -3,9 +3,9 @@
 #
 # only on: uml
 #
-# `dmlive status` says what became of a finished restore, and what killed commands have
-# left; what it says of cleaning up does clean up. Records of devices that are gone are
-# removed, but those that a restore can be gone on with.
+# `dmlive status` shows the outcome of a finished restore and the remains of killed
+# commands, and the commands that it suggests clean them up. Records of devices that are
+# gone are removed, unless a restore can continue with them.
 
 . "$(dirname "$0")/attach-lib.sh"
 
@@ -36,14 +36,14 @@ check "JSON: there is no restore any more" sh -c \
 dm_remove r
 dm_remove r-dmlive
 
-# What killed commands have left.
+# The remains of killed commands.
 # no_leftovers DESCRIPTION
 no_leftovers()
 {
 	check_fails "$1: no leftovers" sh -c 'dmlive status | grep "clean it up"'
 }
 
-# cleans DESCRIPTION NAME: the command that status names cleans it up.
+# cleans DESCRIPTION NAME - the command that status suggests cleans it up.
 cleans()
 {
 	local way
@@ -54,7 +54,7 @@ cleans()
 		jq -e '.leftovers | any(.kind == \"leftover\" and .name == \"$2\")'"
 	way=$(dmlive status --json | jq -r ".[] | select(.kind == \"leftover\" and
 		.name == \"$2\").clean_up")
-	# Of several ways the last.
+	# The last one of several suggestions.
 	way=${way##*, or }
 	run 0 "$1: $way" $way
 	no_leftovers "$1, cleaned up"

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
 #
-# A command that is killed while it has devices suspended does not leave them so: before
-# and after each of its steps, with one device and with several, and while a bitmap is
-# added. Nothing that was recorded is lost by that.
+# A command that is killed while it has devices suspended does not leave them suspended:
+# before and after each of its steps, with one and with several devices, and while a
+# bitmap is added. No recorded bit is lost.
 
 . "$(dirname "$0")/increment-lib.sh"
 require_command strace
 
-# With room for what is lost when adding is cut short.
+# With space for clusters that are leaked when adding is interrupted.
 make_tracked a 8 128 --bitmap B:64K --spare 12
 make_tracked b 8
 devices=(a b)
@@ -22,7 +22,7 @@ are_active()
 	done
 }
 
-# go_on LABEL: nothing is suspended, and writes come through.
+# go_on LABEL - nothing is suspended, and writes work.
 go_on()
 {
 	local name offset=$((RANDOM % 1000 * 8))
@@ -36,12 +36,12 @@ go_on()
 	done
 }
 
-# killed_at CALL N COMMAND...: before this system call comes for the Nth time, or before
-# an output gets its name. Fails if the command had come to an end before.
+# killed_at CALL N COMMAND... - kill it before the Nth call of this system call, or before
+# an output gets its name. Fails if the command ended before.
 killed_at()
 {
 	local status
-	# In a shell of its own, which has nothing to say about that.
+	# In a subshell, so that the shell does not print that it was killed.
 	(strace -qq -o "$TMP/strace" -e "trace=ioctl,renameat2,$1" \
 		-e "inject=$1:signal=KILL:when=$2" -e inject=renameat2:signal=KILL \
 		"${@:3}" > "$out" 2> "$err" < /dev/null
@@ -50,8 +50,8 @@ killed_at()
 	[ $status -gt 128 ]
 }
 
-# suspends: which ioctl of the last command was the first suspend, and how many devices
-# were resumed after that; "-" when there was none.
+# suspends - the number of the ioctl of the last command that was the first suspend, and
+# how many devices were resumed after that; "-" if there was none.
 suspends()
 {
 	awk '/^ioctl/ { nr++ }
@@ -60,14 +60,15 @@ suspends()
 		END { print first ? first : "-", resumed + 0 }' "$TMP/strace"
 }
 
-# clean: what was killed has left nothing, so that the next one makes the same calls.
+# clean - remove the remains of the killed command, so that the next one makes the same
+# calls.
 clean()
 {
 	dmlive backup a none/a.qcow2 b none/b.qcow2 > "$out" 2> "$err"
 	[ -z "$(ls -A /run/dmlive)" ] || bail "it is not cleaned up: $(cat "$err")"
 }
 
-# sweep LABEL COMMAND...: killed before each ioctl from the first suspend to the last
+# sweep LABEL COMMAND... - kill it before each ioctl from the first suspend to the last
 # resume.
 sweep()
 {
@@ -97,8 +98,8 @@ run 0 "the increments after that" dmlive backup a a2.qcow2 b b2.qcow2 --bitmap B
 same_image a2.qcow2 a.ref
 same_image b2.qcow2 b.ref
 
-# A bitmap is added while the device is suspended; half done, the store is one all the
-# same.
+# A bitmap is added while the device is suspended. If this is interrupted, the store is
+# still valid.
 devices=(a)
 generation=$(bitmap_of a generation)
 for ((n = 1; n < 40; n++)); do

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml uml-udev
 #
-# A table that loads and cannot be resumed leaves the device suspended. The command puts
-# the old one back before it tells anybody, as what it writes to may lie on that device;
-# and its guard does if it is killed before that. What would lead there is refused where
-# it can be seen.
+# A table that can be loaded but not resumed leaves the device suspended. The command puts
+# the old table back before it prints anything, since its output may go to that device;
+# if the command is killed before, its guard does so. Where such a failure can be foreseen
+# the command refuses.
 
 . "$(dirname "$0")/increment-lib.sh"
 require_command strace
@@ -26,9 +26,9 @@ put_back()
 		seek=2000 count=1 oflag=direct conv=notrunc status=none
 }
 
-# stopped_at CALL COMMAND...: it is stopped at that system call. Before "rename" of its
-# record all is checked, and no table is loaded; the "socketpair" with its guard is made
-# when all are. $pid is its number, $tracer that of strace.
+# stopped_at CALL COMMAND... - stop it at that system call. At "rename" of its record
+# everything is checked and no table is loaded; at "socketpair" with its guard all tables
+# are loaded. Sets $pid to its process and $tracer to that of strace.
 stopped_at()
 {
 	rm -f "$TMP/strace"
@@ -47,8 +47,8 @@ go_on()
 	wait $tracer
 }
 
-# The metadata device fails when the new table is to be resumed. Messages go to a file on
-# the very device, and are written through.
+# The metadata device fails when the new table is resumed. Messages go to a file on the
+# same device, with synchronous writes.
 failing_attach()
 {
 	local plain step metadata
@@ -74,7 +74,7 @@ failing_attach()
 		exit $?) 2> /dev/null
 		[ $? -gt 128 ] || break
 		put_back l "$plain" "attach, killed before call $step"
-		# Some way behind the swap.
+		# Well behind the swap.
 		! grep -q "cannot swap" "$err" || break
 	done
 	check "attach: it was killed in its midst" [ $step -gt 15 ]
@@ -104,8 +104,8 @@ failing_session()
 	is_idle a "session"
 }
 
-# The same where another device lies on the one that cannot be resumed: what looks at
-# that, as udev does, waits for the lower one.
+# The same with another device on top of the one that cannot be resumed: programs that
+# read it, as udev does, wait for the lower one.
 failing_below()
 {
 	local other
@@ -136,7 +136,7 @@ one_store_for_two()
 ${before[b]}"
 }
 
-# To device mapper all tables are one holder: so two commands must not come that far.
+# Device mapper takes all tables for one holder, so two commands must not get that far.
 two_commands()
 {
 	local metadata
@@ -159,7 +159,7 @@ two_commands()
 	dm_remove k
 }
 
-# A backup has looked at the device, and is about to load its table.
+# A backup has examined the device, and is about to load its table.
 bitmap_meanwhile()
 {
 	make_tracked k 8 128 --bitmap B:64K --spare 12
@@ -173,8 +173,8 @@ bitmap_meanwhile()
 	check "the metadata are good" dmlive meta check "${meta[k]}"
 }
 
-# The seal is written while the volume is suspended. If that takes long, the volume is let
-# go as it was, and what was written to it then is in no increment without being noticed.
+# The seal is written while the volume is suspended. If that takes too long, the volume is
+# resumed as it was, and later writes to it are noticed, so no increment lacks them.
 held_too_long()
 {
 	local plain writer

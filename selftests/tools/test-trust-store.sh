@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
 #
-# A store is bound to its volume; one that was not closed is believed as far as the volume
-# was not used before it came back; what somebody vouches for is recorded; a store from
-# before there were seals goes on to work.
+# A store is bound to its volume. A store that was not closed is trusted if the volume was
+# not used before the store came back. Changes that the user confirms are recorded. A
+# store without a seal still works.
 
 . "$(dirname "$0")/trust-lib.sh"
 
-# of_store FIELD: as it is on the metadata device.
+# of_store FIELD - from the metadata device.
 of_store()
 {
 	dmlive meta dump /dev/t/bm --json | jq -r ".$1"
@@ -95,7 +95,7 @@ check "$label: also to QEMU" qemu-img check -q /dev/t/bm
 attach; is_increment
 detach
 
-# The record of a store is removed when its volume was, and not before.
+# The record of a store is removed after its volume, not before.
 writes_elsewhere()
 {
 	run 0 "$label: a volume is overwritten" dmlive image convert --quiet paint /dev/t/vm2

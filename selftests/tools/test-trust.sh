@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml
 #
-# A backup is an increment only if every write since the one before was tracked:
-# whatever lvm2 and others do to an attached or detached volume, the next backup has
-# what the volume holds, and says why it is a full one; and where nothing was written it
-# is an increment.
+# A backup is an increment only if every write since the previous one was tracked. Whatever
+# lvm2 and others do to an attached or detached volume, the next backup has the content of
+# the volume, and says why it is a full one. If nothing was written it is an increment.
 
 . "$(dirname "$0")/trust-lib.sh"
 modprobe -q dm-snapshot
@@ -78,7 +77,7 @@ check "$label: it is through" wait_until is_linear r
 dm_remove r
 attach; is_gap "$written"
 
-# The digest is that of the image, and the machine counts from 0.
+# The digest matches the image, and the counters of the machine start at 0.
 label="restored onto, and restarted"
 detach
 run 0 "$label: restore" dmlive restore 1.qcow2 $V --name r --force
@@ -92,7 +91,7 @@ dirty /dev/mapper/x
 run 0 "$label: detach" dmlive detach x
 restart; attach; is_gap "overwritten by dmlive"
 
-# Past cbw while it is attached.
+# Writes that bypass cbw while it is attached.
 label="the inner device is written to"
 dirty /dev/mapper/t-vm1-dmlive
 nr=$((nr + 1))

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# For tests of `dmlive restore --track`. What the guest has written since the restore began
-# is kept in expected.raw, and as "OFFSET LENGTH" in sectors, a line each, in written.
+# For tests of `dmlive restore --track`. expected.raw has the expected content, and written
+# has the guest's writes since the restore began, as lines of "OFFSET LENGTH" in sectors.
 
 # shellcheck source=increment-lib.sh
 . "$(dirname "$0")/increment-lib.sh"
 
-# start_tracked IMAGE DEVICE NAME [OPTION...]: as start_restore, with bitmap B.
+# start_tracked IMAGE DEVICE NAME [OPTION...] - as start_restore, with bitmap B.
 start_tracked()
 {
 	on_exit end_tracked "$3"
@@ -16,7 +16,7 @@ start_tracked()
 		> "$out" 2> "$err"
 }
 
-# end_tracked NAME: whatever is left of it is removed.
+# end_tracked NAME - remove all that is left of it.
 end_tracked()
 {
 	local pid
@@ -27,7 +27,7 @@ end_tracked()
 	rm -f "/run/dmlive/$1"*
 }
 
-# guest_writes NAME OFFSET LENGTH: random data, in sectors.
+# guest_writes NAME OFFSET LENGTH - write random data; in sectors.
 guest_writes()
 {
 	head -c $(($3 * 512)) /dev/urandom > guest.data
@@ -37,7 +37,7 @@ guest_writes()
 	echo "$2 $3" >> written
 }
 
-# guest_zeroes NAME OFFSET LENGTH: the same by write-zeroes.
+# guest_zeroes NAME OFFSET LENGTH - the same with write-zeroes.
 guest_zeroes()
 {
 	blkdiscard -z -o $(($2 * 512)) -l $(($3 * 512)) "/dev/mapper/$1" ||
@@ -46,7 +46,7 @@ guest_zeroes()
 	echo "$2 $3" >> written
 }
 
-# to_bits [GRANULARITY]: "OFFSET LENGTH" in sectors become numbers of bits, one a line.
+# to_bits [GRANULARITY] - convert "OFFSET LENGTH" in sectors to bit numbers, one per line.
 to_bits()
 {
 	awk -v g=$((${1:-65536} / 512)) '{
@@ -55,7 +55,7 @@ to_bits()
 	}' | sort -nu
 }
 
-# bits_of NAME [GRANULARITY]: those that bitmap B of the device has on its store.
+# bits_of NAME [GRANULARITY] - the bits of the device's bitmap B in its store.
 bits_of()
 {
 	local store
@@ -67,14 +67,14 @@ bits_of()
 		jq -r '.[] | "\(.start / 512) \(.length / 512)"' | to_bits "${2:-}"
 }
 
-# exactly NAME LABEL [GRANULARITY]: bitmap B has what was written, and nothing else.
+# exactly NAME LABEL [GRANULARITY] - bitmap B has the writes and nothing else.
 exactly()
 {
 	is "$2: the bitmap has what was written, nothing more" \
 		"$(bits_of "$1" "${3:-}" | tr '\n' ' ')" "$(to_bits "${3:-}" < written | tr '\n' ' ')"
 }
 
-# data_bits IMAGE [GRANULARITY]: how many bits' worth of data it has itself.
+# data_bits IMAGE [GRANULARITY] - the amount of its own data, in bits.
 data_bits()
 {
 	qemu-img map --output json "$1" |
@@ -82,7 +82,7 @@ data_bits()
 		to_bits "${2:-}" | wc -l
 }
 
-# state_below NAME: of what is restored under it.
+# state_below NAME - the state of the restore below it.
 state_below()
 {
 	dmlive status "$1" --json | jq -r '.restore.state // "none"'
@@ -93,7 +93,8 @@ is_through()
 	is_linear "$1-dmlive" && [ ! -e "/run/dmlive/$1-dmlive.lock" ]
 }
 
-# ends_tracked NAME LABEL: all is on the target, the cbw device stays, content as expected.
+# ends_tracked NAME LABEL - the restore completes, the cbw device stays, and the content is
+# as expected.
 ends_tracked()
 {
 	dmlive stream "$1" speed 0 2> /dev/null

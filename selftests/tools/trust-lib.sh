@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# For tests of what a bitmap is worth after an attached volume was used without its
-# tracking: the volumes are t/vm1 and t/vm2 of 16 MiB, the store of vm1 is on t/bm.
+# For tests of bitmaps after an attached volume was used without tracking. The volumes are
+# t/vm1 and t/vm2 of 16 MiB; the store of vm1 is on t/bm.
 
 # shellcheck source=backup-lib.sh
 . "$(dirname "$0")/backup-lib.sh"
@@ -10,7 +10,7 @@ require_command vgcreate lvcreate
 
 readonly V=/dev/t/vm1
 
-# make_volumes: with a fresh store.
+# make_volumes - with a new store.
 make_volumes()
 {
 	local l
@@ -48,14 +48,14 @@ deactivate()
 	{ lvchange -q -an t/vm1 && vgchange -q -an t; } > /dev/null || bail "vgchange"
 }
 
-# reactivate: the volumes get other device nodes.
+# reactivate - the volumes get other device nodes.
 reactivate()
 {
 	deactivate
 	vgchange -q -ay t > /dev/null || bail "vgchange"
 }
 
-# restart: and the modules are loaded again, as after a restart of the machine.
+# restart - also reload the modules, as a restart of the machine would.
 restart()
 {
 	local m
@@ -69,7 +69,7 @@ restart()
 	vgchange -q -ay t > /dev/null || bail "vgchange"
 }
 
-# attach [OPTION...]: of vm1, with its store.
+# attach [OPTION...] - attach vm1, with its store.
 attach()
 {
 	run 0 "$label: attach" dmlive attach t/vm1 --meta /dev/t/bm --json "$@"
@@ -80,14 +80,14 @@ detach()
 	run 0 "$label: detach" dmlive detach t/vm1
 }
 
-# dirty DEVICE [KIB]: a write in the middle of it, in places that no digest has.
+# dirty DEVICE [KIB] - write in the middle of it, where no digest covers it.
 dirty()
 {
 	dd if=/dev/urandom of="$1" bs=4k count=4 seek=$((${2:-4800} / 4)) oflag=direct \
 		conv=notrunc status=none || bail "write to $1"
 }
 
-# backup [OPTION...]: based on the one before; it must be what the volume holds.
+# backup [OPTION...] - based on the previous one; it must have the volume's content.
 nr=0 last=''
 backup()
 {
@@ -104,7 +104,7 @@ of_backup()
 	tail -n 1 "$out" | jq -r ".devices[0].$1"
 }
 
-# is_increment: the next backup is one. Needs an attached volume.
+# is_increment - the next backup is an increment. The volume must be attached.
 is_increment()
 {
 	is "$label: no gap is found" "$(jq -c .gap "$out")" null
@@ -114,7 +114,7 @@ is_increment()
 	is "$label: there is no reason for a full one" "$(of_backup full_reason)" null
 }
 
-# is_gap REASON: attach has said so, and the next backup is full.
+# is_gap REASON - attach has reported the gap, and the next backup is full.
 is_gap()
 {
 	like "$label: attach warns" "$(cat "$err")" "changes were not tracked (from 2.* to|until) 2.*$1"
