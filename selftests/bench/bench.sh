@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What the programs that compare rates share. In each round each device has its turn,
-# one right after the other, and its rate is divided by that of its peer in the same
-# round: what slows the machine down for a while slows down both. Of the rounds' ratios
-# the median counts. Rates themselves say nothing about another machine.
+# For the programs that compare rates. In each round the devices are measured one right
+# after the other, and the rate of each is divided by that of its peer in the same round, so
+# that a temporary slowdown of the machine affects both. The result is the median of the
+# rounds' ratios. The rates themselves are not comparable with those of another machine.
 
 . "$(dirname "$0")/../lib/common.sh"
 require_command fio jq
 
 json='' seconds=2 rounds=5 only=.
 
-# parse_options OPTION... - sets these.
+# parse_options OPTION... - set these variables.
 parse_options()
 {
 	while [ $# -gt 0 ]; do
@@ -25,13 +25,14 @@ parse_options()
 	done
 }
 
-# slow_disk MIB - one that takes its time, as storage does.
+# slow_disk MIB - a disk with the latency of real storage.
 slow_disk()
 {
 	make_disk "$1" 4096 irqmode=2 completion_nsec=50000
 }
 
-# fill DISK... - no zeros, which cost less; and nobody is the first to write to it.
+# fill DISK... - with other data than zeros, which are cheaper; and so that no device has to
+# allocate the disk's memory.
 fill()
 {
 	local disk
@@ -41,9 +42,9 @@ fill()
 	done
 }
 
-# fio_rate PATH RW BYTES MIB - bytes a second, for so many seconds at most. No place is
-# visited twice. Not by io_uring: that submits to a target without DM_TARGET_NOWAIT, as
-# dm-snapshot is, from other threads than to one with it, which alone can make a factor of
+# fio_rate PATH RW BYTES MIB - bytes per second, over $seconds at most. No place is visited
+# twice. Not with io_uring: it submits to a target without DM_TARGET_NOWAIT, such as
+# dm-snapshot, from other threads than to a target with it, which alone can be a factor of
 # ten with large writes.
 fio_rate()
 {
@@ -55,7 +56,7 @@ fio_rate()
 	jq '.jobs[0] | .read.bw_bytes + .write.bw_bytes' <<< "$result"
 }
 
-# sample WORKLOAD DEVICE ROUND RATE - noted for the report.
+# sample WORKLOAD DEVICE ROUND RATE - record it for the report.
 sample()
 {
 	samples+=("{\"workload\":\"$1\",\"device\":\"$2\",\"round\":$3,\"rate\":${4:-0}}")
@@ -63,9 +64,9 @@ sample()
 }
 samples=()
 
-# report UNIT DIVISOR DEVICE/PEER... - for each workload the median rate of each device,
-# and the median of the ratios; with --json the samples. A device that this kernel does
-# not have has no samples.
+# report UNIT DIVISOR DEVICE/PEER... - print for each workload the median rate of each
+# device and the median of the ratios; with --json the samples. A device that is missing in
+# this kernel has no samples.
 report()
 {
 	local all

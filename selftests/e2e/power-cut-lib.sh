@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# For tests that run on the host and cut the power of their machine, whose disks go past
-# the host's cache. $TMP/out is the guest's $OUT, which it tells by files there where it
-# is; $vm_options are those of vm/run.
+# For tests that run on the host and cut the power of their machine, whose disks bypass the
+# host's cache. $TMP/out is the guest's $OUT, where it reports its progress with files;
+# $vm_options are options of vm/run.
 
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 TMP=$(mktemp -d "${TMPDIR:-/var/tmp}/dmlive-power-cut.XXXXXX") || exit 1
@@ -19,15 +19,15 @@ cut_short()
 on_exit true
 trap 'cut_short; exit 1' INT TERM HUP
 
-# build - what the machine needs, once.
+# build - build what the machine needs, once.
 build()
 {
 	"$here/../vm/run" "${vm_options[@]}" -- true > "$TMP/errors" 2>&1 ||
 		bail "the machine: $(cat "$TMP/errors")"
 }
 
-# boot GUEST DISK... [-- ARG...] - the machine, in the background, with files of $TMP as
-# disks; what it prints is in $TMP/log.
+# boot GUEST DISK... [-- ARG...] - boot the machine in the background, with files of $TMP
+# as disks and its output in $TMP/log.
 boot()
 {
 	local guest=$1 disks=()
@@ -44,14 +44,14 @@ boot()
 	machine=$!
 }
 
-# has_come_to STATE: or it has ended, which is found out later.
+# has_come_to STATE - or the machine has ended, which is noticed later.
 has_come_to()
 {
 	[ -e "$TMP/out/$1" ] || ! kill -0 $machine 2>/dev/null
 }
 
-# cut_power LIMIT_MS [STATE]: at random within this time after a state that is chosen at
-# random too. Fails if the machine had come to an end by itself.
+# cut_power LIMIT_MS [STATE] - at a random time within the limit after a state, which is
+# chosen at random too. Fails if the machine ended by itself.
 cut_power()
 {
 	local state=${2:-} delay
@@ -65,7 +65,7 @@ cut_power()
 	ends_with 123
 }
 
-# ends_with STATUS: the machine, with this one. Shows what it has said.
+# ends_with STATUS - the machine ends with this status. Shows its output.
 ends_with()
 {
 	local status

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * libFuzzer: whatever a table line of alloctrack and the messages to it consist of,
- * they are taken or refused, with a reason, and no device stays open that nobody knows
- * of. What the target shows of a table, also after messages, makes the same table again.
+ * libFuzzer: any table line of alloctrack and any messages to it are accepted, or refused
+ * with a reason, and no device stays open without a reference. The table that the target
+ * shows, also after messages, makes the same table again.
  */
 #include "dm-alloctrack/alloctrack.h"
 #include "dm-alloctrack/device.h"
@@ -22,7 +22,7 @@ struct fixture {
 	struct at_device device;
 };
 
-/* What the parsers call in other files. */
+/* Functions of other files that the parsers call. */
 
 int at_stream_message(struct at_table *table, const char *verb)
 {
@@ -67,7 +67,7 @@ int at_meta_open(struct at_table *table, unsigned int block_shift)
 	return -EIO;
 }
 
-/* What it is given must fit. */
+/* The arguments must be consistent. */
 struct at_device *at_device_get(struct at_table *table,
 				const struct at_geometry *geometry)
 {
@@ -153,7 +153,7 @@ static void check_message(struct fixture *fixture, struct text *text)
 	int r = at_message(&fixture->ti, text->nr_words, text->words, result,
 			   sizeof(result));
 
-	/* What is refused changes nothing. */
+	/* A refused message changes nothing. */
 	if (r > 0 || (r && memcmp(&before, &fixture->device, sizeof(before))))
 		abort();
 }
@@ -171,7 +171,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	text_next(&text);
 	if (parse(&fixture, &text)) {
 		check_shown(&fixture);
-		/* As its first resume does. */
+		/* As at the first resume. */
 		fixture.table.resumed = true;
 		fixture.device.stream.rate.bytes_per_second = fixture.table.stream_speed;
 		fixture.device.stream.on_error = fixture.table.on_error;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * libFuzzer: whatever bytes a metadata device consists of, the checks of the bitmap
- * store come to a verdict, read nothing outside of the buffers, and what they let
- * pass holds what the kernel relies on: every cluster of bits lies on the device, is
- * aligned, and belongs to one bitmap alone.
+ * libFuzzer: for any content of a metadata device, the checks of the bitmap store end, read
+ * nothing outside of the buffers, and accept only stores with the properties that the
+ * kernel relies on: every cluster of bits is on the device, is aligned, and belongs to one
+ * bitmap only.
  *
- * Each buffer is a copy of just the bytes that a caller reads, so the address
- * sanitizer sees every byte too far.
+ * Each buffer is a copy of exactly the bytes that a caller reads, so the address sanitizer
+ * detects every access beyond them.
  */
 #include <endian.h>
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include "dm-live/qcow2/seal.h"
 #include "libfuzzer.h"
 
-/* Sizes in an input mean nothing: no more than this is looked at. */
+/* The sizes in an input may be huge: no more than this is checked. */
 #define MAX_BITMAPS	64
 #define MAX_ENTRIES	(1U << 16)
 
@@ -34,7 +34,7 @@ struct store {
 	struct qcow2_store_error error;
 };
 
-/* A refusal has a message, of printable characters. */
+/* A refusal must have a message of printable characters. */
 static bool refused(struct store *store, int r)
 {
 	const char *at;
@@ -52,7 +52,7 @@ static bool refused(struct store *store, int r)
 	return true;
 }
 
-/* Bytes that the checks have found to lie on the device. */
+/* Bytes that are on the device, according to the checks. */
 static void *copy_of(const struct store *store, u64 offset, u64 bytes)
 {
 	void *copy = malloc(bytes ? bytes : 1);
@@ -68,7 +68,7 @@ static void *copy_of(const struct store *store, u64 offset, u64 bytes)
 	return copy;
 }
 
-/* Extensions that are searched are those that the header was checked with. */
+/* A search finds the same extensions as the check of the header. */
 static void extensions_hold(const struct store *store, const void *first,
 			    size_t bytes)
 {
@@ -185,7 +185,7 @@ static const unsigned char *sector_at(const struct store *store, u64 offset)
 	return store->data + offset;
 }
 
-/* Whatever a seal says, it is the same once it was written anew. */
+/* A seal is the same after it was decoded and encoded, whatever its content. */
 static void seal_holds(struct store *store, const unsigned char *found)
 {
 	unsigned char *sector = malloc(QCOW2_DMLIVE_SEAL_BYTES);
@@ -210,8 +210,8 @@ static void seal_holds(struct store *store, const unsigned char *found)
 }
 
 /*
- * Inputs seldom have a checksum that is right, so that it is made right: for some of
- * them, since that takes as long as all the rest.
+ * Inputs rarely have a valid checksum, so it is corrected in some of them; not in all,
+ * since that takes as long as all the rest.
  */
 static void seal_with_checksum(struct store *store)
 {
@@ -239,7 +239,7 @@ static void check_sectors(struct store *store)
 		seal_holds(store, sector);
 }
 
-/* What the kernel writes to is nobody else's: seen by painting each cluster. */
+/* Areas that the kernel writes to must not overlap; checked by painting each cluster. */
 static void verify(const struct store *store)
 {
 	const u64 cluster = 1ULL << store->header.cluster_bits;

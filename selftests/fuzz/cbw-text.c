@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * libFuzzer: whatever a table line of cbw and the messages to it consist of, they are
- * taken or refused, with a reason, and no device stays open that nobody knows of. What
- * the target shows of a table that it took makes the same table again. Nothing stays
- * locked; what was merged into a bitmap is in it.
+ * libFuzzer: any table line of cbw and any messages to it are accepted, or refused with a
+ * reason, and no device stays open without a reference. The table that the target shows
+ * makes the same table again. Nothing stays locked; a bitmap has all bits that were merged
+ * into it.
  */
 #include "dm-cbw/cbw.h"
 #include "dm-cbw/message.h"
@@ -37,7 +37,7 @@ static void begin(struct fixture *fixture, unsigned int options)
 	fixture->table = (struct cbw_table){ .ti = &fixture->ti };
 }
 
-/* All that is open is known. */
+/* All open devices are known. */
 static void check_devices(const struct cbw_table *table)
 {
 	struct dm_dev *const devices[] = {
@@ -70,7 +70,7 @@ static char *show(struct fixture *fixture)
 	return line;
 }
 
-/* Too little room is no harm. */
+/* A small buffer does no harm. */
 static void show_short(struct fixture *fixture, size_t room)
 {
 	char *line = malloc(room);
@@ -103,7 +103,7 @@ static void check_shown(struct fixture *fixture, unsigned int options)
 	free(words);
 }
 
-/* Each byte for which the source has a bit has one in @to. */
+/* Each byte that is set in the source is set in @to. */
 static void check_merged(const struct cbw_track *track,
 			 const struct cbw_bitmap *to,
 			 const struct cbw_bitmap *from)

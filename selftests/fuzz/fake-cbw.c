@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the parsers of cbw call in other files of it, see fake-cbw.h. */
+/* Functions of other files that the parsers of cbw call, see fake-cbw.h. */
 #include "dm-cbw/job.h"
 #include "dm-cbw/state.h"
 #include "dm-cbw/track-durable.h"

@@ -3,8 +3,8 @@
 #define FUZZ_FAKE_CBW_H
 
 /*
- * The surroundings of the parsers of cbw: a metadata device with the bitmaps a, b, c,
- * all, and lost; a session whose job does nothing.
+ * The environment of cbw's parsers: a metadata device with the bitmaps a, b, c, all and
+ * lost, and a session whose job does nothing.
  */
 
 #include "dm-cbw/track.h"

@@ -24,7 +24,7 @@ void fake_begin(unsigned int options)
 			.is_read_only = fake_options & FAKE_READ_ONLY,
 			.bd_dev = i + 1,
 		};
-		/* Not the first, or nothing would ever fit. */
+		/* Not the first one, or nothing would ever fit. */
 		if (!i)
 			bdevs[i].nr_sectors = FAKE_SECTORS;
 	}
@@ -56,8 +56,8 @@ static unsigned int find_device(const char *path)
 }
 
 /*
- * As the real one: who opens a device again with more rights makes what was given
- * before invalid.
+ * As in the kernel: opening a device again with more rights invalidates the pointer that
+ * was returned before.
  */
 int dm_get_device(struct dm_target *ti, const char *path, blk_mode_t mode,
 		  struct dm_dev **result)
@@ -143,7 +143,7 @@ char *kstrdup(const char *text, int flags)
 	return strdup(text);
 }
 
-/* The value of a digit, or a number that no base has. */
+/* The value of a digit, or a number larger than any base. */
 static unsigned int digit(char c)
 {
 	if (c >= '0' && c <= '9')

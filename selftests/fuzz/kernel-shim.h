@@ -3,10 +3,10 @@
 #define FUZZ_KERNEL_SHIM_H
 
 /*
- * What the files of the targets that read text need of the kernel, in user space:
- * each header of the kernel that they name is this one (see Makefile). On top of
- * dm-live/core/shim-user.h; names and meanings are the kernel's. What does I/O is only
- * declared.
+ * The parts of the kernel that the text parsers of the targets need, in user space: it
+ * replaces each kernel header that they include (see Makefile). On top of
+ * dm-live/core/shim-user.h; names and semantics are the kernel's. Functions for I/O are
+ * only declared.
  */
 
 #include <stdarg.h>
@@ -46,7 +46,7 @@ static inline unsigned int ilog2(unsigned long n)
 	return BITS_PER_LONG - 1 - __builtin_clzl(n);
 }
 
-/* Objects that are there to have a size. */
+/* Objects that only need a size. */
 struct kref { int nothing; };
 struct work_struct { int nothing; };
 struct delayed_work { struct work_struct work; };
@@ -61,7 +61,7 @@ struct file;
 struct page;
 struct workqueue_struct;
 
-/* Must be as many unlocks as locks: shim_mutexes says how many are held. */
+/* Locks and unlocks must be balanced: shim_mutexes is the number of held mutexes. */
 struct mutex { bool held; };
 extern int shim_mutexes;
 void mutex_lock(struct mutex *mutex);
@@ -73,7 +73,7 @@ static inline void shim_assert_held(const struct mutex *mutex)
 		abort();
 }
 
-/* As deep as shim_noio says. */
+/* shim_noio is the depth. */
 extern int shim_noio;
 unsigned int memalloc_noio_save(void);
 void memalloc_noio_restore(unsigned int flags);
@@ -188,7 +188,7 @@ int scnprintf(char *text, size_t bytes, const char *format, ...)
 #define DMEMIT(...) \
 	(sz += sz >= maxlen ? 0 : scnprintf(result + sz, maxlen - sz, __VA_ARGS__))
 
-/* The arguments are read to their ends, as by the real one. */
+/* Reads all of its arguments, as the kernel's function does. */
 void shim_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #define DMERR(...)	shim_log(DM_MSG_PREFIX ": " __VA_ARGS__)
 
@@ -196,13 +196,13 @@ void shim_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #define FAKE_SECTORS	20479ull
 
 /**
- * enum fake_option - what is unusual; bits
+ * enum fake_option - unusual conditions, as bits
  * @FAKE_SMALL: the devices are smaller than the target
  * @FAKE_LARGE_BLOCKS: their logical blocks have 4096 bytes
  * @FAKE_ZONED: all are zoned
  * @FAKE_READ_ONLY: the table and the devices are read-only
  * @FAKE_BAD_META: nothing can be written to the metadata device
- * @FAKE_NO_MEMORY: there is none for what a message needs
+ * @FAKE_NO_MEMORY: there is no memory for a message
  */
 enum fake_option {
 	FAKE_SMALL = 1,
@@ -213,13 +213,13 @@ enum fake_option {
 	FAKE_NO_MEMORY = 32,
 };
 
-/** fake_begin - as new. @options: of enum fake_option */
+/** fake_begin - reset everything. @options: of enum fake_option */
 void fake_begin(unsigned int options);
 
 extern unsigned int fake_options;
 
 /**
- * fake_check_open - abort unless just these are open
+ * fake_check_open - abort unless exactly these are open
  * @devices: as dm_get_device() gave them, or NULL
  */
 void fake_check_open(const struct dm_table *table, struct dm_dev *const *devices,

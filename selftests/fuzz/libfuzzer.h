@@ -2,7 +2,7 @@
 #ifndef LIBFUZZER_H
 #define LIBFUZZER_H
 
-/* What libFuzzer calls and offers; it comes without a header for C. */
+/* The interface of libFuzzer, which has no header for C. */
 
 #include <stddef.h>
 

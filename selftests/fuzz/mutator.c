@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How libFuzzer changes an image: half of the mutations are its own, the others
- * change one field.
+ * Mutations of images: half of them are libFuzzer's own, the others change one field.
  */
 #include "libfuzzer.h"
 #include "qcow2-mutate.h"

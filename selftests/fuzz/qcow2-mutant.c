@@ -5,8 +5,8 @@
  *	qcow2-mutant mutate IMAGE SEED COUNT OUT	change COUNT fields of IMAGE
  *	qcow2-mutant read IMAGE OUT			write its content, raw
  *
- * "read" exits with 1 after a refusal, 3 if the disk is too large to be
- * compared; a sanitizer's report, a crash or a hang is anything else.
+ * "read" exits with 1 after a refusal, with 3 if the disk is too large to be compared, and
+ * with another status after a report of a sanitizer.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -13,7 +13,7 @@ struct image {
 	uint64_t *random;
 };
 
-/* A place of the file that holds fields of one width. */
+/* A place in the file that has fields of one width. */
 struct area {
 	const char *structure;
 	uint64_t offset;

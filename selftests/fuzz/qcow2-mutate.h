@@ -3,8 +3,8 @@
 #define QCOW2_MUTATE_H
 
 /*
- * Changes to one field of a qcow2 image in memory, which is found by following
- * the image's own tables: what a fuzzer would hit once in a million tries.
+ * Changes one field of a qcow2 image in memory. It finds the field by following the image's
+ * own tables; a fuzzer would hit it once in a million tries.
  */
 
 #include <stddef.h>
@@ -19,9 +19,8 @@ struct qcow2_mutation {
 };
 
 /*
- * Change one field of the @size bytes @image, chosen by *@random, which is
- * changed too. What was done is told in *@mutation; @bytes is 0 if nothing could
- * be done.
+ * Change one field of @image, of @size bytes, chosen by *@random, which changes too. The
+ * change is described in *@mutation; @bytes is 0 if there was none.
  */
 void qcow2_mutate(uint8_t *image, size_t size, uint64_t *random,
 		  struct qcow2_mutation *mutation);

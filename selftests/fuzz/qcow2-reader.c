@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * libFuzzer: whatever bytes an image consists of, the reader neither crashes nor
- * hangs nor takes memory without bound; and mapping and reading agree.
+ * libFuzzer: for any content of an image, the reader does not crash, hang or allocate
+ * unlimited memory, and mapping and reading agree.
  *
- * The work on one input is bounded, since the sizes in it mean nothing: so many
- * extents are walked from the start, and as many at places all over the disk.
+ * The work on one input is limited, since the sizes in it may be huge: a number of extents
+ * is walked from the start, and the same number at places all over the disk.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@ static void no_finding(void *context, bool corruption, const char *text)
 		abort();
 }
 
-/* A failure must come with a message. */
+/* A failure must have a message. */
 static bool failed(int ret, struct image_error *err)
 {
 	if (ret > 0 || (ret && !err->message[0]))
@@ -43,12 +43,12 @@ static bool failed(int ret, struct image_error *err)
 
 static void check_zero(const char *bytes, size_t length)
 {
-	/* A byte for byte comparison would be instrumented, and slow. */
+	/* A loop over the bytes would be instrumented, and slow. */
 	if (bytes[0] || memcmp(bytes, bytes + 1, length - 1))
 		abort();
 }
 
-/* Returns the length of the extent, 0 if it cannot be had. */
+/* Returns the length of the extent, 0 on error. */
 static uint64_t visit(struct image *image, uint64_t offset)
 {
 	uint64_t left = image_size(image) - offset;

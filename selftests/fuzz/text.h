@@ -13,22 +13,22 @@
 #define TEXT_MAX_WORDS	64
 
 struct text {
-	char *line;		/* the present line, terminated */
+	char *line;		/* the current line, terminated */
 	size_t left;		/* bytes after it */
 	char *words[TEXT_MAX_WORDS];
 	unsigned int nr_words;
 };
 
-/** text_next - the next line and its words, as device mapper takes them apart */
+/** text_next - the next line and its words, split as by device mapper */
 bool text_next(struct text *text);
 
-/** text_split - take @line apart, in place */
+/** text_split - split @line in place */
 void text_split(struct text *text, char *line);
 
-/** text_refusal - a refusal must be an errno; a table's has words for people */
+/** text_refusal - a refusal must be an errno; that of a table must have a message */
 void text_refusal(int r, const char *error);
 
-/** text_begin - @copy is what text_end() frees */
+/** text_begin - make @copy, which text_end() frees */
 void text_begin(struct text *text, const unsigned char *data, size_t size,
 		char **copy);
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What the tests of hostile conditions share, on top of lib/common.sh: which
-# allocations and requests the kernel is to fail.
+# The library of the tests of hostile conditions, on top of lib/common.sh: selects the
+# allocations and requests that the kernel fails.
 
 . "$(dirname "$0")/../lib/common.sh"
 require_target alloctrack cbw cbw-snapshot
@@ -10,8 +10,7 @@ require_module null_blk
 
 readonly DEBUG=/sys/kernel/debug
 
-# require_faults NAME... - skips the test where the kernel makes none of that kind
-# fail on purpose.
+# require_faults NAME... - skip the test if the kernel cannot inject these faults.
 require_faults()
 {
 	local f
@@ -31,7 +30,7 @@ set_faults()
 	done
 }
 
-# prepare_faults NAME... - none yet; but wherever memory is asked for.
+# prepare_faults NAME... - no faults yet; all allocations are eligible.
 prepare_faults()
 {
 	local name
@@ -47,9 +46,9 @@ prepare_faults()
 	done
 }
 
-# aim_at_modules NAME... - only what the modules under test ask for may fail: what
-# has them in its call stack. Looking there takes a millisecond each time. Not what
-# the disks ask for: they keep data in memory that they ask for as they go.
+# aim_at_modules NAME... - only allocations with the modules under test in their call
+# stack may fail. Walking the stack takes a millisecond each time. Those of the disks must
+# not fail, since the disks allocate memory for their data.
 aim_at_modules()
 {
 	local name start end sections disk
@@ -65,7 +64,7 @@ aim_at_modules()
 	done
 }
 
-# results PROGRAM ARGUMENT... - runs it and takes over its results.
+# results PROGRAM ARGUMENT... - run a program; its results become this test's.
 results()
 {
 	local line status

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# Rounds of test-stress.sh with change tracking: increments go to a copy of the device,
-# which must be the device at the point in time whenever one is complete, however many
-# were aborted before, and whatever the metadata device did.
+# Rounds of test-stress.sh with change tracking: increments are written to a copy of the
+# device, which must be equal to the device at the point in time whenever an increment is
+# complete, however many were aborted before, and however the metadata device failed.
 
 # Of bitmap B on s: tracking_field 2 is its state, 4 its generation. Empty when the
 # metadata cannot be used.
@@ -33,8 +33,8 @@ load_and_swap()
 	dmsetup load s <<< "$table" && suspended true
 }
 
-# With break_tracking all of it: a suspend would not notice that other parts cannot be
-# read, which the resume needs.
+# With break_tracking all of it fails: a suspend would not notice that other parts cannot
+# be read, which the resume needs.
 break_meta()
 {
 	local size
@@ -45,7 +45,7 @@ break_meta()
 	meta_was_broken=yes
 }
 
-# Other bitmaps may be changed at any time.
+# Other bitmaps can be changed at any time.
 change_another_bitmap()
 {
 	pick "enable C" "disable C" "clear C" "merge C B"
@@ -79,7 +79,7 @@ increment_step()
 	esac
 }
 
-# The metadata are there again, and the device knows.
+# The metadata device works again, and t uses it.
 revive_meta()
 {
 	mend meta && suspended true && [ "$(metadata_state)" = rw ] &&
@@ -93,7 +93,7 @@ job_is_over()
 	[ "$(dm_status s 1)" = broken ] || completes 4 job
 }
 
-# The session is on B, and the store has what the last complete backup has.
+# The session is on B, and the store has the last complete backup.
 begin_increment()
 {
 	local features=(target /dev/mapper/store bitmap B generation "$1")
@@ -127,7 +127,7 @@ refuses_commit()
 	return 1
 }
 
-# end_increment GENERATION - in one of the ways. $is_complete says whether the copy is.
+# end_increment GENERATION - in a random way. $is_complete says whether the copy is complete.
 end_increment()
 {
 	mend store
@@ -149,7 +149,7 @@ end_increment()
 	fi
 }
 
-# What the device says that B goes with decides, as it does for users.
+# The backup to which B belongs, as the device reports it, decides, as it does for users.
 note_increment()
 {
 	if [ "$(tracking_field 4)" -ne "$1" ]; then

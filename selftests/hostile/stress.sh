@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# A stack of devices that is shaken at random while a guest writes to it, and its
-# byte-exact model. test-stress.sh puts rounds together from this.
+# A stack of devices with random operations while a guest writes to it, and an exact model
+# of its content. test-stress.sh builds its rounds from this.
 #
 # file, backing, store and meta are linear mappings of disks, in which holes of errors come
-# and go. The device under test is s; $MODEL is what it must hold, kept by blkmodel
-# over the segments of a round; $initial what it held at first. All choices come from $SEED.
+# and go. The device under test is s. $MODEL is its expected content, kept by blkmodel over
+# the segments of a round; $initial is its first content. All choices depend on $SEED.
 
 . "$(dirname "$0")/hostile.sh"
 PATH=$CHECKOUT/build/selftests/alloctrack:$CHECKOUT/build/selftests/cbw:$PATH
@@ -14,8 +14,8 @@ PATH=$CHECKOUT/build/selftests/alloctrack:$CHECKOUT/build/selftests/cbw:$PATH
 readonly S=/dev/mapper/s MODEL=$TMP/model MIB=16
 readonly SIZE=$((MIB * 2048))
 
-# pick WORD... - sets $picked to one of them. Not to be called in a subshell, where
-# $RANDOM does not come from the seed.
+# pick WORD... - set $picked to one of them. Must not be called in a subshell, where
+# $RANDOM does not depend on the seed.
 pick()
 {
 	local words=("$@")
@@ -49,8 +49,8 @@ mend()
 	repair_device "$1" "$(disk_of "$1")"
 }
 
-# start_guest OPERATION_COUNT OPTION... - one segment of the guest's life. A tenth of
-# them with hardly any memory: in a group of its own.
+# start_guest OPERATION_COUNT OPTION... - start one segment of the guest. A tenth of them
+# have very little memory, in a control group.
 start_guest()
 {
 	local options=() poor=$((RANDOM % 10 == 0)) seed=$RANDOM
@@ -65,7 +65,7 @@ start_guest()
 	on_exit stop_process $guest
 }
 
-# The group of those who have hardly any memory.
+# The control group with very little memory.
 make_poor()
 {
 	POOR=/sys/fs/cgroup/poor
@@ -74,7 +74,7 @@ make_poor()
 	on_exit rmdir $POOR
 }
 
-# start_reader - somebody who fills the poor group's memory with pages of s.
+# start_reader - a process that fills this group's memory with pages of s.
 start_reader()
 {
 	(
@@ -85,7 +85,7 @@ start_reader()
 	on_exit stop_process $reader
 }
 
-# guest_is_good - the end of a segment.
+# guest_is_good - end a segment; the guest must have found no error.
 guest_is_good()
 {
 	wait "$guest" && return
@@ -94,7 +94,7 @@ guest_is_good()
 	return 1
 }
 
-# holds_the_model - all of s.
+# holds_the_model - all of s is equal to the model.
 holds_the_model()
 {
 	blkmodel $S --verify-only --load-model "$MODEL" --initial "$initial" \
@@ -103,8 +103,8 @@ holds_the_model()
 	return 1
 }
 
-# copy_disk DISK FILE - past the page cache, which does not see what mapped devices
-# write.
+# copy_disk DISK FILE - with direct I/O, since the page cache does not have the writes of
+# mapped devices.
 copy_disk()
 {
 	dd if="$1" of="$2" bs=1M iflag=direct status=none
@@ -116,7 +116,7 @@ is_on_store()
 	copy_disk "$store_disk" "$TMP/store" && cmp "$1" "$TMP/store"
 }
 
-# suspended COMMAND... - with s suspended, in one of the ways.
+# suspended COMMAND... - run it with s suspended, in a random way.
 suspended()
 {
 	pick "" "--noflush" "--nolockfs"

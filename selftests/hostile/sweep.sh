@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What the tests share that have each allocation of an operation fail once.
+# For the tests in which each allocation of an operation fails once.
 
 . "$(dirname "$0")/hostile.sh"
 require_faults failslab fail_page_alloc
@@ -18,8 +18,8 @@ make_devices()
 		oflag=direct status=none || bail "paint"
 }
 
-# format_meta LIST - what that list needs as the metadata device. To others it is a
-# fleece device, so nothing is left of what was there.
+# format_meta LIST - the metadata device for that list. Others use it as a fleece device,
+# which overwrites it.
 format_meta()
 {
 	local options=(--granularity $((BLOCK * 512)))

@@ -4,9 +4,9 @@
 #
 # timeout: 1200
 #
-# While every third allocation below the modules fails, no guest I/O does, streaming
-# completes, and a session's copy and view are the point in time. While requests to
-# the disks fail at random, a guest reads what it wrote or gets an error.
+# While every third allocation of the modules fails, no guest I/O fails, streaming
+# completes, and a session's copy and view have the point in time. While requests to the
+# disks fail at random, a guest reads its own data or gets an error.
 
 . "$(dirname "$0")/stress.sh"
 require_faults failslab fail_page_alloc fail_make_request
@@ -18,7 +18,7 @@ block=128
 begin_restore()
 {
 	rm -f "$MODEL"
-	# A file: the disks are going to fail.
+	# A file, since the disks are going to fail.
 	initial=$TMP/backing
 	viewcheck "$file_disk" - paint 1 && viewcheck "$backing_disk" "$initial" paint 2 &&
 		dmlive meta format "$TMP/meta" --size $((SIZE * 512)) --granularity 64K &&
@@ -83,7 +83,7 @@ session_without_memory()
 	dm_remove s
 }
 
-# requests_fail PERCENT DISK... - of these disks.
+# requests_fail PERCENT DISK... - requests to these disks fail.
 requests_fail()
 {
 	local disk
@@ -96,7 +96,7 @@ requests_fail()
 stream_again()
 {
 	state_is 2 complete && return
-	# A flush has failed: what may be lost is copied again after this.
+	# A flush has failed: blocks that may be lost are copied again after this.
 	if dmsetup status s | grep -q ' doubtful$'; then
 		dmsetup suspend s && dmsetup resume s
 	fi

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # only on: uml-lockdep
 #
-# A few of the allocations that operations make fail, each alone, as in
-# test-fault-sweep.sh: the operation says that memory is missing, and works when it is
-# tried again.
+# A few of the allocations of each operation fail, one at a time, as in
+# test-fault-sweep.sh: the operation reports the lack of memory, and succeeds when it is
+# repeated.
 
 . "$(dirname "$0")/sweep.sh"
 

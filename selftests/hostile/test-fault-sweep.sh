@@ -4,13 +4,13 @@
 #
 # timeout: 3600
 #
-# Each allocation that an operation makes fails once. The operation then says that
-# memory is missing, changes nothing, and works when it is tried again; guest I/O
-# needs no memory but what was set aside, and never fails. Nothing is leaked.
+# Each allocation of an operation fails once. The operation then reports the lack of
+# memory, changes nothing, and succeeds when it is repeated. Guest I/O uses reserved memory
+# only, and never fails. Nothing is leaked.
 
 . "$(dirname "$0")/sweep.sh"
 
-# Other lists, and a smaller stride, are for the environment to say.
+# LISTS and STRIDE in the environment select other lists and another stride.
 # shellcheck disable=SC2086
 sweep_lists 20 "${STRIDE:-128}" \
 	${LISTS:-alloctrack server cbw cbw-track alloctrack-io cbw-io}

@@ -1,11 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# No table line, message or ioctl, however odd, does harm, whatever else goes on:
-# servers are killed, guests read and write, tables change. In the end everything can
-# be removed.
+# No table line, message or ioctl does harm, however odd, while servers are killed, guests
+# read and write, and tables change. In the end everything can be removed.
 #
-# For longer: vm/run --env SEED=N --env OPERATIONS=N -- selftests/hostile/...
+# A longer run: vm/run --env SEED=N --env OPERATIONS=N -- selftests/hostile/...
 
 . "$(dirname "$0")/hostile.sh"
 

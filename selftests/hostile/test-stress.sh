@@ -3,20 +3,20 @@
 #
 # timeout: 7200
 #
-# A guest that writes at random reads back what it wrote, byte by byte, whatever is
-# done to the devices meanwhile: streaming, servers that are killed, sessions and
-# views, change tracking, tables and suspends, failing disks, little memory. What a backup or a view
-# claims to hold is the point in time.
+# A guest with random writes reads back exactly its data, whatever is done to the devices
+# meanwhile: streaming, servers that are killed, sessions and views, change tracking,
+# tables and suspends, failing disks, little memory. Backups and views have the point in
+# time.
 #
-# ROUNDS, SEED, and STRESS_SECONDS (rounds until that time is over) are variables of
-# the environment.
+# Variables of the environment: ROUNDS, SEED, and STRESS_SECONDS (start rounds until that
+# time is over).
 
 . "$(dirname "$0")/stress.sh"
 . "$(dirname "$0")/stress-track.sh"
 
 SEED=${SEED:-1} STEPS=${STEPS:-12} OPERATIONS=${OPERATIONS:-150}
 
-# new_meta OPTION... - as dmlive meta format has them.
+# new_meta OPTION... - with options of dmlive meta format.
 new_meta()
 {
 	local image=$TMP/meta
@@ -25,7 +25,7 @@ new_meta()
 		dd if="$image" of="$meta_disk" bs=64K conv=notrunc,sync oflag=direct status=none
 }
 
-# make_restore_table BACKING - sets $table, with other features each time.
+# make_restore_table BACKING - set $table, with random features.
 make_restore_table()
 {
 	local features=() meta=-
@@ -39,7 +39,7 @@ make_restore_table()
 	table="0 $SIZE alloctrack /dev/mapper/file $1 $meta $block ${#features[@]} ${features[*]}"
 }
 
-# May be refused, as what is under way allows.
+# May be refused, depending on what is in progress.
 message()
 {
 	dmsetup message s 0 "$@" 2>/dev/null
@@ -70,8 +70,8 @@ restore_step()
 	esac
 }
 
-# completes FIELD NOUN - is the job complete whose state that field of the status is? If
-# not, it goes on.
+# completes FIELD NOUN - is the job complete whose state is this field of the status? If
+# not, resume it.
 completes()
 {
 	case $(dm_status s "$1") in
@@ -123,7 +123,7 @@ start_server()
 	wait_until grep -q '^attached' "$TMP/server"
 }
 
-# A server that is killed again and again; guests never notice more than a delay.
+# A server is killed again and again; guests notice only a delay.
 server_round()
 {
 	local i
@@ -139,7 +139,7 @@ server_round()
 	wait_until completes 2 stream && stop_process $server && swap_for_linear && holds_the_model
 }
 
-# make_session_table target|fleece - sets $table.
+# make_session_table target|fleece - set $table.
 make_session_table()
 {
 	local features=("$1" /dev/mapper/store on_cbw_error "$policy")
@@ -165,7 +165,7 @@ session_step()
 	esac
 }
 
-# It says what was then, or nothing.
+# The view shows the point in time, or fails reads.
 view_is_true()
 {
 	viewcheck /dev/mapper/v "$TMP/then" read 2 10 > "$TMP/view" 2>&1
@@ -174,14 +174,13 @@ view_is_true()
 	return 1
 }
 
-# copy_is_true target|fleece - a target is the point in time once the job says that it
-# is complete.
+# copy_is_true target|fleece - if the job is complete, the target has the point in time.
 copy_is_true()
 {
 	[ "$1" = fleece ] || [ "$(dm_status s 4)" != complete ] || is_on_store "$TMP/then"
 }
 
-# One session after the other, under the guest.
+# One session after the other, while the guest writes.
 session_round()
 {
 	local i options=() policy
@@ -214,7 +213,7 @@ one_session()
 	view_is_true && copy_is_true "$1" && dm_remove v
 }
 
-# The end of a round, good or not.
+# The end of a round, successful or not.
 take_down()
 {
 	[ -z "${server:-}" ] || stop_process "$server"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What every test script stands on. A test is a bash script, run as root in the
-# machine that selftests/vm/run boots:
+# The base of every test script. A test is a bash script that is run as root in the machine
+# that selftests/vm/run boots:
 #
 #	#!/bin/bash
 #	# One sentence: the promise that this test checks.
@@ -16,9 +16,9 @@
 #	finish
 #
 # It prints TAP and exits 0 (all passed), 1 (something failed) or 4 (skipped).
-# Whatever on_exit was told is undone in reverse order, however the test ends;
-# the helpers that make a device tell it themselves, also when called in $(...).
-# What each function does stands above it, in tap.sh and devices.sh.
+# Commands registered with on_exit are run in reverse order, however the test ends; the
+# helpers that make a device register its removal, also when they are called in $(...).
+# Each function is documented above its definition, in tap.sh and devices.sh.
 #
 # Variables: TMP (an empty folder of this test), SUITE_BUILD (compiled helpers
 # of this suite, on PATH), CHECKOUT, and LIB (this folder).
@@ -39,7 +39,7 @@ TMP=$(mktemp -d /run/test.XXXXXX)
 . "$LIB/tap.sh"
 . "$LIB/devices.sh"
 
-# log_mark - marks the kernel log here; log_since prints what came since then.
+# log_mark - mark the kernel log; log_since - print what was logged since then.
 log_mark()
 {
 	log_marker="test mark $EPOCHREALTIME"

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# Block devices for tests: made here, registered with on_exit, so gone when the
-# test ends. Functions that make a disk print its path and are meant for
-# disk=$(make_...).
+# Block devices for tests. They are registered with on_exit, so they are removed when the
+# test ends. Functions that make a disk print its path and are meant for disk=$(make_...).
 
-# require_target NAME... - skips the test where the kernel has no such target.
+# require_target NAME... - skip the test if the kernel has no such target.
 require_target()
 {
 	local t
@@ -20,7 +19,7 @@ has_target()
 	dmsetup targets | grep -q "^$1 "
 }
 
-# require_module NAME... - skips the test where a kernel module is missing.
+# require_module NAME... - skip the test if a kernel module is missing.
 require_module()
 {
 	local m
@@ -87,15 +86,15 @@ dm_create()
 	on_exit dm_remove "$1"
 }
 
-# dm_reload NAME TABLE [SUSPEND_OPTION...] - another table, swapped in.
+# dm_reload NAME TABLE [SUSPEND_OPTION...] - replace the table.
 dm_reload()
 {
 	printf '%s\n' "$2" | dmsetup reload "$1" &&
 		dmsetup suspend "${@:3}" "$1" && dmsetup resume "$1"
 }
 
-# dm_remove NAME - removes it if it is there, resumed first, waiting for a last
-# opener (a closing process, a probe) to go.
+# dm_remove NAME - remove it if it exists. Resumes it first, and waits until the last opener
+# (a process that ends, a probe) has closed it.
 dm_remove()
 {
 	dmsetup info "$1" > /dev/null 2>&1 || return 0
@@ -127,15 +126,15 @@ dm_number()
 	dmsetup info -c --noheadings -o major,minor "$1"
 }
 
-# make_linear NAME DEVICE [SECTORS] - a linear mapping of DEVICE, or its begin.
+# make_linear NAME DEVICE [SECTORS] - a linear mapping of DEVICE, or of its first SECTORS.
 # Prints its path.
 make_linear()
 {
 	dm_create "$1" "0 ${3:-$(sectors "$2")} linear $2 0" && echo "/dev/mapper/$1"
 }
 
-# break_device NAME DEVICE FIRST NR - a linear mapping gets a hole of errors;
-# repair_device NAME DEVICE closes it.
+# break_device NAME DEVICE FIRST NR - make a hole of errors in a linear mapping;
+# repair_device NAME DEVICE - close it.
 break_device()
 {
 	local size
@@ -153,14 +152,14 @@ repair_device()
 	dm_reload "$1" "0 $(sectors "$2") linear $2 0" || bail "cannot repair $1"
 }
 
-# dd_write DEVICE OFFSET_BYTES LENGTH_BYTES [DD_OPTION...] - one write, direct.
+# dd_write DEVICE OFFSET_BYTES LENGTH_BYTES [DD_OPTION...] - one direct write.
 dd_write()
 {
 	dd if=/dev/zero of="$1" bs="$3" seek="$2" count=1 \
 		oflag=seek_bytes,direct conv=notrunc status=none "${@:4}"
 }
 
-# dd_read DEVICE OFFSET_BYTES LENGTH_BYTES - one read, direct, to stdout.
+# dd_read DEVICE OFFSET_BYTES LENGTH_BYTES - one direct read, to stdout.
 dd_read()
 {
 	dd if="$1" bs="$3" skip="$2" count=1 iflag=skip_bytes,direct status=none

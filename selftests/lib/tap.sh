@@ -4,18 +4,18 @@
 # TAP output, clean-up in reverse order, and waiting for a state.
 
 tap_planned='' tap_count=0 tap_failed=0 tap_finished=
-# What ends a test is said here, wherever the output of the function in which it happens
-# goes.
+# Messages that end a test go here, even if the output of the present function is
+# redirected.
 exec {tap_output}>&1
 
-# plan N - announces N results. Without it, finish prints the plan.
+# plan N - announce N results. Without it, finish prints the plan.
 plan()
 {
 	tap_planned=$1
 	echo "1..$1"
 }
 
-# diag TEXT... - a remark; each line gets its own '#'.
+# diag TEXT... - a comment; each line gets its own '#'.
 diag()
 {
 	printf '%s\n' "$*" | sed 's/^/# /'
@@ -44,14 +44,14 @@ result()
 	if [ "$status" -eq 0 ]; then ok "$@"; else not_ok "$@"; fi
 }
 
-# skip DESCRIPTION REASON... - one result that cannot be had here.
+# skip DESCRIPTION REASON... - one result that is not possible here.
 skip()
 {
 	tap_count=$((tap_count + 1))
 	echo "ok $tap_count - $1 # SKIP ${*:2}"
 }
 
-# skip_all REASON... - leaves the whole test.
+# skip_all REASON... - skip the rest of the test.
 skip_all()
 {
 	tap_finished=1
@@ -59,7 +59,7 @@ skip_all()
 	exit 4
 }
 
-# bail REASON... - leaves the test as failed: its setting could not be made.
+# bail REASON... - end the test as failed, since it could not be set up.
 bail()
 {
 	{
@@ -119,8 +119,8 @@ finish()
 	exit $?
 }
 
-# on_exit COMMAND [ARG...] - to be run when the test ends, last first. Works in
-# a subshell too.
+# on_exit COMMAND [ARG...] - run it when the test ends, last registered first. Works in a
+# subshell too.
 on_exit()
 {
 	printf '%q ' "$@" >> "$TMP/on_exit"
@@ -150,9 +150,9 @@ tap_exit()
 trap tap_exit EXIT
 trap 'exit 1' INT TERM HUP
 
-# wait PID - as the builtin, which once in some thousand times loses the race with its own
-# handler of SIGCHLD: waitpid() says ECHILD, and the status is 255. It knows the true one
-# the next time.
+# wait PID - as the builtin, which once in a few thousand times loses a race with its own
+# handler of SIGCHLD: waitpid() returns ECHILD, and the status is 255. A second call returns
+# the right one.
 wait()
 {
 	builtin wait "$@"
@@ -162,8 +162,8 @@ wait()
 	esac
 }
 
-# wait_until [-t SECONDS] COMMAND [ARG...] - polls until the command succeeds;
-# fails at the deadline (default 90 s).
+# wait_until [-t SECONDS] COMMAND [ARG...] - poll until the command succeeds. Fails at the
+# deadline (default 90 s).
 wait_until()
 {
 	local limit=90 deadline
@@ -187,7 +187,7 @@ is_so()
 	is "${label:+$label: }$1" "$2" "$3"
 }
 
-# stop_process PID - ends a child, if it is still there.
+# stop_process PID - end a child if it still runs.
 stop_process()
 {
 	kill -KILL "$1" 2>/dev/null
@@ -195,8 +195,8 @@ stop_process()
 	true
 }
 
-# is_running PID - a child that has ended is not, also before it is waited for; but it is
-# while other threads of it are left, which have its files open and locked.
+# is_running PID - false for a child that has ended, also before it is waited for; true
+# while it has other threads, which keep its files open and locked.
 is_running()
 {
 	local stat threads
@@ -211,7 +211,7 @@ has_ended()
 	! is_running "$1"
 }
 
-# require_command NAME... - skips the test where a program is missing.
+# require_command NAME... - skip the test if a program is missing.
 require_command()
 {
 	local c

@@ -60,7 +60,7 @@ static void unlock(struct fake_kernel *kernel)
 	pthread_mutex_unlock(&kernel->lock);
 }
 
-/* False when the time is up. */
+/* Returns false after the timeout. */
 static bool wait_changed(struct fake_kernel *kernel, int timeout_ms)
 {
 	struct timespec until;
@@ -116,7 +116,7 @@ static void check_range(struct fake_kernel *kernel, uint64_t offset,
 		    offset + length == kernel->info.device_bytes);
 }
 
-/* Blocks of the fault that lie in the range, as bits of missing. */
+/* The blocks of the fault that are in the range, as bits of missing. */
 static uint64_t common(struct fake_kernel *kernel,
 		       const struct fake_fault_state *fault, uint64_t start,
 		       uint64_t end)
@@ -379,7 +379,7 @@ struct fake_kernel *fake_kernel_new(uint64_t device_bytes, uint32_t block_bytes)
 	assert_true(kernel->info.total_blocks <= FAKE_MAX_BLOCKS);
 	kernel->data = malloc(device_bytes);
 	assert_non_null(kernel->data);
-	/* What the volume's previous owner left behind. */
+	/* Old data of the volume's previous owner. */
 	memset(kernel->data, 0xee, device_bytes);
 	return kernel;
 }

@@ -27,7 +27,7 @@ struct fake_kernel *fake_kernel_new(uint64_t device_bytes,
 void fake_kernel_free(struct fake_kernel *kernel);
 struct channel *fake_channel(struct fake_kernel *kernel);
 
-/* What messages do. */
+/* The effects of messages. */
 void fake_set_state(struct fake_kernel *kernel, enum dm_alloctrack_state state);
 void fake_set_on_error(struct fake_kernel *kernel,
 		       enum dm_alloctrack_on_error on_error);
@@ -42,15 +42,15 @@ void fake_write_error(struct fake_kernel *kernel, uint64_t offset,
 		      uint64_t length, int error);
 void fake_remove(struct fake_kernel *kernel);
 
-/* Sleep until it is so; the test fails when it takes too long. */
+/* Sleep until this state is reached; the test fails if it takes too long. */
 enum fake_answer fake_wait_answer(struct fake_kernel *kernel,
 				  unsigned int fault);
 void fake_wait_state(struct fake_kernel *kernel,
 		     enum dm_alloctrack_state state);
-/* No call is going on, and none has come for a while. */
+/* No call is in progress, and there was none for a while. */
 void fake_wait_quiet(struct fake_kernel *kernel);
 
-/* What is known. */
+/* Counters. */
 struct dm_alloctrack_info fake_info(struct fake_kernel *kernel);
 bool fake_is_allocated(struct fake_kernel *kernel, uint64_t offset);
 const uint8_t *fake_data(struct fake_kernel *kernel);

@@ -3,13 +3,13 @@
 #define QCOW2_BUILDER_H
 
 /*
- * Small qcow2 images made by hand, in an anonymous file that has a path. A fresh
- * one is valid and empty:
+ * Small qcow2 images made by hand, in an anonymous file that has a path. A new one is
+ * valid and empty:
  *
  *	cluster 0 header, 1 refcount table, 2 refcount block, 3 L1 table,
  *	4 the first L2 table, 5 the end
  *
- * and a test writes over what it is about.
+ * A test overwrites the parts that it is about.
  */
 
 #include <endian.h>
@@ -145,7 +145,7 @@ static inline struct image *builder_open(struct builder *b)
 	return image;
 }
 
-/* Opening must fail with a message that holds @reason. */
+/* Opening must fail with a message that contains @reason. */
 static inline void assert_refused(struct builder *b, const char *reason)
 {
 	struct image_error err = { "" };
@@ -157,7 +157,7 @@ static inline void assert_refused(struct builder *b, const char *reason)
 		fail_msg("'%s' does not say '%s'", err.message, reason);
 }
 
-/* Opening works; reading the byte at @offset fails and says @reason. */
+/* Opening succeeds; reading the byte at @offset fails with @reason. */
 static inline void assert_unreadable(struct builder *b, uint64_t offset,
 				     const char *reason)
 {
@@ -169,7 +169,7 @@ static inline void assert_unreadable(struct builder *b, uint64_t offset,
 	assert_int_not_equal(image_read(image, offset, &byte, 1, &err), 0);
 	if (!strstr(err.message, reason))
 		fail_msg("'%s' does not say '%s'", err.message, reason);
-	/* A bad cluster must not be seen by mapping alone only if compressed. */
+	/* Mapping alone must find a bad cluster, unless it is compressed. */
 	if (!image_map(image, offset, 1, &extent, &err))
 		assert_int_equal(extent.kind, IMAGE_EXTENT_COMPRESSED);
 	image_close(image);

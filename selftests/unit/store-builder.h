@@ -21,7 +21,7 @@
 #define DEVICE		(NR_CLUSTERS * CLUSTER)
 #define DISK_BYTES	(CLUSTER * 8 * 65536 * 2 - 512)	/* 2 clusters of bits */
 
-/* Where things are in the valid store: the first bitmap has two clusters. */
+/* The layout of the valid store. The first bitmap has two clusters. */
 #define REFCOUNTS	(1 * CLUSTER)
 #define REFCOUNT_BLOCK	(2 * CLUSTER)
 #define SNAPSHOTS	(3 * CLUSTER)
@@ -46,7 +46,7 @@
 #define NAME(nr) (DIRECTORY + (nr) * ENTRY_BYTES + 24)
 
 static uint8_t *image;
-static void *directory;		/* the names of the bitmaps stand in it */
+static void *directory;		/* has the names of the bitmaps */
 static struct qcow2_store_header header;
 static struct qcow2_store_bitmap bitmaps[8];
 static struct qcow2_store_error error;
@@ -122,7 +122,7 @@ static inline int free_store(void **state)
 	return 0;
 }
 
-/* A copy that ends where it must not be read any further. */
+/* A copy of exactly the bytes that may be read. */
 static inline void *part(size_t offset, size_t bytes)
 {
 	void *copy = malloc(bytes ? bytes : 1);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The order of the bitmap's steps: whatever comes between two memory accesses
- * of a change or of a staging, no change is lost. Instead of hoping for threads
- * to meet, each access calls a hook, which does the other side's whole work
- * there. What a test of this kind cannot see is a missing barrier. The same for what
- * is known of whole pages: at every moment walks find what the bits say. And the
- * accesses are counted: how much a walk looks at.
+ * The order of the bitmap's steps: whatever happens between two memory accesses of a
+ * change or of a staging, no change is lost. Instead of waiting for a race of threads,
+ * each access calls a hook, which does the whole work of the other side. Such a test
+ * cannot find a missing barrier. The same for the summary of whole pages: walks always
+ * agree with the bits. The accesses are also counted, to see how much a walk reads.
  */
 #include "unit.h"
 
@@ -75,7 +74,7 @@ static inline void hooked_sub64(s64 value, atomic64_t *summary)
 
 #define PAGE	DM_LIVE_BITMAP_PAGE_BYTES
 
-/* What stands in between: @work, at step number @at of the main work. */
+/* The interruption: @work, at step number @at of the main work. */
 static struct {
 	void (*work)(void);
 	unsigned int at;
@@ -98,7 +97,7 @@ static void step(void)
 	}
 }
 
-/* Has @main done, with @between at step @at. False when it has fewer steps. */
+/* Run @main, with @between at step @at. Returns false if it has fewer steps. */
 static bool interrupt(void (*main_work)(void), void (*between)(void),
 		      unsigned int at)
 {
@@ -130,7 +129,7 @@ static void set_many(void)
 	dm_live_bitmap_set_range(bitmap, bit, 200);
 }
 
-/* The copy is right, or the page is dirty and will be staged again. */
+/* Either the copy is right, or the page is dirty and will be staged again. */
 static void nothing_is_lost(void)
 {
 	u64 block;
@@ -222,7 +221,7 @@ static void walk_both(void)
 	walk(false);
 }
 
-/* A page of which nothing is known, though all of it is alike. */
+/* A page with equal bits for which the summary is not known. */
 static void forget(void)
 {
 	bool is_set = dm_live_bitmap_test(bitmap, 0);
@@ -270,14 +269,14 @@ static bool looks_first;
 
 static void interrupt_and_look(void)
 {
-	/* That may make something known, which is then in the way of the main work. */
+	/* A walk may set the summary, which the main work must then take back. */
 	if (looks_first)
 		walks_are_true();
 	interruption();
 	walks_are_true();
 }
 
-/* Not at each word of the page: at the first and last, around the bit, some others. */
+/* Not at every word of the page: at the first and the last, around the bit, a few others. */
 static bool is_of_interest(unsigned int at, unsigned int nr_steps)
 {
 	const unsigned int word = bit / BITS_PER_LONG;
@@ -325,7 +324,7 @@ static void walks_are_true_at_any_moment(void **state)
 				}
 }
 
-/* Accesses of a walk by pieces: the most that one piece takes, and how many pieces. */
+/* A walk in pieces: the most accesses of one piece, and the number of pieces. */
 static unsigned int most_of_pieces(u64 end, unsigned int *nr_pieces)
 {
 	unsigned int most = 0;
@@ -352,13 +351,13 @@ static void pieces_are_bounded(void **state)
 	bitmap = dm_live_bitmap_create(end);
 	for (block = 0; block < end; block += page / 2)
 		dm_live_bitmap_set_range(bitmap, block, min(page / 2, end - block));
-	/* Nothing is known: each word is looked at, and two accesses a page. */
+	/* No summary is known: one access per word, and two per page. */
 	assert_in_range(most_of_pieces(end, &nr_pieces), 16 * WORDS_PER_PAGE,
 			16 * (WORDS_PER_PAGE + 2));
 	assert_int_equal(nr_pieces, 7);
-	/* All is known. */
+	/* All summaries are known. */
 	assert_int_equal(most_of_pieces(end, &nr_pieces), 16);
-	/* From the middle of a page, pieces end where those from the start do. */
+	/* From the middle of a page, pieces have the same ends as from the start. */
 	assert_int_equal(dm_live_bitmap_piece_end(17 * page + 3, end), 32 * page);
 	assert_int_equal(dm_live_bitmap_piece_end(97 * page, end), end);
 	assert_int_equal(dm_live_bitmap_piece_end(3, 4), 4);

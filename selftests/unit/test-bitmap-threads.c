@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The block bitmap with many threads at once: the weight is the sum of what the
- * changes said, no bit of a shared word is lost, each change is in the page that was
- * staged or the page is dirty again, and no walk passes over a page that has just been
- * changed.
+ * The block bitmap with many threads: the weight is the sum of what the changes returned,
+ * no bit of a shared word is lost, each change is in the staged page or the page is dirty
+ * again, and no walk skips a page that has just been changed.
  */
 #include <pthread.h>
 
@@ -78,7 +77,7 @@ static void *change_anything(void *argument)
 		u64 first = rng_below(&rng, NR_BLOCKS);
 		u64 nr = min(rng_below(&rng, 300), NR_BLOCKS - first);
 
-		/* Now and then whole pages. */
+		/* Sometimes whole pages. */
 		if (!rng_below(&rng, 5000))
 			first = rng_below(&rng, 2) * PAGE_BLOCKS, nr = 2 * PAGE_BLOCKS;
 		if (rng_below(&rng, 2))
@@ -109,9 +108,9 @@ static void weight_never_drifts(void **state)
 }
 
 /*
- * All bits of two pages are set, of the next two clear. Each thread has a bit of each
- * page, which it changes and changes back: its own walk must find it, while the walks
- * of the others find whole pages to be alike.
+ * All bits of two pages are set, those of the next two clear. Each thread has a bit in
+ * each page, which it changes and changes back. Its own walk must find it, while the walks
+ * of the others find pages of equal bits.
  */
 static void *change_and_walk(void *argument)
 {
@@ -154,7 +153,7 @@ static void no_walk_misses_a_change(void **state)
 	dm_live_bitmap_destroy(bitmap);
 }
 
-/* Each thread owns every NR_THREADSth block: all share all words. */
+/* Each thread owns every NR_THREADSth block, so all threads share all words. */
 static void *change_own(void *argument)
 {
 	struct worker *worker = argument;
@@ -190,7 +189,7 @@ static void neighbours_in_a_word_do_not_matter(void **state)
 	dm_live_bitmap_destroy(bitmap);
 }
 
-/* All threads set all blocks: each block is counted by one of them. */
+/* All threads set all blocks; each block must be counted by exactly one. */
 static void *set_all(void *argument)
 {
 	struct worker *worker = argument;
@@ -227,9 +226,8 @@ static void each_block_is_counted_once(void **state)
 }
 
 /*
- * One thread sets single bits that lie far apart, another stages whatever is
- * dirty, into a copy. In the end, when all that is still dirty was staged, the
- * copy must be complete.
+ * One thread sets single bits that are far apart, another stages all dirty pages into a
+ * copy. In the end, after a last staging, the copy must be complete.
  */
 struct staging {
 	struct dm_live_bitmap *bitmap;

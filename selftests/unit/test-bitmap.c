@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The block bitmap keeps its promises: every answer is that of a plain array of
- * bools, the weight never drifts, whoever changes bits at the same time, and a
- * change is never lost between the dirty flag and the staged page.
+ * The block bitmap keeps its promises: it behaves like a plain array of bools, the weight
+ * is always right, and no change is lost between the dirty flag and the staged page.
  */
 #include "unit.h"
 
@@ -19,7 +18,7 @@ static const u64 sizes[] = {
 	64 * PAGE_BLOCKS, 64 * PAGE_BLOCKS + 1, 65 * PAGE_BLOCKS - 1,
 };
 
-/* Fills @edges with all interesting positions from 0 to @size; their number. */
+/* Fill @edges with all interesting positions from 0 to @size. Returns their number. */
 static unsigned int list_edges(u64 size, u64 edges[32])
 {
 	static const u64 candidates[] = {
@@ -56,7 +55,7 @@ static void clean_all_pages(struct dm_live_bitmap *bitmap)
 	no_dirty_page(bitmap);
 }
 
-/* Exactly the pages of blocks [first, end) are dirty. */
+/* Exactly the pages with the blocks [first, end) are dirty. */
 static void dirty_pages_are(struct dm_live_bitmap *bitmap, u64 first, u64 end)
 {
 	u64 nr_pages = dm_live_bitmap_nr_pages(bitmap);
@@ -115,7 +114,7 @@ static void only_range_is(struct dm_live_bitmap *bitmap, u64 first, u64 end,
 	assert_int_equal(find_inside(bitmap, 0, size), first);
 	assert_int_equal(find_outside(bitmap, first, size), end);
 	assert_int_equal(find_inside(bitmap, end, size), size);
-	/* A search ends where it is told to, also inside of a word. */
+	/* A search ends at its limit, also inside of a word. */
 	assert_int_equal(find_inside(bitmap, 0, first), first);
 	assert_int_equal(find_outside(bitmap, first, end), end);
 	assert_int_equal(find_outside(bitmap, first, first), first);
@@ -179,7 +178,7 @@ static void ranges_at_every_edge(void **state)
 	}
 }
 
-/* The model: what a bitmap is, without any cleverness. */
+/* The model: a plain array. */
 struct model {
 	u64 size;
 	bool *bits;
@@ -250,7 +249,7 @@ static void all_is_model(struct dm_live_bitmap *bitmap, struct model *model)
 	}
 }
 
-/* Puts bytes at random there, also past the bitmap's end. */
+/* Write random bytes there, also past the bitmap's end. */
 static void random_load(struct dm_live_bitmap *bitmap, struct model *model,
 			struct rng *rng, u64 page)
 {
@@ -355,7 +354,7 @@ static void random_steps_are_those_of_a_plain_array(void **state)
 	}
 }
 
-/* Every size: stage all pages, load them into another bitmap, it is the same. */
+/* Every size: all pages, staged and loaded into another bitmap, give the same bits. */
 static void staged_pages_can_be_loaded(void **state)
 {
 	u8 bytes[DM_LIVE_BITMAP_PAGE_BYTES];
@@ -376,7 +375,7 @@ static void staged_pages_can_be_loaded(void **state)
 			dm_live_bitmap_clear_range(from, block,
 						   rng_below(&rng, sizes[i] - block) / 8 + 1);
 		}
-		/* What is there before is replaced. */
+		/* The former content is replaced. */
 		dm_live_bitmap_set_range(to, 0, sizes[i]);
 		clean_all_pages(to);
 		for (page = 0; page < dm_live_bitmap_nr_pages(from); page++) {
@@ -395,7 +394,7 @@ static void staged_pages_can_be_loaded(void **state)
 	}
 }
 
-/* A page full of ones loads as ones up to the end, and stages as zeros past it. */
+/* A page full of ones is loaded as ones up to the end, and staged with zeros past it. */
 static void bits_past_the_end_are_ignored(void **state)
 {
 	u8 bytes[DM_LIVE_BITMAP_PAGE_BYTES];
@@ -422,7 +421,7 @@ static void bits_past_the_end_are_ignored(void **state)
 	}
 }
 
-/* All clear, and whatever had a set bit is dirty; others may be. */
+/* All bits are clear. Pages that had a set bit are dirty; others may be. */
 static void reset_clears_all(void **state)
 {
 	struct rng rng = rng_new(2);
@@ -460,7 +459,7 @@ static void reset_clears_all(void **state)
 	}
 }
 
-/* As it was made, whatever was in it. */
+/* As if newly made, whatever its content was. */
 static void renewed_bitmap_is_new(void **state)
 {
 	unsigned int i;

@@ -20,7 +20,7 @@ static void test_table_format(void **state)
 	assert_int_equal(cbw_table_format(&table, params, sizeof(params)), 0);
 	assert_string_equal(params, "253:3 - - 0");
 
-	/* What belongs to a session is left out without one. */
+	/* The features of a session are left out without one. */
 	table.block_bytes = 4096;
 	table.features.job = true;
 	table.features.break_snapshot = true;
@@ -80,7 +80,7 @@ static void test_table_parse(void **state)
 	}
 	for (i = 0; i < NR_OF(bad); i++)
 		assert_int_equal(cbw_table_parse(bad[i], &table), -EINVAL);
-	/* A newer kernel's. */
+	/* From a newer kernel. */
 	assert_int_equal(cbw_table_parse("253:3 - 8 4 new target 7:1 newer",
 					 &table), 0);
 	assert_int_equal(table.features.store, CBW_STORE_TARGET);
@@ -135,7 +135,7 @@ static void test_status_malformed(void **state)
 	(void)state;
 	for (i = 0; i < NR_OF(bad); i++)
 		assert_int_equal(cbw_status_parse(bad[i], &status), -EINVAL);
-	/* Cut off anywhere before the number of features. */
+	/* Truncated anywhere before the number of features. */
 	for (i = 0; i < strlen("active 16/2047 8 running 65536/8384512 5 1 2 3");
 	     i++) {
 		memcpy(text, good_status, i);

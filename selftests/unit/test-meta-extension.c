@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Header extensions that are added in place: texts that replace each other take no more
- * room each time, and what is written is what is in memory.
+ * Header extensions that are added in place: replacing a text again and again needs no
+ * more space each time, and the data on disk is the same as in memory.
  */
 #include <endian.h>
 #include <errno.h>
@@ -54,7 +54,7 @@ static int set_up(void **state)
 	return 0;
 }
 
-/* @text is there, with blanks behind it. Returns where. */
+/* @text must be there, padded with blanks. Returns its offset. */
 static size_t check_text(const char *text)
 {
 	uint32_t bytes, i;
@@ -104,7 +104,7 @@ static void replaced_in_place(void **state)
 	}
 }
 
-/* Longer ones are added behind; then both places are there to be used. */
+/* Longer texts are added at the end; then both places can be reused. */
 static void longer_ones(void **state)
 {
 	char text[512];

@@ -31,7 +31,7 @@ static void valid_store(void **state)
 			 CLUSTER_BITS);
 }
 
-/* In an image that is no store; but nothing that QEMU does not read. */
+/* Accepted in an image that is not a store, if QEMU reads it too. */
 static void bitmaps_in_use_may_be_stale(void **state)
 {
 	(void)state;
@@ -83,11 +83,11 @@ static void valid_or_not_consistent(void **state)
 	put(HEADER(autoclear_features), 8, 0);
 	assert_int_equal(check_header(CLUSTER), 0);
 	assert_false(header.bitmaps_valid);
-	/* Our own doing: the bit is clear for a moment only. */
+	/* An update by dmlive, during which the bit is clear. */
 	put(STATE + 4, 4, QCOW2_DMLIVE_UPDATING);
 	assert_int_equal(check_header(CLUSTER), 0);
 	assert_true(header.bitmaps_valid);
-	/* Without bitmaps there is nothing to be valid. */
+	/* Without bitmaps. */
 	put(BITMAPS - 8, 4, 0x12345678);
 	assert_int_equal(check_header(CLUSTER), 0);
 	assert_false(header.bitmaps_valid);
@@ -98,7 +98,7 @@ static void valid_or_not_consistent(void **state)
 	assert_int_equal(header.state_offset, 0);
 }
 
-/* Generations and seal: a sector at the end of each, if the state comes first. */
+/* Generations and seal each end with a sector, and count only after a state extension. */
 static void sectors_at_the_end(void **state)
 {
 	const size_t generations = END + 8, seal = 1024 + 8;
@@ -121,7 +121,7 @@ static void sectors_at_the_end(void **state)
 	assert_int_equal(check_header(CLUSTER), -EINVAL);
 	assert_non_null(strstr(error.message, "two seal extensions"));
 
-	/* QEMU has written the header: then they say nothing, whatever they are. */
+	/* QEMU has rewritten the header: both are ignored, whatever they contain. */
 	put_extension(seal, QCOW2_EXT_DMLIVE_GENERATIONS, 8);
 	put_extension(seal + 8 + 8, QCOW2_EXT_END, 0);
 	put_extension(STATE, 0x12345678, 8);
@@ -151,7 +151,7 @@ static void writes_what_it_reads(void **state)
 	for (i = 0; i < 8; i++)
 		assert_int_equal(image[HEADER(autoclear_features) + i],
 				 i == 7 ? QCOW2_AUTOCLEAR_KNOWN : 0);
-	/* The number of a closing is there until whoever writes clears what is not known. */
+	/* The number of a closing stays until a writer clears unknown bits. */
 	qcow2_store_set_closing(image, QCOW2_AUTOCLEAR_CLOSING_MAX);
 	assert_int_equal(check_header(CLUSTER), 0);
 	assert_true(header.bitmaps_valid);

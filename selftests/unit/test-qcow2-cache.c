@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The block cache fills a block once however many threads miss it, keeps what is
- * in use, never grows beyond its bound, and survives blocks that fail to fill.
+ * The block cache fills a block once, even if many threads miss it, keeps blocks in use,
+ * never exceeds its limit, and survives blocks that cannot be filled.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -115,7 +115,7 @@ static void *hold_and_release(void *cache)
 {
 	unsigned int i;
 
-	/* More keys than room, so that threads wait for one another. */
+	/* More keys than blocks, so that threads wait for one another. */
 	for (i = 0; i < 20000; i++)
 		block_cache_put(get(cache, i % (3 * SMALLEST)));
 	return NULL;
@@ -137,7 +137,7 @@ static void threads_wait_for_room_and_get_it(void **state)
 
 static _Atomic unsigned int arrived;
 
-/* Takes until all the others have come, and had the time to look. */
+/* Does not end until all other threads have come and looked. */
 static int fill_slowly(void *context, uint64_t key, void *data,
 		       struct image_error *err)
 {
@@ -181,7 +181,7 @@ static void a_large_cache_holds_what_it_promises(void **state)
 	uint64_t key;
 
 	(void)state;
-	/* Keys such as tables have: multiples of a large power of two. */
+	/* The keys of tables: multiples of a large power of two. */
 	for (key = 0; key < 256; key++)
 		block_cache_put(get(cache, key << 16));
 	atomic_store(&fills, 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The check counts what is wrong, tells harmless from harmful, and ends in
- * reasonable time however the tables refer to one another.
+ * The check counts errors, distinguishes leaks from corruption, and ends in reasonable
+ * time however the tables refer to each other.
  */
 #include "qcow2-builder.h"
 #include "qcow2/check.h"
@@ -88,7 +88,7 @@ static void too_small_refcounts_are_corruption(void **state)
 	assert_string_equal(last_finding, "cluster 5: refcount 0, references 1");
 	put_refcount(&b, 5, 1);
 	put_l2(&b, 1, 5ULL << BITS);
-	/* Shared, but counted once only; so both flags seem wrong too. */
+	/* Shared but counted only once, so both flags look wrong, too. */
 	assert_finds(3, 0);
 }
 
@@ -107,7 +107,7 @@ static void compressed_clusters_count_once_each(void **state)
 	uint64_t one = 1ULL << QCOW2_COMPRESSED_SHIFT(BITS);
 
 	(void)state;
-	/* Two in cluster 6, the second one reaching into cluster 7. */
+	/* Two in cluster 6; the second one extends into cluster 7. */
 	put_l2(&b, 1, QCOW2_OFLAG_COMPRESSED | ((6ULL << BITS) + 10));
 	put_l2(&b, 2, QCOW2_OFLAG_COMPRESSED | ((7ULL << BITS) - 10) | one);
 	put_refcount(&b, 6, 2);
@@ -144,7 +144,7 @@ static void tables_must_not_overlap(void **state)
 {
 	(void)state;
 	put64(&b, HEADER_FIELD(l1_table_offset), builder_cluster(&b, 1));
-	/* The L1 table proper and what hangs on it is out of reach. */
+	/* The L1 table, and with it all its clusters, cannot be reached. */
 	assert_finds(1, 3);
 }
 
@@ -172,7 +172,7 @@ static void snapshots_share_tables(void **state)
 
 static void every_width_of_refcounts_is_understood(void **state)
 {
-	/* The same counts, 1 for clusters 0 to 5, in each width. */
+	/* The same refcounts, 1 for clusters 0 to 5, in each width. */
 	static const uint8_t widths[7][48] = {
 		{ 0x3f }, { 0x55, 0x05 }, { 0x11, 0x11, 0x11 },
 		{ 1, 1, 1, 1, 1, 1 },
@@ -193,7 +193,7 @@ static void every_width_of_refcounts_is_understood(void **state)
 	}
 }
 
-/* Every L1 entry of a large table names the same L2 table. */
+/* Every entry of a large L1 table refers to the same L2 table. */
 static void repeated_tables_are_walked_once(void **state)
 {
 	struct builder many;

@@ -41,7 +41,7 @@ static void refcounts_of_every_width(void **state)
 	}
 }
 
-/* As the specification says: big-endian, but from the lowest bit within a byte. */
+/* As specified: big-endian, but starting at the lowest bit within a byte. */
 static void refcounts_stand_where_they_should(void **state)
 {
 	static const uint8_t block[] = { 0x12, 0x34, 0x56, 0x78, 0, 0, 0, 1 };
@@ -201,7 +201,7 @@ static void headers_are_read_as_written(void **state)
 	assert_non_null(strstr(error.message, "name of the backing file"));
 }
 
-/* As many as fit, of growing length; the walk finds them all. */
+/* As many as fit, of increasing length. The walk finds all of them. */
 static void extensions_are_found_as_written(void **state)
 {
 	const struct qcow2_fields fields = {
@@ -259,7 +259,7 @@ static void extensions_are_found_as_written(void **state)
 #define NR_COLLIDING	200
 #define NAME_BYTES	8
 
-/* Entries with names of which half fall into the first bucket of a table of that size. */
+/* Entries with names, half of which hash to the first bucket of a table of that size. */
 static void *make_colliding(size_t each)
 {
 	struct qcow2_store_bitmap entry = {
@@ -283,7 +283,7 @@ static void *make_colliding(size_t each)
 	return all;
 }
 
-/* The time that a search for duplicate names takes is not for an image to choose. */
+/* An image cannot make the search for duplicate names slow. */
 static void colliding_names(void **state)
 {
 	const size_t each = qcow2_bitmap_entry_bytes(0, NAME_BYTES);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The sector of generations: what is put in is found again, and anything that is
- * not as it was written is refused.
+ * The sector of generations: what is put in is found again, and anything else is refused.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -86,7 +85,7 @@ static void each_bit_counts(void **state)
 	assert_int_equal(qcow2_generations_check(sector, &error), 0);
 }
 
-/* A sector with a right checksum around what must not be there. */
+/* A sector with a valid checksum and invalid content. */
 static void refused_with_checksum(void **state)
 {
 	static const struct {

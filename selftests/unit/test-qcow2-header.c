@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The header parser takes what the format allows and refuses, with a message
- * that says why, everything else.
+ * The header parser accepts what the format allows, and refuses everything else with the
+ * reason.
  */
 #include <endian.h>
 #include <errno.h>
@@ -184,7 +184,7 @@ static void extended_l2_needs_large_clusters(void **state)
 {
 	(void)state;
 	put64(FIELD(incompatible_features), QCOW2_INCOMPAT_EXTENDED_L2);
-	/* 16-byte entries: half as much per L2 table. */
+	/* Entries of 16 bytes: half as many per L2 table. */
 	assert_refused(-EINVAL, "too small");
 	put32(FIELD(l1_size), 40);
 	assert_taken();
@@ -207,7 +207,7 @@ static void unknown_features_are_named(void **state)
 	put_extension(112, QCOW2_EXT_FEATURE_NAMES, names, sizeof(names));
 	assert_refused(-ENOTSUP, "time travel, xxxxx");
 	assert_non_null(strstr(err.message, "x, bit 42"));
-	/* The table may lie: then there are only numbers. */
+	/* The table may be wrong: then only numbers are printed. */
 	put32(116, 0x7fffffff);
 	assert_refused(-ENOTSUP, "bit 40, bit 41, bit 42");
 	put64(FIELD(incompatible_features), ~0ULL);
@@ -238,7 +238,7 @@ static void extensions_keep_to_their_area(void **state)
 	size_t at = 112;
 
 	(void)state;
-	/* Right up to the backing file's name, without an end mark. */
+	/* Up to the backing file's name, without an end mark. */
 	at = put_extension(at, QCOW2_EXT_BACKING_FORMAT, "raw", 3);
 	put64(FIELD(backing_file_offset), at);
 	put32(FIELD(backing_file_size), 4);
@@ -295,7 +295,7 @@ static void extensions_stand_once(void **state)
 	assert_refused(-EINVAL, "twice");
 }
 
-/* The image is taken, without its bitmaps, and it is known why. */
+/* The image is accepted without its bitmaps, with the reason. */
 static void assert_no_bitmaps(const char *why)
 {
 	assert_taken();
@@ -350,7 +350,7 @@ static void every_short_header_is_refused(void **state)
 	(void)state;
 	put64(FIELD(incompatible_features), 1ULL << 50);
 	put_extension(112, QCOW2_EXT_FEATURE_NAMES, header, 96);
-	/* Exactly as long as allocated: the sanitizer sees a step beyond. */
+	/* Allocated with the exact size, so that the sanitizer detects reads beyond. */
 	for (length = 0; length < 256; length++) {
 		exact = malloc(length + !length);
 		assert_non_null(exact);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reading: compressed clusters wherever they lie, ranges of any shape, backing
- * chains, and many threads at once.
+ * Reading: compressed clusters at any place, ranges of any shape, backing chains, and
+ * many threads.
  */
 #include "qcow2-builder.h"
 #include <errno.h>
@@ -31,7 +31,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Contents that do not repeat within a cluster, and differ by @seed. */
+/* Content that does not repeat within a cluster, and depends on @seed. */
 static uint8_t content(uint64_t offset, unsigned int seed)
 {
 	return (offset * 2654435761U >> 13) + seed * 37;
@@ -89,7 +89,7 @@ static void read_compressed_of(bool zstd)
 	uint64_t place = (5ULL << BITS) + 100;
 	unsigned int i;
 
-	/* One right after the other: they share sectors and cross clusters. */
+	/* Adjacent: they share sectors and cross cluster boundaries. */
 	for (i = 0; i < 12; i++)
 		place = put_compressed(i, place, i, zstd);
 	image = builder_open(&b);
@@ -126,7 +126,7 @@ static void the_file_may_end_with_the_last_compressed_byte(void **state)
 	image = builder_open(&b);
 	assert_compressed(image, 3, 0, CLUSTER, 9);
 	image_close(image);
-	/* One byte less, and it is damaged. */
+	/* With one byte less it is damaged. */
 	builder_truncate(&b, end - 3);
 	assert_unreadable(&b, 3 * CLUSTER, "does not decompress");
 }
@@ -208,14 +208,14 @@ static void extents_are_merged_and_cut(void **state)
 	assert_int_equal(extent.file_offset, (6 << BITS) + 5);
 	assert_int_equal(image_map(image, CLUSTER, 100, &extent, &err), 0);
 	assert_int_equal(extent.length, 100);
-	/* One read of both, which are neighbours for the guest only. */
+	/* One read of both, which are adjacent only for the guest. */
 	assert_int_equal(image_read(image, 3 * CLUSTER - 1, bytes, 2, &err), 0);
 	assert_int_equal(bytes[0], 7);
 	assert_int_equal(bytes[1], 9);
 	image_close(image);
 }
 
-/* 512-byte clusters: an L2 table speaks of 32 KiB, and most are missing. */
+/* Clusters of 512 bytes: an L2 table covers 32 KiB, and most tables are missing. */
 static void missing_l2_tables_are_skipped(void **state)
 {
 	struct image_extent extent;
@@ -414,7 +414,7 @@ static void bitmaps_are_described(void **state)
 	assert_reads(image, 0, CLUSTER, 0);
 	image_close(image);
 
-	/* Two of one name: which is meant, nobody knows. */
+	/* Two with the same name are ambiguous. */
 	put16(&b, directory + 18, 3);
 	put32(&b, 120, 2);
 	put64(&b, 128, 64);

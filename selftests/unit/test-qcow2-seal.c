@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The sector of the seal: what is put in is found again, and anything that is not as
- * it was written is no seal.
+ * The sector of the seal: what is put in is found again, and anything else is not a seal.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,7 +48,7 @@ static void found_again(void **state)
 	assert_memory_equal(&found, &example, sizeof(found));
 }
 
-/* Formats do not change: a sector that was written by the first version. */
+/* The format must not change: a sector that was written by the first version. */
 static void layout(void **state)
 {
 	static const struct {
@@ -88,7 +87,7 @@ static void each_bit_counts(void **state)
 	assert_int_equal(qcow2_seal_decode(sector, &found, &error), 0);
 }
 
-/* A sector with a right checksum that a later version has written. */
+/* A sector with a valid checksum, written by a later version. */
 static void unknown_with_checksum(void **state)
 {
 	static const size_t places[] = { 7, 8 };	/* version, flags */
@@ -171,7 +170,7 @@ static void gaps(void **state)
 	(void)state;
 #define FOUND() qcow2_seal_find_gap(&seal, &origin, &device, example.instance)
 	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_NONE);
-	/* What the mapped device does is of no interest: the origin counts. */
+	/* The counters of the mapped device do not matter if there are those of the origin. */
 	device.seq++;
 	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_NONE);
 	origin.discarded++;
@@ -187,7 +186,7 @@ static void gaps(void **state)
 	seal.gap_reason = 0;
 	assert_int_equal(FOUND(), QCOW2_DMLIVE_GAP_UNSEALED);
 
-	/* An origin that does not count, now or then. */
+	/* An origin without counters, now or at the closing. */
 	seal = example;
 	device = seal.device;
 	origin = uncounted;

@@ -8,7 +8,7 @@
 
 #include "store-builder.h"
 
-/* A number put somewhere, and what must be said about it. */
+/* A number that is written somewhere, and the message that it must cause. */
 struct mutation {
 	size_t at;
 	unsigned int bytes;
@@ -158,7 +158,7 @@ static void each_mutation_is_refused(void **state)
 	assert_int_equal(nr_failed, 0);
 }
 
-/* Two things have to be wrong, or right, at once. */
+/* More than one field has to be changed at once. */
 static void refused_in_combination(void **state)
 {
 	(void)state;
@@ -180,7 +180,7 @@ static void refused_in_combination(void **state)
 	put(ENTRY(1, flags), 4, QCOW2_BITMAP_EXTRA_COMPATIBLE);
 	assert_int_equal(check_all(), 0);
 
-	/* A length that does not fit into 32 bits once all is added. */
+	/* A length whose sum with the others does not fit into 32 bits. */
 	put(ENTRY(1, extra_data_size), 4, 0xffffffe8);
 	assert_int_equal(check_all(), -EINVAL);
 	assert_non_null(strstr(error.message, "reaches past its end"));
@@ -201,7 +201,7 @@ static void refused_in_combination(void **state)
 	assert_non_null(strstr(error.message, "two state extensions"));
 }
 
-/* What is valid, but not for us, is told from what is broken. */
+/* Unsupported stores are distinguished from broken ones. */
 static void not_supported(void **state)
 {
 	static const struct mutation unsupported[] = {
@@ -235,7 +235,7 @@ static void cut_off_anywhere(void **state)
 	assert_int_equal(check_header(CLUSTER), 0);
 }
 
-/* Any change of a few bytes: a verdict, and no byte read that is not there. */
+/* Random changes of a few bytes: the check ends, and reads no byte out of bounds. */
 static void random_changes(void **state)
 {
 	struct rng rng = rng_new(0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Entries of L1 and L2 tables, snapshot tables and chains that a sound image
- * cannot have are refused with a reason, and what it can have is read.
+ * Entries of L1 and L2 tables, snapshot tables and chains: invalid ones are refused with
+ * the reason, valid ones are read.
  */
 #include "qcow2-builder.h"
 #include "qcow2/foreign.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Names of images that are written: when there is one and when not, and what
- * becomes of the file that had the name before.
+ * The file names of images that are written: when the name exists, and what happens to a
+ * former file of that name.
  */
 #include "writer-rules.h"
 
@@ -91,7 +91,7 @@ static void a_link_is_followed(void **state)
 	assert_false(has_content("elsewhere/image", "old", 3));
 }
 
-/* What appears under the name meanwhile is not lost either, nor is the image. */
+/* A file that is created with the name meanwhile is not lost, nor is the image. */
 static void a_name_that_is_taken_meanwhile(void **state)
 {
 	struct image_error err = { "" };
@@ -133,7 +133,7 @@ static bool is_in(const void *name, int fd)
 	return !fstat(fd, &a) && !stat(name, &b) && a.st_ino == b.st_ino;
 }
 
-/* It may be another user's, or have another name: its content and mode are not ours. */
+/* It may belong to another user or have another name: content and mode do not change. */
 static void what_a_crash_left_makes_way(void **state)
 {
 	struct writer_options options = plain;

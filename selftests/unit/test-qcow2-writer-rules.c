@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The writer's rules: what is refused, what becomes of failures, what the format
- * asks for, and how much is kept in memory.
+ * The writer's rules: refusals, failures, requirements of the format, and the use of
+ * memory.
  */
 #include "writer-rules.h"
 
@@ -188,7 +188,7 @@ static void extensions_have_to_fit(void **state)
 	options.cluster_bytes = 512;
 	writer = must_create("image", &options);
 	assert_int_equal(writer_set_extension(writer, OUR_TYPE, big, 400, NULL), -E2BIG);
-	/* 512 less the header, its own head and the end's. */
+	/* 512 less the header, its own head and the end mark. */
 	assert_int_equal(writer_set_extension(writer, OUR_TYPE, big, 384, NULL), 0);
 	assert_int_equal(writer_set_extension(writer, OUR_TYPE + 1, small, 1, NULL), -E2BIG);
 	assert_int_equal(writer_set_extension(writer, OUR_TYPE, small, 16, NULL), 0);
@@ -208,8 +208,8 @@ static void extensions_have_to_fit(void **state)
 }
 
 /*
- * Matches must not reach back further than 4 KiB: unpacked in small pieces, zlib
- * has no more than that.
+ * Matches must not reach back further than 4 KiB, since zlib keeps no more when it
+ * unpacks in small pieces.
  */
 static void deflate_keeps_to_its_window(void **state)
 {
@@ -222,7 +222,7 @@ static void deflate_keeps_to_its_window(void **state)
 	int ret = Z_OK;
 
 	(void)state;
-	/* Noise that comes again after 6000 bytes, so that far matches pay. */
+	/* Noise that repeats after 6000 bytes, so that far matches would be used. */
 	for (i = 0; i < sizeof(plain_text); i++)
 		plain_text[i] = i < 6000 ? (char)(rng_next(&rng) >> 60) :
 					   plain_text[i - 6000];
@@ -250,7 +250,7 @@ static uint64_t read64(int fd, uint64_t offset)
 	return be64toh(value);
 }
 
-/* No cluster beyond the end counts as used: a check does not look there. */
+/* No cluster beyond the end counts as used: a check would not find it. */
 static void refcounts_end_with_the_file(void **state)
 {
 	uint64_t table, block, used = 0;
@@ -276,7 +276,7 @@ static void refcounts_end_with_the_file(void **state)
 	assert_int_equal(used * CLUSTER, st.st_size);
 }
 
-/* A full disk, as far as one can have it without one: a limit of the file size. */
+/* A limit of the file size in place of a full disk. */
 static void a_full_disk_is_reported(void **state)
 {
 	struct rlimit old, limit;
@@ -291,7 +291,7 @@ static void a_full_disk_is_reported(void **state)
 	for (i = 0; i < 2; i++) {
 		struct writer_options options = plain;
 
-		/* Full while data come, and full when it is to be finished. */
+		/* The disk is full while data is written, or at the end. */
 		limit.rlim_cur = i ? 3 << 20 : SIZE / 2;
 		assert_false(setrlimit(RLIMIT_FSIZE, &limit));
 		options.compression = i ? WRITER_ZLIB : WRITER_PLAIN;
@@ -312,7 +312,7 @@ static void a_full_disk_is_reported(void **state)
 	assert_false(setrlimit(RLIMIT_FSIZE, &old));
 }
 
-/* Tables that are complete are not kept in memory. */
+/* Complete tables are not kept in memory. */
 static void tables_are_forgotten(void **state)
 {
 	const struct output_options options = { .replace = false };
@@ -333,7 +333,7 @@ static void tables_are_forgotten(void **state)
 	assert_int_equal(map_set_zero(&map, 511, 1, &err), 0);
 	assert_null(map.l2[0].entries);
 	assert_int_not_equal(map.l1[0], 0);
-	/* The last one has fewer clusters; and only zeros need no table at all. */
+	/* The last table has fewer clusters. Zeros alone need no table. */
 	assert_int_equal(map_set_zero(&map, 512, 10, &err), 0);
 	assert_non_null(map.l2[1].entries);
 	assert_int_equal(map_set_zero(&map, 522, 178, &err), 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Images of random layout, written by several threads in random order, are what
- * was written: as our own reader, our own check and QEMU's see them.
+ * Images of random layout, written by several threads in random order, are right: for
+ * the reader, the check and QEMU's check.
  *
  * TEST_ROUNDS in the environment chooses another number of layouts.
  */
@@ -17,7 +17,7 @@
 #define MAX_THREADS 4
 #define EXTENSION_TYPE 0x646d7478
 
-/* What a cluster becomes. */
+/* The kinds of clusters. */
 enum kind {
 	UNWRITTEN,
 	ZEROED,			/* by writer_zero() */
@@ -141,7 +141,7 @@ static void choose_kinds(struct layout *l)
 	}
 }
 
-/* Cut what is written into calls, and shuffle them a little or much. */
+/* Split the writes into calls, and shuffle these a little or a lot. */
 static void choose_steps(struct layout *l)
 {
 	uint64_t cluster, count, i, reach;
@@ -261,7 +261,7 @@ static void assert_readable(const struct layout *l)
 	free(got);
 }
 
-/* It stands in the first cluster, with its type and length. */
+/* It is in the first cluster, with its type and length. */
 static void assert_extension(const struct layout *l)
 {
 	struct qcow2_extension head = {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The range lock with many threads: at no time do two conflicting requests hold,
- * each request is granted in the end, and what a holder wrote is seen by the
- * next one (the thread sanitizer watches).
+ * The range lock with many threads: two conflicting requests are never held at the same
+ * time, each request is granted in the end, and the next holder sees the writes of the
+ * one before (checked by the thread sanitizer).
  */
 #include <pthread.h>
 #include <sched.h>
@@ -55,7 +55,7 @@ static void random_range(struct rng *rng, u64 *first, u64 *last,
 				    DM_LIVE_RANGE_EXCLUSIVE;
 }
 
-/* Plain counters: without the lock they would lose counts, and race. */
+/* Plain counters: without the lock they would race and lose counts. */
 static unsigned int counters[NR_BLOCKS];
 
 static void *count_under_lock(void *argument)
@@ -103,9 +103,9 @@ static void holders_do_not_disturb_each_other(void **state)
 }
 
 /*
- * Asynchronous: whoever releases runs the callbacks of others, which put what
- * was granted into a common queue; any thread takes it out and releases it.
- * users[] says who holds each block: -1 one exclusively, N that many shared.
+ * Asynchronous: a thread that releases runs the callbacks of others, which put granted
+ * requests into a common queue. Any thread takes them out and releases them. users[] has
+ * the holders of each block: -1 one exclusive holder, N shared holders.
  */
 struct job {
 	struct dm_live_range range;
@@ -228,7 +228,7 @@ static void callbacks_run_where_the_release_is(void **state)
 	dm_live_range_lock_destroy(lock);
 }
 
-/* Readers hand the range over to each other without a gap; a writer gets it. */
+/* Readers hold the range without a gap in turn; a writer still gets it. */
 static bool writers_done;
 
 static void *share_without_gap(void *argument)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The range lock keeps its promises: who may hold together, first come first
- * served, nobody is told twice or too early, and callbacks may do as they like.
+ * The range lock keeps its promises: only compatible requests are held together, first
+ * come, first served, no callback is called twice or too early, and callbacks may use the
+ * lock.
  */
 #include "unit.h"
 
@@ -67,7 +68,7 @@ static void end_lock(struct dm_live_range_lock *lock)
 	dm_live_range_lock_destroy(lock);
 }
 
-/* All ways in which a second range may lie to the first, [100, 199]. */
+/* All relations of a second range to the first, [100, 199]. */
 static const struct relation {
 	u64 first, last;
 	bool overlaps;
@@ -147,7 +148,7 @@ static void first_come_first_served(void **state)
 	end_lock(lock);
 }
 
-/* A shared request could join the holder, but an exclusive one came before. */
+/* Compatible with the holder, but an exclusive request is before it. */
 static void nobody_overtakes_a_waiter(void **state)
 {
 	struct dm_live_range_lock *lock = new_lock();
@@ -168,7 +169,7 @@ static void nobody_overtakes_a_waiter(void **state)
 	end_lock(lock);
 }
 
-/* Nothing that is held is in the way of the third, only somebody who waits. */
+/* The third conflicts only with a request that waits, not with a held one. */
 static void a_waiter_is_waited_for(void **state)
 {
 	struct dm_live_range_lock *lock = new_lock();
@@ -197,7 +198,7 @@ static void waits_for_every_holder(void **state)
 	for (i = 0; i < NR_OF(holders); i++)
 		assert_true(ask(lock, &holders[i], i % 10 * 10, i % 10 * 10 + 9, SHARED));
 	assert_false(ask(lock, &all, 0, 99, EXCLUSIVE));
-	/* From the middle outwards: any order does. */
+	/* From the middle outwards; any order works. */
 	for (i = 0; i < NR_OF(holders); i++) {
 		assert_int_equal(all.told, 0);
 		give_up(lock, &holders[(i * 7 + 25) % NR_OF(holders)]);
@@ -207,7 +208,7 @@ static void waits_for_every_holder(void **state)
 	end_lock(lock);
 }
 
-/* The model: who came, in order; who holds follows from that alone. */
+/* The model: the requests in order of arrival, which determines the holders. */
 #define NR_MODEL 60
 
 static bool should_hold(struct request *const requests[], unsigned int nr,
@@ -258,7 +259,7 @@ static void random_steps_are_those_of_a_queue(void **state)
 			    rng_below(&rng, 2) ? SHARED : EXCLUSIVE);
 			nr++;
 		} else if (nr) {
-			/* The oldest always holds; so there is one. */
+			/* The oldest request is always held, so there is one. */
 			for (i = rng_below(&rng, nr); !requests[i]->held;)
 				i = (i + 1) % nr;
 			give_up(lock, requests[i]);
@@ -274,7 +275,7 @@ static void random_steps_are_those_of_a_queue(void **state)
 	end_lock(lock);
 }
 
-/* Callbacks that go on working: release, ask anew, free the memory. */
+/* Callbacks that use the lock: release, request again, free the memory. */
 
 struct busy {
 	struct dm_live_range range;
@@ -287,7 +288,7 @@ static unsigned int nr_busy, busy_grants;
 
 static void work_in_callback(struct dm_live_range *range);
 
-/* Acquire and release until it has to wait, or is through. */
+/* Acquire and release until it has to wait, or has completed. */
 static void work(struct busy *busy)
 {
 	while (busy->rounds--) {

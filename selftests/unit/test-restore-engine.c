@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The restore engine against a kernel and an image that do as they are told:
- * everything arrives, guest I/O is always answered, and the stream control and
- * the error policies are obeyed.
+ * The restore engine with a fake kernel and image: everything is restored, guest I/O is
+ * always answered, and the engine obeys the stream control and the error policies.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -17,7 +16,7 @@
 #define KIB 1024ull
 #define MIB (1024 * KIB)
 
-/* An image: zeros every fourth unit, else a byte that tells the place. */
+/* An image: zeros in every fourth unit, otherwise a byte that depends on the place. */
 struct fake_source {
 	struct source source;
 	enum image_extent_kind kind;	/* of what is not zero */
@@ -95,7 +94,7 @@ struct setting {
 	enum engine_end end;
 };
 
-/* What lies in this range cannot be read from now on. */
+/* From now on this range cannot be read. */
 static void set_bad(struct setting *setting, uint64_t start, uint64_t end)
 {
 	__atomic_store_n(&setting->source.bad_end, 0, __ATOMIC_RELAXED);
@@ -179,7 +178,7 @@ static void stream_to_end(struct setting *setting)
 	pthread_create(&setting->runner, NULL, run_engine, setting);
 }
 
-/* Whatever the sizes of device, block, image and cluster are to each other. */
+/* Different proportions of device, block, image and cluster. */
 static void test_everything_arrives(void **state)
 {
 	static const struct {
@@ -211,7 +210,7 @@ static void test_everything_arrives(void **state)
 	}
 }
 
-/* What the guest wrote is not overwritten, and not read from the image either. */
+/* The guest's data is not overwritten, and its blocks are not read from the image. */
 static void test_guest_writes_stay(void **state)
 {
 	struct setting setting;
@@ -230,7 +229,7 @@ static void test_guest_writes_stay(void **state)
 	end(&setting);
 }
 
-/* Large empty parts take few calls, and no reads. */
+/* Large empty areas need few calls, and no reads. */
 static void test_zeros_are_ranges(void **state)
 {
 	struct setting setting;
@@ -287,7 +286,7 @@ static void test_faults_are_served(void **state)
 	}
 }
 
-/* A write that waits for its block is let go by the answer alone. */
+/* A write that waits for its block continues when the answer arrives. */
 static void test_fault_on_allocated_block(void **state)
 {
 	struct setting setting;
@@ -301,7 +300,7 @@ static void test_fault_on_allocated_block(void **state)
 	end(&setting);
 }
 
-/* Only what cannot be read fails; the stream job is not touched. */
+/* Only unreadable data fails; the stream job is not affected. */
 static void test_fault_with_read_error(void **state)
 {
 	struct setting setting;
@@ -322,7 +321,7 @@ static void test_fault_with_read_error(void **state)
 	end(&setting);
 }
 
-/* Faults that hung on one that failed are answered on their own. */
+/* Faults that waited for another one, which failed, are answered by themselves. */
 static void test_faults_beside_errors(void **state)
 {
 	struct setting setting;
@@ -349,8 +348,8 @@ static void test_faults_beside_errors(void **state)
 }
 
 /*
- * A fault that hangs on one whose data cannot all be read is not forgotten: here
- * the error lies outside of what the first one asked for.
+ * A fault that waits for another one, whose data is partly unreadable, is answered: here
+ * the error is outside of the first one's range.
  */
 static void test_hanging_fault_is_answered(void **state)
 {
@@ -367,7 +366,7 @@ static void test_hanging_fault_is_answered(void **state)
 		usleep(1000);
 	hanging = fake_fault(setting.kernel, 8 * KIB, 4 * KIB);
 	fake_wait_quiet(setting.kernel);
-	/* It hangs: nobody reads for it. */
+	/* It waits: there is no read of its own. */
 	assert_int_equal(__atomic_load_n(&source->nr_held, __ATOMIC_RELAXED),
 			 1);
 	__atomic_store_n(&source->hold, false, __ATOMIC_RELAXED);
@@ -377,7 +376,7 @@ static void test_hanging_fault_is_answered(void **state)
 	end(&setting);
 }
 
-/* report: the job fails at once, and the device is served on. */
+/* report: the job fails at once, and the device is still served. */
 static void test_on_error_report(void **state)
 {
 	struct setting setting;
@@ -415,13 +414,13 @@ static void test_on_error_ignore(void **state)
 		assert_int_equal(fake_is_allocated(setting.kernel, offset),
 				 offset < 4 * MIB ||
 				 offset >= 4 * MIB + 8 * KIB);
-	/* The user's choice is as it was. */
+	/* The user's setting is as before. */
 	assert_int_equal(fake_info(setting.kernel).on_error,
 			 DM_ALLOCTRACK_ON_ERROR_IGNORE);
 	end(&setting);
 }
 
-/* ignore: what fails only once does not fail the job. */
+/* ignore: an error that occurs only once does not fail the job. */
 static void test_on_error_ignore_heals(void **state)
 {
 	struct setting setting;
@@ -439,7 +438,7 @@ static void test_on_error_ignore_heals(void **state)
 	end(&setting);
 }
 
-/* stop: nothing is streamed until the job is resumed; then it goes on. */
+/* stop: nothing is streamed until the job is resumed. */
 static void test_on_error_stop(void **state)
 {
 	struct setting setting;
@@ -461,7 +460,7 @@ static void test_on_error_stop(void **state)
 	end(&setting);
 }
 
-/* A target without space stops the job; the rest comes when there is some. */
+/* A full target stops the job; the rest is streamed when there is space again. */
 static void test_target_out_of_space(void **state)
 {
 	struct setting setting;
@@ -478,7 +477,7 @@ static void test_target_out_of_space(void **state)
 	end(&setting);
 }
 
-/* A paused job streams nothing; it comes to an end after many pauses. */
+/* A paused job streams nothing, and completes after many pauses. */
 static void test_pause_and_resume(void **state)
 {
 	struct setting setting;
@@ -500,7 +499,7 @@ static void test_pause_and_resume(void **state)
 	end(&setting);
 }
 
-/* A device that goes ends everything. */
+/* Everything ends when the device is removed. */
 static void test_device_goes(void **state)
 {
 	struct setting setting;

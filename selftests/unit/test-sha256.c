@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* SHA-256: the standard's examples, and the same digest however the data are cut. */
+/* SHA-256: the standard's examples, and the same digest however the data is split. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,7 +48,7 @@ static void test_examples(void **state)
 	}
 }
 
-/* A million times "a"; and all lengths around a block, in parts of all sizes. */
+/* "a" a million times; and all lengths around a block, in parts of all sizes. */
 static void test_parts(void **state)
 {
 	static uint8_t data[1000000];

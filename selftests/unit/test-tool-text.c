@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the tool reads and writes as text: sizes, durations, status lines and
- * table lines; and the arithmetic of its speed limit.
+ * The texts that the tool reads and writes: sizes, durations, status lines and table
+ * lines; and the arithmetic of its speed limit.
  */
 #include <errno.h>
 #include <string.h>
@@ -120,7 +120,7 @@ static void test_status_line(void **state)
 	assert_int_equal(status.write_errors, 2);
 	assert_int_equal(status.features.stream_speed, 1000);
 	assert_int_equal(status.features.on_error, DM_ALLOCTRACK_ON_ERROR_STOP);
-	/* What a later kernel adds. */
+	/* From a later kernel. */
 	assert_int_equal(status_line_parse("rw complete 40/40 8 0 0 0 1 shiny and more",
 					   &status), 0);
 	assert_int_equal(status.state, DM_ALLOCTRACK_COMPLETE);
@@ -177,7 +177,7 @@ static void test_allocated_bytes(void **state)
 	assert_int_equal(status_allocated_bytes(&status, 8704), 8704);
 }
 
-/* In the long run as many bytes are let through as the limit says. */
+/* In the long run the rate is the limit. */
 static void test_rate(void **state)
 {
 	struct rate rate = { 0 };
@@ -194,14 +194,14 @@ static void test_rate(void **state)
 	}
 	assert_in_range(bytes, 100000, 100600);
 
-	/* Idle time is not saved up, and a refund is. */
+	/* Idle time is not saved up, but refunds are. */
 	now_ns += 1000 * SECOND;
 	rate_charge(&rate, 1000, now_ns);
 	assert_int_equal(rate_ready_ns(&rate), now_ns + SECOND);
 	rate_refund(&rate, 500);
 	assert_int_equal(rate_ready_ns(&rate), now_ns + SECOND / 2);
 
-	/* A new limit holds at once. */
+	/* A new limit takes effect at once. */
 	rate_charge(&rate, 1000000, now_ns);
 	rate_set(&rate, 2000, now_ns);
 	assert_true(rate_ready_ns(&rate) <= now_ns);

@@ -3,12 +3,11 @@
 #define SELFTESTS_UNIT_H
 
 /*
- * What the unit tests of dm-live share: cmocka and what it wants included
- * before it, numbers at random that come again with their seed, and sanitizer
- * settings.
+ * For all unit tests: cmocka and the headers that it requires, reproducible random
+ * numbers, and sanitizer settings.
  *
- * TEST_SEED in the environment chooses other random numbers than always the
- * same ones.
+ * TEST_SEED in the environment changes the random numbers, which are the same in each
+ * run otherwise.
  */
 
 #include <setjmp.h>
@@ -56,8 +55,8 @@ static inline struct rng rng_new(unsigned int stream)
 }
 
 /*
- * Read by the sanitizers at start: memory that is not there is a NULL with them
- * as without them. One source file of a program includes this header.
+ * Read by the sanitizers at start: a failed allocation returns NULL, as it does without
+ * them. One source file of a program includes this header.
  */
 const char *__asan_default_options(void);
 const char *__tsan_default_options(void);

@@ -2,7 +2,7 @@
 #ifndef WRITER_TEST_H
 #define WRITER_TEST_H
 
-/* What the tests of the image writer share: a folder, and a file's state in it. */
+/* For the tests of the image writer: a folder, and the state of files in it. */
 
 #include "unit.h"
 
@@ -15,7 +15,7 @@
 #include "qcow2/image.h"
 #include "qcow2/writer.h"
 
-/* A folder that is the current one; images have plain names in it. */
+/* Make it the current folder; images have plain names in it. */
 static char test_folder[PATH_MAX];
 
 static inline int enter_folder(void **state)
