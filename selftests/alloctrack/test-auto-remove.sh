@@ -78,8 +78,8 @@ when_complete()
 	all_kinds
 	check "$label: a table without auto_remove" \
 		dm_reload t "$(at_table $SIZE /dev/mapper/f /dev/mapper/b 128)"
-	is_so "the state then" "$(at_status t 2 3)" "complete 64/64"
-	label="complete, auto_remove taken away"
+	is_so "the state after that" "$(at_status t 2 3)" "complete 64/64"
+	label="complete, without auto_remove"
 	all_kinds
 	repair_device b "$backing"
 	label="complete"
@@ -89,7 +89,7 @@ when_complete()
 	break_device f "$file" 0 8
 	check_fails "$label: an error of the file is reported" dd_read "$T" 0 4096
 	repair_device f "$file"
-	mirrored "and is gone with its cause" --verify
+	mirrored "and ends with its cause" --verify
 	check "$label: remove" dmsetup remove t
 	blockdev --flushbufs "$file"	# drop what was cached before
 	check "$label: all is on the file" cmp "$file" "$MODEL"

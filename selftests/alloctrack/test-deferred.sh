@@ -28,14 +28,14 @@ counted()
 	echo "${words[$1 - 1]}"
 }
 
-label="writes that may not wait"
+label="nowait writes"
 at_create t $((MIB * 2048)) "$file" "$backing" $BLOCK target_is_zero
 check "$label: whole blocks" guest --rw=write --bs=64k --size=4M --iodepth=16
 is "$label: are allocated" "$(at_allocated t)" 64
 written=$(disk_stat "$file" 7)
 message t stream start
 check "$label: zeros are streamed" wait_until state_is t complete
-is "$label: and need not be written" $(($(disk_stat "$file" 7) - written)) 0
+is "$label: and are not written" $(($(disk_stat "$file" 7) - written)) 0
 at_remove t
 
 label="parts of blocks"
@@ -43,11 +43,11 @@ fast=$(make_disk $MIB) || bail "disk"
 at_create t $((MIB * 2048)) "$fast" "$backing" $BLOCK
 check "$label: written at once" guest --rw=write --bs=4k --zonemode=strided --zonesize=4k \
 	--zonerange=64k --size=16M --io_size=1M --iodepth=64 --iodepth_batch_submit=32
-is "$label: as many writes as there were, and none in flight" \
+is "$label: the right number of writes, and none in flight" \
 	"$(counted 5) $(counted 9)" "256 0"
 at_remove t
 
-label="copied on the read"
+label="copied by reads"
 at_create t $((MIB * 2048)) "$file" "$backing" $BLOCK copy_on_read
 check "$label: reads" guest --rw=read --bs=64k --size=4M --iodepth=16
 is "$label: are counted" "$(counted 1) $(counted 3)" "64 8192"

@@ -24,7 +24,7 @@ file_fails()
 	local inside=$((at + bytes / 2 / lbs * lbs))
 
 	at_create t "$size" /dev/mapper/f /dev/mapper/b "$block"
-	reads_as "at first as the backing" "$backing"
+	reads_as "at first reads as the backing" "$backing"
 	break_device f "$file" $HOLE $HOLE_SECTORS
 	fails "a whole block" dd_write "$T" $at "$bytes"
 	[ "$bytes" -eq "$lbs" ] || fails "part of a block" dd_write "$T" $inside "$lbs"
@@ -44,13 +44,13 @@ backing_fails()
 	local at=$((HOLE * 512 / bytes * bytes))
 
 	at_create t "$size" /dev/mapper/f /dev/mapper/b "$block"
-	reads_as "at first as the backing" "$backing"
+	reads_as "at first reads as the backing" "$backing"
 	break_device b "$backing" $HOLE $HOLE_SECTORS
-	[ "$bytes" -eq "$lbs" ] || fails "part of a block that the backing cannot give" \
+	[ "$bytes" -eq "$lbs" ] || fails "part of a block that cannot be read from the backing" \
 		dd_write "$T" $at "$lbs"
 	fails "a read" dd_read "$T" $((HOLE * 512)) "$lbs"
 	if [ "$bytes" -le 65536 ]; then
-		mirrored "a whole block needs no backing, parts of it then neither" \
+		mirrored "a whole block needs no backing, nor do parts of it later" \
 			write $at "$bytes" write $((at + bytes - lbs)) "$lbs" \
 			read $at "$bytes"
 	fi
@@ -80,7 +80,7 @@ file_is_flaky()
 	result $? "$label: random writes on a file that fails now and then" ||
 		diag "$(< "$TMP/out")"
 	diag "$breaks breaks; $(tail -n 1 "$TMP/out")"
-	check "$label: what is read afterwards" blkmodel "$T" --verify-only \
+	check "$label: the content afterwards" blkmodel "$T" --verify-only \
 		--initial "$backing" --load-model "$TMP/saved"
 	rm "$TMP/saved"
 	shows_nothing_stale

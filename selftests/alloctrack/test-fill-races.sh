@@ -46,9 +46,9 @@ never_starved()
 	on_exit stop_process $writer
 	check "streaming ends under constant load" wait_until -t 60 state_is t complete
 	is_running $writer
-	result $? "which goes on" || diag "$(< "$TMP/fio")"
+	result $? "which continues" || diag "$(< "$TMP/fio")"
 	stop_process $writer
-	check "what was not written is the backing's" \
+	check "the rest is the backing's" \
 		cmp -i $((4 << 20)):$((4 << 20)) -n $((4 << 20)) "$T" "$backing"
 	at_remove t
 }

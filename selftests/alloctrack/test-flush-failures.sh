@@ -171,7 +171,7 @@ made_anew()
 # is complete, and the guest's writes are not checked any more.
 nothing_to_bring()
 {
-	label="nothing to bring"
+	label="nothing left to fill"
 	slow_disk=$(make_disk 8 512 cache_size=16 irqmode=2 completion_nsec=100000000) &&
 		slow=$(make_linear s "$slow_disk") || bail "slow disk"
 	at_create t $SIZE "$slow" user $BLOCK auto_remove
@@ -189,7 +189,7 @@ nothing_to_bring()
 	check "$label: another table" dm_reload t \
 		"$(at_table $SIZE "$slow" user $BLOCK auto_remove)"
 	dd_read $T $((5 * 65536)) 65536 > "$TMP/read"
-	check "$label: what was written is there" cmp "$TMP/read" "$TMP/random"
+	check "$label: the written data is there" cmp "$TMP/read" "$TMP/random"
 	at_remove t
 	dm_remove s
 }
@@ -205,7 +205,7 @@ keeps_writes_back()
 # The very first copy is in flight when a flush fails: no counter of copies shows it.
 under_way()
 {
-	label="under way"
+	label="in flight"
 	paint stale "$disk"
 	# Writes take seconds in the first half, and flushes fail in the second one.
 	dm_create w "0 $((SIZE / 2)) delay $disk 0 0 $disk 0 3000 $disk 0 0

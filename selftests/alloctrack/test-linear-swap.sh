@@ -28,7 +28,7 @@ swap()
 	is_so "the state" "$(at_status t 2)" complete
 	check "$label: swap to linear" dm_reload t "0 $SIZE linear $file 0"
 	written=$(disk_stat "$file" 7)
-	check "$label: fio is at work on it" wait_until writes_on
+	check "$label: fio runs on it" wait_until writes_on
 	check "$label: the backing is free" dmsetup remove b
 	fio_is_good "fio verifies what it wrote"
 	is_so "the table" "$(dm_target t)" linear

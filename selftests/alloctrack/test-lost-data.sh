@@ -81,18 +81,18 @@ again()
 {
 	log_mark
 	check "$label: suspend and resume" eval "dmsetup suspend t && dmsetup resume t"
-	check_fails "$label: not doubtful any more" doubtful
+	check_fails "$label: no longer doubtful" doubtful
 	like "$label: the log" "$(log_since)" "blocks that a failed flush may have lost"
 }
 
 completes()
 {
 	local message=$1
-	mirrored "all is right" --verify
+	mirrored "the content is right" --verify
 	message t stream_speed 0
 	check "$label: stream $message" message t stream "$message"
 	check "$label: completes" wait_until state_is t complete
-	mirrored "all is right in the end" --verify
+	mirrored "the content is right at the end" --verify
 	shows_nothing_stale
 	# A flush of the store's own may have failed after the guest's last one.
 	sync $T 2> /dev/null
@@ -113,7 +113,7 @@ half()
 	[ "$meta" = - ] || check_fails "$label: no other flush" sync $T
 	check_fails "$label: no dmlive finish" dmlive finish t
 	[ "$meta" = - ] || durable=$(nr_durable)
-	mirrored "what is there can be read and written" write $WHOLE 4096
+	mirrored "allocated blocks can be read and written" write $WHOLE 4096
 	[ "$meta" = - ] || is "$label: no bit became durable" "$(nr_durable)" "$durable"
 	lose
 	again
@@ -131,7 +131,7 @@ last()
 	check "$label: doubtful" doubtful
 	check "$label: the job stops" wait_until state_is t stopped
 	message t stream_speed 0
-	check "$label: it goes on" message t stream resume
+	check "$label: it continues" message t stream resume
 	check "$label: it stops again, and does not complete" wait_until state_is t stopped
 	lose
 	again
@@ -148,7 +148,7 @@ guest_alone()
 	flush_fails
 	check_fails "$label: not doubtful" doubtful
 	check "$label: a flush" sync $T
-	mirrored "all is there" --verify
+	mirrored "all data is there" --verify
 	at_remove t
 }
 

@@ -74,7 +74,7 @@ sets()
 {
 	check "$label: on_error stop" message t on_error stop
 	check "$label: stream_speed 12345" message t stream_speed 12345
-	like "$label: status and table say so" "$(dmsetup status t) $(dmsetup table t)" \
+	like "$label: status and table show it" "$(dmsetup status t) $(dmsetup table t)" \
 		'stream_speed 12345 on_error stop.*stream_speed 12345 on_error stop'
 	check "$label: on_error report" message t on_error report
 	check "$label: the largest speed" message t stream_speed 18446744073709551615

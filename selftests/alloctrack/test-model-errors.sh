@@ -78,16 +78,16 @@ failing()
 		--save-model "$saved" > "$TMP/out" 2>&1 &
 	program=$!
 	break_and_mend $program
-	result $? "$label: breaks and mends under load"
+	result $? "$label: errors and repairs under load"
 	wait $program
 	result $? "$label: every read is right" || diag "$(cat "$TMP/out")"
 	diag "$(tail -n 1 "$TMP/out")"
 
 	message t stream_speed 0
-	check "$label: the device, mended" model /dev/mapper/t --verify-only \
+	check "$label: the device after repair" model /dev/mapper/t --verify-only \
 		--load-model "$saved" --save-model "$saved.decided"
 	check "$label: streaming completes" wait_until -t 60 stream_again
-	check "$label: the device, when streamed" model /dev/mapper/t \
+	check "$label: the device after streaming" model /dev/mapper/t \
 		--verify-only --load-model "$saved.decided"
 	dm_remove t
 	check "$label: the volume" model "$disk" --verify-only \

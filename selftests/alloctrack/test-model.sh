@@ -68,7 +68,7 @@ streamed()
 
 	message t stream_speed 0
 	check "$label: streaming completes" wait_until -t 60 state_is t complete
-	check "$label: the device, when streamed" model /dev/mapper/t \
+	check "$label: the device after streaming" model /dev/mapper/t \
 		--verify-only --load-model "$saved"
 	dm_remove t
 	check "$label: the volume" model "$file" --verify-only \

@@ -26,7 +26,7 @@ begin()
 
 end()
 {
-	mirrored "$1: what is read" --verify
+	mirrored "$1: the content" --verify
 	at_remove t
 }
 
@@ -47,7 +47,7 @@ device_lives()
 {
 	mirrored "$1: reads and writes go on" \
 		read 0 65536 write 524288 4096 write 512 512
-	check_fails "$1: what cannot be read gives an error" \
+	check_fails "$1: unreadable blocks give an error" \
 		dd_read "$T" $((HOLE_FIRST * 512)) 512
 }
 
@@ -68,7 +68,7 @@ ignore()
 {
 	begin on_error ignore
 	ends_as "ignore" failed
-	is "ignore: all else was streamed" "$(at_allocated t)" $((BLOCKS - HOLE_BLOCKS))
+	is "ignore: everything else was streamed" "$(at_allocated t)" $((BLOCKS - HOLE_BLOCKS))
 	is "ignore: each block that cannot be read is counted" "$(at_status t 6 7)" \
 		"$HOLE_BLOCKS 0"
 	device_lives "ignore"
@@ -92,7 +92,7 @@ stop()
 	ends_as "stop" stopped
 	device_lives "stop"
 	errors=$(at_status t 6)
-	check "stop: resume tries again" message t stream resume
+	check "stop: resume retries" message t stream resume
 	check "stop: and stops again" wait_until stopped_again "$errors"
 	repair_device b "$backing"
 	check "stop: resume after repair" message t stream resume
@@ -136,7 +136,7 @@ out_of_space()
 	dm_reload pool "0 $SIZE thin-pool $pool_meta $pool_data 128 0 2 $options" ||
 		bail "larger pool"
 	message t stream resume 2>/dev/null || message t stream start
-	check "$policy, no space: completes when there is some" \
+	check "$policy, no space: completes when there is space" \
 		wait_until state_is t complete
 	end "$policy, no space"
 	at_remove thin

@@ -62,7 +62,7 @@ from_the_start()
 	dmsetup suspend t && dmsetup resume t
 	refuses "read-only"
 	refuses_by_itself "read-only"
-	mirrored "after all that it reads the same" --verify
+	mirrored "the content is still the same" --verify
 	is "nothing is allocated" "$(at_allocated t)" 0
 	is "the file was not written" "$(written)" "$before"
 
@@ -79,22 +79,22 @@ in_between()
 	check "a read-only table again" \
 		ro_reload t "$(at_table $SIZE "$file" "$backing" 128 copy_on_read)"
 	is "the device is read-only again" "$(blockdev --getro "$T")" 1
-	is "what is allocated is kept" "$(at_allocated t)" 2
-	mirrored "each block is read from where it is" --verify
+	is "allocated blocks are kept" "$(at_allocated t)" 2
+	mirrored "each block is read from the right device" --verify
 	refuses "read-only again"
 	is "still two blocks" "$(at_allocated t)" 2
 
 	check "read-write, streaming slowly" dm_reload t \
 		"$(at_table $SIZE "$file" "$backing" 128 stream stream_speed 300000)"
 	check "it streams" wait_until allocated_above t 2
-	check "a read-only table amid the job" \
+	check "a read-only table during the job" \
 		ro_reload t "$(at_table $SIZE "$file" "$backing" 128 stream_speed 0)"
 	state="$(written) $(at_allocated t)"
 	mirrored "reads as before" --verify
 	check_fails "cancel is refused" message t stream cancel
-	is "the job holds still" "$(written) $(at_allocated t)" "$state"
+	is "the job makes no progress" "$(written) $(at_allocated t)" "$state"
 	check "read-write" dm_reload t "$(at_table $SIZE "$file" "$backing" 128)"
-	check "the job goes on to its end" wait_until state_is t complete
+	check "the job completes" wait_until state_is t complete
 	mirrored "reads as before" --verify
 	check "complete, and read-only" \
 		ro_reload t "$(at_table $SIZE "$file" "$backing" 128 auto_remove)"

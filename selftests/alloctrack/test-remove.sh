@@ -60,7 +60,7 @@ by_force()
 	check_fails "$1, in use: remove is refused" dmsetup remove t
 	dmsetup remove --force t > /dev/null 2>&1
 	stop_process $program
-	check "$1, in use: goes when forced" dm_remove t
+	check "$1, in use: is removed by force" dm_remove t
 	check "$1: is gone" gone
 }
 
@@ -69,7 +69,7 @@ deferred()
 	load
 	check "$1, in use: deferred remove" dmsetup remove --deferred t
 	stop_process $program
-	check "$1: goes with its last user" wait_until gone
+	check "$1: is removed with its last user" wait_until gone
 }
 
 error_table()

@@ -54,7 +54,7 @@ events_above()
 goes_on()
 {
 	is_so "the status" "$(at_status t 1)" ro
-	mirrored "reads and writes go on" write 65536 4096 read 0 $((SIZE * 512))
+	mirrored "reads and writes work" write 65536 4096 read 0 $((SIZE * 512))
 	check_fails "$label: no first write" dd_write $T $NEW 65536
 	check_fails "$label: no part of one" dd_write $T $NEW 4096
 	check_fails "$label: no first discard" blkdiscard -o $NEW -l 65536 $T
@@ -64,7 +64,7 @@ goes_on()
 	else
 		check_fails "$label: no flush" sync $T
 		check_fails "$label: no FUA" dd_write $T 65536 65536 oflag=direct,dsync
-		mirrored "zeros were written all the same" write 65536 65536
+		mirrored "zeros were written nevertheless" write 65536 65536
 	fi
 	check_so "a job" message t stream start
 	check_so "which fails" wait_until state_is t failed
@@ -74,7 +74,7 @@ is_back()
 {
 	repair_device m "$meta_disk"
 	again
-	is_so "the metadata are good" "$(at_status t 1)" rw
+	is_so "the metadata is good" "$(at_status t 1)" rw
 	mirrored "a first write" write $NEW 65536
 	check_so "a flush" sync $T
 	dm_remove t
@@ -126,12 +126,12 @@ complete()
 	dies
 	again
 	is_so "the status" "$(at_status t 1 2)" "ro complete"
-	mirrored "reads and writes go on" write 0 65536 read 0 $((SIZE * 512))
+	mirrored "reads and writes work" write 0 65536 read 0 $((SIZE * 512))
 	check_so "a flush" sync $T
 	mirrored "FUA" dsync 65536 4096
 	check_so "dmlive finish" dmlive finish t
 	is_so "linear" "$(dm_target t)" linear
-	mirrored "all is there" --verify
+	mirrored "all data is there" --verify
 	dm_remove t
 	repair_device m "$meta_disk"
 }

@@ -94,7 +94,7 @@ metadata_fails()
 	fails m
 	check "$label: a write alone does not notice" dd_write $T "$new" 65536
 	check_fails "$label: a flush is not reported" sync $T
-	is "$label: the status says it" "$(at_status t 1)" ro
+	is "$label: the status shows it" "$(at_status t 1)" ro
 	is "$label: an event is raised" "$(nr_events)" $((events + 1))
 	check_fails "$label: nor is a later flush" sync $T
 	# A failed write leaves old or new data; here these are the same.
@@ -105,7 +105,7 @@ metadata_fails()
 	check_fails "$label: no first write" dd_write $T $((SIZE * 512 - 65536)) 65536
 	check_fails "$label: no part of one" dd_write $T $((SIZE * 512 - 65536)) 512
 	check_fails "$label: no first discard" blkdiscard -o $((SIZE * 512 - 65536)) -l 65536 $T
-	check "$label: reads go on" dd if=$T of=/dev/null bs=1M iflag=direct status=none
+	check "$label: reads work" dd if=$T of=/dev/null bs=1M iflag=direct status=none
 }
 
 repaired_and_resumed()
@@ -129,7 +129,7 @@ repaired_and_made_anew()
 	works m
 	read_meta "$meta_disk" "$TMP/meta"
 	is "$label: it is in use on disk" "$(flags_in "$TMP/meta")" "auto in-use"
-	check "$label: but sound" qemu-img check -q "$TMP/meta"
+	check "$label: but valid" qemu-img check -q "$TMP/meta"
 	start
 	check "$label: all that was flushed is there" model --load-model "$TMP/model" \
 		--verify-only
@@ -153,7 +153,7 @@ volume_fails()
 	check "$label: a read of the backing" cmp -n 65536 -i "$new" $T "$backing"
 	is "$label: nothing became allocated" "$(at_allocated t)" "$before"
 	check_fails "$label: a flush" sync $T
-	is "$label: the metadata are not to blame" "$(at_status t 1)" rw
+	is "$label: the metadata counts as good" "$(at_status t 1)" rw
 	works f
 	check "$label: repaired: a flush" sync $T
 	check "$label: all is there" model --load-model "$TMP/model" --verify-only
@@ -201,7 +201,7 @@ has_tried()
 # A flush by the store itself fails: it is reported to the guest, once.
 unasked_flush_fails()
 {
-	begin "unasked flush of the volume${1:+, then $1}"
+	begin "the store's own flush of the volume${1:+, then $1}"
 	log_mark
 	until has_failed_to_flush; do
 		check "$label: a write" dd_write $T "$(first_unallocated)" 65536
@@ -214,7 +214,7 @@ unasked_flush_fails()
 			bail "reload"
 	fi
 	check_fails "$label: repaired: a flush reports it" sync $T
-	check "$label: the next one is made" sync $T
+	check "$label: the next one succeeds" sync $T
 	read_meta "$meta_disk" "$TMP/bits.after"
 	is "$label: all bits are durable" "$(nr_set "$TMP/bits.after" $BLOCK)" \
 		"$(at_allocated t)"
@@ -248,13 +248,13 @@ any_time()
 	flaky $guest
 	result $? "$label: suspend and resume"
 	wait $guest
-	result $? "$label: the guest saw nothing false" || diag "$(< "$TMP/guest")"
+	result $? "$label: the guest has read no wrong data" || diag "$(< "$TMP/guest")"
 	# A flush of the store's own may have failed after the guest's last one.
 	sync $T 2> /dev/null
-	check "$label: a flush in the end" sync $T
+	check "$label: a flush at the end" sync $T
 	dm_remove t
 	start
-	check "$label: the data are right in the end" model --load-model "$TMP/model" \
+	check "$label: the data is right at the end" model --load-model "$TMP/model" \
 		--verify-only
 	end
 }

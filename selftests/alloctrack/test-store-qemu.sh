@@ -86,7 +86,7 @@ prepared()
 		qemu-img bitmap --add --disable -g 64K "$TMP/meta" other &&
 		qemu-io -f qcow2 -c 'write -q 1M 64k' "$TMP/meta" || bail "qemu-img"
 	write_meta "$TMP/meta" "$meta"
-	check_fails "$label: not before that" dmsetup create t --table \
+	check_fails "$label: refused before that" dmsetup create t --table \
 		"$(meta_table $size "$file" "$backing" "$meta" $block)"
 	dmsetup remove t 2> /dev/null
 	check "$label: dmlive meta prepare" dmlive meta prepare "$TMP/meta"

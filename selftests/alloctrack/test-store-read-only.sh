@@ -24,7 +24,7 @@ shown()
 	before=$(fingerprint)
 	dm_create t "$(meta_table $SIZE "$file" "$backing" "$meta" $BLOCK)" --readonly ||
 		bail "create"
-	is "$1: the status says so" "$(at_status t 1)" ro
+	is "$1: the status shows it" "$(at_status t 1)" ro
 	check "$1: the data is right" cmp $T "$TMP/content"
 	check_fails "$1: no writes" dd_write $T 0 65536
 	check_fails "$1: no writes to allocated blocks" dd_write $T $((1 << 20)) 512

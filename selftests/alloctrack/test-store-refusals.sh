@@ -84,7 +84,7 @@ damaged "marked dirty" "marked dirty" $INCOMPATIBLE 0000000000000001
 damaged "marked corrupt" "marked corrupt" $INCOMPATIBLE 0000000000000002
 damaged "unknown features" "unknown incompatible features 0x800" \
 	$INCOMPATIBLE 0000000000000800
-damaged "changed by something that knows no bitmaps" "out of date" \
+damaged "changed by a program without support for bitmaps" "out of date" \
 	$AUTOCLEAR 0000000000000000
 damaged "unknown state version" "version 9, not 1" $((STATE + 8)) 00000009
 damaged "unknown state flags" "unknown flags" $((STATE + 12)) 80000000
@@ -114,7 +114,7 @@ refused "a device that is too small" "outside of the device" \
 	"$(meta_table $SIZE "$file" "$backing" /dev/mapper/short $BLOCK)"
 
 write_meta "$TMP/good" "$meta"
-check "what was not damaged is taken" dm_create t \
+check "undamaged metadata is accepted" dm_create t \
 	"$(meta_table $SIZE "$file" "$backing" "$meta" $BLOCK)"
 dm_remove t
 
@@ -124,7 +124,7 @@ for extra in 512 3584; do
 		truncate -s +$extra "$TMP/odd" && odd=$(losetup --show -f "$TMP/odd") ||
 		bail "losetup"
 	log_mark
-	check "$extra bytes behind the last 4 KiB are taken" dm_create t \
+	check "$extra bytes behind the last 4 KiB are accepted" dm_create t \
 		"$(meta_table $SIZE "$file" "$backing" "$odd" $BLOCK)"
 	check_fails "and nothing is read there" grep -q "beyond end" <<< "$(log_since)"
 	dm_remove t
@@ -139,9 +139,9 @@ check_fails "a second target on the same metadata device" dm_create u \
 	"$(meta_table $SIZE "$file2" "$backing" "$meta" $BLOCK)"
 like "the log says why" "$(log_since)" "another target uses it"
 dmsetup remove u 2> /dev/null
-check "the first goes on" dd_write $T 0 $((BLOCK * 512)) oflag=dsync
+check "the first works on" dd_write $T 0 $((BLOCK * 512)) oflag=dsync
 dm_remove t
-check "when it has gone the second can have it" dm_create u \
+check "after its removal the second can use it" dm_create u \
 	"$(meta_table $SIZE "$file2" "$backing" "$meta" $BLOCK)"
 dm_remove u
 finish

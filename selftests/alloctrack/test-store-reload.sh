@@ -51,10 +51,10 @@ under_io()
 		--save-model "$TMP/model" > "$TMP/guest" 2>&1 &
 	guest=$!
 	rounds $guest
-	result $? "$label, $1: tables come and go"
+	result $? "$label, $1: tables are replaced"
 	wait $guest
 	result $? "$label, $1: the guest notices nothing" || diag "$(< "$TMP/guest")"
-	is "$label, $1: the job is as it was" "$(at_status t 2)" "$1"
+	is "$label, $1: the job is as before" "$(at_status t 2)" "$1"
 }
 
 # refused DESCRIPTION TABLE - its load or its resume is refused; the device works on.
@@ -95,7 +95,7 @@ life()
 	under_io complete
 	check "$label: all data is right" model --load-model "$TMP/model" --verify-only
 	dm_remove half
-	check "$label: in the other half too" cmp -i $((HALF * 512)) \
+	check "$label: also in the other half" cmp -i $((HALF * 512)) \
 		-n $(((23 << 20) - HALF * 512)) $T "$backing"
 	refuse_others
 	dm_remove t
@@ -115,7 +115,7 @@ refuse_others()
 		refused "no metadata" "$(meta_table $SIZE "$file" "$backing" - $BLOCK)"
 	else
 		with=$(make_meta $SIZE $BLOCK) || bail "metadata"
-		refused "metadata from nowhere" \
+		refused "metadata where there was none" \
 			"$(meta_table $SIZE "$file" "$backing" "$with" $BLOCK)"
 	fi
 }

@@ -56,7 +56,7 @@ clean_removal()
 	is "$label: as many blocks are allocated" "$(at_allocated t)" "$before"
 	is "$label: no job" "$(at_status t 2)" idle
 	check "$label: the same data" model --load-model "$TMP/model" --verify-only
-	check_fails "$label: no word of a recovery" grep -q recovered <<< "$(log_since)"
+	check_fails "$label: no recovery is logged" grep -q recovered <<< "$(log_since)"
 }
 
 # The content of the disks while the device is in use is what a crash would leave.

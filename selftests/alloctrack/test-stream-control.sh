@@ -18,7 +18,7 @@ does_nothing()
 	dmsetup suspend t
 	dmsetup resume t
 	before=$(at_allocated t)
-	mirrored "$1: I/O goes on" --verify
+	mirrored "$1: I/O works" --verify
 	is "$1: nothing is streamed" "$(at_allocated t)" "$before"
 }
 
@@ -57,7 +57,7 @@ by_message()
 
 	before=$(at_allocated t)
 	told resume running
-	check "it goes on" wait_until allocated_above t "$before"
+	check "it continues" wait_until allocated_above t "$before"
 
 	told cancel cancelled
 	refused cancelled resume
@@ -71,13 +71,13 @@ by_message()
 	told start running
 	check "no speed limit" message t stream_speed 0
 	check "the end raises an event" wait_until has_ended $waiter
-	is "all is there" "$(at_status t 1 7)" \
+	is "all data is there" "$(at_status t 1 7)" \
 		"none complete $BLOCKS/$BLOCKS 128 $((MIB << 20)) 0 0"
 	refused complete start
 	refused complete pause
-	mirrored "what is read" --verify
+	mirrored "the content of the device" --verify
 	at_remove t
-	check "what is on the file" cmp "$file" "$MODEL"
+	check "the content of the file" cmp "$file" "$MODEL"
 }
 
 # speed BYTES_PER_SECOND BLOCK FEATURE... - streaming takes at least the time that the
@@ -106,9 +106,9 @@ demand()
 	paint stale "$file"
 	at_create t $SIZE "$file" "$backing" 128 stream stream_speed 200000
 	dd_read "$T" $at 4096 > /dev/null
-	check "what lies beside a read is streamed" wait_until has_backing $at
+	check "the blocks beside a read are streamed" wait_until has_backing $at
 	[ "$(at_allocated t)" -lt $((BLOCKS / 2)) ]
-	result $? "before what lies below it"
+	result $? "before the blocks below it"
 	at_remove t
 }
 
@@ -150,7 +150,7 @@ shown()
 	message t on_error report
 	features "4 stream_speed 0 on_error report"
 	printf '%s\n' "$line" | dmsetup reload t || bail "reload"
-	is "a loaded table shows what it will set" "$(dmsetup table --inactive t)" "$line"
+	is "a loaded table shows its settings" "$(dmsetup table --inactive t)" "$line"
 	dmsetup suspend t
 	dmsetup resume t
 	is "the line can be loaded again" "$(dmsetup table t)" "$line"

@@ -44,15 +44,15 @@ held_back()
 	on_exit stop_process $program
 	# The write has arrived when the process sleeps in it.
 	wait_until grep -q '^State:.D' /proc/$program/status
-	is "suspended: the status says what it said" "$(at_status t 2)" running
+	is "suspended: the status is as before" "$(at_status t 2)" running
 	is "suspended: neither file nor backing is touched" \
 		"$(disk_stat "$file" 7) $(disk_stat "$backing" 3)" "$before"
 	dmsetup resume t
 	wait $program
-	result $? "resumed: the write goes on" || diag "$(< "$TMP/out")"
+	result $? "resumed: the write continues" || diag "$(< "$TMP/out")"
 	message t stream_speed 0
-	check "resumed: streaming goes on" wait_until state_is t complete
-	mirrored "what is read" --verify
+	check "resumed: streaming continues" wait_until state_is t complete
+	mirrored "the content" --verify
 	at_remove t
 }
 

@@ -75,14 +75,14 @@ devices()
 	local cannot='Cannot open the'
 	bad "no such file device" "$(named 'file device' /dev/nowhere "$cannot file")" \
 		"/dev/nowhere $backing - 128"
-	bad "a file device that is none" "$(named 'file device' /dev/null "$cannot file")" \
+	bad "a file device that is not a block device" "$(named 'file device' /dev/null "$cannot file")" \
 		"/dev/null $backing - 128"
-	bad "a folder as file device" "$(named 'file device' "$TMP" "$cannot file")" \
+	bad "a directory as file device" "$(named 'file device' "$TMP" "$cannot file")" \
 		"$TMP $backing - 128"
 	bad "no file device" "$(named 'file device' - "$cannot file")" "- $backing - 128"
 	bad "no such device number" "$(named 'file device' 259:99999 "$cannot file")" \
 		"259:99999 $backing - 128"
-	bad "a number of no device" "$(named 'file device' -5 "$cannot file")" \
+	bad "a number without a device" "$(named 'file device' -5 "$cannot file")" \
 		"-5 $backing - 128"
 	bad "no such backing" "$(named backing /dev/nowhere "$cannot backing")" \
 		"$file /dev/nowhere - 128"
@@ -96,16 +96,16 @@ devices()
 	bad "a file device that is too small" \
 		"$(named 'file device' "$small" 'smaller than the target')" \
 		"$small $backing - 128"
-	bad "file and backing are one" \
+	bad "file and backing are the same" \
 		"$(named backing "$file" 'The backing device is the file device')" \
 		"$file $file - 128"
-	bad "file and metadata are one" \
+	bad "file and metadata are the same" \
 		"$(named 'metadata device' "$file" 'is the file or the backing device')" \
 		"$file $backing $file 128"
-	bad "backing and metadata are one" \
+	bad "backing and metadata are the same" \
 		"$(named 'metadata device' "$backing" 'is the file or the backing device')" \
 		"$file $backing $backing 128"
-	bad "a metadata device that holds nothing" 'metadata device is refused' \
+	bad "an empty metadata device" 'metadata device is refused' \
 		"$file $backing $meta 128"
 }
 
@@ -210,13 +210,13 @@ tables()
 		"0 4096 $line"$'\n'"4096 4096 linear $meta 0"
 	refused "a linear target before it" 'must appear alone' \
 		"0 4096 linear $meta 0"$'\n'"4096 4096 $line"
-	refused "a begin that is not 0" '(Gap|gap|start)' "8 4096 $line"
+	refused "a start that is not 0" '(Gap|gap|start)' "8 4096 $line"
 
 	wide=$(make_disk 4 4096) || bail "disk"
-	refused "a length that is no multiple of the file's sectors" \
+	refused "a length that is not a multiple of the file's sectors" \
 		'not aligned to h/w logical block size' \
 		"0 $((SIZE - 1)) alloctrack $wide $backing - 128"
-	refused "a length that is no multiple of the backing's sectors" \
+	refused "a length that is not a multiple of the backing's sectors" \
 		'not aligned to h/w logical block size' \
 		"0 $((SIZE - 4)) alloctrack $file $wide - 128"
 }
@@ -255,7 +255,7 @@ reload()
 	like "reload: the log" "$(log_since)" "$(named 'block size' 100 'power of two')"
 	is "reload: there is no inactive table" \
 		"$(dmsetup info -c --noheadings -o tables_loaded t)" "Live"
-	is "reload: the device works on" "$(at_allocated t)" 1
+	is "reload: the device still works" "$(at_allocated t)" 1
 	at_remove t
 	is "reload: nothing is left" "$(leftovers)" ""
 }
@@ -269,11 +269,11 @@ good()
 		"$file $backing - 128 4 stream_speed 18446744073709551615 on_error enospc" \
 		"$file $backing - 128 2 stream_speed 0" \
 		"$file user - 128 2 user_timeout 4294967295"; do
-		check "taken: $line" dm_create t "0 $SIZE alloctrack $line"
+		check "accepted: $line" dm_create t "0 $SIZE alloctrack $line"
 		is "and written back" "$(dmsetup table t)" "0 $SIZE alloctrack $(numbers $line)"
 		at_remove t
 	done
-	check "taken: without a count" dm_create t "0 $SIZE alloctrack $file - - 8"
+	check "accepted: without a count" dm_create t "0 $SIZE alloctrack $file - - 8"
 	at_remove t
 	is "nothing is left" "$(leftovers)" ""
 }

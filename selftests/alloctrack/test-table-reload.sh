@@ -37,15 +37,15 @@ refusals()
 		"$(at_table $SIZE "$other" "$backing" 128)"
 	refused "another size" "size" \
 		"$(at_table $((SIZE - 128)) "$file" "$backing" 128)"
-	check "other features and another backing are taken" dm_reload t \
+	check "other features and another backing are accepted" dm_reload t \
 		"$(at_table $SIZE "$file" "$backing" 128 on_error stop copy_on_read)"
-	is "what is allocated is kept" "$(at_status t 3)" "$allocated"
-	mirrored "all reads as before" --verify
+	is "allocated blocks are kept" "$(at_status t 3)" "$allocated"
+	mirrored "the content is as before" --verify
 	dmsetup suspend t &&
 		at_table $SIZE "$file" "$copy" 128 | dmsetup reload t ||
 		bail "reload while suspended"
 	check "loaded while it is suspended" dmsetup resume t
-	mirrored "all reads as before, the rest from a copy of the backing" --verify
+	mirrored "the content is as before, the rest from a copy of the backing" --verify
 	at_remove t
 }
 
@@ -66,7 +66,7 @@ under_load()
 	diag "$n reloads"
 	fio_is_good "reloads under load: fio verifies what it wrote"
 	message t stream_speed 0
-	check "the job goes on to its end" wait_until state_is t complete
+	check "the job completes" wait_until state_is t complete
 	check "the other half is the backing's" \
 		cmp -i $((4 << 20)):$((4 << 20)) -n $((4 << 20)) "$T" "$backing"
 	at_remove t
@@ -98,7 +98,7 @@ never_resumed()
 		dmsetup create t --notable
 	at_table $SIZE "$file" "$backing" 128 | dmsetup reload t
 	at_table $SIZE "$other" "$backing" 8 | dmsetup reload t
-	check "its last table is the one that counts" dmsetup resume t
+	check "the last table counts" dmsetup resume t
 	is "with its block size" "$(at_status t 4)" 8
 	at_remove t
 }

@@ -13,7 +13,7 @@ file=$(make_painted stale 4) && backing=$(make_painted backing 4) || bail "disks
 # All ioctls fail now. The control device can be closed and opened again.
 is_gone()
 {
-	asks "poll says so" "ok hup err" a poll 90000 hup
+	asks "poll reports it" "ok hup err" a poll 90000 hup
 	asks "WAIT" ENODEV a wait
 	asks "FILL" "ENODEV 0" a fill 0 $BLOCK
 	asks "ZERO" "ENODEV 0" a zero 0 $BLOCK
@@ -56,7 +56,7 @@ before_the_node()
 	asks "no longer a user's table" EOPNOTSUPP a attach "$number"
 	load "$(at_table $SIZE "$file" user 128)"
 	asks "a user's table" ok a attach "$number"
-	asks "FAIL for nobody" ok a fail 0 $BLOCK 5
+	asks "FAIL without a waiter" ok a fail 0 $BLOCK 5
 	asks "INFO" "ok faults=0 allocated=0 write_errors=0" a info
 	tell a sleep
 
@@ -64,7 +64,7 @@ before_the_node()
 	dmsetup resume t
 	dmsetup mknodes t
 	start_io read:4096:4096
-	answers "it is told" "ok 0:65536" a
+	answers "the server is told" "ok 0:65536" a
 	asks "and serves" "ok $BLOCK" a fill 0 $BLOCK
 	io_gives "the read" "read:4096:4096 backing"
 
@@ -85,7 +85,7 @@ before_the_node()
 	kill_hand a
 	label='the other backing is active'
 	hand a "$backing"
-	asks "no server any more" EOPNOTSUPP a attach "$number"
+	asks "servers are no longer accepted" EOPNOTSUPP a attach "$number"
 	kill_hand a
 	at_remove t
 

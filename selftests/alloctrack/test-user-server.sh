@@ -44,7 +44,7 @@ death()
 	is "none has ended" "$(grep -v started "$first_log")" ""
 	asks "another server attaches" ok b attach "$(dm_number t)"
 	asks "poll wakes up" "ok in pri" b poll 90000
-	asks_wait "WAIT tells just the same, and the new" b "${ranges[@]}" 262144:131072
+	asks_wait "WAIT returns the same ranges, and the new one" b "${ranges[@]}" 262144:131072
 	asks "the first block" "ok 65536" b fill 0 65536
 	asks "the others, some more and some already there" "ok 983040" b fill 0 1048576
 	io_gives "the new read" "read:262144:131072 backing"
@@ -100,7 +100,7 @@ failure()
 	asks "FAIL" ok a fail $BLOCK $((2 * BLOCK)) 5
 	io_gives "a read and a partial write fail" "read:65536:4096 EIO" \
 		"write:131072:4096 EIO"
-	check "the others wait on" io_waits 5
+	check "the others still wait" io_waits 5
 	asks "FAIL of a part of a read" ok a fail $((5 * BLOCK)) $BLOCK 61
 	asks "FAIL with an error that means try again" ok a fail $((6 * BLOCK)) $BLOCK 11
 	io_gives "all of that read fails" "read:65536:4096 EIO" "write:131072:4096 EIO" \
@@ -110,7 +110,7 @@ failure()
 
 	asks "the others are filled" "ok $BLOCK" a fill 0 $BLOCK
 	asks "the others are filled" "ok $BLOCK" a fill $((3 * BLOCK)) $BLOCK
-	io_gives "and end well" "read:65536:4096 EIO" "write:131072:4096 EIO" \
+	io_gives "and succeed" "read:65536:4096 EIO" "write:131072:4096 EIO" \
 		"read:262144:131072 ENODATA" "read:393216:512 EIO" \
 		"read:0:4096 backing" "write:196608:512 done" \
 		"read:196608:65536 backing"
@@ -119,7 +119,7 @@ failure()
 	ask a wait
 	start_io read:131072:4096 write:65536:1024 read:393216:512
 	wait_until has_faults a 3
-	asks_wait "it is asked for again" a 131072:65536 65536:65536 393216:65536
+	asks_wait "the server is told again" a 131072:65536 65536:65536 393216:65536
 	asks "all is filled" "ok $((SIZE * 512 - 2 * BLOCK))" a fill 0 $((SIZE * 512))
 	io_gives "the reads" "read:131072:4096 backing" "write:65536:1024 done" \
 		"read:393216:512 backing"
@@ -138,12 +138,12 @@ failing_server()
 	start_server "$backing" --fail-range $((5 << 20)):65536:5 --threads 4
 	start_fio 1 --size=4m
 	start_io read:5242880:4096 write:5246976:512 read:5308416:4096
-	io_gives "what the server fails cannot be read, nor partly written" \
+	io_gives "ranges that the server fails cannot be read or partly written" \
 		"read:5242880:4096 EIO" "write:5246976:512 EIO" \
 		"read:5308416:4096 backing"
 	start_io write:5242880:65536
-	io_gives "it can be written in whole" "write:5242880:65536 done"
-	now_reads "and read then" "read:5242880:65536 written"
+	io_gives "it can be written as a whole" "write:5242880:65536 done"
+	now_reads "and read after that" "read:5242880:65536 written"
 	fio_is_good "fio verifies what it wrote"
 	shows_nothing_stale
 	stop_process "$server"

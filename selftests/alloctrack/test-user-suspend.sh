@@ -44,12 +44,12 @@ waits_for_the_server()
 	attached a "$backing"
 	start_io "${IO[@]}"
 	wait_until has_faults a 3
-	asks_wait "it is told" a 0:65536 65536:131072 196608:65536
+	asks_wait "the server is told" a 0:65536 65536:131072 196608:65536
 	suspending
 	check "$label: the suspend waits" is_running $suspend
 	check "$label: and so does the I/O" io_waits 3
 	asks "it serves" "ok 262144" a fill 0 262144
-	io_gives "the I/O ends well" "${SERVED[@]}"
+	io_gives "the I/O succeeds" "${SERVED[@]}"
 	suspended "the suspend ends"
 	tell a fill 262144 262144
 	start_io read:262144:65536 read:524288:512
@@ -57,10 +57,10 @@ waits_for_the_server()
 	no_answer_yet "and FILL" a
 	is_so "nothing becomes allocated" "$(at_allocated t)" 4
 	dmsetup resume t
-	answers "resumed: FILL goes on" "ok 262144" a
+	answers "resumed: FILL continues" "ok 262144" a
 	wait_until has_faults a 1
 	asks "and the I/O comes" "ok 65536" a fill 524288 65536
-	io_gives "and ends well" "read:262144:65536 backing" "read:524288:512 backing"
+	io_gives "and succeeds" "read:262144:65536 backing" "read:524288:512 backing"
 	now_reads "reads" "read:196608:512 written" "read:197120:65024 backing"
 	kill_hand a
 	at_remove t
@@ -80,7 +80,7 @@ has_no_server()
 
 	label='the server dies'
 	attached a "$backing"
-	asks_wait "it is told" a 0:65536 65536:131072 196608:65536
+	asks_wait "the server is told" a 0:65536 65536:131072 196608:65536
 	suspending
 	check "$label: the suspend waits" is_running $suspend
 	kill_hand a
@@ -100,18 +100,18 @@ noflush()
 	wait_until io_waits 3
 	if [ "$1" != "no server" ]; then
 		attached a "$backing"
-		asks_wait "it is told" a 0:65536 65536:131072 196608:65536
+		asks_wait "the server is told" a 0:65536 65536:131072 196608:65536
 	fi
 	check "$label: suspends" dmsetup suspend --noflush t
-	check "$label: all waits on" io_waits 3
+	check "$label: all I/O still waits" io_waits 3
 	[ "$1" != "it dies" ] || kill_hand a
 	[ "$1" = "it lives" ] || attached a "$backing"
-	asks "nothing is to be told" EAGAIN a wait
+	asks "there is nothing to tell" EAGAIN a wait
 	dmsetup resume t
 	wait_until has_faults a 3
-	asks_wait "resumed: it is told" a 0:65536 65536:131072 196608:65536
+	asks_wait "resumed: the server is told" a 0:65536 65536:131072 196608:65536
 	asks "it serves" "ok 262144" a fill 0 262144
-	io_gives "the I/O ends well" "${SERVED[@]}"
+	io_gives "the I/O succeeds" "${SERVED[@]}"
 	kill_hand a
 	at_remove t
 }
@@ -129,8 +129,8 @@ in_flight()
 	wait_until allocated_above t 0
 	check "$label: suspend" dmsetup suspend t
 	dmsetup resume t
-	answers "it goes on to its end" "ok 8388608" a
-	io_gives "who waited got its data" "read:0:4096 backing" "read:8384512:4096 backing"
+	answers "it completes" "ok 8388608" a
+	io_gives "waiting reads got their data" "read:0:4096 backing" "read:8384512:4096 backing"
 	check "$label: it completes" wait_until state_is t complete
 	check "$label: the content" cmp -n 8388608 "$T" "$backing"
 	kill_hand a

@@ -31,17 +31,17 @@ log_mark
 attached a "$backing"
 tell a sleep
 start_io read:0:4096
-answers "a server is told" "ok 0:65536" a
-io_gives "it says nothing" "read:0:4096 ETIMEDOUT"
+answers "the server is told" "ok 0:65536" a
+io_gives "the server does not answer" "read:0:4096 ETIMEDOUT"
 like "the log says so" "$(log_since)" user_timeout
-asks "nothing waits any more" "ok faults=0 allocated=0 write_errors=0" a info
-asks "an answer that comes late is good all the same" "ok $BLOCK" a fill 0 $BLOCK
-now_reads "and is there for the next" "read:0:65536 backing"
+asks "no I/O waits" "ok faults=0 allocated=0 write_errors=0" a info
+asks "a late answer is accepted" "ok $BLOCK" a fill 0 $BLOCK
+now_reads "and the next read gets it" "read:0:65536 backing"
 asks "later reads work" "ok $((3 * BLOCK))" a fill $BLOCK $((3 * BLOCK))
 kill_hand a
 start_server "$backing"
 start_io read:1048576:1048576 write:2097152:512
-io_gives "with a server that serves" "read:1048576:1048576 backing" \
+io_gives "with a working server" "read:1048576:1048576 backing" \
 	"write:2097152:512 done"
 stop_process "$server"
 

@@ -31,9 +31,9 @@ unallocated()
 	reads_as "at first as the backing" "$backing"
 	writes "one whole block" 1 0 write "$bytes" "$bytes"
 	if [ "$bytes" -gt "$lbs" ]; then
-		writes "the begin of a block" 1 "$block" write 0 "$lbs"
+		writes "the start of a block" 1 "$block" write 0 "$lbs"
 		writes "its end, now allocated" 0 0 write $((bytes - lbs)) "$lbs"
-		writes "from within a block to within the second next" 3 \
+		writes "from the middle of a block to the middle of the second next" 3 \
 			$((2 * block)) write $((3 * bytes - lbs)) $((bytes + 2 * lbs))
 	else
 		writes "three whole blocks" 3 0 write $((2 * bytes)) $((3 * bytes))

@@ -110,7 +110,7 @@ target_hangs()
 	check_fails "$label: the write times out" dd_write $T 0 4096
 	check_fails "$label: so does the next" dd_write $T 0 4096
 	is_so "the session is active" "$(st 1)" active
-	same "the view is not held up" $V
+	same "the view is not blocked" $V
 	dmsetup resume g
 	check_so "then the block is copied" wait_until st_is 2 1/128
 	check_so "and can be written" dd_write $T 0 4096
@@ -254,7 +254,7 @@ target_in_use()
 	check_fails "$label: also when the table was there before" dmsetup resume u
 	like "$label: then too" "$(log_since)" "the session of .* uses the same target"
 	message session cancel
-	check_so "a broken session does not stand in the way" dmsetup resume u
+	check_so "a broken session does not block it" dmsetup resume u
 	dm_remove u
 	end
 

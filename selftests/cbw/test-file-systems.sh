@@ -78,7 +78,7 @@ is_good()
 	check_so "$3 can be mounted read-only, without a replay" mount \
 		-o "ro,${norecovery[$1]}" "$2" "$BACKUP" || return
 	(cd "$BACKUP" && sha256sum --quiet -c) < "$TMP/sums" > "$TMP/sums.result" 2>&1
-	result $? "$label: what was synced before is in $3" || diag "$(cat "$TMP/sums.result")"
+	result $? "$label: data that was synced before is in $3" || diag "$(cat "$TMP/sums.result")"
 	check_so "all files of $3 can be read" \
 		find "$BACKUP" -type f -exec sha256sum {} +
 	umount "$BACKUP"

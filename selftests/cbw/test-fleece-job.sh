@@ -86,7 +86,7 @@ target_hangs()
 	message job start
 	check_so "the guest writes everywhere" dd_write $T 0 $((SIZE * 512))
 	is_so "all of it is in slots" "$(st 2)" 192/192
-	same "the view is not held up" $V
+	same "the view is not blocked" $V
 	check_so "suspend" dmsetup suspend t
 	dmsetup resume t
 	check_fails "$label: no discards with a job" blkdiscard -f -o 0 -l 65536 $V

@@ -57,7 +57,7 @@ full()
 	check_so "a view discards" blkdiscard -f -o 0 -l 65536 $V
 	is_so "a slot is free" "$(st 9) $(st 2)" "15/16 15/255"
 	check_so "the write succeeds" random_write 1048576 65536
-	check_fails "$label: what was discarded cannot be read" dd_read $V 0 4096
+	check_fails "$label: discarded blocks cannot be read" dd_read $V 0 4096
 	check_so "the rest of the view" cmp -i 65536 -n $((SIZE * 512 - 65536)) $V "$REF"
 	end
 

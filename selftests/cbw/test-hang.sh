@@ -52,7 +52,7 @@ view_at_target()
 	ends "a write to a block of the read" dd_write $T $((12 * 65536)) 4096
 	ends "a write elsewhere" dd_write $T $((8 * MIB)) 4096
 	ends "a discard of the view is refused" eval "! blkdiscard -f $V 2> /dev/null"
-	ends "a write to what was to be discarded" dd_write $T $((9 * MIB)) 4096
+	ends "a write to the range of the discard" dd_write $T $((9 * MIB)) 4096
 	check_so "the target is back" dmsetup resume g
 	wait $reader
 	result $? "$label: the read"

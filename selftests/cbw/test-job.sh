@@ -126,7 +126,7 @@ errors()
 	break_device "$name" "$disk" $((40 * 128)) 256
 	message job start
 	ends_as stopped
-	check_so "resume tries again" message job resume
+	check_so "resume retries" message job resume
 	ends_as stopped
 	repair_device "$name" "$disk"
 	check_so "resume after repair" message job resume

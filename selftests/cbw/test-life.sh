@@ -101,7 +101,7 @@ reloaded()
 	check_so "linear cannot be refused" dm_reload t "0 $SIZE linear $origin 0"
 	like "$label: the log tells the end" "$(log_since)" "ends with its table"
 	view_is_dead "$label"
-	is_so "the view says so" "$(dm_status v 1)" ended
+	is_so "the view shows it" "$(dm_status v 1)" ended
 	check_fails "$label: no second view" make_view v2
 	check_so "a new session" dm_reload t "$(cbw_table $SIZE "$origin" 8 target "$target")"
 	view_is_dead "$label: an old view of a new session"
@@ -117,7 +117,7 @@ reloaded()
 	make_view || bail "view"
 	check_so "resume" dmsetup resume t
 	view_is_dead "$label"
-	is_so "the view says so" "$(dm_status v 1)" ended
+	is_so "the view shows it" "$(dm_status v 1)" ended
 	is_so "the new session lives" "$(st 1)" active
 	dm_remove v
 	dm_remove t
@@ -142,7 +142,7 @@ swapped()
 		dm_remove v
 		dm_remove t
 	done
-	is_so "readers got an error and no wrong byte" $n 10
+	is_so "readers got an error and no wrong data" $n 10
 	dm_remove v
 	dm_remove t
 }

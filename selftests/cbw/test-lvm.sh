@@ -48,7 +48,7 @@ is_clean()
 {
 	check_so "is clean" e2fsck -fn "$1"
 	check_so "mounts" mount -o ro,noload "$1" "$BACKUP"
-	check_so "has what was synced" cmp "$BACKUP/synced" "$TMP/synced"
+	check_so "has the synced data" cmp "$BACKUP/synced" "$TMP/synced"
 	umount "$BACKUP"
 }
 

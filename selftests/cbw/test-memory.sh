@@ -35,7 +35,7 @@ hold_memory()
 is_refused()
 {
 	check_fails "$1" dmsetup load t --table "$2"
-	check "... and nobody is killed" is_running $victim
+	check "... and no process is killed" is_running $victim
 	is "... and all is given back" "$(($(available) > before - 100))" 1
 }
 
@@ -85,7 +85,7 @@ is "it needs no more then" "$(($(available) > loaded - 30))" 1
 check "a write" dd_write $T 0 4096
 check "suspend and resume" eval "dmsetup suspend t && dmsetup resume t"
 is "that needs no more either" "$(($(available) > loaded - 30))" 1
-is "what was written is recorded" "$(tracking B) $(tracking D)" "recording 1 disabled 0"
+is "the writes are recorded" "$(tracking B) $(tracking D)" "recording 1 disabled 0"
 
 # There is half of the memory that another such table needs.
 mkdir "$TMP/full" && mount -t tmpfs -o size=100% full "$TMP/full" || bail "tmpfs"
@@ -104,7 +104,7 @@ loaded=$(available)
 is "it has a bitmap for what is written meanwhile" "$((loaded < free - 180))" 1
 check "it begins" eval "dmsetup suspend t && dmsetup resume t"
 is "with the memory that it has" "$(($(available) > loaded - 30))" 1
-is "of what was written before" "$(st 2) $(tracking B)" "0/2 frozen 2"
+is "of earlier writes" "$(st 2) $(tracking B)" "0/2 frozen 2"
 dm_remove t
 dm_remove big
 

@@ -54,7 +54,7 @@ check_fails "refused: two targets in a table" dmsetup create x <<< "0 128 cbw $o
 # The origin is opened for reading, and later also for writing.
 check_fails "refused: the origin as target, read-only" dmsetup create --readonly x \
 	--table "0 $SIZE cbw $origin - 128 2 target $origin"
-check_so "nobody has it open then" dmsetup create x --table "0 $SIZE linear $origin 0"
+check_so "it is not open then" dmsetup create x --table "0 $SIZE linear $origin 0"
 dm_remove x
 
 dm_create huge "0 $((1 << 41)) zero" || bail "huge"
@@ -70,7 +70,7 @@ for words in "0" "2 target $number" "3 job target $number" \
 		"15 job target $number on_cbw_error break_snapshot cbw_timeout 5000000 job_speed 1 job_workers 3 on_source_error stop on_target_error enospc" \
 		"6 fleece $number on_cbw_error break_guest_write fleece_low_water 0" \
 		"9 job target $number fleece $other job_workers 3 fleece_low_water 5"; do
-	dm_create t "0 $SIZE cbw $numbers $words" || not_ok "taken: $words"
+	dm_create t "0 $SIZE cbw $numbers $words" || not_ok "accepted: $words"
 	is "shown as given: $words" "$(dmsetup table t)" "0 $SIZE cbw $numbers $words"
 	dm_remove t
 done

@@ -151,7 +151,7 @@ backup_of_unflushed()
 		bail "session"
 	mark "backup$1"
 	dmsetup resume t || bail "resume"
-	check_so "commit of what was not flushed" message backup commit B "$1"
+	check_so "commit of writes that were not flushed" message backup commit B "$1"
 	closed
 }
 

@@ -40,7 +40,7 @@ is_back()
 {
 	repair_device m "$disk"
 	check_so "a resume with it" eval "dmsetup suspend t && dmsetup resume t"
-	is_so "the metadata are good" "$(tracking state)" rw
+	is_so "the metadata is good" "$(tracking state)" rw
 }
 
 # goes_on DESCRIPTION yes|no - reads work; writes do, or do not.
@@ -95,7 +95,7 @@ closed()
 at_work()
 {
 	local writes=$2 all=$3
-	begin "at work" "$1"
+	begin "in use" "$1"
 	check_so "a write" dd_write $T 4096 4096
 	read_meta "$disk"
 	is_so "in use" "$(flags_of B)" "auto in-use"

@@ -212,7 +212,7 @@ not_its_own()
 	write_meta "$TMP/new" "$meta"
 	create
 	write_meta "$TMP/known" "$meta"
-	is_so "what stands there is a gap" "$(seal)" "8 6"
+	is_so "a recorded gap counts" "$(seal)" "8 6"
 	log_mark
 	check_fails "$label: refused" dm_create t2 \
 		"$(track_table $SIZE "$origin" "$meta" 128)"

@@ -33,10 +33,10 @@ on_exit let_go
 dmsetup message t 0 bitmap clear B & message=$!
 check_so "a message waits for it" wait_until hangs $message
 dd_write $T $((2 * REGION)) 4096 & writer=$!
-ends "the status is there" dmsetup status t
+ends "the status can be read" dmsetup status t
 ends "so is the table" dmsetup table t
-ends "what is open can be written to" dd_write $T 1048576 4096
-ends "reads go on" dd_read $T $((3 * REGION)) 4096
+ends "open regions can be written" dd_write $T 1048576 4096
+ends "reads work" dd_read $T $((3 * REGION)) 4096
 check_so "the other write waits" is_running $writer
 check_so "the message still does" hangs $message
 
@@ -45,7 +45,7 @@ wait $message
 result $? "$label: the message ends"
 wait $writer
 result $? "$label: so does the write"
-is_so "two writes came after it was asked for" "$(tracking B)" "recording 2"
+is_so "two writes came after the request" "$(tracking B)" "recording 2"
 dm_remove t
 read_meta "$disk"
 is_sane "closed"

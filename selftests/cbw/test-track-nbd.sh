@@ -68,7 +68,7 @@ wait_until nbdinfo --size "nbd+unix:///v?socket=$socket" || bail "$(cat "$TMP/da
 uri="nbd+unix:///v?socket=$socket"
 is "the size of the device" "$(nbdinfo --size "$uri")" $((SIZE * 512))
 mapped "$uri" > "$TMP/mapped"
-check "qemu-storage-daemon: nbdinfo is told the extents of dmlive" cmp "$TMP/mapped" "$TMP/wanted"
+check "qemu-storage-daemon: nbdinfo reads the extents of dmlive" cmp "$TMP/mapped" "$TMP/wanted"
 while read -r offset length; do
 	qemu-img dd -f raw -O raw bs=4096 skip=$((offset / 4096)) \
 		count=$(((offset + length) / 4096)) if="$uri" of="$TMP/read" || not_ok "read"
@@ -84,7 +84,7 @@ qemu-nbd -r -f qcow2 -B B -k "$socket" -t --fork --pid-file="$TMP/nbd.pid" "$TMP
 	> "$TMP/nbd.log" 2>&1 || bail "qemu-nbd: $(cat "$TMP/nbd.log")"
 on_exit stop_process "$(< "$TMP/nbd.pid")"
 mapped "nbd+unix://?socket=$socket" > "$TMP/mapped"
-check "qemu-nbd: nbdinfo is told the extents of dmlive" cmp "$TMP/mapped" "$TMP/wanted"
+check "qemu-nbd: nbdinfo reads the extents of dmlive" cmp "$TMP/mapped" "$TMP/wanted"
 stop_process "$(< "$TMP/nbd.pid")"
 
 # The bitmap after the session.
@@ -92,6 +92,6 @@ check "the backup is committed" message backup commit B 4711
 dm_remove v
 dm_remove t
 read_meta
-is "what was written since" "$(dumped)" "$((MIB * 20)) 65536
+is "the writes since then" "$(dumped)" "$((MIB * 20)) 65536
 $((MIB * 30)) 65536"
 finish

@@ -131,7 +131,7 @@ failing()
 	repair_device m "$disk"
 	check_so "a resume with it" eval "dmsetup suspend t && dmsetup resume t"
 	is_so "the status" "$(tracking state)" rw
-	is_so "what was written is there" "$(tracking B)" "recording 256"
+	is_so "the written data is there" "$(tracking B)" "recording 256"
 	check_so "writes go on" dd_write $T $REGION 4096
 	is_so "and are recorded" "$(tracking B)" "recording 257"
 	dm_remove t

@@ -87,7 +87,7 @@ committed()
 	wait_until st_is 4 complete
 	check_so "has copied the rest" cmp -n 65536 -i $((6 * MIB)) "$target" "$REF"
 	check_so "backup commit" message backup commit B 4712
-	is_so "what was written meanwhile" "$(tracking B)" "recording 2"
+	is_so "the writes meanwhile" "$(tracking B)" "recording 2"
 	is_so "the generation" "$(generation B)" 4712
 
 	label="increment with a fleece device"
@@ -129,7 +129,7 @@ aborted()
 	begun
 	pass_through
 	is_so "the union" "$(tracking B)" "recording 3"
-	check_fails "$label: no commit any more" message backup commit B 5
+	check_fails "$label: a commit is refused" message backup commit B 5
 	dm_remove t
 
 	label="broken"

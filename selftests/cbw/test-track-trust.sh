@@ -67,7 +67,7 @@ another_session()
 	like "$label: the log says why" "$(log_since)" "that of another backup"
 	is_so "nothing has changed" "$(tracking B) $(generation B)" "frozen 2 0"
 	check_so "the second one can" message backup commit B 1002
-	is_so "what was written since" "$(tracking B) $(generation B)" "recording 1 1002"
+	is_so "the writes since then" "$(tracking B) $(generation B)" "recording 1 1002"
 	like "the table has it" "$(dmsetup table t)" "new_bitmap B generation 1002"
 	for words in "generation 5" "bitmap B generation 0" "bitmap B generation x" \
 		"bitmap B generation"; do

@@ -116,7 +116,7 @@ read_only()
 	read_meta
 	cp "$TMP/meta" "$TMP/before"
 	dm_create t "$(track_table $SIZE "$origin" "$meta" 128)" --readonly || bail "t"
-	is_so "it says so" "$(tracking state)" ro
+	is_so "the status shows it" "$(tracking state)" ro
 	is_so "nothing records" "$(tracking B)" "disabled 0"
 	check_so "it reads" dd_read $T 0 4096
 	dmsetup suspend t && dmsetup resume t

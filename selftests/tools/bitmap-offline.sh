@@ -126,8 +126,8 @@ check_fails "standard output is closed: an error" eval "dmlive bitmap list ours.
 # Names are any bytes; JSON is UTF-8.
 bad=$'bad\xff\xc3(\xed\xa0\x80'
 cp ours.qcow2 "$bad"
-check "a name that is no UTF-8" dmlive bitmap add "$bad" "$bad"
-is "list --json: what is no UTF-8 is replaced" \
+check "a name that is not UTF-8" dmlive bitmap add "$bad" "$bad"
+is "list --json: invalid UTF-8 is replaced" \
 	"$(dmlive bitmap list --json "$bad" | grep -o 'bad[^"]*')" $'bad\xef\xbf\xbd\xef\xbf\xbd(\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd'
 image_io other.qcow2 "write 4M 64k"
 cp other.qcow2 "map-$bad"
@@ -269,7 +269,7 @@ refused "a name that is not there" "no bitmap 'nope'.*bitmap list" 3 store remov
 refused "no such source" "no bitmap 'nope'" 3 store merge store daily nope
 refused "dump of what is not there" "no bitmap 'nope'" 3 store dump store nope
 refused "an empty name" "1 to 1023 bytes" 3 store add store ""
-refused "a granularity that is no power of two" "power of two" 3 store add store x --granularity 3000
+refused "a granularity that is not a power of two" "power of two" 3 store add store x --granularity 3000
 refused "a granularity that is too small" "power of two" 3 store add store x --granularity 256
 refused "a reserved name" "reserved" 3 store add store dmlive-x
 for verb in remove enable disable clear; do
@@ -284,7 +284,7 @@ check "--force" dmlive bitmap clear --force restore alloctrack
 image_create other.qcow2 2G
 dmlive bitmap add other.qcow2 b || not_ok "add"
 refused "a source of another size" "of one size" 3 store merge store daily b --source-file other.qcow2
-refused "a source that is no image" "not.*(qcow2|store)" 1 store merge store daily b --source-file pattern-a
+refused "a source that is not an image" "not.*(qcow2|store)" 1 store merge store daily b --source-file pattern-a
 refused "no image" "not a qcow2" 1 pattern-a add pattern-a b
 refused "a file that is not there" "nope" 1 store add nope b
 image_create huge.qcow2 10T
@@ -387,7 +387,7 @@ refused "merge from an open bitmap" "'daily' is in use" 3 store merge store dmli
 poke store 124 00000002
 refused "an intent bitmap that was not kept" "'daily' is in use.*activate its target and remove it again" \
 	3 store merge store daily dmlive-intent
-check "what was not closed can be removed" dmlive bitmap remove store daily
+check "a bitmap that was not closed can be removed" dmlive bitmap remove store daily
 check "and the other one" dmlive bitmap remove store hourly
 check "which closes the intent bitmap" eval "! bitmaps store | grep -q in-use"
 cp restore used

@@ -78,11 +78,11 @@ check "which is right" convert kept.qcow2 out
 cp kept.qcow2 inc.qcow2
 BITMAP=$(printf 'b%.0s' {1..200}) make_backup long.qcow2 5
 check "a header without room" to_qcow2 --cluster-size 512 long.qcow2 small.qcow2
-like "it says so" "$(cat dmlive.log)" "no room .*so it does not say which backup it is"
+like "it is reported" "$(cat dmlive.log)" "no room .*so it does not say which backup it is"
 qemu-img snapshot -c s old-full.qcow2
 check "a snapshot" to_qcow2 --snapshot s old-full.qcow2 out.qcow2
 is "is not the backup" "$(field out.qcow2 .generation)" null
-like "it says so" "$(cat dmlive.log)" "out.qcow2 does not say which backup"
+like "it is reported" "$(cat dmlive.log)" "out.qcow2 does not say which backup"
 cp flat.qcow2 corrupt.qcow2
 poke corrupt.qcow2 72 0000000000000002
 check "one that is marked corrupt, forced" to_qcow2 --force corrupt.qcow2 out.qcow2
@@ -101,7 +101,7 @@ qemu-io -c quit copy.qcow2
 is "opened for writing" "$(field copy.qcow2 '."written-to"')" true
 check "a conversion of it" to_qcow2 copy.qcow2 out.qcow2
 is "is no backup" "$(field out.qcow2 .generation)" null
-like "it says so" "$(cat dmlive.log)" "copy.qcow2 was written to after the backup"
+like "it is reported" "$(cat dmlive.log)" "copy.qcow2 was written to after the backup"
 cp full.qcow2 copy.qcow2
 dmlive bitmap add copy.qcow2 x > /dev/null || bail "bitmap"
 is "its bitmaps changed" "$(field copy.qcow2 '."written-to"')" true
@@ -163,8 +163,8 @@ for hex in 0000000000000000 0000000100000001; do
 	at=$(grep -obUaP '\x23\x85\x28\x75\x00\x00\x00\x18' old.qcow2 | head -n 1 | cut -d: -f1)
 	poke old.qcow2 $((at + 8)) $hex
 	check "bad bitmaps: the data" convert old.qcow2 out
-	like "bad bitmaps: it says so" "$(cat dmlive.log)" "warning: .*its bitmaps cannot be read"
-	check "bad bitmaps: the data are right" cmp out wanted.raw
+	like "bad bitmaps: it is reported" "$(cat dmlive.log)" "warning: .*its bitmaps cannot be read"
+	check "bad bitmaps: the data is right" cmp out wanted.raw
 	like "bad bitmaps: info" "$(dmlive image info old.qcow2)" "bitmaps: none can be read"
 	dmlive image check --quiet old.qcow2 > dmlive.log 2>&1
 	is "bad bitmaps: check" $? 2

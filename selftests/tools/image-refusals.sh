@@ -132,7 +132,7 @@ like "but shows what there is" "$(dmlive image info --chain two.qcow2 2>/dev/nul
 like "also as JSON" "$(dmlive image info --chain --json two.qcow2 2>/dev/null |
 	jq -c 'map(.filename)')" '\["two.qcow2","one.qcow2"\]'
 qemu-img rebase -u -b . -F qcow2 one.qcow2
-refused "a backing file that is none" "one.qcow2: its backing file: .*neither a regular" \
+refused "a backing file that is not an image" "one.qcow2: its backing file: .*neither a regular" \
 	image map two.qcow2
 qemu-img rebase -u -b nbd://nowhere/x -F raw one.qcow2
 refused "a protocol" "one.qcow2: its backing file 'nbd://nowhere/x' is not a plain" \

@@ -76,7 +76,7 @@ for cluster in 512 1k 4k 64k 512k 2M; do
 	done
 done
 bytes=$(numfmt --from=iec $cluster)
-is "the cluster size is the one asked for" "$(info out.qcow2 '.["cluster-size"]')" "$bytes"
+is "the cluster size is as requested" "$(info out.qcow2 '.["cluster-size"]')" "$bytes"
 is "compat 1.1, 16-bit refcounts, not lazy, not corrupt, of zstd" \
 	"$(info out.qcow2 '.["format-specific"].data |
 	   [.compat, ."refcount-bits", ."lazy-refcounts", .corrupt, ."compression-type"] |
@@ -246,7 +246,7 @@ for signal in INT TERM HUP; do
 	# A shell without job control makes its children ignore SIGINT.
 	status=$(set -m; interrupted $signal gone.qcow2 2> /dev/null)
 	is "$signal ends a conversion" "$status" $((128 + $(kill -l $signal)))
-	like "it says so" "$(cat gone.qcow2.log)" "gone.qcow2: interrupted"
+	like "it is reported" "$(cat gone.qcow2.log)" "gone.qcow2: interrupted"
 	check_fails "and nothing is left" ls gone.qcow2 gone.qcow2.partial
 done
 cp mixed.qcow2 kept.qcow2
@@ -255,7 +255,7 @@ check "an image that was to be replaced survives" cmp kept.qcow2 mixed.qcow2
 status=$(set -m; interrupted KILL kept.qcow2 2> /dev/null)
 check "a crash too" cmp kept.qcow2 mixed.qcow2
 check_fails "which leaves no image behind" qemu-img info -f qcow2 kept.qcow2.partial
-check "and what it leaves is in nobody's way" dmlive image convert --target-format qcow2 \
+check "and its remains do no harm" dmlive image convert --target-format qcow2 \
 	mixed.qcow2 kept.qcow2
 check_fails "nor does it stay" ls kept.qcow2.partial
 

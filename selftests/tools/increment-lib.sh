@@ -59,7 +59,7 @@ record()
 # of increments.
 is_committed()
 {
-	is "$3: the bitmap goes with it" "$(bitmap_of "$1" generation)" \
+	is "$3: the bitmap belongs to it" "$(bitmap_of "$1" generation)" \
 		"$(record "$2" generation)"
 	is_idle "$1" "$3"
 }

@@ -23,7 +23,7 @@ lvm_works()
 {
 	check "$1: lvs" lvs tvg/vol
 	check "$1: vgscan" vgscan
-	is "$1: no inner device is taken for a volume" \
+	is "$1: lvm2 takes no inner device for a volume" \
 		"$(pvs --noheadings -o pv_name 2> /dev/null | tr -d ' \n')" "$pv"
 	check "$1: lvchange" lvchange --addtag "t$RANDOM" tvg/vol
 	is "$1: its node" "$(blkid -o value -s TYPE /dev/tvg/vol)" ext4
@@ -87,12 +87,12 @@ for loaded in '' "$plain"; do
 	dmlive attach tvg/vol > "$out" 2> "$err" {lock}>&- &
 	attach=$!
 	wait_until is_made || bail "not made: $(cat "$err")"
-	is "lvm2 is at work: no table" "$(dmsetup info -c --noheadings -o tables_loaded tvg-vol)" \
+	is "while lvm2 runs: no table" "$(dmsetup info -c --noheadings -o tables_loaded tvg-vol)" \
 		Live
 	[ -z "$loaded" ] || dmsetup load tvg-vol --table "$loaded" || bail "load"
 	exec {lock}>&-
 	wait $attach
-	is "lvm2 was at work${loaded:+, and has loaded a table}" $? "$([ -z "$loaded" ]; echo $(($? * 3)))"
+	is "lvm2 has run${loaded:+, and has loaded a table}" $? "$([ -z "$loaded" ]; echo $(($? * 3)))"
 	if [ -z "$loaded" ]; then
 		run 0 "detach" dmlive detach tvg/vol
 		continue
@@ -121,7 +121,7 @@ check "files" sh -c "cd mnt && sha256sum --quiet -c ../sums"
 run 0 "attach" dmlive attach tvg/vol
 check "unmount" umount mnt
 check "deactivate" lvchange -an tvg/vol
-is "the inner device goes with it" "$(inner_count)" 0
+is "the inner device is removed with it" "$(inner_count)" 0
 check "activate" lvchange -ay tvg/vol
 check "file system" fsck.ext4 -fn /dev/tvg/vol
 mount /dev/tvg/vol mnt || bail "mount"

@@ -29,7 +29,7 @@ run 3 "not a mapped device" dmlive attach "$other"
 says "the way out" "--name NAME"
 run 3 "over a disk in use" dmlive attach "$disk" --name n
 says "the reason" "in use by the mapped device .*; to free it:"
-run 3 "a name that is taken" dmlive attach "$other" --name a
+run 3 "a name in use" dmlive attach "$other" --name a
 says "the reason" "already"
 dm_create user "0 8 linear $A 0" || bail "user"
 run 3 "over a mapped device in use" dmlive attach a --name n
@@ -44,7 +44,7 @@ run 3 "a device with another table loaded" dmlive attach a
 says "the way out" "dmsetup clear a"
 dmsetup clear a
 dm_create a-dmlive "0 8 zero" || bail "a-dmlive"
-run 3 "the inner device's name is taken" dmlive attach a
+run 3 "the inner device's name is in use" dmlive attach a
 says "the way out" "rename"
 dm_remove a-dmlive
 is_plain "after refusals"

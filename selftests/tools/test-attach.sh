@@ -37,10 +37,10 @@ result $? "the guest reads what it wrote" || diag "$(tail -n 20 "$TMP/fio")"
 is_plain "under I/O"
 
 run 0 "the name as NAME, and the answer in JSON" dmlive attach $A --name a --json
-is "what was made" "$(jq -c '[.name, .device, .inserted, .inner]' "$out")" \
+is "the new device" "$(jq -c '[.name, .device, .inserted, .inner]' "$out")" \
 	'["a","/dev/mapper/a",true,"a-dmlive"]'
 run 0 "detach in JSON" dmlive detach a --json
-is "what was done" "$(jq -c '[.name, .removed]' "$out")" '["a",false]'
+is "the removal" "$(jq -c '[.name, .removed]' "$out")" '["a",false]'
 dm_remove a
 
 meta=$(make_disk 8 512) || bail "disk"

@@ -58,7 +58,7 @@ wait $backup 2> /dev/null
 dm_reload lv "$plain" || bail "reload"
 dmsetup remove "$(dmsetup ls | awk '/dmlive-view/ { print $1 }')" || bail "view"
 dm_reload lv "0 $(sectors "$disk") cbw $inner - 128 2 fleece $other" || bail "reload"
-run 3 "a session of somebody else, after a backup was killed" dmlive backup lv lv.raw
+run 3 "another program's session, after a backup was killed" dmlive backup lv lv.raw
 is "it goes on" "$(dm_status lv 1)" active
 dm_reload lv "${before[lv]}" || bail "reload"
 is_idle lv "after other tables"

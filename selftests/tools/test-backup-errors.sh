@@ -38,7 +38,7 @@ refused 3 "a suspended device" "dmsetup resume g" g a.raw
 dmsetup resume g
 spare=$(make_disk 8) || bail "disk"
 dm_reload g "0 $(sectors "$disk") cbw $disk - 128 2 fleece $spare"
-refused 3 "a session of somebody else" "session" g a.raw
+refused 3 "another program's session" "session" g a.raw
 dm_reload g "${before[g]}"
 is_idle g "refused"
 

@@ -48,7 +48,7 @@ run 3 "an output that has its journal on the device" dmlive backup z mnt/z.raw
 says "it says so" "lies on"
 
 # A file system that was frozen by another program.
-check "somebody freezes it" fsfreeze -f mnt
+check "another program freezes it" fsfreeze -f mnt
 run 0 "it is backed up" dmlive backup z z.raw a a.raw --force
 check "it is still frozen" fsfreeze -u mnt
 goes_on "thawed by hand"
@@ -83,7 +83,7 @@ is_under_way()
 	awk '{ exit $9 == 0 }' "/sys/dev/block/$(dmsetup info -c --noheadings \
 		-o major,minor --separator : b)/stat"
 }
-wait_until is_under_way || bail "no I/O is under way"
+wait_until is_under_way || bail "no I/O is in flight"
 for order in "a a.raw b b.raw" "b b.raw"; do
 	# shellcheck disable=SC2086
 	run 1 "in time: $order" timeout -s KILL 60 dmlive backup $order --force \

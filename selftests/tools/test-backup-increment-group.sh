@@ -77,7 +77,7 @@ increments()
 	one_moment "$1" a$n.qcow2 b$n.qcow2
 	for name in a b c; do
 		is_increment $name$n.qcow2 $name$last.qcow2 "$1, $name"
-		is "$1, $name: the bitmap goes with it" "$(bitmap_of $name generation)" \
+		is "$1, $name: the bitmap belongs to it" "$(bitmap_of $name generation)" \
 			"$(record $name$n.qcow2 generation)"
 	done
 	last=$n
@@ -132,7 +132,7 @@ same_image cy.qcow2 c.ref
 still_writes "the guest of a and b goes on"
 content a a.ref
 content b b.ref
-run 0 "nobody writes" dmlive backup a az.qcow2 b bz.qcow2 --bitmap B --no-full \
+run 0 "without writers" dmlive backup a az.qcow2 b bz.qcow2 --bitmap B --no-full \
 	--base ay.qcow2 --base by.qcow2
 same_image az.qcow2 a.ref
 same_image bz.qcow2 b.ref

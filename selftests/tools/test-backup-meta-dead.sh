@@ -62,13 +62,13 @@ with_bitmap()
 	content g ref.raw
 	start_backup g g.qcow2 --bitmap B
 	dies
-	ends 4 "$label: is no base"
+	ends 4 "$label: is not accepted as a base"
 	says "$label: the reason" "does not go with it"
 	same_image g.qcow2 ref.raw
 	goes_on "$label" "$2"
 	rm g.qcow2
 	repair_device m "${meta[g]}"
-	check "$label: the metadata are back" eval "dmsetup suspend g && dmsetup resume g"
+	check "$label: the metadata is back" eval "dmsetup suspend g && dmsetup resume g"
 	run 0 "$label: the next one" dmlive backup g g.qcow2 --bitmap B
 	is_full g.qcow2 "$label: the next one"
 	rm g.qcow2

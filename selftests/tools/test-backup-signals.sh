@@ -27,7 +27,7 @@ for signal in INT TERM HUP; do
 		"$(dmsetup table g | grep -oP '(?<=on_cbw_error )break.*')" "${policy[$signal]}"
 	kill -$signal $backup
 	ends 4 "SIG$signal"
-	says "SIG$signal: it says so" "interrupted"
+	says "SIG$signal: it reports it" "interrupted"
 	no_output "SIG$signal"
 	is_idle g "SIG$signal"
 done

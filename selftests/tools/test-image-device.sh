@@ -71,14 +71,14 @@ truncate -s -65000 cut.qcow2
 garbage > "$disk"
 refused "a part of the image is missing" "truncated" dmlive image convert cut.qcow2 "$disk"
 check "the target is as it was" cmp "$disk" <(garbage)
-refused "the image's own device is no target" "would be overwritten" dmlive image convert --allow-paths over.qcow2 node
+refused "the image's own device is refused as target" "would be overwritten" dmlive image convert --allow-paths over.qcow2 node
 small=$(make_loop 1) || bail "loop device"
 garbage | head -c 1M > "$small"
-refused "a small device is no target" "too small" dmlive image convert image.qcow2 "$small"
+refused "a small device is refused as target" "too small" dmlive image convert image.qcow2 "$small"
 check "which is left alone" cmp "$small" <(garbage | head -c 1M)
 mkfs.ext4 -q "$disk" > /dev/null 2>&1 || bail "mkfs"
 mkdir mnt
 mount "$disk" mnt || bail "mount"
 on_exit umount "$TMP/mnt"
-refused "a mounted device is no target" "busy" dmlive image convert image.qcow2 "$disk"
+refused "a mounted device is refused as target" "busy" dmlive image convert image.qcow2 "$disk"
 finish

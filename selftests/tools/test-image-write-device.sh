@@ -67,7 +67,7 @@ small=$(make_loop 1) || bail "loop device"
 fill "$small"
 refused "a device that is too small" "$small: cannot write: No space left" \
 	"${to_qcow2[@]}" --format raw source.raw "$small"
-beginning_is_zero "it holds no image any more" "$small"
+beginning_is_zero "it has no image" "$small"
 truncate -s 64k tiny
 tiny=$(make_loop "$TMP/tiny") || bail "loop device"
 refused "one that is smaller than a cluster" "$tiny: too small" \
@@ -116,7 +116,7 @@ for format in raw qcow2; do
 	fill "$disk"
 	refused "a source with an error, $format" "bad.qcow2: .*does not decompress" \
 		dmlive image convert --quiet --target-format $format bad.qcow2 "$disk"
-	beginning_is_zero "the device holds no image any more, $format" "$disk"
+	beginning_is_zero "the device has no image, $format" "$disk"
 done
 
 # A device on top of the source, or on top of the source's backing file.
@@ -148,5 +148,5 @@ data_written()
 check "data are written" wait_until data_written
 kill -KILL $pid
 wait $pid 2> /dev/null
-beginning_is_zero "killed: the device holds no image any more" "$disk"
+beginning_is_zero "killed: the device has no image" "$disk"
 finish

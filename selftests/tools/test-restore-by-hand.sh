@@ -29,13 +29,13 @@ fio --name=guest --filename=/dev/mapper/r --offset=16M --size=8M --rw=randwrite 
 	--do_verify=1 --verify_fatal=1 --io_size=32M > fio.log 2>&1 &
 fio=$!
 # On a fast machine it may have ended already.
-check "fio is at work" wait_until sh -c "dmsetup info -c --noheadings -o open r | grep -q 1 || ! kill -0 $fio"
+check "fio runs" wait_until sh -c "dmsetup info -c --noheadings -o open r | grep -q 1 || ! kill -0 $fio"
 run 0 "finish in use" dmlive finish r --json
 check "finish prints JSON" jq -e '.linear == true' "$out"
 wait $fio
 result $? "fio saw nothing of it"
 is "the device is linear" "$(dmsetup table r | cut -d ' ' -f 3)" linear
-run 0 "finish again is no error" dmlive finish r
+run 0 "a second finish is not an error" dmlive finish r
 same "content after the swap" /dev/mapper/r image.qcow2.raw
 dm_remove r
 

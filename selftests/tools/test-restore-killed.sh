@@ -23,7 +23,7 @@ check "it makes progress" wait_until sh -c 'dmlive status r --json | jq -e ".str
 kill -KILL "$server"
 check "the server is gone" wait_until is_gone "$server"
 run 0 "status without a server" dmlive status r
-like "status says so" "$(cat "$out")" "no server process: reads wait"
+like "status shows it" "$(cat "$out")" "no server process: reads wait"
 is "status in JSON" "$(dmlive status r --json | jq -r .server)" null
 
 dd if=/dev/mapper/r of=tail bs=1M skip=12 iflag=direct status=none &
@@ -32,7 +32,7 @@ check "a read waits" wait_until waits $reader
 run 0 "resume" dmlive resume r --background
 wait $reader
 result $? "the read that waited has ended well"
-check "it got the image's data" cmp -i $((12 << 20)):0 image.qcow2.raw tail
+check "it has the image's data" cmp -i $((12 << 20)):0 image.qcow2.raw tail
 check "another server is refused" [ "$(dmlive resume r > /dev/null 2>&1; echo $?)" = 3 ]
 
 # Killed again and again while everything is read.
@@ -63,6 +63,6 @@ if ! is_linear r; then
 fi
 check "the device is linear in the end" is_linear r
 same "content in the end" /dev/mapper/r image.qcow2.raw
-run 3 "nothing to resume any more" dmlive resume r
+run 3 "nothing left to resume" dmlive resume r
 run 1 "no such device" dmlive resume absent
 finish

@@ -63,7 +63,7 @@ is "marked as finished" "$(description "$meta" finished)" 1
 is "the backing file is the image" "$(qemu-img info --output=json "$meta" |
 	jq -r '."backing-filename" + " " + ."backing-filename-format"')" "$TMP/image.qcow2 qcow2"
 end_restore r
-run 3 "nothing to resume any more" dmlive resume "$meta"
+run 3 "nothing left to resume" dmlive resume "$meta"
 says "the reason" "over, there is nothing to resume"
 
 # A crash: copy the disks while everything is in use. The metadata is copied first, so its
@@ -100,7 +100,7 @@ forget c
 mv image.qcow2 away.qcow2
 run 0 "complete metadata need no image" dmlive resume "$meta"
 ends_well c "complete metadata"
-like "it says so" "$(cat "$out")" "everything was on the target already"
+like "it is reported" "$(cat "$out")" "everything was on the target already"
 end_restore c
 mv away.qcow2 image.qcow2
 sane_meta "complete metadata" "$meta"
@@ -114,6 +114,6 @@ lose_server e
 dmsetup remove e
 run 0 "--force gives up what is on record" start_restore image.qcow2 "$disk" e --force
 ends_well e "started over"
-is "the old metadata are marked" "$(description "$meta" finished)" 1
+is "the old metadata is marked" "$(description "$meta" finished)" 1
 end_restore e
 finish

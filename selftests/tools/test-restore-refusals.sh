@@ -63,7 +63,7 @@ refused "physical volume" 3 "LVM2_member signature.*--force" image.qcow2 "$disk"
 wipefs -qa "$disk"
 
 dm_create holder "0 2048 linear $disk 0"
-refused "held by another device" 3 "in use by the mapped device holder; to free it: dmsetup remove holder" image.qcow2 "$disk" --force
+refused "in use by another device" 3 "in use by the mapped device holder; to free it: dmsetup remove holder" image.qcow2 "$disk" --force
 dm_remove holder
 
 # Neither of them has it open exclusively.
@@ -91,8 +91,8 @@ refused "read-only" 3 "read-only" image.qcow2 "$disk"
 blockdev --setrw "$disk"
 
 dm_create r "0 8 zero"
-run 3 "name is taken: refused" dmlive restore image.qcow2 "$disk" --name r
-says "name is taken: the reason" "mapped device r already"
+run 3 "name in use: refused" dmlive restore image.qcow2 "$disk" --name r
+says "name in use: the reason" "mapped device r already"
 dm_remove r
 
 # Another restore onto the target has begun and waits for its metadata device.

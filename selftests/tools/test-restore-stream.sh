@@ -64,7 +64,7 @@ check "the limit holds ($seconds s for 8 MiB)" \
 run 0 "no limit" dmlive stream r speed 0
 check "ends as linear" wait_until is_linear r
 same "content" /dev/mapper/r image.qcow2.raw
-run 3 "no stream any more" dmlive stream r pause
+run 3 "the stream is gone" dmlive stream r pause
 for bad in "fast" "speed" "speed x" "on-error" "on-error maybe" "pause now"; do
 	# shellcheck disable=SC2086 # words
 	run 2 "stream r $bad" dmlive stream r $bad

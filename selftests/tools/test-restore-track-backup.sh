@@ -20,7 +20,7 @@ guest_writes g 100 300
 # is_streaming LABEL - the job still streams.
 is_streaming()
 {
-	is "$1: the stream is under way" "$(state_below g)" running
+	is "$1: the job still streams" "$(state_below g)" running
 }
 
 run 0 "an increment" dmlive backup g 1.qcow2 --bitmap B --base image.qcow2 --no-full
@@ -87,7 +87,7 @@ guest_writes a 40 8
 cp expected.raw moment.raw
 SPEED=1M start_backup a over.qcow2
 guest_writes a 40 8
-is "the stream is under way" "$(state_of r)" running
+is "the job still streams" "$(state_of r)" running
 ends 0 "the backup ends well"
 same_image over.qcow2 moment.raw
 dmlive stream r speed 0

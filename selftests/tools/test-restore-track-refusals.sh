@@ -79,7 +79,7 @@ run 0 "an increment" dmlive backup g 1.qcow2 --bitmap B --base image.qcow2 --no-
 same_image 1.qcow2 expected.raw
 is "of what the guest wrote" "$(data_bits 1.qcow2 4096)" \
 	$((65536 / 4096)) # a block of the session
-run 0 "the other bitmap goes with nothing" dmlive backup g c.qcow2 --bitmap C
+run 0 "the other bitmap belongs to no backup" dmlive backup g c.qcow2 --bitmap C
 is_full c.qcow2 "the other bitmap"
 end_tracked g
 soil "$target"

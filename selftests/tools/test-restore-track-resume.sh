@@ -87,7 +87,7 @@ run 0 "then it can be forced" dmlive resume g --force --background
 dmlive stream g speed 0
 check "linear below in the end" wait_until is_through g
 same "content" /dev/mapper/g expected.raw
-run 3 "no increment of what was cleared" dmlive backup g x.qcow2 --bitmap B \
+run 3 "no increment on a cleared bitmap" dmlive backup g x.qcow2 --bitmap B \
 	--base image.qcow2 --no-full
 says "the reason" "goes with no backup"
 end_tracked g

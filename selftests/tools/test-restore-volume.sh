@@ -103,9 +103,9 @@ gpt old.raw 512
 md=$(((16 << 20) - 65536))
 put old.raw $md "$(le 4 0xa92b4efc)$(le 4 0)$(le 4 90)$(printf "%0200d" 0)"
 dd if=old.raw of="$disk" bs=1M oflag=direct status=none
-run 3 "what was there counts" dmlive restore image.raw "$disk" --name r
+run 3 "the former content counts" dmlive restore image.raw "$disk" --name r
 run 0 "onto a former disk" dmlive restore image.raw "$disk" --name r --force --json
-is "what is wiped is said" "$(jq -r 'select(.event == "note") | .message' "$out" |
+is "the wiped signatures are reported" "$(jq -r 'select(.event == "note") | .message' "$out" |
 	grep -oE 'stale [a-z_]+|byte [0-9]+' | sort | xargs)" \
 	"byte $md byte $((16777216 - 512)) stale gpt stale linux_raid_member"
 end_restore r

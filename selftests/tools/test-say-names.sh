@@ -141,13 +141,13 @@ says "the limit" "at most 255 bytes"
 # URLs.
 for url in http://host/image.qcow2 nbd://host/x ssh://host/a nbd:host:10809 rbd:pool/x; do
 	run 2 "restore of $url" dmlive restore "$url" t/vm --name r
-	says "$url: it is said what it is" "$url is a URL; .* files and block devices only"
+	says "$url: named as a URL" "$url is a URL; .* files and block devices only"
 done
 run 2 "backup to a URL" dmlive backup t/vm ssh://host/a.qcow2
 run 2 "a URL with a path" dmlive image info file:///etc/fstab
 says "it is named" "give /etc/fstab"
 cp image.qcow2 vm-2026-01-31T10:00.qcow2
-run 0 "a name with colons is none" dmlive image info vm-2026-01-31T10:00.qcow2
+run 0 "a name with colons is not a URL" dmlive image info vm-2026-01-31T10:00.qcow2
 cp image.qcow2 nbd:x
 run 0 "nor is that of a file" dmlive image info nbd:x
 finish

@@ -31,7 +31,7 @@ check "the record is gone with the device" [ -z "$(ls /run/dmlive-finished)" ]
 run 0 "restore --track" dmlive restore image.qcow2 "$disk" --name r --force --track b \
 	--track-meta "$meta" --size target
 like "status of one that is tracked" "$(dmlive status r)" "r-dmlive: .*finished at"
-check "JSON: there is no restore any more" sh -c \
+check "JSON: there is no restore" sh -c \
 	"dmlive status r --json | jq -e '.restore == null and .restored.state == \"finished\"'"
 dm_remove r
 dm_remove r-dmlive
@@ -85,7 +85,7 @@ cleans "without a table" empty
 dmlive backup a out.raw --speed 1K > backup.out 2>&1 &
 backup=$!
 wait_until grep -q "point in time is now" backup.out || bail "$(cat backup.out)"
-no_leftovers "a backup under way"
+no_leftovers "a backup in progress"
 kill -KILL $backup
 wait $backup 2> /dev/null
 like "a backup: its output is named" "$(dmlive status a)" \

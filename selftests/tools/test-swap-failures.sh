@@ -170,7 +170,7 @@ bitmap_meanwhile()
 	check "the backup is good" qemu-img check -q k.qcow2
 	run 0 "a bitmap after that" dmlive bitmap add k C
 	dm_remove k
-	check "the metadata are good" dmlive meta check "${meta[k]}"
+	check "the metadata is good" dmlive meta check "${meta[k]}"
 }
 
 # The seal is written while the volume is suspended. If that takes too long, the volume is
@@ -191,12 +191,12 @@ held_too_long()
 		status=none &
 	writer=$!
 	put_back l "$plain" "held"
-	check "held: what waited goes on" wait $writer
+	check "held: waiting I/O continues" wait $writer
 	kill -CONT "$pid"
 	wait $tracer
 	is "held: the attach fails" $? 1
-	like "held: it says why" "$(cat "$TMP/log")" "l could not be suspended.*within"
-	put_back l "$plain" "held, in the end"
+	like "held: the reason is printed" "$(cat "$TMP/log")" "l could not be suspended.*within"
+	put_back l "$plain" "held, at the end"
 	is "held: no inner device" "$(dmsetup ls | grep -c dmlive)" 0
 	run 0 "attach after that" dmlive attach l --meta "$metadata"
 	run 0 "an increment, or not" dmlive backup l l2.qcow2 --bitmap B --base l1.qcow2

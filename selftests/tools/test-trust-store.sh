@@ -36,27 +36,27 @@ check_fails "$label: which is not there" dmsetup info y
 attach; is_increment
 detach
 run 0 "$label: with --force" dmlive attach t/vm2 --meta /dev/t/bm --force --json
-like "$label: it is said" "$(jq -r .gap.reason "$out")" "another volume"
+like "$label: it is reported" "$(jq -r .gap.reason "$out")" "another volume"
 like "$label: bound to it" "$(of_store volume)" "^dm:LVM-.{64}$"
 run 0 "$label: backup" dmlive backup /dev/t/vm2 y.qcow2 --bitmap B --base "$last" --json
 is "$label: not an increment" "$(of_backup increment)" false
 like "$label: the reason" "$(of_backup full_reason)" "another volume"
-check "$label: it is what the volume holds" \
+check "$label: it has the content of the volume" \
 	qemu-img compare -q -f qcow2 -F raw y.qcow2 /dev/t/vm2
 run 0 "$label: detach" dmlive detach t/vm2
 
-label="on somebody's word"
+label="trusted by the user"
 attach --force
 backup
 detach; dirty $V
 attach --trust-store
 is "$label: no gap" "$(jq -c .gap "$out")" null
-is "$label: it is said in JSON" "$(jq .trusted "$out")" true
+is "$label: it is in the JSON" "$(jq .trusted "$out")" true
 says "$label: and on the terminal" "believed on your word"
 is "$label: and recorded" "$(of_store trusted)" true
 dmlive backup $V trusted.qcow2 --bitmap B --base "$last" --no-full --json > "$out" 2> "$err"
 is "$label: an increment" "$(of_backup increment)" true
-is "$label: which says it" "$(of_backup trusted)" true
+is "$label: which records it" "$(of_backup trusted)" true
 check_fails "$label: and lacks what was written" \
 	qemu-img compare -q -f qcow2 -F raw trusted.qcow2 $V
 last=''
@@ -88,7 +88,7 @@ LC_ALL=C sed -i '0,/dmls/s/dmls/dmlp/' old
 dd if=old of=/dev/t/bm bs=1M oflag=direct conv=notrunc status=none
 is "$label: it has none" "$(of_store '"has-seal"')" false
 attach; is_gap ""
-is "$label: it has got one" "$(of_store '"has-seal"')" true
+is "$label: it has one now" "$(of_store '"has-seal"')" true
 check "$label: the store is right" dmlive meta check /dev/t/bm
 detach
 check "$label: also to QEMU" qemu-img check -q /dev/t/bm
@@ -126,5 +126,5 @@ attach; detach
 is "$label: it is on record" "$(on_record)" 1
 lvremove -q -y t/bm > /dev/null
 writes_elsewhere
-is "$label: not any more" "$(on_record)" 0
+is "$label: no longer" "$(on_record)" 0
 finish

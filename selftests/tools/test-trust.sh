@@ -73,7 +73,7 @@ label="restored onto, and nothing says which store it has"
 detach
 rm -r /var/lib/dmlive
 run 0 "$label: restore" dmlive restore 1.qcow2 $V --name r --force
-check "$label: it is through" wait_until is_linear r
+check "$label: it has completed" wait_until is_linear r
 dm_remove r
 attach; is_gap "$written"
 
@@ -81,7 +81,7 @@ attach; is_gap "$written"
 label="restored onto, and restarted"
 detach
 run 0 "$label: restore" dmlive restore 1.qcow2 $V --name r --force
-check "$label: it is through" wait_until is_linear r
+check "$label: it has completed" wait_until is_linear r
 dm_remove r
 restart; attach; is_gap "overwritten by dmlive"
 label="a device over it without the store, and restarted"

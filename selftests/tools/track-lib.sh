@@ -70,7 +70,7 @@ bits_of()
 # exactly NAME LABEL [GRANULARITY] - bitmap B has the writes and nothing else.
 exactly()
 {
-	is "$2: the bitmap has what was written, nothing more" \
+	is "$2: the bitmap has exactly the writes" \
 		"$(bits_of "$1" "${3:-}" | tr '\n' ' ')" "$(to_bits "${3:-}" < written | tr '\n' ' ')"
 }
 

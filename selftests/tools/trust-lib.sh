@@ -118,7 +118,7 @@ is_increment()
 is_gap()
 {
 	like "$label: attach warns" "$(cat "$err")" "changes were not tracked (from 2.* to|until) 2.*$1"
-	like "$label: and says so in JSON" "$(jq -r .gap.reason "$out")" "$1"
+	like "$label: also in the JSON" "$(jq -r .gap.reason "$out")" "$1"
 	backup
 	is "$label: not an increment" "$(of_backup increment)" false
 	like "$label: the reason" "$(of_backup full_reason)" "changes were not tracked.*$1"
