@@ -60,7 +60,7 @@ static inline void put(size_t at, unsigned int bytes, uint64_t value)
 }
 
 static inline void put_entry(unsigned int nr, const char *name, uint64_t table,
-		      unsigned int table_entries, unsigned int granularity_bits)
+			     unsigned int table_entries, unsigned int granularity_bits)
 {
 	put(ENTRY(nr, bitmap_table_offset), 8, table);
 	put(ENTRY(nr, bitmap_table_size), 4, table_entries);

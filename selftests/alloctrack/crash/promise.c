@@ -21,7 +21,7 @@ static void read_journal(struct promise *promise, const char *path)
 	rewind(file);
 	promise->nr_records = bytes / sizeof(*promise->journal);
 	promise->journal = replay_allocate(promise->nr_records,
-				    sizeof(*promise->journal));
+					   sizeof(*promise->journal));
 	if (fread(promise->journal, sizeof(*promise->journal),
 		  promise->nr_records, file) != promise->nr_records)
 		err(2, "%s", path);
@@ -33,7 +33,7 @@ static void sort_by_ack(struct promise *promise)
 	uint64_t i;
 
 	promise->by_ack = replay_allocate(promise->nr_records + 1,
-				   sizeof(*promise->by_ack));
+					  sizeof(*promise->by_ack));
 	for (i = 0; i < promise->nr_records; i++) {
 		uint64_t ack = promise->journal[i].ack;
 
@@ -54,7 +54,7 @@ static void sort_by_sector(struct promise *promise)
 	uint64_t i, s, total = 0, *fill;
 
 	promise->first = replay_allocate(promise->nr_sectors + 1,
-				  sizeof(*promise->first));
+					 sizeof(*promise->first));
 	fill = replay_allocate(promise->nr_sectors, sizeof(*fill));
 	for (i = 0; i < promise->nr_records; i++) {
 		const struct stamp_record *record = &promise->journal[i];
