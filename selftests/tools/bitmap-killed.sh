@@ -106,7 +106,7 @@ for args in "add four" "disable one" "clear one" "remove two"; do
 done
 cp unknown.qcow2 killed.qcow2
 dmlive bitmap add killed.qcow2 one 2> /dev/null && not_ok "a name that is there"
-check "what is refused clears none" cmp killed.qcow2 unknown.qcow2
+check "a refused command clears none" cmp killed.qcow2 unknown.qcow2
 
 # The only bitmap is added and removed: for a moment it does not count.
 losses=0 may_lose=1
@@ -121,7 +121,7 @@ dmlive meta format split.qcow2 --size 64M --granularity 64K --bitmap one:auto --
 extension=$(od -An -v -tx1 -j 128 -N 40 split.qcow2 | tr -d ' \n')
 poke split.qcow2 128 "12345678$(printf '%08x' 352)"
 poke split.qcow2 488 "$extension"
-check "the extension reaches over the end of a sector" dmlive meta check split.qcow2
+check "the extension crosses a sector boundary" dmlive meta check split.qcow2
 losses=0
 killed "add in QEMU's order" split.qcow2 add four
 killed "remove in QEMU's order" split.qcow2 remove two

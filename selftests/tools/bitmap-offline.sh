@@ -164,7 +164,7 @@ like "store: it has a UUID" "$(dmlive meta dump --json store | jq -r .uuid)" \
 is "store: its size" "$(dmlive meta size --size 10G --track --bitmap daily --bitmap hourly:4K)" \
 	$(($(stat -c %s store) + 65536))
 seal='[."has-seal",.sealed,."seal-time",.digest,.trusted,.volume,.gap]'
-is "store: what its seal says" "$(dmlive bitmap list store --json | jq -c "map(.seal|$seal)|unique")" \
+is "store: its seal" "$(dmlive bitmap list store --json | jq -c "map(.seal|$seal)|unique")" \
 	"[$(dmlive meta dump store --json | jq -c "$seal")]"
 is "store: that is an object" "$(dmlive bitmap list store --json | jq -c '.[0].seal."has-seal"')" true
 is "store: no spares" "$(dmlive meta format --force --size 1G --track --spare 0 none && bitmaps none)" \
@@ -210,7 +210,7 @@ is "a damaged sector: no generations" "$(generations store)" ""
 check "a damaged sector: clear" dmlive bitmap clear store daily
 cp generations store
 image_io store "write 1M 64k"
-is "QEMU has written to it: no generations" "$(generations store)" ""
+is "written by QEMU: no generations" "$(generations store)" ""
 
 # A crash: the target was not deactivated. The intent bitmap is merged into the bitmap,
 # which closes it.
@@ -264,10 +264,10 @@ refused()
 }
 
 cp before store
-refused "a name that is there" "already.*'daily'|'daily' already" 3 store add store daily
-refused "a name that is not there" "no bitmap 'nope'.*bitmap list" 3 store remove store nope
+refused "a name that exists" "already.*'daily'|'daily' already" 3 store add store daily
+refused "a name that does not exist" "no bitmap 'nope'.*bitmap list" 3 store remove store nope
 refused "no such source" "no bitmap 'nope'" 3 store merge store daily nope
-refused "dump of what is not there" "no bitmap 'nope'" 3 store dump store nope
+refused "dump of a bitmap that does not exist" "no bitmap 'nope'" 3 store dump store nope
 refused "an empty name" "1 to 1023 bytes" 3 store add store ""
 refused "a granularity that is not a power of two" "power of two" 3 store add store x --granularity 3000
 refused "a granularity that is too small" "power of two" 3 store add store x --granularity 256
@@ -286,7 +286,7 @@ dmlive bitmap add other.qcow2 b || not_ok "add"
 refused "a source of another size" "of one size" 3 store merge store daily b --source-file other.qcow2
 refused "a source that is not an image" "not.*(qcow2|store)" 1 store merge store daily b --source-file pattern-a
 refused "no image" "not a qcow2" 1 pattern-a add pattern-a b
-refused "a file that is not there" "nope" 1 store add nope b
+refused "a file that does not exist" "nope" 1 store add nope b
 image_create huge.qcow2 10T
 refused "too small a granularity for the size" "larger than 512 MiB" 3 huge.qcow2 \
 	add huge.qcow2 x --granularity 512
@@ -380,7 +380,7 @@ like "and warns" "$(< warning)" "warning.*'daily' was not closed"
 is "meta dump of an open bitmap" "$(dmlive meta dump --json --bits daily store 2> warning |
 	jq -c .)" '[{"start":0,"length":131072}]'
 like "warns" "$(< warning)" "warning.*'daily' is in use or was not closed"
-check "of a closed one it does not" [ -z "$(dmlive meta dump --bits dmlive-spare-1 store 2>&1)" ]
+check "meta dump of a closed bitmap prints nothing" [ -z "$(dmlive meta dump --bits dmlive-spare-1 store 2>&1)" ]
 refused "add to a store that was not closed" "'daily' is in use or was not closed" 3 store add store x
 refused "merge into an open bitmap" "'daily' is in use" 3 store merge store daily dmlive-spare-1
 refused "merge from an open bitmap" "'daily' is in use" 3 store merge store dmlive-spare-1 daily --force

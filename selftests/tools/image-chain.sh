@@ -38,7 +38,7 @@ chain()
 image_create full.qcow2 64M
 image_create -b full.qcow2 -F qcow2 middle.qcow2 64M
 image_create -b middle.qcow2 -F qcow2 new.qcow2 64M
-chain "images that are no backups" 0 '[.[] | [.filename, ."virtual-size", .bitmap]]' \
+chain "images that are not backups" 0 '[.[] | [.filename, ."virtual-size", .bitmap]]' \
 	'[["new.qcow2",67108864,null],["middle.qcow2",67108864,null],["full.qcow2",67108864,null]]'
 record full.qcow2 "$(backup $UUID b 5)"
 record middle.qcow2 "$(backup $UUID b 6 5)"
@@ -49,7 +49,7 @@ check "generations have 64 bits" eval \
 	'dmlive image chain --json new.qcow2 | grep -q "\"generation\": *18446744073709551615"'
 like "a chain, for people" "$(TZ=UTC dmlive image chain new.qcow2 | tr '\n' ' ')" \
 	"^new.qcow2: qcow2, disk 64.0 MiB, file .*increment of bitmap 'b', generation 18446744073709551615 after 6, store $UUID, of 1970-01-02 00:00:00 .*full.qcow2: .*full backup of bitmap 'b', generation 5,"
-check "QEMU's tools take it" qemu-img check -q new.qcow2
+check "QEMU's tools accept it" qemu-img check -q new.qcow2
 
 # wrong DESCRIPTION RECORD [REGEX] - with this record in the middle image.
 wrong()

@@ -74,19 +74,19 @@ make_backup inc.qcow2 6 full.qcow2 5
 check "--keep-backing" to_qcow2 --keep-backing inc.qcow2 kept.qcow2
 is "keeps the record" "$(field kept.qcow2 '[.generation, ."base-generation", ."base-is-right"]')" \
 	"[6,5,true]"
-check "which is right" convert kept.qcow2 out
+check "and the record is right" convert kept.qcow2 out
 cp kept.qcow2 inc.qcow2
 BITMAP=$(printf 'b%.0s' {1..200}) make_backup long.qcow2 5
 check "a header without room" to_qcow2 --cluster-size 512 long.qcow2 small.qcow2
 like "it is reported" "$(cat dmlive.log)" "no room .*so it does not say which backup it is"
 qemu-img snapshot -c s old-full.qcow2
 check "a snapshot" to_qcow2 --snapshot s old-full.qcow2 out.qcow2
-is "is not the backup" "$(field out.qcow2 .generation)" null
+is "it is not accepted as the backup" "$(field out.qcow2 .generation)" null
 like "it is reported" "$(cat dmlive.log)" "out.qcow2 does not say which backup"
 cp flat.qcow2 corrupt.qcow2
 poke corrupt.qcow2 72 0000000000000002
 check "one that is marked corrupt, forced" to_qcow2 --force corrupt.qcow2 out.qcow2
-is "need not be the backup" "$(field out.qcow2 .generation)" null
+is "it need not be the backup" "$(field out.qcow2 .generation)" null
 
 # Writes to a backup are noticed; reads have no effect.
 cp -p full.qcow2 saved.qcow2
@@ -151,7 +151,7 @@ mkfifo fifo
 cp a.qcow2 before
 to_qcow2 flat.qcow2 a.qcow2
 is "it is not replaced" $? 1
-like "it says by what" "$(cat dmlive.log)" "a.qcow2 is the backing file of .*/b.qcow2, which"
+like "the other image is named" "$(cat dmlive.log)" "a.qcow2 is the backing file of .*/b.qcow2, which"
 check "nor changed" cmp a.qcow2 before
 check "with --force it is" to_qcow2 --force flat.qcow2 a.qcow2
 

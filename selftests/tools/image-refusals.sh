@@ -57,7 +57,7 @@ refused "huge L1 table" "L1 table too large" image convert a.qcow2 out
 refused "no such file" "nothing.*No such file" image info nothing
 refused "a folder" "neither a regular file" image info .
 mkfifo fifo
-refused "a FIFO is not waited for" "neither a regular file" image info fifo
+refused "no wait for a FIFO" "neither a regular file" image info fifo
 printf 'KDMV\1\0\0\0' > a.vmdk
 truncate -s 1M a.vmdk
 refused "another format" "looks like format vmdk" image info a.vmdk
@@ -113,7 +113,7 @@ cp pattern-b a.raw
 poke a.raw 0 4c554b53babe0001
 poke a.raw 257 7573746172003030
 poke a.raw $((1048576 - 512)) 636f6e6563746978
-same_content "a raw disk that looks a little like them" a.raw -- -f raw
+same_content "a raw disk with similar content" a.raw -- -f raw
 
 # Chains.
 image_create -b base.qcow2 -F qcow2 one.qcow2
@@ -155,7 +155,7 @@ l1=$(peek base.qcow2 40)
 l2=$(($(peek base.qcow2 "$l1") & 0xfffffffffffe00))
 cp base.qcow2 a.qcow2
 poke a.qcow2 "$l2" "$(hex64 0x8000000010000000)"
-refused "a cluster far outside" "cluster beyond the end" image convert a.qcow2 out
+refused "a cluster far beyond the end" "cluster beyond the end" image convert a.qcow2 out
 cp base.qcow2 a.qcow2
 poke a.qcow2 "$l1" "$(hex64 $((l2 + 512)))"
 refused "a misaligned L2 table" "misaligned L2 table" image map a.qcow2
@@ -213,7 +213,7 @@ image_create -b a.qcow2 -F qcow2 top.qcow2
 refused "the backing file as target, by another name" "part of the image" \
 	image convert top.qcow2 link.qcow2
 check "which it survived too" cmp a.qcow2 base.qcow2
-refused "a folder as target" "neither a regular file" image convert base.qcow2 .
+refused "a directory as target" "neither a regular file" image convert base.qcow2 .
 refused "a character device as target" "neither a regular file" \
 	image convert base.qcow2 /dev/full
 printf 'old content, longer than the image%.0s' {1..60000} > out

@@ -70,7 +70,7 @@ like "a truncated one, for people" "$(dmlive image chain top.qcow2)" \
 	"base.qcow2: qcow2.*can be read: 4.0 MiB of data; cannot: 1.0 MiB of the disk: base.qcow2: .*truncated"
 is "the chain is right" "$(dmlive image chain top.qcow2 > /dev/null; echo $?)" 0
 image_io top.qcow2 "write -P 3 8M 1M"
-is "what a guest does not see" "$(counts)" '[[0,null,null],[0,null,null]]'
+is "data that a guest cannot read" "$(counts)" '[[0,null,null],[0,null,null]]'
 rm top.qcow2 base.qcow2
 
 # Subclusters: those behind the last allocated one are not in the file.
@@ -155,8 +155,8 @@ dd if=entry of=many.qcow2 bs=8 seek=$((l1 / 8)) conv=notrunc status=none
 strace -f -e trace=pread64 -o calls dmlive image convert --quiet many.qcow2 out.raw \
 	2> strace.log
 if [ -s calls ]; then
-	check "a table that is named often" [ "$(grep -c pread64 calls)" -lt 1000 ]
+	check "a table with many references" [ "$(grep -c pread64 calls)" -lt 1000 ]
 else
-	skip "a table that is named often" "strace does not work: $(head -n 1 strace.log)"
+	skip "a table with many references" "strace does not work: $(head -n 1 strace.log)"
 fi
 finish

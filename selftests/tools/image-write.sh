@@ -141,14 +141,14 @@ for options in "--cluster-size 4k" "--cluster-size 64k" "--compression zlib"; do
 	written "a backing file that is kept, $options" sub/top.qcow2 --keep-backing $options
 	is "it is found from another folder" "$(info out.qcow2 '."full-backing-filename"')" \
 		"$(realpath sub/base.qcow2)"
-	check "what it holds is not written again" [ "$(allocated out.qcow2)" -lt 140 ]
+	check "its data is not written again" [ "$(allocated out.qcow2)" -lt 140 ]
 done
 dmlive image convert --target-format qcow2 --keep-backing --cluster-size 4k sub/top.qcow2 \
 	sub/second.qcow2
 is "in the same folder it keeps its name" \
 	"$(info sub/second.qcow2 '[."backing-filename", ."backing-filename-format"] | join(" ")')" \
 	"base.qcow2 qcow2"
-same_map "and the same clusters come from it" sub/second.qcow2
+same_map "and the same clusters are read from it" sub/second.qcow2
 check "as from the original" diff -u <(qemu-img map --output=json sub/top.qcow2 | extents |
 	cut -d ' ' -f 1-3) <(extents < dmlive.map | cut -d ' ' -f 1-3)
 
@@ -186,7 +186,7 @@ done
 dmlive image convert --quiet --target-format qcow2 mixed.qcow2 b.img
 is "qcow2 as .img" "$(info b.img .format)" qcow2
 dmlive image convert --quiet --target-format raw mixed.qcow2 b.vmdk
-is "raw as .vmdk, if that is wanted" "$(info b.vmdk .format)" raw
+is "raw as .vmdk, on request" "$(info b.vmdk .format)" raw
 refused "a backing file that is not there" "no backing file" --target-format qcow2 \
 	--keep-backing mixed.qcow2 out.qcow2
 image_create over.qcow2 129G
@@ -251,7 +251,7 @@ for signal in INT TERM HUP; do
 done
 cp mixed.qcow2 kept.qcow2
 status=$(set -m; interrupted TERM kept.qcow2 2> /dev/null)
-check "an image that was to be replaced survives" cmp kept.qcow2 mixed.qcow2
+check "an image that would have been replaced survives" cmp kept.qcow2 mixed.qcow2
 status=$(set -m; interrupted KILL kept.qcow2 2> /dev/null)
 check "a crash too" cmp kept.qcow2 mixed.qcow2
 check_fails "which leaves no image behind" qemu-img info -f qcow2 kept.qcow2.partial
@@ -263,7 +263,7 @@ check_fails "nor does it stay" ls kept.qcow2.partial
 cp mixed.qcow2 own.qcow2.partial
 for force in "" --force; do
 	# shellcheck disable=SC2086 # a word or none
-	refused "a source in the way${force:+, $force}" \
+	refused "a source with the target's temporary name${force:+, $force}" \
 		"own.qcow2.partial: is part of the image that is to be read" \
 		$force --target-format qcow2 own.qcow2.partial own.qcow2
 	check "it is as it was" cmp own.qcow2.partial mixed.qcow2

@@ -56,7 +56,7 @@ done
 is "the device always answered, times" $i $TIMES || diag "$(cat "$out"; dmsetup table; dmsetup info)"
 diag "$killed of $((2 * TIMES)) were killed before they ended; $leftovers times something was left"
 dmlive detach a > "$out" 2>&1
-is_plain "in the end"
+is_plain "at the end"
 run 0 "attach" dmlive attach a
 is_attached "after all"
 run 0 "detach" dmlive detach a

@@ -53,9 +53,9 @@ says "and why" "$pv is not a mapped device"
 run 1 "status of no device: refused" dmlive status tvg/none
 says "and why" "tvg/none"
 run 3 "bitmaps by its path: none" dmlive bitmap list tvg/vol
-says "it says that there are none" "tvg-vol"
+says "it reports that there are none" "tvg-vol"
 next_round
-result $? "I/O goes on"
+result $? "I/O continues"
 write_file meanwhile
 lvm_works "attached"
 like "its UUID is the volume's" "$(dmsetup info -c --noheadings -o uuid tvg-vol)" "^LVM-.{64}$"
@@ -108,7 +108,7 @@ run 0 "attach" dmlive attach tvg/vol
 check "lvextend" lvextend -q -L +8M tvg/vol
 is "it has ended the attachment" "$(dm_target tvg-vol)" linear
 run 0 "detach removes what is left" dmlive detach tvg/vol
-is "which was the inner device" "$(inner_count)" 0
+is "that is, the inner device" "$(inner_count)" 0
 run 0 "attach" dmlive attach tvg/vol
 check "refresh" lvchange --refresh tvg/vol
 run 0 "attach again" dmlive attach tvg/vol
@@ -130,7 +130,7 @@ run 0 "attach" dmlive attach tvg/vol
 check "snapshot by lvm2" lvcreate -q -y -s -L 8M -n snap tvg/vol
 run 3 "its origin cannot be attached" dmlive attach tvg/vol
 says "the reason" "snapshot-origin"
-run 3 "nor an inner part of a volume" dmlive attach tvg-vol-real
+run 3 "nor can an inner part of a volume" dmlive attach tvg-vol-real
 says "the reason" "inner part"
 check "snapshot removed" lvremove -q -f tvg/snap
 run 0 "detach removes what is left" dmlive detach tvg/vol

@@ -64,14 +64,14 @@ dm_remove empty
 
 # The kernel refuses.
 soil "$other"
-run 1 "metadata that are none" dmlive attach a --meta "$other" --block-size 4K
+run 1 "a metadata device without metadata" dmlive attach a --meta "$other" --block-size 4K
 says "its reason" "the kernel refuses the table: cbw: "
 is_plain "after the kernel's refusal"
 run 3 "a device as its own metadata device" dmlive attach a --meta $A
 says "the reason" "lies on"
 truncate -s 16M meta && file=$(losetup -f --show meta) && on_exit losetup -d "$file" ||
 	bail "loop"
-run 1 "metadata in a file elsewhere" dmlive attach a --meta "$file"
+run 1 "metadata in a file on another device" dmlive attach a --meta "$file"
 mkfs.ext4 -q $A && mkdir mnt && mount $A mnt || bail "mount"
 on_exit sh -c "! mountpoint -q $TMP/mnt || umount $TMP/mnt"
 truncate -s 4M mnt/meta && loop=$(losetup -f --show mnt/meta) || bail "loop"
@@ -83,7 +83,7 @@ run 3 "a metadata device in use" dmlive attach a --meta "$disk"
 is_plain "after that"
 
 # detach
-run 3 "detach of what is not attached" dmlive detach a
+run 3 "detach of a device that is not attached" dmlive detach a
 run 3 "detach of a disk" dmlive detach "$disk"
 run 0 "attach" dmlive attach a
 run 3 "attached twice" dmlive attach a
@@ -105,7 +105,7 @@ says "the way out" "--force"
 dm_create v "0 $(sectors $A) cbw-snapshot $A" || bail "view"
 run 3 "detach under a view" dmlive detach a --force
 says "the way out" "dmsetup remove v"
-is "the session goes on" "$(dm_status a 1)" active
+is "the session continues" "$(dm_status a 1)" active
 run 0 "status in a session" dmlive status a
 like "status shows the session" "$(cat "$out")" "session active.*target device $other"
 dm_remove v

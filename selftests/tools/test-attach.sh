@@ -13,7 +13,7 @@ disk=$(make_disk 32 512) || bail "disk"
 make_a
 
 run 0 "attach" dmlive attach a
-like "it says what it did" "$(cat "$out")" "a-dmlive"
+like "the result is printed" "$(cat "$out")" "a-dmlive"
 is_attached "attached"
 run 0 "status" dmlive status a
 like "status shows it" "$(cat "$out")" "a: cbw over /dev/mapper/a-dmlive, inserted"
@@ -49,15 +49,15 @@ make_a
 run 2 "no such policy" dmlive attach a --meta "$meta" --on-meta-error ignore
 run 0 "attach with metadata" dmlive attach a --meta "$meta" --on-meta-error break_tracking
 like "the policy" "$(dmsetup table a)" "on_meta_error break_tracking"
-is "they are used" "$(dmlive status a --json | jq -r .meta_device)" "$meta"
-run 3 "by nobody else" dmlive attach "$disk" --name n --meta "$meta"
+is "the metadata device is used" "$(dmlive status a --json | jq -r .meta_device)" "$meta"
+run 3 "another device cannot use them" dmlive attach "$disk" --name n --meta "$meta"
 run 0 "detach with metadata" dmlive detach a
 is_plain "metadata"
 dm_remove a
 
 make_a --readonly
 run 0 "a read-only device" dmlive attach a
-is "stays so" "$(blockdev --getro $A) $(blockdev --getro $A-dmlive)" "1 1"
+is "stays read-only" "$(blockdev --getro $A) $(blockdev --getro $A-dmlive)" "1 1"
 run 0 "taken out" dmlive detach a
 is "and so" "$(blockdev --getro $A)" 1
 is_plain "read-only"
@@ -68,7 +68,7 @@ run 0 "a new device" dmlive attach "$disk" --name n --block-size 1M
 on_exit dm_remove n
 is "its table" "$(dmsetup table n)" "0 $(sectors "$disk") cbw $(cat "/sys/block/${disk#/dev/}/dev") - 2048 0"
 same "its content" /dev/mapper/n dirt
-run 0 "removed again" dmlive detach n
+run 0 "it is removed" dmlive detach n
 check_fails "it is gone" dmsetup info n
 same "the volume's content" "$disk" dirt
 finish

@@ -59,7 +59,7 @@ dm_reload lv "$plain" || bail "reload"
 dmsetup remove "$(dmsetup ls | awk '/dmlive-view/ { print $1 }')" || bail "view"
 dm_reload lv "0 $(sectors "$disk") cbw $inner - 128 2 fleece $other" || bail "reload"
 run 3 "another program's session, after a backup was killed" dmlive backup lv lv.raw
-is "it goes on" "$(dm_status lv 1)" active
+is "it continues" "$(dm_status lv 1)" active
 dm_reload lv "${before[lv]}" || bail "reload"
 is_idle lv "after other tables"
 
@@ -69,16 +69,16 @@ kill -KILL $backup
 wait $backup 2> /dev/null
 check "a killed backup leaves its session" [ "$(dm_status lv 1)" = active ]
 run 0 "detach" dmlive detach lv
-says "it says what it found" "lv.raw was interrupted"
+says "it reports the remains" "lv.raw was interrupted"
 is "the device has its own table" "$(dmsetup table lv)" "$plain"
 is "no view is left" "$(dmsetup ls | grep -c dmlive-view)" 0
 is "nothing is left in /run" \
 	"$(find /run/dmlive -name 'lv.*')" ""
-check "no half image is left" [ ! -e lv.raw.partial ]
+check "no partial image is left" [ ! -e lv.raw.partial ]
 
 check "the file system is written to" is_running $writer
 stop_process $writer
 # The last command of the writer may still be running.
 check "and can be unmounted" wait_until umount mnt
-check "and is right" e2fsck -fn /dev/mapper/lv
+check "and is clean" e2fsck -fn /dev/mapper/lv
 finish

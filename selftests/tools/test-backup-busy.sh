@@ -17,7 +17,7 @@ for image in busy.raw busy.qcow2; do
 	[ $image = busy.raw ] || qemu-img convert -O raw $image busy.raw
 	check "$image: one point in time" prefix check busy.raw
 done
-still_writes "the guest goes on"
+still_writes "the guest still writes"
 is_idle a "a busy device"
 
 write_on /dev/mapper/a /dev/mapper/b
@@ -27,7 +27,7 @@ for i in 1 2 3; do
 	run 0 "the other way round, $i" dmlive backup b b.raw a a.raw --force
 	check "the other way round, $i: one point in time" prefix check a.raw b.raw
 done
-still_writes "the guest of two devices goes on"
+still_writes "the guest of two devices still writes"
 is_idle a "a"
 is_idle b "b"
 
@@ -38,8 +38,8 @@ before[top]=$(dmsetup table top)
 write_on /dev/mapper/top
 run 0 "stacked devices" dmlive backup a a.raw top top.raw --force
 check "one point in time" prefix check a.raw
-check "both hold the same" cmp a.raw top.raw
-still_writes "the guest of stacked devices goes on"
+check "both have the same content" cmp a.raw top.raw
+still_writes "the guest of stacked devices still writes"
 is_idle a "the lower device"
 is_idle top "the upper device"
 finish

@@ -48,6 +48,6 @@ same_image g.raw g.ref
 mkdir old
 run 0 "a folder for old data" dmlive backup g g.raw --force --fleece old
 same_image g.raw g.ref
-is "nothing stays in it" "$(ls -A old)" ""
+is "it is empty afterwards" "$(ls -A old)" ""
 is_idle g "in the end"
 finish

@@ -20,19 +20,19 @@ refused()
 
 refused 2 "no output named" "needs NAME OUT" g
 refused 2 "half a pair" "needs NAME OUT" g a.raw h
-refused 2 "a format that there is not" "must be qcow2 or raw" g a.raw --format vmdk
-refused 2 "a method that there is not" "zstd" g a.qcow2 --compression lzma
+refused 2 "an unknown format" "must be qcow2 or raw" g a.raw --format vmdk
+refused 2 "an unknown method" "zstd" g a.qcow2 --compression lzma
 refused 1 "no such device" "dmlive attach" absent a.raw
 make_linear linear "$(make_disk 4)" > /dev/null || bail "linear"
-refused 3 "no cbw device" "dmlive attach" linear a.raw
-refused 3 "no mapped device" "dmlive attach" "$disk" a.raw
+refused 3 "not a cbw device" "dmlive attach" linear a.raw
+refused 3 "not a mapped device" "dmlive attach" "$disk" a.raw
 refused 3 "the same device twice" "being backed up" g a.raw g b.raw
 refused 2 "the same output twice" "two devices" g a.raw h ./a.raw
 refused 2 "a file needs a place for old data" "--fleece" g a.raw --fleece none
 refused 1 "no such folder" "No such file" g absent/a.raw
 refused 1 "no such fleece device" "No such file" g a.raw --fleece absent
 refused 3 "a fleece device in use" "in use" g a.raw --fleece "$disk"
-refused 3 "no regular file" "neither a regular file" g /dev/null
+refused 3 "not a regular file" "neither a regular file" g /dev/null
 dmsetup suspend g
 refused 3 "a suspended device" "dmsetup resume g" g a.raw
 dmsetup resume g
@@ -96,7 +96,7 @@ for output in full/a.raw full/a.qcow2; do
 	is_idle g "a full file system: $output"
 done
 run 4 "no room for old data" dmlive backup g a.raw --fleece full --speed 1M
-says "which, how full, the way out" \
+says "the device, its use and the way out" \
 	"session broke: the file system of full is full .*0 B free of 2.0 MiB.*make room there"
 is_idle g "no room for old data"
 
@@ -109,7 +109,7 @@ if has_target thin-pool; then
 	dm_create thin "0 32768 thin /dev/mapper/pool 0"
 	run 4 "a thin pool that is full" dmlive backup g a.raw --fleece /dev/mapper/thin \
 		--speed 1M
-	says "which, how full, the way out" \
+	says "the device, its use and the way out" \
 		"session broke: the thin pool pool, which /dev/mapper/thin is in, is full .100.0%"
 	is_idle g "a thin pool that is full"
 fi
@@ -143,6 +143,6 @@ done
 run 0 "it can be read again" dmlive backup e e.raw
 check "its content" cmp e.raw paint
 
-run 0 "then one that can be made" dmlive backup g a.raw
+run 0 "then a possible backup" dmlive backup g a.raw
 check "its content" cmp a.raw /dev/mapper/g
 finish

@@ -22,7 +22,7 @@ goes_on()
 	rm -f wrote
 	(echo x > mnt/file && sync -f mnt/file && : > wrote) &
 	wait_until -t 30 test -e wrote
-	result $? "$1: the file system goes on" && return
+	result $? "$1: the file system works" && return
 	# Otherwise the test would never end.
 	dmsetup resume z
 	dmsetup resume a

@@ -32,7 +32,7 @@ is_written()
 
 stop_fio()
 {
-	check "$1: fio goes on" is_running $fio
+	check "$1: fio continues" is_running $fio
 	kill -TERM $fio
 	wait $fio
 	check "$1: without an error" eval '! grep -i "error" "$TMP/fio.log"'
@@ -92,7 +92,7 @@ stop_fio "under load"
 content c c.ref
 increments "fio has ended"
 same_image c$last.qcow2 c.ref
-check "an increment has what fio has written" [ "$(stat -c %s c1.qcow2)" -gt 1000000 ]
+check "an increment has the writes of fio" [ "$(stat -c %s c1.qcow2)" -gt 1000000 ]
 
 # Killed while it copies: nothing is committed, and nothing is lost.
 start_fio
@@ -129,7 +129,7 @@ is_increment ay.qcow2 a$last.qcow2 "that one is full: another"
 is_full by.qcow2 "that one is full"
 one_moment "that one is full" ay.qcow2 by.qcow2
 same_image cy.qcow2 c.ref
-still_writes "the guest of a and b goes on"
+still_writes "the guest of a and b still writes"
 content a a.ref
 content b b.ref
 run 0 "without writers" dmlive backup a az.qcow2 b bz.qcow2 --bitmap B --no-full \
@@ -137,6 +137,6 @@ run 0 "without writers" dmlive backup a az.qcow2 b bz.qcow2 --bitmap B --no-full
 same_image az.qcow2 a.ref
 same_image bz.qcow2 b.ref
 for name in a b c; do
-	is_idle $name "in the end, $name"
+	is_idle $name "at the end, $name"
 done
 finish

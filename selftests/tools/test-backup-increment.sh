@@ -17,7 +17,7 @@ own_bytes()
 make_tracked g 16
 content g 0.ref
 run 3 "no previous backup" dmlive backup g 0.qcow2 --bitmap B --no-full
-says "it says why" "goes with no backup"
+says "the reason" "goes with no backup"
 run 0 "the first one" dmlive backup g 0.qcow2 --bitmap B
 is_full 0.qcow2 "the first one"
 same_image 0.qcow2 0.ref
@@ -34,7 +34,7 @@ content g 1.ref
 run 0 "an increment" dmlive backup g 1.qcow2 --bitmap B --base 0.qcow2 --no-full
 is_increment 1.qcow2 0.qcow2 "an increment"
 same_image 1.qcow2 1.ref
-is "no more than what changed" "$(own_bytes 1.qcow2)" $(((1 + 1 + 3 + 2 + 16 + 1) << 16))
+is "only the changes" "$(own_bytes 1.qcow2)" $(((1 + 1 + 3 + 2 + 16 + 1) << 16))
 is_committed g 1.qcow2 "an increment"
 
 content g 2.ref
@@ -67,7 +67,7 @@ is "a relative name" "$(backing "day/a b/6.qcow2")" ../../5.qcow2
 same_image "day/a b/6.qcow2" 6.ref
 change g 100 1
 content g 7.ref
-run 0 "out of there" dmlive backup g day/7.qcow2 --bitmap B --no-full \
+run 0 "from that folder" dmlive backup g day/7.qcow2 --bitmap B --no-full \
 	--base "$PWD/day/a b/6.qcow2"
 is "a relative name" "$(backing day/7.qcow2)" "a b/6.qcow2"
 same_image day/7.qcow2 7.ref

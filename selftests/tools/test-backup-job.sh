@@ -14,13 +14,13 @@ make_linear out "$device" > /dev/null || bail "out"
 # is_wiped LABEL - the first and the last MiB are zeros.
 is_wiped()
 {
-	check "$1: the begin is wiped" cmp -n 1048576 /dev/zero /dev/mapper/out
+	check "$1: the start is wiped" cmp -n 1048576 /dev/zero /dev/mapper/out
 	check "$1: the end is wiped" cmp -n 1048576 -i 0:7340032 /dev/zero /dev/mapper/out
 }
 
 content g g.ref
 run 0 "a copy by the job" dmlive backup g /dev/mapper/out --json
-check "the job has done it" [ "$(tail -n 1 "$out" | jq .fleece_used_bytes)" = 0 ]
+check "the job has made it" [ "$(tail -n 1 "$out" | jq .fleece_used_bytes)" = 0 ]
 same "content" /dev/mapper/out g.ref
 is_idle g "by the job"
 
@@ -49,7 +49,7 @@ says "the reason" "/dev/mapper/out"
 repair_device out "$device"
 is_wiped "a device that fails"
 is_idle g "a device that fails"
-still_writes "the guest goes on"
+still_writes "the guest still writes"
 
 small=$(make_disk 4) || bail "disk"
 run 3 "a small device" dmlive backup g "$small"

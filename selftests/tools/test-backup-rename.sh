@@ -21,16 +21,16 @@ content a a.ref
 out=$TMP/a.out err=$TMP/a.err start_backup a a.raw
 rename a b
 run 3 "another backup, by the new name" dmlive backup b b.raw
-says "it says that there is one" "being backed up.*process $backup"
+says "it reports the running one" "being backed up.*process $backup"
 run 3 "detach by the new name" dmlive detach b
 # Another device with the old name.
 lower=$(dmsetup table b) && make_guest a 8
 run 0 "a new device of the old name" dmlive backup a a2.raw
 check "it has its own content" cmp a2.raw /dev/mapper/a
 is "the renamed one is not touched" "$(dmsetup table b)" "$lower"
-run 3 "nor is its backup forgotten" dmlive backup b b.raw
+run 3 "and its backup is still known" dmlive backup b b.raw
 ends 0 "the backup of the renamed device"
-like "it says how it is called" "$(cat "$TMP/a.err")" "a is called b now"
+like "its name is reported" "$(cat "$TMP/a.err")" "a is called b now"
 check "its content" cmp a.raw a.ref
 is_idle b "after the rename"
 dm_remove a
@@ -50,7 +50,7 @@ rename b c
 kill -KILL $backup
 wait $backup 2> /dev/null
 run 0 "the next backup" dmlive backup c c.raw
-like "it says what it found" "$(cat "$err")" "interrupted"
+like "it reports the remains" "$(cat "$err")" "interrupted"
 check "its content" cmp c.raw a.ref
 is_idle c "after one that was killed"
 dm_remove c
@@ -85,7 +85,7 @@ qemu-img convert -O qcow2 a.ref r.qcow2
 target=$(make_disk 8)
 run 0 "restore" dmlive restore r.qcow2 "$target" --name r --background --speed 2M
 rename r s
-is "status by the new name: who serves it" "$(dmlive status s --json | jq .server)" \
+is "status by the new name: its server" "$(dmlive status s --json | jq .server)" \
 	"$(head -n 1 /run/dmlive/r.lock)"
 run 3 "it is served" dmlive resume s r.qcow2
 run 0 "its speed" dmlive stream s speed 0

@@ -37,10 +37,10 @@ run 3 "only one at a time" dmlive backup g h.raw
 says "the reason" "being backed up.*process $backup"
 kill -KILL $backup
 wait $backup 2> /dev/null
-check "the session is there still" [ "$(dm_status g 1)" = active ]
+check "the session still exists" [ "$(dm_status g 1)" = active ]
 run 0 "the next backup" dmlive backup g g.qcow2
-says "it says what it found" "g.raw was interrupted"
-check "half an image is not there" [ ! -e g.raw.partial ]
+says "it reports the remains" "g.raw was interrupted"
+check "there is no partial image" [ ! -e g.raw.partial ]
 check "it is complete" qemu-img check -q g.qcow2
 is_idle g "after SIGKILL"
 rm g.qcow2
@@ -85,7 +85,7 @@ for ((i = 0; i < 8; i++)); do
 		check "one point in time" prefix check g.raw
 	fi
 done
-run 0 "two devices, in the end" dmlive backup g g.raw h h.raw --force
+run 0 "two devices, at the end" dmlive backup g g.raw h h.raw --force
 is_idle g "two devices: g"
 is_idle h "two devices: h"
 rm -f g.raw h.raw
@@ -98,7 +98,7 @@ dmsetup suspend g
 run 0 "a device that was left suspended" dmlive backup g h.raw
 check "one point in time" prefix check h.raw
 is_idle g "after it was left suspended"
-still_writes "the guest goes on"
+still_writes "the guest still writes"
 rm -f ./*.raw*
 
 # Speed: 8 MiB at 4 MiB/s; the first burst does not count.

@@ -43,7 +43,7 @@ for block in 512 4096; do
 		dmlive image convert image.qcow2 "$disk"
 	check "blocks of $block: it has the disk's content" \
 		cmp -n $size "$disk" wanted.raw
-	check "blocks of $block: what lies beyond is untouched" \
+	check "blocks of $block: the rest of the device is untouched" \
 		cmp <(tail -c +$((size + 1)) "$disk") <(garbage | tail -c +$((size + 1)))
 done
 
@@ -58,7 +58,7 @@ qemu-io -c "write -P 3 0 4k" over.qcow2 > /dev/null
 qemu-img convert -O raw over.qcow2 wanted2.raw
 check "convert with a device as backing file" dmlive image convert --allow-paths over.qcow2 got.raw
 check "its content is right" cmp got.raw wanted2.raw
-check "a raw device is read whole" dmlive image convert --format raw "$disk" got.raw
+check "a raw device is read to its end" dmlive image convert --format raw "$disk" got.raw
 check "and as it is" cmp got.raw "$disk"
 mknod node b $((0x$(stat -c %t "$holder"))) $((0x$(stat -c %T "$holder")))
 qemu-img rebase -u -b "$TMP/over.qcow2" -F qcow2 "$holder" || bail "rebase"

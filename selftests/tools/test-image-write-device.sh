@@ -70,7 +70,7 @@ refused "a device that is too small" "$small: cannot write: No space left" \
 beginning_is_zero "it has no image" "$small"
 truncate -s 64k tiny
 tiny=$(make_loop "$TMP/tiny") || bail "loop device"
-refused "one that is smaller than a cluster" "$tiny: too small" \
+refused "a device that is smaller than a cluster" "$tiny: too small" \
 	"${to_qcow2[@]}" --cluster-size 2M --format raw source.raw "$tiny"
 mkdir full
 mount -t tmpfs -o size=1M none full || bail "tmpfs"
@@ -145,7 +145,7 @@ data_written()
 {
 	cmp -n 1M <(tail -c +$((2097152 + 1)) "$disk") <(head -c 1M /dev/zero | tr '\0' '\1')
 }
-check "data are written" wait_until data_written
+check "data is written" wait_until data_written
 kill -KILL $pid
 wait $pid 2> /dev/null
 beginning_is_zero "killed: the device has no image" "$disk"

@@ -14,8 +14,8 @@ soil "$disk"
 # Udev's rules read the device, which has no server yet.
 dm_create r "0 $((24 * 2048)) alloctrack $disk user - 128 2 on_error stop" --noudevsync
 run 1 "an image must be named" sh -c 'dmlive resume r; [ $? = 2 ] && exit 1'
-says "it says how" "dmlive resume r IMAGE"
-run 3 "finish is refused while nothing is there" dmlive finish r
+says "the message shows how" "dmlive resume r IMAGE"
+run 3 "finish is refused before anything is restored" dmlive finish r
 says "the reason" "not complete: 0 of 384 blocks.*idle"
 
 run 0 "served" dmlive resume r image.qcow2 --background --no-finish
@@ -33,7 +33,7 @@ check "fio runs" wait_until sh -c "dmsetup info -c --noheadings -o open r | grep
 run 0 "finish in use" dmlive finish r --json
 check "finish prints JSON" jq -e '.linear == true' "$out"
 wait $fio
-result $? "fio saw nothing of it"
+result $? "fio noticed nothing"
 is "the device is linear" "$(dmsetup table r | cut -d ' ' -f 3)" linear
 run 0 "a second finish is not an error" dmlive finish r
 same "content after the swap" /dev/mapper/r image.qcow2.raw
