@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What every suite's Makefile includes, in the manner of kselftest:
+# Included by the Makefile of every suite, in the manner of kselftest:
 #   TEST_PROGS      executables that print TAP; default: all test-* scripts
 #   TEST_GEN_FILES  compiled helpers, each from NAME.c; default: every *.c but
 #   TEST_GEN_LIBS   libraries for LD_PRELOAD, NAME.so; default: from preload-*.c

@@ -7,8 +7,8 @@ include ../lib/blkmodel/blkmodel.mk
 SERVERS := hand-server ioctl-args ioctl-server parallel-zero userver
 include ../lib/server/server.mk
 
-# ioctl-args-32: the ioctls have one layout for 32-bit and 64-bit programs, so the
-# same test runs as both. Not built where the compiler makes no 32-bit programs.
+# ioctl-args-32: the ioctls have the same layout for 32-bit and 64-bit programs, so the
+# same test runs as both. Not built if the compiler cannot make 32-bit programs.
 
 has_m32 := $(shell echo 'int main(void) { return 0; }' | \
 	$(CC) -m32 -static -x c -o /dev/null - 2>/dev/null && echo yes)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What in a kernel log means that a run has failed.
+# Lines in a kernel log that make a run fail.
 
-# A line that matches one of these is a failure. Traces alone are none: sysrq
+# A line that matches one of these is a failure. Stack traces alone are not, since sysrq
 # prints them too.
 kernel_log_bad=(
 	'BUG: '
@@ -44,13 +44,13 @@ kernel_log_bad=(
 	'Kernel mode fault'
 )
 
-# Lines that match one of these are no failure though one of the above matches.
+# Lines that match one of these are not failures, though one of the above matches.
 kernel_log_harmless=(
 	# A Debian kernel says so once when a module without its signature loads.
 	'loading out-of-tree module taints kernel'
 )
 
-# kernel_log_problems FILE: prints the bad lines; true if there are any.
+# kernel_log_problems FILE - print the bad lines; true if there are any.
 kernel_log_problems()
 {
 	local IFS='|'

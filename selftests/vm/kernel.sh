@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# From the name of a kernel to its files. kernel_resolve NAME sets:
+# Finds the files of a kernel by its name. kernel_resolve NAME sets:
 #   kernel_kind	     qemu or uml: who boots it
 #   kernel_image     the file to boot
 #   kernel_release   uname -r
@@ -60,8 +60,8 @@ kernel_backport()
 	kernel_make_args=("KDIR=$dir/headers")
 }
 
-# A kernel of one's own: the build tree, with what modules_install gave it
-# under lib/modules (make INSTALL_MOD_PATH=. modules_install).
+# The user's own kernel: a build tree with installed modules under lib/modules (make
+# INSTALL_MOD_PATH=. modules_install).
 kernel_folder()
 {
 	local dir

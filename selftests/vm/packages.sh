@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# Debian packages of other suites, fetched into the cache folder and unpacked
-# there, by an apt that has its own sources, lists and idea of what is
-# installed: the machine's own configuration is neither read nor changed.
+# Debian packages of other suites, fetched into the cache folder and unpacked there. The
+# apt that does this has its own sources, lists and status: the machine's configuration is
+# neither read nor changed.
 
 apt_sources=(
 	'deb http://deb.debian.org/debian bookworm-backports main'
@@ -11,7 +11,7 @@ apt_sources=(
 	'deb http://deb.debian.org/debian trixie-backports main'
 )
 
-# apt_isolated PROGRAM ARG...: apt-get or apt-cache.
+# apt_isolated PROGRAM ARG... - run apt-get or apt-cache.
 apt_isolated()
 {
 	"$1" -q -o "Dir::Etc::sourcelist=$cache/apt/sources.list" \
@@ -22,7 +22,7 @@ apt_isolated()
 		-o APT::Sandbox::User=root "${@:2}"
 }
 
-# Makes the lists, at most once a day.
+# Updates the lists, at most once a day.
 apt_prepare()
 {
 	local stamp=$cache/apt/updated
@@ -36,8 +36,8 @@ apt_prepare()
 	apt_isolated apt-get update >&2 && touch "$stamp"
 }
 
-# remembered COMMAND ARG...: its output, from a file until the lists change; apt
-# takes a second to answer.
+# remembered COMMAND ARG... - its output, cached in a file until the lists change, since apt
+# takes a second.
 remembered()
 {
 	local file
@@ -48,7 +48,7 @@ remembered()
 	cat "$file"
 }
 
-# package_newest REGEX: the package whose whole name matches, of the highest
+# package_newest REGEX - of the packages whose whole name matches, the one with the highest
 # version in its name.
 package_newest()
 {
@@ -61,7 +61,7 @@ search_newest()
 		sort -V | tail -n 1
 }
 
-# package_version NAME: its highest version.
+# package_version NAME - its highest version.
 package_version()
 {
 	remembered show_version "$1"
@@ -72,7 +72,7 @@ show_version()
 	apt_isolated apt-cache show "$1" | sed -n 's/^Version: //p' | sort -V | tail -n 1
 }
 
-# package_unpack DIR PACKAGE...: into DIR, which may exist.
+# package_unpack DIR PACKAGE... - into DIR, which may exist.
 package_unpack()
 {
 	local dir=$1 debs

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# Boots a kernel in QEMU: the small initramfs that finds the host's files over
-# 9p, the choice of accelerator, and the command line.
+# Boots a kernel in QEMU: the small initramfs that mounts the host's files over 9p, the
+# choice of the accelerator, and the command line.
 
 qemu='qemu-system-x86_64'
 
 # The modules without which the root file system cannot be reached.
 initramfs_modules=(virtio_pci virtio_blk 9pnet_virtio 9p overlay)
 
-# A key over the inputs of a cached file: equal inputs, equal name.
+# A hash over the inputs of a cached file: equal inputs give an equal name.
 cache_key()
 {
 	sha256sum | cut -c 1-16
@@ -48,7 +48,7 @@ make_initramfs()
 # Prints the files that a module needs, itself last.
 module_closure()
 {
-	# modprobe looks under ROOT/lib/modules/RELEASE. What is built in prints
+	# modprobe looks under ROOT/lib/modules/RELEASE. For built-in modules it prints
 	# another word than insmod.
 	modprobe -d "${kernel_modules%/lib/modules/*}/" -S "$kernel_release" \
 		--show-depends "$1" | awk '$1 == "insmod" { print $2 }'
@@ -68,8 +68,8 @@ module_unpack()
 	echo "$name"
 }
 
-# The presence of /dev/kvm says little, so boot with it and see. The answer is
-# kept until the host boots again or gets another QEMU.
+# /dev/kvm may exist and still not work, so try to boot with it. The result is kept until
+# the host boots again or gets another QEMU.
 choose_accelerator()
 {
 	local answer

@@ -20,9 +20,9 @@ uml_prepare()
 	uml_args+=($(uml_debug_args) $append)
 }
 
-# Looking for leaks, and noting who allocated what, walk the whole stack at every
-# allocation, which makes each new process take two seconds. They are switched on
-# by naming them: --append "kmemleak=on slab_debug=FZPU".
+# The search for leaks and the tracking of allocations walk the whole stack at every
+# allocation, so each new process takes two seconds. They have to be switched on:
+# --append "kmemleak=on slab_debug=FZPU".
 uml_debug_args()
 {
 	[[ $kernel_release = *-uml-lockdep ]] || return 0
@@ -39,7 +39,7 @@ uml_start()
 	machine_pid=$!
 }
 
-# It takes no notice of gentler signals while it is busy.
+# It ignores other signals while it is busy.
 uml_kill()
 {
 	kill -KILL -- "-$machine_pid" 2>/dev/null

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# blkmodel among the helpers of a suite; included by its Makefile, after lib.mk.
+# Builds blkmodel as a helper of a suite; included by its Makefile, after lib.mk.
 
 all: $(OUTPUT)/blkmodel
 

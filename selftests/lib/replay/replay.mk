@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What programs that go through a log of dm-log-writes are made of; included by the
-# Makefiles of suites that have such a test.
+# The sources of programs that go through a log of dm-log-writes; included by the Makefiles
+# of suites that have such a test.
 
 replay-sources := $(addprefix ../lib/replay/,caches.c log.c replay.c store.c) \
 	$(wildcard ../../dm-live/qcow2/*.c)
