@@ -48,12 +48,12 @@ read_meta "$meta" "$TMP/crash" || bail "copy"
 write_meta "$TMP/crash" "$crashed" || bail "copy"
 dmsetup suspend t
 is "meta dump shows what the target has written since" "$(bits_of more "$meta")" "1048576 65536"
-check "meta check too finds nothing" dmlive meta check "$meta"
+check "meta check finds no error" dmlive meta check "$meta"
 dmsetup resume t
 dm_remove t
 check "its bits are on the device" test "$(dmlive bitmap dump "$meta" more --json |
 	jq -r '.[] | "\(.start) \(.length)"')" = "1048576 65536"
-bitmap_refused "dump of what a crash left" "'fine' was not closed.*activate its target" dump "$crashed" fine
+bitmap_refused "dump of a bitmap that a crash left open" "'fine' was not closed.*activate its target" dump "$crashed" fine
 check "by hand" dmlive bitmap merge "$crashed" fine dmlive-intent
 check "by hand, another" dmlive bitmap merge "$crashed" coarse dmlive-intent
 check "by hand, the last" dmlive bitmap merge "$crashed" more dmlive-intent
@@ -71,7 +71,7 @@ is "the intent bitmap: closed by hand" "$(flags_of dmlive-intent "$TMP/by-hand")
 check "by hand: qemu-img check" qemu-img check -q "$TMP/by-hand"
 write_meta "$TMP/by-hand" "$crashed" || bail "copy"
 create "$crashed"
-is "to the target nothing says that it was not written to since" "$(tracking more)" \
+is "the target cannot know that it was not written to since then" "$(tracking more)" \
 	"recording $((SIZE / 128))"
 dm_remove t
 
@@ -94,7 +94,7 @@ is "are used" "$(dmlive bitmap list "$loop" --json | jq -r '[.[].name] | join(" 
 	"fine dmlive-intent one two"
 bitmap_refused "no room" "device is too small" add "$loop" three --granularity 64K
 check "remove one" dmlive bitmap remove "$loop" one
-check "and there is room" dmlive bitmap add "$loop" three --granularity 64K
+check "and there is space" dmlive bitmap add "$loop" three --granularity 64K
 check "all of it: qemu-img check" qemu-img check -q "$loop"
 check "all of it: dmlive meta check" dmlive meta check "$loop"
 finish

@@ -163,7 +163,7 @@ suspended_while_it_hangs()
 	check_so "load linear" dmsetup load t --table "0 $SIZE linear $O 0"
 	dmsetup resume t &
 	resume=$!
-	check_so "the guest goes on with it" wait_until dd_write $T 0 65536
+	check_so "the guest works on it" wait_until dd_write $T 0 65536
 	check_so "while the old table waits" is_running $resume
 	dmsetup resume g
 	wait $resume
@@ -183,7 +183,7 @@ suspended_while_it_hangs()
 	check_so "its resume waits for the old copy" is_running $resume
 	dmsetup resume g
 	wait $resume
-	result $? "$label: and goes on"
+	result $? "$label: and completes"
 	make_view
 	dd_write $T 0 1048576
 	same "the view" $V
@@ -267,7 +267,7 @@ target_in_use()
 	dmsetup suspend t
 	dmsetup resume t &
 	replace=$!
-	check_so "the guest goes on without a session" wait_until dd_write $T 0 65536
+	check_so "the guest writes without a session" wait_until dd_write $T 0 65536
 	dmsetup create --notable u && on_exit dm_remove u
 	cbw_table 128 "$origin_disk" 8 fleece $G | dmsetup load u || bail "load"
 	dmsetup resume u &

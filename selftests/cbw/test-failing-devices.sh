@@ -110,7 +110,7 @@ slots_fail()
 	check_so "a write" dd_write $T $((6 << 20)) $((2 << 20))
 	break_device g "${disk[g]}" 0 $SIZE
 	viewcheck $V "$REF" read 2 50 > "$TMP/readers" 2>&1
-	is_so "an error, no wrong byte" $? 3
+	is_so "an error, not wrong data" $? 3
 	is_so "the session is active" "$(st 1)" active
 	repair_device g "${disk[g]}"
 	same "the view, repaired" $V

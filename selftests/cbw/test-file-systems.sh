@@ -63,7 +63,7 @@ start_load()
 
 end_load()
 {
-	check_so "the load went on all the time" is_running $fio
+	check_so "the load ran all the time" is_running $fio
 	kill -TERM $fio
 	touch "$TMP/quiet"
 	wait $fio

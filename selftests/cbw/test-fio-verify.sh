@@ -56,6 +56,6 @@ kill -INT $fio
 wait $fio
 status=$?
 # 128: ended by the signal.
-is_so "found everything as it wrote it" "$((status & ~128))$(grep -o 'err=[ 0-9]*' "$TMP/fio")" \
+is_so "verified all its data" "$((status & ~128))$(grep -o 'err=[ 0-9]*' "$TMP/fio")" \
 	"0err= 0" || diag "$(cat "$TMP/fio")"
 finish

@@ -52,7 +52,7 @@ full()
 	is_so "16 are used" "$(st 9)" 16/16
 	check_fails "$label: the next write fails" random_write 1048576 65536
 	is_so "no slot is lost" "$(st 9) $(st 1)" "16/16 active"
-	check_so "what is copied can be written" random_write 0 4096
+	check_so "copied blocks can be written" random_write 0 4096
 	same "the view" $V
 	check_so "a view discards" blkdiscard -f -o 0 -l 65536 $V
 	is_so "a slot is free" "$(st 9) $(st 2)" "15/16 15/255"
@@ -103,7 +103,7 @@ released()
 	result $? "$label: all of it read once" || diag "$(cat "$TMP/release")"
 	wait $readers
 	# It may meet released blocks, but never reads a wrong byte.
-	is_so "other readers get an error, no wrong byte" $? 3
+	is_so "other readers get an error, not wrong data" $? 3
 	diag "$(dm_status t)"
 	is_so "nothing is left in scope" "$(st 2)" 0/0
 	is_so "no slot is used" "$(st 9 | cut -d/ -f1)" 0

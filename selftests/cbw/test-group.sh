@@ -48,7 +48,7 @@ group()
 		stamper check "$TMP/point" "${target[a]}" 1 "${target[b]}"
 	dm_remove va
 	dm_remove vb
-	check_so "the guest is still at it" is_running $guest
+	check_so "the guest still writes" is_running $guest
 }
 
 stamper write "$TMP/state" $RANDOM 4 4096 /dev/mapper/a /dev/mapper/b > "$TMP/guest" 2>&1 &
@@ -59,9 +59,9 @@ for ((round = 0; round < 2; round++)); do
 	group a b
 	group b a
 done
-label="in the end"
+label="at the end"
 kill -TERM $guest
 wait $guest
 result $? "the guest had no error" || diag "$(cat "$TMP/guest")"
-check_so "what it wrote is there" stamper check "$TMP/state" /dev/mapper/a 1 /dev/mapper/b
+check_so "its data is there" stamper check "$TMP/state" /dev/mapper/a 1 /dev/mapper/b
 finish

@@ -116,7 +116,7 @@ cancelled_in_resume()
 	result $? "$label: the resume ends"
 	is_so "it stays broken" "$(st 1)" broken
 	check_fails "$label: it was cancelled already" message session cancel
-	check_so "writes go on" dd_write $T 65536 4096
+	check_so "writes work" dd_write $T 65536 4096
 	dm_remove t
 }
 
@@ -143,7 +143,7 @@ read_only()
 	copy_of "$origin" "$TMP/before"
 	check_fails "$label: a write" dd_write /dev/mapper/l $MIB 4096
 	check_fails "$label: a discard" blkdiscard -f -o $((2 * MIB)) -l $MIB /dev/mapper/l
-	check_so "reads go on" eval "dd_read /dev/mapper/l $MIB 4096 > $TMP/read"
+	check_so "reads work" eval "dd_read /dev/mapper/l $MIB 4096 > $TMP/read"
 	copy_of "$origin" "$TMP/after"
 	check_so "nothing was written" cmp "$TMP/before" "$TMP/after"
 	dm_reload t "$(track_table $SIZE "$origin" "$meta" 128)" || bail "reload"

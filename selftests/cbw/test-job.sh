@@ -30,7 +30,7 @@ end()
 completes()
 {
 	check_so "completes" wait_until st_is 4 complete
-	is_so "all is counted once" "$(st 1) $(st 2) $(st 5)" \
+	is_so "all blocks are counted once" "$(st 1) $(st 2) $(st 5)" \
 		"complete $BLOCKS/$BLOCKS $((SIZE * 512))/$((SIZE * 512))"
 	same "the target" $G
 }
@@ -47,7 +47,7 @@ control()
 	check_fails "$label: no second one" message job start
 	check_so "pause" message job pause
 	is_so "paused" "$(st 4)" paused
-	check_so "the guest goes on" dd_write $T 0 1048576
+	check_so "the guest still writes" dd_write $T 0 1048576
 	message job_speed 0
 	is_so "a paused job copies nothing" "$(st 4)" paused
 	dmsetup suspend t && dmsetup resume t
@@ -59,7 +59,7 @@ control()
 	completes
 	check_fails "$label: complete is the end" message job start
 	check_fails "$label: for the session too" message session cancel
-	check_so "the guest writes on" dd_write $T 0 $((SIZE * 512))
+	check_so "the guest still writes to it" dd_write $T 0 $((SIZE * 512))
 	same "the target" $G
 	make_view
 	same "a view of it" $V
@@ -114,7 +114,7 @@ errors()
 	break_device "$name" "$disk" $((40 * 128)) 256
 	message job start
 	ends_as failed
-	is_so "all else is copied" "$(st 2)" $((BLOCKS - 2))/$BLOCKS
+	is_so "everything else is copied" "$(st 2)" $((BLOCKS - 2))/$BLOCKS
 	is_so "each block is counted" "$(($(st 7) + $(st 8)))" 2
 	repair_device "$name" "$disk"
 	check_so "start again" message job start
@@ -158,7 +158,7 @@ target_fills_up()
 	# No block is left in the pool, so there is none for the guest's write.
 	check_fails "$label: the guest's write fails" dd_write $T 0 $((SIZE * 512))
 	dm_reload pool "$(pool 16)" || bail "larger pool"
-	check_so "resume, with more room" message job resume
+	check_so "resume, with more space" message job resume
 	completes
 	end
 	dm_remove thin

@@ -40,7 +40,7 @@ suspended()
 	result $? "$label: ""and goes on with the resume"
 	wait
 	check_so "with the right bytes" cmp -n 4096 "$TMP/copied" "$REF"
-	check_so "also what is not copied" cmp -n 4096 "$TMP/uncopied" "$REF" 0 4194304
+	check_so "also blocks that are not copied" cmp -n 4096 "$TMP/uncopied" "$REF" 0 4194304
 	is_so "the session is the same" "$(st 1) $(st 2)" "active 16/2047"
 	same "the view" $V
 	check_so "the view too can be suspended" dmsetup suspend v
@@ -97,7 +97,7 @@ reloaded()
 		dm_reload t "$(cbw_table $SIZE "$origin" 8 target "$target")"
 	check_fails "$label: none is refused" dm_reload t "$(cbw_table $SIZE "$origin" 8)"
 	like "$label: the log says why" "$(log_since)" "remove that first"
-	same "the view goes on" $V
+	same "the view still works" $V
 	check_so "linear cannot be refused" dm_reload t "0 $SIZE linear $origin 0"
 	like "$label: the log tells the end" "$(log_since)" "ends with its table"
 	view_is_dead "$label"

@@ -80,8 +80,8 @@ check_so "completes" wait_until st_is 4 complete
 session
 is_clean /dev/tvg/backup
 
-label="in the end"
-check_so "the load went on" is_running $load
+label="at the end"
+check_so "the load continued" is_running $load
 stop_process $load
 check_so "unmount" unmount
 check_so "clean" e2fsck -fn $T

@@ -76,10 +76,10 @@ points()
 	with_release
 	with_job
 	label=$name
-	check_so "the guest was at it all the time" is_running $guest
+	check_so "the guest wrote all the time" is_running $guest
 	kill -TERM $guest
 	reader_ends $guest "$TMP/guest" "the guest had no error"
-	check_so "what it wrote is there" stamper check "$TMP/state" $T 1
+	check_so "its data is there" stamper check "$TMP/state" $T 1
 	dm_remove t
 }
 

@@ -102,7 +102,7 @@ one_state()
 	check_so "no session" dm_reload t "$(cbw_table $SIZE "$origin" 8)"
 	is_so "is none" "$(st 1)" none
 	repair_device g "$disk"
-	check_so "the guest goes on" is_running $guest
+	check_so "the guest still writes" is_running $guest
 }
 
 # by_force STATE - the device is open, so removal by force gives it a table of errors.
@@ -132,7 +132,7 @@ done
 for state in active running stopped broken; do
 	by_force $state
 done
-label="in the end"
+label="at the end"
 kill -TERM $guest
 wait $guest
 result $? "the guest had no error"

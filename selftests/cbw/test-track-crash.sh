@@ -218,7 +218,7 @@ check_log()
 	replay track-replay log="$log_disk" image="$TMP/image" volume=$SIZE \
 		bitmap=B samples=20
 	result $replay_status "$label: no state has lost a change"
-	result $bad "$label: QEMU finds nothing wrong"
+	result $bad "$label: QEMU finds no error"
 	like "$label: there was something to check" "$replayed" \
 		'entries [0-9]{3,}, states [0-9]{4,}, samples [12]?[0-9].* at most [1-9][0-9]* of'
 }

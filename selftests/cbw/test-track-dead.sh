@@ -46,7 +46,7 @@ is_back()
 # goes_on DESCRIPTION yes|no - reads work; writes do, or do not.
 goes_on()
 {
-	is_so "$1: the metadata have failed" "$(tracking state)" failed
+	is_so "$1: the metadata has failed" "$(tracking state)" failed
 	check_so "$1: a read" reads $T 8192 4096
 	if [ "$2" = yes ]; then
 		check_so "$1: a write" dd_write $T $((2 * REGION)) 4096

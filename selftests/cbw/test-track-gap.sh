@@ -84,7 +84,7 @@ through_t()
 	is_so "by this load of the module" "$instance" \
 		"$(tr -d - < /sys/module/dm_live/parameters/instance)"
 	dmsetup resume t
-	is_so "the session goes on" "$(tracking B) $(st 1)" "frozen $set active"
+	is_so "the session continues" "$(tracking B) $(st 1)" "frozen $set active"
 	is_so "no seal while it is in use" "$(seal)" "0 0"
 	message backup abort B
 	dm_reload t "$(track_table $SIZE "$origin" "$meta" 128)"
@@ -92,7 +92,7 @@ through_t()
 	check_so "reading $origin" dd if="$origin" of=/dev/null bs=1M iflag=direct status=none
 	dm_remove t
 	create
-	no_gap "removed and made again" $set
+	no_gap "removed and created again" $set
 	is "$label: nothing in the log" "$(log_since | grep -c -e 'not tracked' -e 'past it')" 0
 }
 
@@ -190,7 +190,7 @@ past_t()
 	is_so "the session is lost" "$(st 1)" broken
 	check_fails "$label: backup commit" message backup commit B $((generation + 1))
 	message backup abort B
-	label="past it, then closed"
+	label="directly, then closed"
 	check_so "a discard of the origin" blkdiscard -f -o 0 -l 65536 "$origin"
 	dm_remove t
 	log_mark
