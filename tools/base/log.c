@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/process.h"
+#include "base/time.h"
 
 #define LINE_BYTES 1024
 

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -138,12 +137,4 @@ void process_leave_terminal(void)
 	/* Do not keep a file system busy that somebody may want to unmount. */
 	if (chdir("/"))
 		warning("cannot change to the root folder: %m");
-}
-
-uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NS_PER_SECOND + now.tv_nsec;
 }

@@ -6,7 +6,8 @@
 
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
+
+#include "base/time.h"
 
 /*
  * Keep all memory, present and future, in RAM: swapping or paging in could need
@@ -45,11 +46,5 @@ bool process_is_interrupted(void);
 
 /* Standard input, output and error to /dev/null; folder /. */
 void process_leave_terminal(void);
-
-/* Monotonic time in nanoseconds. */
-uint64_t monotonic_ns(void);
-
-#define NS_PER_SECOND 1000000000ull
-#define NS_PER_MS 1000000ull
 
 #endif /* DMLIVE_PROCESS_H */

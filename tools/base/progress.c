@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "base/process.h"
+#include "base/time.h"
 #include "base/progress.h"
 #include "base/size.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A limit in bytes per second. */
-#include "base/process.h"
+#include "base/time.h"
 #include "base/rate.h"
 
 static uint64_t cost_ns(const struct rate *rate, uint64_t bytes)
