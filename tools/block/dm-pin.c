@@ -44,25 +44,17 @@ static bool is_plain_uuid(const char *uuid)
 	return *uuid;
 }
 
-int dm_pin(const char *name)
+int pin_add(const char *name, const struct dm_device *device)
 {
-	struct dm_device device;
-	struct pin *pin;
-	int r;
+	struct pin *pin = calloc(1, sizeof(*pin));
 
-	if (find(name))
-		return 0;
-	r = dm_get_device(name, &device);
-	if (r)
-		return r;
-	pin = calloc(1, sizeof(*pin));
 	if (!pin)
 		return -ENOMEM;
 	snprintf(pin->name, sizeof(pin->name), "%s", name);
-	if (is_plain_uuid(device.uuid))
-		snprintf(pin->uuid, sizeof(pin->uuid), "%s", device.uuid);
-	pin->major = device.major;
-	pin->minor = device.minor;
+	if (is_plain_uuid(device->uuid))
+		snprintf(pin->uuid, sizeof(pin->uuid), "%s", device->uuid);
+	pin->major = device->major;
+	pin->minor = device->minor;
 	pin->next = pins;
 	pins = pin;
 	return 0;

@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Mapped devices, over libdevmapper.
- *
- * libdevmapper prints its own errors; here they are caught, and the last one is
- * added to the message of the call that failed.
- */
+/* Mapped devices, over libdevmapper. */
 #include <errno.h>
 #include <libdevmapper.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -17,10 +10,6 @@
 #include "block/dm-task.h"
 #include "base/log.h"
 #include "base/process.h"
-
-/* The level of libdevmapper's log for errors. */
-#define LOG_ERROR_LEVEL 3
-#define LOG_LEVEL_MASK 7
 
 #define RESUME_TRIES 3
 
@@ -30,32 +19,6 @@
 /* udev itself ends what takes longer than three minutes. */
 #define UDEV_TIMEOUT_NS (200 * NS_PER_SECOND)
 #define UDEV_POLL_NS 2000000
-
-static char last_message[256];
-
-static void catch_message(int level, const char *file, int line,
-			  int error_class, const char *format, ...)
-{
-	va_list args;
-
-	(void)file;
-	(void)line;
-	(void)error_class;
-	if ((level & LOG_LEVEL_MASK) > LOG_ERROR_LEVEL)
-		return;
-	va_start(args, format);
-	vsnprintf(last_message, sizeof(last_message), format, args);
-	va_end(args);
-}
-
-void dm_init(void)
-{
-	dm_log_with_errno_init(catch_message);
-	if (getenv("DM_DISABLE_UDEV")) {
-		dm_udev_set_sync_support(0);
-		dm_udev_set_checking(0);
-	}
-}
 
 void dm_release(void)
 {
@@ -92,49 +55,6 @@ bool dm_split_lv_name(const char *dm_name, char *group, size_t group_bytes,
 	}
 	dm_pool_destroy(pool);
 	return found;
-}
-
-static struct dm_task *end_new(struct dm_task *task, bool is_good,
-			       const char *name)
-{
-	if (is_good)
-		return task;
-	if (task)
-		dm_task_destroy(task);
-	error("%s: cannot talk to device-mapper%s%s", name ? name : "dm",
-	      last_message[0] ? ": " : "", last_message);
-	return NULL;
-}
-
-/* @name: the current name, which pins do not apply to, or not the name of a device. */
-static struct dm_task *new_by_name(int type, const char *name)
-{
-	struct dm_task *task;
-
-	last_message[0] = '\0';
-	task = dm_task_create(type);
-	return end_new(task, task && dm_task_set_name(task, name), name);
-}
-
-struct dm_task *task_new(int type, const char *name)
-{
-	struct dm_task *task;
-
-	last_message[0] = '\0';
-	task = dm_task_create(type);
-	return end_new(task, task && (!name || pin_set_device(task, name)), name);
-}
-
-int task_run(struct dm_task *task)
-{
-	int r = 0;
-
-	if (!dm_task_run(task)) {
-		r = -dm_task_get_errno(task);
-		if (!r)
-			r = -EIO;
-	}
-	return r;
 }
 
 /* For a device that only we use: rules neither probe nor announce it. */
@@ -184,18 +104,6 @@ static int task_run_with_udev(struct dm_task *task, uint16_t flags)
 	return r;
 }
 
-void task_say_failed(int r, const char *name, const char *what)
-{
-	char message[sizeof(last_message)];
-
-	if (!r)
-		return;
-	/* Asking for the name is another task, which resets last_message. */
-	snprintf(message, sizeof(message), "%s", last_message);
-	error_errno(r, "%s: cannot %s%s%s%s", dm_name_now(name), what,
-		    message[0] ? " (" : "", message, message[0] ? ")" : "");
-}
-
 /* A task that changes something has ended: say what failed; free it. */
 static int task_end(struct dm_task *task, const char *name, const char *what,
 		    int r)
@@ -230,42 +138,13 @@ const char *dm_node_path(const char *name)
 	return path;
 }
 
-int task_get_info(struct dm_task *task, struct dm_device *device)
+int dm_pin(const char *name)
 {
-	struct dm_info info;
-	const char *uuid;
+	struct dm_device device;
 
-	if (!dm_task_get_info(task, &info))
-		return -EIO;
-	if (!info.exists)
-		return -ENXIO;
-	if (!device)
+	if (pin_find(name))
 		return 0;
-	uuid = dm_task_get_uuid(task);
-	snprintf(device->uuid, sizeof(device->uuid), "%s", uuid ? uuid : "");
-	device->major = info.major;
-	device->minor = info.minor;
-	device->suspended = info.suspended;
-	device->read_only = info.read_only;
-	device->has_table = info.live_table;
-	device->has_inactive_table = info.inactive_table;
-	device->open_count = info.open_count;
-	device->event_nr = info.event_nr;
-	return 0;
-}
-
-int dm_get_device(const char *name, struct dm_device *device)
-{
-	struct dm_task *task = task_new(DM_DEVICE_INFO, name);
-	int r;
-
-	if (!task)
-		return -ENOMEM;
-	r = task_run(task);
-	if (!r)
-		r = task_get_info(task, device);
-	dm_task_destroy(task);
-	return r;
+	return dm_get_device(name, &device) ?: pin_add(name, &device);
 }
 
 bool dm_is_suspended(const char *name)
@@ -281,7 +160,7 @@ int dm_create_empty(const char *name, const char *uuid)
 
 	/* From now on it means this one. */
 	pin_drop(name);
-	task = new_by_name(DM_DEVICE_CREATE, name);
+	task = task_new_by_name(DM_DEVICE_CREATE, name);
 
 	if (!task)
 		return -ENOMEM;
@@ -296,7 +175,7 @@ int dm_create_empty(const char *name, const char *uuid)
 
 bool dm_has_target(const char *target)
 {
-	struct dm_task *task = new_by_name(DM_DEVICE_GET_TARGET_VERSION, target);
+	struct dm_task *task = task_new_by_name(DM_DEVICE_GET_TARGET_VERSION, target);
 	bool has;
 
 	if (!task)
@@ -304,34 +183,6 @@ bool dm_has_target(const char *target)
 	has = !task_run(task);
 	dm_task_destroy(task);
 	return has;
-}
-
-/* Run a query of a device, however it is given; free the task. */
-static bool take_name(struct dm_task *task, char name[DM_NAME_BYTES])
-{
-	struct dm_info info;
-	char *found = NULL;
-
-	if (!task_run(task) && dm_task_get_info(task, &info) && info.exists)
-		found = dm_task_get_name_unmangled(task);
-	if (found)
-		snprintf(name, DM_NAME_BYTES, "%s", found);
-	dm_task_destroy(task);
-	dm_free(found);
-	return found;
-}
-
-const char *dm_name_now(const char *name)
-{
-	static char names[4][DM_NAME_BYTES];
-	static unsigned int last;
-	struct dm_task *task;
-
-	if (!pin_find(name))
-		return name;
-	last = (last + 1) % 4;
-	task = task_new(DM_DEVICE_INFO, name);
-	return task && take_name(task, names[last]) ? names[last] : name;
 }
 
 bool dm_name_of(unsigned int major, unsigned int minor,
@@ -343,7 +194,7 @@ bool dm_name_of(unsigned int major, unsigned int minor,
 		return false;
 	dm_task_set_major(task, major);
 	dm_task_set_minor(task, minor);
-	return take_name(task, name);
+	return task_take_name(task, name);
 }
 
 bool dm_name_of_uuid(const char *uuid, char name[DM_NAME_BYTES])
@@ -353,7 +204,7 @@ bool dm_name_of_uuid(const char *uuid, char name[DM_NAME_BYTES])
 	if (!task)
 		return false;
 	dm_task_set_uuid(task, uuid);
-	return take_name(task, name);
+	return task_take_name(task, name);
 }
 
 static int run_simple(int type, const char *name, const char *what)
@@ -506,7 +357,7 @@ int dm_remove(const char *name)
 
 	/* libdevmapper finds its node, which goes too, only by the current name. */
 	do {
-		task = new_by_name(DM_DEVICE_REMOVE, dm_name_now(name));
+		task = task_new_by_name(DM_DEVICE_REMOVE, dm_name_now(name));
 		if (!task)
 			return -ENOMEM;
 		dm_task_retry_remove(task);
