@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Block devices: size and limits, and this process's own files on one. */
-#include <dirent.h>
+/* Block devices: paths, size and limits. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,7 +14,6 @@
 
 #include "block/blockdev.h"
 #include "base/log.h"
-#include "block/stacking.h"
 
 bool path_is_blockdev(const char *path)
 {
@@ -24,43 +22,15 @@ bool path_is_blockdev(const char *path)
 	return !stat(path, &st) && S_ISBLK(st.st_mode);
 }
 
-bool blockdev_read_attribute(dev_t devt, const char *name, char *text,
-			     size_t text_bytes)
-{
-	char path[PATH_MAX];
-	FILE *file;
-	bool found;
-
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(devt),
-		 minor(devt), name);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	found = fgets(text, text_bytes, file);
-	fclose(file);
-	if (!found)
-		return false;
-	text[strcspn(text, "\n")] = '\0';
-	return text[0];
-}
-
 /* A mapped device is shown by its name rather than its number. */
 static bool find_dm_name(const char *number, char *path, size_t path_bytes)
 {
-	char name_path[PATH_MAX], name[NAME_MAX + 1];
-	FILE *file;
-	bool found;
+	char name[NAME_MAX + 1];
 
-	snprintf(name_path, sizeof(name_path), "/sys/dev/block/%s/dm/name",
-		 number);
-	file = fopen(name_path, "re");
-	if (!file)
+	if (!sysfs_read(name, sizeof(name), "/sys/dev/block/%s/dm/name", number))
 		return false;
-	found = fscanf(file, "%255s", name) == 1;
-	fclose(file);
-	if (found)
-		snprintf(path, path_bytes, "/dev/mapper/%s", name);
-	return found && path_is_blockdev(path);
+	snprintf(path, path_bytes, "/dev/mapper/%s", name);
+	return path_is_blockdev(path);
 }
 
 const char *blockdev_path_of(const char *number, char *path, size_t path_bytes)
@@ -87,24 +57,12 @@ const char *blockdev_path_of(const char *number, char *path, size_t path_bytes)
 /* The queue of a partition is that of its disk. */
 static uint64_t read_queue_limit(dev_t devt, const char *name)
 {
-	static const char *const folders[] = { "queue", "../queue" };
-	char path[PATH_MAX];
-	unsigned long long value = 0;
-	unsigned int i;
-	FILE *file;
+	unsigned long long value;
+	char text[64];
 
-	for (i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s/%s",
-			 major(devt), minor(devt), folders[i], name);
-		file = fopen(path, "re");
-		if (!file)
-			continue;
-		if (fscanf(file, "%llu", &value) != 1)
-			value = 0;
-		fclose(file);
-		break;
-	}
-	return value;
+	return blockdev_read_attribute(sysfs_disk_of(devt), name, text,
+				       sizeof(text)) &&
+	       sscanf(text, "%llu", &value) == 1 ? value : 0;
 }
 
 static int read_geometry(int fd, struct blockdev *device)
@@ -162,57 +120,10 @@ int blockdev_open(const char *path, struct blockdev *device)
 		if (r)
 			error_errno(r, "%s: cannot read its size", path);
 		device->writes_zeroes =
-			read_queue_limit(device->devt, "write_zeroes_max_bytes");
+			read_queue_limit(device->devt,
+					 "queue/write_zeroes_max_bytes");
 	}
 	if (fd >= 0)
 		close(fd);
-	return r;
-}
-
-/* What is written to the device goes to the file. */
-static bool writes_to(const struct blockdev *device, const char *link,
-		      const struct stat *file)
-{
-	return file_is_above(link, device->devt) ||
-	       (S_ISBLK(file->st_mode) ?
-		blockdev_is_above(device->devt, file->st_rdev) :
-		blockdev_is_above_file(device->devt, file));
-}
-
-static int check_own_file(const struct blockdev *device, const char *link)
-{
-	char target[PATH_MAX];
-	struct stat st;
-	ssize_t length;
-
-	if (stat(link, &st) || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
-		return 0;
-	if (!writes_to(device, link, &st))
-		return 0;
-	length = readlink(link, target, sizeof(target) - 1);
-	target[length < 0 ? 0 : length] = '\0';
-	error("%s would be overwritten: it is, or lies on or under, %s; take another device",
-	      target, device->path);
-	return -EBUSY;
-}
-
-int blockdev_check_own_files(const struct blockdev *device)
-{
-	DIR *folder = opendir("/proc/self/fd");
-	char path[PATH_MAX];
-	struct dirent *entry;
-	int r = 0;
-
-	if (!folder) {
-		r = -errno;
-		error_errno(r, "/proc/self/fd");
-		return r;
-	}
-	while (!r && (entry = readdir(folder))) {
-		snprintf(path, sizeof(path), "/proc/self/fd/%.20s",
-			 entry->d_name);
-		r = check_own_file(device, path);
-	}
-	closedir(folder);
 	return r;
 }

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "block/sysfs.h"
+
 struct blockdev {
 	char path[4096];		/* canonical, or /dev/mapper/NAME */
 	dev_t devt;
@@ -22,13 +24,6 @@ struct blockdev {
 };
 
 int blockdev_open(const char *path, struct blockdev *device);
-
-/*
- * The first line of a file of the device in sysfs, say "dm/uuid". False if there is
- * none, or nothing in it.
- */
-bool blockdev_read_attribute(dev_t devt, const char *name, char *text,
-			     size_t text_bytes);
 
 /*
  * Is the device, or a part of it, in use: mounted, swap space, held by another block

@@ -10,14 +10,11 @@
 #define INSTANCE_PATH "/sys/module/dm_live/parameters/instance"
 #define MAPPED_COUNTS_PATH "/sys/module/dm_live/parameters/mapped_counts"
 
-/* The attributes of a partition's disk are in the folder above its own. */
-static bool read_of_disk(dev_t devt, bool is_part, const char *name,
-			 unsigned long long *number)
+static bool read_number(dev_t devt, const char *name, unsigned long long *number)
 {
-	char path[64], text[64];
+	char text[64];
 
-	snprintf(path, sizeof(path), "%s%s", is_part ? "../" : "", name);
-	return blockdev_read_attribute(devt, path, text, sizeof(text)) &&
+	return blockdev_read_attribute(devt, name, text, sizeof(text)) &&
 	       sscanf(text, "%llu", number) == 1;
 }
 
@@ -40,42 +37,39 @@ static bool read_sectors(dev_t devt, struct qcow2_seal_device *counters)
 /* Kernels differ in whether they say this for mapped devices: use what dm_live says. */
 static bool mapped_always_counts(void)
 {
-	FILE *file = fopen(MAPPED_COUNTS_PATH, "re");
-	bool counts = file && getc(file) == 'Y';
+	char text[8];
 
-	if (file)
-		fclose(file);
-	return counts;
+	return sysfs_read(text, sizeof(text), MAPPED_COUNTS_PATH) &&
+	       text[0] == 'Y';
 }
 
-static bool is_counted(dev_t devt, bool is_part)
+/* @disk: the device, or that which it is a partition of */
+static bool is_counted(dev_t devt, dev_t disk)
 {
 	unsigned long long counts;
 	char name[256];
 
-	if (!is_part && blockdev_read_attribute(devt, "dm/name", name,
-						sizeof(name)) &&
+	if (disk == devt &&
+	    blockdev_read_attribute(devt, "dm/name", name, sizeof(name)) &&
 	    mapped_always_counts())
 		return true;
-	return read_of_disk(devt, is_part, "queue/iostats", &counts) && counts;
+	return read_number(disk, "queue/iostats", &counts) && counts;
 }
 
 bool blockdev_count(dev_t devt, struct qcow2_seal_device *counters)
 {
-	unsigned long long seq;
-	char text[64];
-	bool is_part;
+	const dev_t disk = sysfs_disk_of(devt);
+	unsigned long long seq, partition;
 
 	memset(counters, 0, sizeof(*counters));
 	counters->written = QCOW2_DMLIVE_SEAL_UNCOUNTED;
 	counters->discarded = QCOW2_DMLIVE_SEAL_UNCOUNTED;
-	is_part = blockdev_read_attribute(devt, "partition", text,
-					  sizeof(text)) &&
-		  sscanf(text, "%u", &counters->partition) == 1;
-	if (!read_of_disk(devt, is_part, "diskseq", &seq))
+	if (read_number(devt, "partition", &partition))
+		counters->partition = partition;
+	if (!read_number(disk, "diskseq", &seq))
 		return false;
 	counters->seq = seq;
-	return is_counted(devt, is_part) && read_sectors(devt, counters);
+	return is_counted(devt, disk) && read_sectors(devt, counters);
 }
 
 bool dm_live_read_instance(uint8_t instance[QCOW2_DMLIVE_UUID_BYTES])

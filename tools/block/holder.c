@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Who holds a block device, see holder.h. */
-#include <dirent.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "block/dm.h"
 #include "block/holder.h"
+#include "block/sysfs.h"
 
 /* Devices can be stacked higher, but a message must end somewhere. */
 #define MAX_DEPTH 4
@@ -30,18 +29,9 @@ struct holder {
 static void read_word(const char *device, const char *attribute, char *word,
 		      size_t word_bytes)
 {
-	char path[PATH_MAX];
-	FILE *file;
-
-	word[0] = '\0';
-	snprintf(path, sizeof(path), "/sys/block/%.64s/dm/%s", device,
-		 attribute);
-	file = fopen(path, "re");
-	if (!file)
-		return;
-	if (fgets(word, word_bytes, file))
-		word[strcspn(word, "\n")] = '\0';
-	fclose(file);
+	if (!sysfs_read(word, word_bytes, "/sys/block/%.64s/dm/%s", device,
+			attribute))
+		word[0] = '\0';
 }
 
 static bool has_prefix(const char *text, const char *prefix)
@@ -139,28 +129,23 @@ static void add_commands(const struct holder *holder,
 			 const struct holder *lower, unsigned int depth,
 			 char *text, size_t text_bytes);
 
-/* Devices that lie on it come first. */
+/* Devices that lie on it come first; @upper is the last of them. */
 static bool add_upper(const struct holder *holder, unsigned int depth,
 		      char *text, size_t text_bytes, struct holder *upper)
 {
-	char path[PATH_MAX], name[NAME_MAX + 1] = "";
-	struct dirent *entry;
-	DIR *folder;
+	glob_t list;
+	size_t i;
 
-	snprintf(path, sizeof(path), "/sys/block/%.64s/holders",
-		 holder->device);
-	folder = opendir(path);
-	while (folder && depth < MAX_DEPTH && (entry = readdir(folder))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(name, sizeof(name), "%s", entry->d_name);
-		look_at(name, upper);
+	if (depth == MAX_DEPTH)
+		return false;
+	sysfs_list(&list, "/sys/block/%.64s/holders/*", holder->device);
+	for (i = 0; i < list.gl_pathc; i++) {
+		look_at(basename(list.gl_pathv[i]), upper);
 		add_commands(upper, holder, depth + 1, text, text_bytes);
 	}
-	if (folder)
-		closedir(folder);
+	globfree(&list);
 	upper->device = NULL;
-	return name[0];
+	return i;
 }
 
 /* @lower: what it lies on, NULL: the device in question */

@@ -2,6 +2,7 @@
 /*
  * Who uses a block device: mounts, swap space, devices on top of it, exclusive
  * openers, QEMU, openers of a mapped device; of the device itself and of its partitions.
+ * And whether this process has files on it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include "block/blockdev.h"
 #include "block/dm.h"
 #include "block/holder.h"
+#include "block/stacking.h"
 #include "base/log.h"
 #include "base/host-lock.h"
 
@@ -28,25 +30,7 @@
 /* Is @devt the device or one of its partitions? */
 static bool is_part(dev_t devt, dev_t device)
 {
-	char path[PATH_MAX];
-	unsigned int major, minor;
-	bool found;
-	FILE *file;
-
-	if (devt == device)
-		return true;
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition",
-		 major(devt), minor(devt));
-	if (access(path, F_OK))
-		return false;
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev",
-		 major(devt), minor(devt));
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	found = fscanf(file, "%u:%u", &major, &minor) == 2;
-	fclose(file);
-	return found && makedev(major, minor) == device;
+	return devt == device || sysfs_disk_of(devt) == device;
 }
 
 static bool path_is_part(const char *path, dev_t device)
@@ -114,58 +98,30 @@ free:
 	return r;
 }
 
-/* The first device that lies on top of the one whose sysfs folder is @path. */
-static bool find_holder(const char *path, char *holder, size_t holder_bytes)
-{
-	DIR *folder = opendir(path);
-	struct dirent *entry;
-	bool found = false;
-
-	if (!folder)
-		return false;
-	while (!found && (entry = readdir(folder))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(holder, holder_bytes, "%s", entry->d_name);
-		found = true;
-	}
-	closedir(folder);
-	return found;
-}
-
+/* What lies on top, of the device or of a partition. */
 static int check_holders(const struct blockdev *device)
 {
-	char base[PATH_MAX], path[PATH_MAX + 300], holder[256], text[1500];
-	struct dirent *entry;
-	DIR *folder;
-	int r = 0;
+	const unsigned int major = major(device->devt);
+	const unsigned int minor = minor(device->devt);
+	char part[256], text[1500];
+	const char *holder;
+	glob_t list;
 
-	snprintf(base, sizeof(base), "/sys/dev/block/%u:%u",
-		 major(device->devt), minor(device->devt));
-	snprintf(path, sizeof(path), "%s/holders", base);
-	if (find_holder(path, holder, sizeof(holder))) {
-		error("%s is in use by %s", device->path,
-		      holder_describe(holder, text, sizeof(text)));
-		return -EBUSY;
-	}
-	folder = opendir(base);
-	while (folder && !r && (entry = readdir(folder))) {
-		snprintf(path, sizeof(path), "%s/%s/partition", base,
-			 entry->d_name);
-		if (access(path, F_OK))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s/holders", base,
-			 entry->d_name);
-		if (!find_holder(path, holder, sizeof(holder)))
-			continue;
+	sysfs_list(&list, "/sys/dev/block/%u:%u/holders/*", major, minor);
+	if (!list.gl_pathc)
+		sysfs_list(&list, "/sys/dev/block/%u:%u/*/holders/*", major,
+			   minor);
+	if (!list.gl_pathc)
+		return 0;
+	holder = holder_describe(basename(list.gl_pathv[0]), text, sizeof(text));
+	if (sscanf(list.gl_pathv[0], "/sys/dev/block/%*u:%*u/%255[^/]/holders/",
+		   part) == 1 && strcmp(part, "holders"))
 		error("%s: its partition %s is in use by %s", device->path,
-		      entry->d_name,
-		      holder_describe(holder, text, sizeof(text)));
-		r = -EBUSY;
-	}
-	if (folder)
-		closedir(folder);
-	return r;
+		      part, holder);
+	else
+		error("%s is in use by %s", device->path, holder);
+	globfree(&list);
+	return -EBUSY;
 }
 
 static bool is_open(const char *name)
@@ -231,5 +187,53 @@ int blockdev_check_unused(const struct blockdev *device)
 		r = check_exclusive(device);
 	if (!r)
 		r = check_open_count(device);
+	return r;
+}
+
+/* What is written to the device goes to the file. */
+static bool writes_to(const struct blockdev *device, const char *link,
+		      const struct stat *file)
+{
+	return file_is_above(link, device->devt) ||
+	       (S_ISBLK(file->st_mode) ?
+		blockdev_is_above(device->devt, file->st_rdev) :
+		blockdev_is_above_file(device->devt, file));
+}
+
+static int check_own_file(const struct blockdev *device, const char *link)
+{
+	char target[PATH_MAX];
+	struct stat st;
+	ssize_t length;
+
+	if (stat(link, &st) || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
+		return 0;
+	if (!writes_to(device, link, &st))
+		return 0;
+	length = readlink(link, target, sizeof(target) - 1);
+	target[length < 0 ? 0 : length] = '\0';
+	error("%s would be overwritten: it is, or lies on or under, %s; take another device",
+	      target, device->path);
+	return -EBUSY;
+}
+
+int blockdev_check_own_files(const struct blockdev *device)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	char path[PATH_MAX];
+	struct dirent *entry;
+	int r = 0;
+
+	if (!folder) {
+		r = -errno;
+		error_errno(r, "/proc/self/fd");
+		return r;
+	}
+	while (!r && (entry = readdir(folder))) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%.20s",
+			 entry->d_name);
+		r = check_own_file(device, path);
+	}
+	closedir(folder);
 	return r;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What a mounted file system is made of, see mounts.h. */
-#include <dirent.h>
 #include <endian.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,8 +13,6 @@
 
 #include "block/blockdev.h"
 #include "block/mounts.h"
-
-#define BTRFS_FOLDER "/sys/fs/btrfs"
 
 /* The superblock of ext3 and ext4. */
 #define EXT_SUPER_OFFSET	1024
@@ -43,34 +40,6 @@ static bool visit_path(const struct visitor *visitor, const char *path)
 
 	return !stat(path, &st) && S_ISBLK(st.st_mode) &&
 	       visit(visitor, st.st_rdev);
-}
-
-bool mount_each_in_folder(const char *folder,
-			  bool (*each)(dev_t devt, void *argument),
-			  void *argument)
-{
-	DIR *entries = opendir(folder);
-	unsigned int major, minor;
-	struct dirent *entry;
-	char path[PATH_MAX];
-	bool found = false;
-	FILE *file;
-
-	while (entries && !found && (entry = readdir(entries))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "%.2000s/%.255s/dev", folder,
-			 entry->d_name);
-		file = fopen(path, "re");
-		if (!file)
-			continue;
-		if (fscanf(file, "%u:%u", &major, &minor) == 2)
-			found = each(makedev(major, minor), argument);
-		fclose(file);
-	}
-	if (entries)
-		closedir(entries);
-	return found;
 }
 
 /* bcachefs names all of its devices, with colons between. */
@@ -110,22 +79,17 @@ static bool is_member(dev_t devt, void *argument)
 /* All devices of the btrfs that has @member. */
 static bool visit_btrfs(const struct visitor *visitor, dev_t member)
 {
-	DIR *folder = opendir(BTRFS_FOLDER);
-	struct dirent *entry;
-	char path[PATH_MAX];
 	bool found = false;
+	glob_t list;
+	size_t i;
 
-	while (folder && !found && (entry = readdir(folder))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), BTRFS_FOLDER "/%.255s/devices",
-			 entry->d_name);
-		found = mount_each_in_folder(path, is_member, &member) &&
-			mount_each_in_folder(path, visitor->each,
-					     visitor->argument);
-	}
-	if (folder)
-		closedir(folder);
+	sysfs_list(&list, "/sys/fs/btrfs/*/devices");
+	for (i = 0; !found && i < list.gl_pathc; i++)
+		found = sysfs_each_device(is_member, &member, "%s/*/dev",
+					  list.gl_pathv[i]) &&
+			sysfs_each_device(visitor->each, visitor->argument,
+					  "%s/*/dev", list.gl_pathv[i]);
+	globfree(&list);
 	return found;
 }
 

@@ -20,12 +20,4 @@ bool mount_each_device(struct libmnt_fs *fs,
 		       bool (*each)(dev_t devt, void *argument),
 		       void *argument);
 
-/*
- * "MAJOR:MINOR" in a file "dev" of each entry of @folder in sysfs: as above. A folder
- * that is not there is empty.
- */
-bool mount_each_in_folder(const char *folder,
-			  bool (*each)(dev_t devt, void *argument),
-			  void *argument);
-
 #endif /* DMLIVE_MOUNTS_H */

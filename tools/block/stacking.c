@@ -12,6 +12,7 @@
 
 #include "block/mounts.h"
 #include "block/stacking.h"
+#include "block/sysfs.h"
 
 /* Devices can be stacked no deeper than this: a guard against loops. */
 #define MAX_DEPTH 32
@@ -25,22 +26,6 @@ struct lower {
 static bool is_above(dev_t devt, const struct lower *lower, unsigned int depth);
 static bool path_is_above(const char *path, const struct lower *lower,
 			  unsigned int depth);
-
-/* "MAJOR:MINOR" in the file at @path. */
-static bool read_devt(const char *path, dev_t *devt)
-{
-	unsigned int major, minor;
-	FILE *file = fopen(path, "re");
-	bool found;
-
-	if (!file)
-		return false;
-	found = fscanf(file, "%u:%u", &major, &minor) == 2;
-	fclose(file);
-	if (found)
-		*devt = makedev(major, minor);
-	return found;
-}
 
 /* What is looked for, and how deep below a device or file. */
 struct search {
@@ -60,52 +45,33 @@ static bool slaves_are_above(dev_t devt, const struct lower *lower,
 			     unsigned int depth)
 {
 	struct search search = { .lower = lower, .depth = depth + 1 };
-	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves",
-		 major(devt), minor(devt));
-	return mount_each_in_folder(path, search_device, &search);
+	return sysfs_each_device(search_device, &search,
+				 "/sys/dev/block/%u:%u/slaves/*/dev",
+				 major(devt), minor(devt));
 }
 
 /* A loop device is made of the file system that its file lies on. */
 static bool loop_file_is_above(dev_t devt, const struct lower *lower,
 			       unsigned int depth)
 {
-	char path[PATH_MAX], file_path[PATH_MAX];
-	bool above = false;
-	FILE *file;
+	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/loop/backing_file",
-		 major(devt), minor(devt));
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	if (fgets(file_path, sizeof(file_path), file)) {
-		file_path[strcspn(file_path, "\n")] = '\0';
-		above = path_is_above(file_path, lower, depth + 1);
-	}
-	fclose(file);
-	return above;
+	return blockdev_read_attribute(devt, "loop/backing_file", path,
+				       sizeof(path)) &&
+	       path_is_above(path, lower, depth + 1);
 }
 
 static bool is_above(dev_t devt, const struct lower *lower, unsigned int depth)
 {
-	char path[PATH_MAX];
-	dev_t disk;
+	const dev_t disk = sysfs_disk_of(devt);
 
 	if (lower->devt && devt == lower->devt)
 		return true;
 	if (depth > MAX_DEPTH)
 		return false;
-	/* A partition is made of its disk. */
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition",
-		 major(devt), minor(devt));
-	if (!access(path, F_OK)) {
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev",
-			 major(devt), minor(devt));
-		if (read_devt(path, &disk) && is_above(disk, lower, depth + 1))
-			return true;
-	}
+	if (disk != devt && is_above(disk, lower, depth + 1))
+		return true;
 	return slaves_are_above(devt, lower, depth) ||
 	       loop_file_is_above(devt, lower, depth);
 }

@@ -26,19 +26,6 @@
 /* Devices on devices that are looked below. */
 #define MAX_DEPTH	8
 
-/* The first line of a file, without its end. */
-static bool read_line(const char *path, char *text, int bytes)
-{
-	FILE *file = fopen(path, "re");
-	bool good = file && fgets(text, bytes, file);
-
-	if (file)
-		fclose(file);
-	if (good)
-		text[strcspn(text, "\n")] = '\0';
-	return good;
-}
-
 static void save(const char *path, struct json_object *object)
 {
 	char temporary[PATH_MAX + 8];
@@ -172,16 +159,13 @@ static void void_below(dev_t devt, const char *except, unsigned int depth)
 {
 	char path[PATH_MAX], number[32];
 	struct blockdev lower;
-	struct dirent *entry;
-	DIR *folder;
+	glob_t list;
+	size_t i;
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major(devt),
-		 minor(devt));
-	folder = opendir(path);
-	while (folder && (entry = readdir(folder))) {
-		snprintf(path, sizeof(path), "/sys/class/block/%s/dev",
-			 entry->d_name);
-		if (entry->d_name[0] == '.' || !read_line(path, number, 32) ||
+	sysfs_list(&list, "/sys/dev/block/%u:%u/slaves/*/dev", major(devt),
+		   minor(devt));
+	for (i = 0; i < list.gl_pathc; i++) {
+		if (!sysfs_read(number, sizeof(number), "%s", list.gl_pathv[i]) ||
 		    blockdev_open(blockdev_path_of(number, path, sizeof(path)),
 				  &lower))
 			continue;
@@ -189,8 +173,7 @@ static void void_below(dev_t devt, const char *except, unsigned int depth)
 		if (depth)
 			void_below(lower.devt, except, depth - 1);
 	}
-	if (folder)
-		closedir(folder);
+	globfree(&list);
 }
 
 void registry_void(const struct blockdev *volume, const char *except)
