@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/words.h"
+
 enum bitmap_action {
 	BITMAP_LIST,
 	BITMAP_DUMP,
@@ -57,12 +59,6 @@ int bitmap_offline(const struct bitmap_arguments *arguments);
 /* Through the target of the mapped device @name. */
 int bitmap_online(const char *name, const struct bitmap_arguments *arguments);
 
-/*
- * Does a target use the store on the block device @path? Then not all bits are there,
- * and a warning is printed. 0, 1 or a negative errno after a message.
- */
-int bitmap_warn_if_online(const char *path);
-
 /* Say that a change was made. @added_bytes: what a merge has newly set, or NULL. */
 void bitmap_report(const struct bitmap_arguments *arguments,
 		   const uint64_t *added_bytes);
@@ -78,5 +74,20 @@ int bitmap_is_online(const char *store, char *name, size_t name_bytes);
  * metadata device. 1, 0, or a negative errno after a message.
  */
 int bitmap_find_user(const char *path, char *name, size_t name_bytes);
+
+/*
+ * Has the mapped device @name the target cbw? Then @meta is set to the number of its
+ * metadata device, or "-". 1, 0, or a negative errno.
+ */
+int bitmap_read_table(const char *name, char meta[STATUS_WORD_BYTES]);
+
+/*
+ * Does a target use the store on the block device @path? Then the newest bits are in
+ * its memory only, and a warning is printed. 1, 0, or a negative errno after a message.
+ */
+int bitmap_warn_if_online(const char *path);
+
+/* Warn that the target of @name has the newest bits in memory only. */
+void bitmap_warn_online(const char *name);
 
 #endif /* DMLIVE_CMD_BITMAP_H */

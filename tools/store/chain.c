@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The records of a chain of backups, see chain.h. */
+/* Whether each image of a chain lies on the right one, see chain.h. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,29 +13,6 @@
 /* What follows from each of the reasons, and the way out. */
 static const char so_broken[] =
 	"so its content is that of no point in time; if right (qemu-img commit, rebase): --force";
-
-int chain_read_record(struct image *image, unsigned int depth,
-		      struct backup_record *record, struct image_error *err)
-{
-	const struct image_layer_info *info;
-	int r;
-
-	memset(record, 0, sizeof(*record));
-	r = image_describe(image, depth, &info, err);
-	if (r)
-		return r;
-	return backup_record_parse(info->backup_record, record) ? -ENOENT : 0;
-}
-
-bool chain_is_written_to(struct image *image, unsigned int depth,
-			 const struct backup_record *record)
-{
-	const struct image_layer_info *info;
-
-	return image_describe(image, depth, &info, NULL) ||
-	       !backup_record_is_intact(record, info->autoclear_features,
-					info->path);
-}
 
 /* Is the part of the chain below @depth what a device was restored from? */
 static int check_restored(struct image *image, unsigned int depth,
