@@ -4,23 +4,10 @@
  */
 #include "alloctrack.h"
 #include "names.h"
+#include "dm-live-words.h"
 
-static const char *const state_names[] = {
-	[DM_ALLOCTRACK_IDLE] = "idle",
-	[DM_ALLOCTRACK_RUNNING] = "running",
-	[DM_ALLOCTRACK_PAUSED] = "paused",
-	[DM_ALLOCTRACK_STOPPED] = "stopped",
-	[DM_ALLOCTRACK_FAILED] = "failed",
-	[DM_ALLOCTRACK_CANCELLED] = "cancelled",
-	[DM_ALLOCTRACK_COMPLETE] = "complete",
-};
-
-static const char *const on_error_names[] = {
-	[DM_ALLOCTRACK_ON_ERROR_REPORT] = "report",
-	[DM_ALLOCTRACK_ON_ERROR_IGNORE] = "ignore",
-	[DM_ALLOCTRACK_ON_ERROR_STOP] = "stop",
-	[DM_ALLOCTRACK_ON_ERROR_ENOSPC] = "enospc",
-};
+static const char *const state_names[] = { ALLOCTRACK_STATES(DM_LIVE_WORD) };
+static const char *const on_error_names[] = { ALLOCTRACK_ON_ERROR(DM_LIVE_WORD) };
 
 const char *at_stream_state_name(enum dm_alloctrack_state state)
 {

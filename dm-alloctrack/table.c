@@ -9,6 +9,7 @@
 #include "device.h"
 #include "metadata.h"
 #include "names.h"
+#include "dm-live-words.h"
 #include "table.h"
 #include "dm-live/copier.h"
 #include "dm-live/table-line.h"
@@ -118,28 +119,9 @@ static int parse_block_size(struct at_table *table, const char *text,
 	return 0;
 }
 
-enum feature {
-	AUTO_REMOVE,
-	COPY_ON_READ,
-	STREAM,
-	TARGET_IS_ZERO,
-	NO_DETECT_ZEROES,
-	/* these take a value */
-	STREAM_SPEED,
-	ON_ERROR,
-	USER_TIMEOUT,
-};
+enum feature { ALLOCTRACK_FEATURES(DM_LIVE_NUMBER) };
 
-static const char *const feature_names[] = {
-	[AUTO_REMOVE] = "auto_remove",
-	[COPY_ON_READ] = "copy_on_read",
-	[STREAM] = "stream",
-	[TARGET_IS_ZERO] = "target_is_zero",
-	[NO_DETECT_ZEROES] = "no_detect_zeroes",
-	[STREAM_SPEED] = "stream_speed",
-	[ON_ERROR] = "on_error",
-	[USER_TIMEOUT] = "user_timeout",
-};
+static const char *const feature_names[] = { ALLOCTRACK_FEATURES(DM_LIVE_WORD) };
 
 static int set_feature(void *context, unsigned int feature, const char *value)
 {

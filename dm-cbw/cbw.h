@@ -46,6 +46,7 @@
 
 #include "dm-live/compat.h"
 #include "dm-live/copier.h"
+#include "dm-live-words.h"
 
 #define DM_MSG_PREFIX "cbw"
 
@@ -64,23 +65,6 @@
 
 #define CBW_DEFAULT_LOW_WATER	10u
 
-enum cbw_on_meta_error {
-	CBW_META_BREAK_GUEST_WRITE,
-	CBW_BREAK_TRACKING,
-};
-
-enum cbw_on_cbw_error {
-	CBW_BREAK_GUEST_WRITE,
-	CBW_BREAK_SNAPSHOT,
-};
-
-enum cbw_on_error {
-	CBW_ON_ERROR_REPORT,
-	CBW_ON_ERROR_IGNORE,
-	CBW_ON_ERROR_STOP,
-	CBW_ON_ERROR_ENOSPC,
-};
-
 /**
  * enum cbw_state - of a session
  * @CBW_NEW: the table has not been resumed yet
@@ -90,19 +74,9 @@ enum cbw_on_error {
  */
 enum cbw_state {
 	CBW_NEW,
-	CBW_ACTIVE,
-	CBW_BROKEN,
-	CBW_COMPLETE,
-};
-
-enum cbw_job_state {
-	CBW_JOB_NONE,
-	CBW_JOB_RUNNING,
-	CBW_JOB_PAUSED,
-	CBW_JOB_STOPPED,
-	CBW_JOB_FAILED,
-	CBW_JOB_CANCELLED,
-	CBW_JOB_COMPLETE,
+	CBW_ACTIVE = CBW_SESSION_ACTIVE,
+	CBW_BROKEN = CBW_SESSION_BROKEN,
+	CBW_COMPLETE = CBW_SESSION_COMPLETE,
 };
 
 /**

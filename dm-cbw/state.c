@@ -17,26 +17,13 @@
 #include "state.h"
 #include "waiters.h"
 
-static const char *const state_names[] = {
-	[CBW_NEW] = "active",	/* users see no difference */
-	[CBW_ACTIVE] = "active",
-	[CBW_BROKEN] = "broken",
-	[CBW_COMPLETE] = "complete",
-};
-
-static const char *const job_state_names[] = {
-	[CBW_JOB_NONE] = "none",
-	[CBW_JOB_RUNNING] = "running",
-	[CBW_JOB_PAUSED] = "paused",
-	[CBW_JOB_STOPPED] = "stopped",
-	[CBW_JOB_FAILED] = "failed",
-	[CBW_JOB_CANCELLED] = "cancelled",
-	[CBW_JOB_COMPLETE] = "complete",
-};
+static const char *const state_names[] = { CBW_SESSION_STATES(DM_LIVE_WORD) };
+static const char *const job_state_names[] = { CBW_JOB_STATES(DM_LIVE_WORD) };
 
 const char *cbw_state_name(enum cbw_state state)
 {
-	return state_names[state];
+	/* Users see no difference between new and active. */
+	return state_names[state == CBW_NEW ? CBW_ACTIVE : state];
 }
 
 void cbw_set_state(struct cbw_session *session, enum cbw_state state)

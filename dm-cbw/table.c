@@ -72,63 +72,18 @@ static int parse_block_size(struct cbw_table *table, const char *text)
 	return 0;
 }
 
-enum cbw_feature {
-	JOB,
-	/* with a value from here on */
-	TARGET,
-	FLEECE,
-	BITMAP,
-	NEW_BITMAP,
-	GENERATION,
-	ON_META_ERROR,
-	ON_CBW_ERROR,
-	CBW_TIMEOUT,
-	JOB_SPEED,
-	JOB_WORKERS,
-	ON_SOURCE_ERROR,
-	ON_TARGET_ERROR,
-	FLEECE_LOW_WATER,
-	NR_FEATURES,
-};
+enum cbw_feature { CBW_FEATURES(DM_LIVE_NUMBER) NR_FEATURES };
 
-static const char *const feature_names[NR_FEATURES] = {
-	[JOB] = "job",
-	[TARGET] = "target",
-	[FLEECE] = "fleece",
-	[BITMAP] = "bitmap",
-	[NEW_BITMAP] = "new_bitmap",
-	[GENERATION] = "generation",
-	[ON_META_ERROR] = "on_meta_error",
-	[ON_CBW_ERROR] = "on_cbw_error",
-	[CBW_TIMEOUT] = "cbw_timeout",
-	[JOB_SPEED] = "job_speed",
-	[JOB_WORKERS] = "job_workers",
-	[ON_SOURCE_ERROR] = "on_source_error",
-	[ON_TARGET_ERROR] = "on_target_error",
-	[FLEECE_LOW_WATER] = "fleece_low_water",
-};
+static const char *const feature_names[] = { CBW_FEATURES(DM_LIVE_WORD) };
 
 /* Features that need a session, and those that need a session with a job. */
 #define SESSION_FEATURES (BIT(ON_CBW_ERROR) | BIT(CBW_TIMEOUT))
 #define JOB_FEATURES (BIT(JOB) | BIT(JOB_SPEED) | BIT(JOB_WORKERS) | \
 		      BIT(ON_SOURCE_ERROR) | BIT(ON_TARGET_ERROR))
 
-static const char *const on_cbw_error_names[] = {
-	[CBW_BREAK_GUEST_WRITE] = "break_guest_write",
-	[CBW_BREAK_SNAPSHOT] = "break_snapshot",
-};
-
-static const char *const on_meta_error_names[] = {
-	[CBW_META_BREAK_GUEST_WRITE] = "break_guest_write",
-	[CBW_BREAK_TRACKING] = "break_tracking",
-};
-
-static const char *const on_error_names[] = {
-	[CBW_ON_ERROR_REPORT] = "report",
-	[CBW_ON_ERROR_IGNORE] = "ignore",
-	[CBW_ON_ERROR_STOP] = "stop",
-	[CBW_ON_ERROR_ENOSPC] = "enospc",
-};
+static const char *const on_cbw_error_names[] = { CBW_ON_CBW_ERROR(DM_LIVE_WORD) };
+static const char *const on_meta_error_names[] = { CBW_ON_META_ERROR(DM_LIVE_WORD) };
+static const char *const on_error_names[] = { CBW_ON_ERROR(DM_LIVE_WORD) };
 
 static int parse_store(struct cbw_table *table, const char *what,
 		       const char *path, struct dm_dev **store)

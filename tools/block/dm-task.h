@@ -3,8 +3,8 @@
 #define DMLIVE_DM_TASK_H
 
 /*
- * Tasks of libdevmapper: for dm.c, dm-pin.c, dm-table.c and dm-task.c alone, which hide it. Functions
- * return 0 or a negative errno.
+ * Tasks of libdevmapper: for dm.c, dm-pin.c, dm-table.c and dm-task.c alone, which hide
+ * it. Functions return 0 or a negative errno.
  */
 
 #include <libdevmapper.h>

@@ -7,22 +7,8 @@
 
 #define NR_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 
-static const char *const session_names[] = {
-	[CBW_SESSION_NONE] = "none",
-	[CBW_SESSION_ACTIVE] = "active",
-	[CBW_SESSION_BROKEN] = "broken",
-	[CBW_SESSION_COMPLETE] = "complete",
-};
-
-static const char *const job_names[] = {
-	[CBW_JOB_NONE] = "none",
-	[CBW_JOB_RUNNING] = "running",
-	[CBW_JOB_PAUSED] = "paused",
-	[CBW_JOB_STOPPED] = "stopped",
-	[CBW_JOB_FAILED] = "failed",
-	[CBW_JOB_CANCELLED] = "cancelled",
-	[CBW_JOB_COMPLETE] = "complete",
-};
+static const char *const session_names[] = { CBW_SESSION_STATES(DM_LIVE_WORD) };
+static const char *const job_names[] = { CBW_JOB_STATES(DM_LIVE_WORD) };
 
 const char *cbw_session_name(enum cbw_session_state state)
 {

@@ -11,23 +11,6 @@
 
 #include "lines/cbw-table.h"
 
-enum cbw_session_state {
-	CBW_SESSION_NONE,
-	CBW_SESSION_ACTIVE,
-	CBW_SESSION_BROKEN,
-	CBW_SESSION_COMPLETE,
-};
-
-enum cbw_job_state {
-	CBW_JOB_NONE,
-	CBW_JOB_RUNNING,
-	CBW_JOB_PAUSED,
-	CBW_JOB_STOPPED,		/* by an error */
-	CBW_JOB_FAILED,
-	CBW_JOB_CANCELLED,
-	CBW_JOB_COMPLETE,
-};
-
 struct cbw_status {
 	enum cbw_session_state session;
 	uint64_t copied_blocks;

@@ -13,55 +13,12 @@
 
 #define NR_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 
-/* From TARGET on, a value follows. */
-enum feature {
-	JOB,
-	TARGET,
-	FLEECE,
-	BITMAP,
-	NEW_BITMAP,
-	GENERATION,
-	ON_META_ERROR,
-	ON_CBW_ERROR,
-	CBW_TIMEOUT,
-	JOB_SPEED,
-	JOB_WORKERS,
-	ON_SOURCE_ERROR,
-	ON_TARGET_ERROR,
-	FLEECE_LOW_WATER,
-};
+enum feature { CBW_FEATURES(DM_LIVE_NUMBER) };
 
-static const char *const feature_names[] = {
-	[JOB] = "job",
-	[TARGET] = "target",
-	[FLEECE] = "fleece",
-	[BITMAP] = "bitmap",
-	[NEW_BITMAP] = "new_bitmap",
-	[GENERATION] = "generation",
-	[ON_META_ERROR] = "on_meta_error",
-	[ON_CBW_ERROR] = "on_cbw_error",
-	[CBW_TIMEOUT] = "cbw_timeout",
-	[JOB_SPEED] = "job_speed",
-	[JOB_WORKERS] = "job_workers",
-	[ON_SOURCE_ERROR] = "on_source_error",
-	[ON_TARGET_ERROR] = "on_target_error",
-	[FLEECE_LOW_WATER] = "fleece_low_water",
-};
-
-static const char *const on_error_names[] = {
-	[CBW_ON_ERROR_REPORT] = "report",
-	[CBW_ON_ERROR_IGNORE] = "ignore",
-	[CBW_ON_ERROR_STOP] = "stop",
-	[CBW_ON_ERROR_ENOSPC] = "enospc",
-};
-
-static const char *const on_cbw_error_names[] = {
-	"break_guest_write", "break_snapshot",
-};
-
-static const char *const on_meta_error_names[] = {
-	"break_guest_write", "break_tracking",
-};
+static const char *const feature_names[] = { CBW_FEATURES(DM_LIVE_WORD) };
+static const char *const on_error_names[] = { CBW_ON_ERROR(DM_LIVE_WORD) };
+static const char *const on_cbw_error_names[] = { CBW_ON_CBW_ERROR(DM_LIVE_WORD) };
+static const char *const on_meta_error_names[] = { CBW_ON_META_ERROR(DM_LIVE_WORD) };
 
 static const char *on_error_name(enum cbw_on_error on_error)
 {
@@ -94,7 +51,7 @@ static int take_on_cbw_error(struct cbw_features *features, const char *value)
 	int index = name_index(on_cbw_error_names,
 			      NR_ELEMENTS(on_cbw_error_names), value);
 
-	features->break_snapshot = index == 1;
+	features->break_snapshot = index == CBW_BREAK_SNAPSHOT;
 	return index < 0 ? index : 0;
 }
 
@@ -103,7 +60,7 @@ static int take_on_meta_error(struct cbw_features *features, const char *value)
 	int index = name_index(on_meta_error_names,
 			      NR_ELEMENTS(on_meta_error_names), value);
 
-	features->break_tracking = index == 1;
+	features->break_tracking = index == CBW_BREAK_TRACKING;
 	return index < 0 ? index : 0;
 }
 
@@ -264,7 +221,7 @@ static void add_session(struct words *words,
 	if (features->generation)
 		add_number(words, GENERATION, features->generation);
 	if (features->break_snapshot)
-		add(words, ON_CBW_ERROR, on_cbw_error_names[1]);
+		add(words, ON_CBW_ERROR, on_cbw_error_names[CBW_BREAK_SNAPSHOT]);
 	if (features->timeout_ms)
 		add_number(words, CBW_TIMEOUT, features->timeout_ms);
 	if (features->store == CBW_STORE_TARGET)
@@ -282,7 +239,7 @@ int cbw_table_format(const struct cbw_table *table, char *params,
 	int length;
 
 	if (table->features.break_tracking)
-		add(&words, ON_META_ERROR, on_meta_error_names[1]);
+		add(&words, ON_META_ERROR, on_meta_error_names[CBW_BREAK_TRACKING]);
 	add_session(&words, &table->features);
 	if (table->block_bytes)
 		snprintf(block_size, sizeof(block_size), "%" PRIu64,

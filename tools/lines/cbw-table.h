@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/words.h"
+#include "dm-live-words.h"
 
 #define CBW_TARGET		"cbw"
 #define CBW_VIEW_TARGET		"cbw-snapshot"
@@ -28,13 +29,6 @@ enum cbw_store {
 	CBW_STORE_NONE,			/* no session */
 	CBW_STORE_TARGET,
 	CBW_STORE_FLEECE,
-};
-
-enum cbw_on_error {
-	CBW_ON_ERROR_REPORT,
-	CBW_ON_ERROR_IGNORE,
-	CBW_ON_ERROR_STOP,
-	CBW_ON_ERROR_ENOSPC,
 };
 
 /* A member that is 0 means the target's default, unless 0 is the default itself. */

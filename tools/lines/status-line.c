@@ -7,25 +7,16 @@
 #include "base/size.h"
 #include "lines/status-line.h"
 #include "base/words.h"
+#include "dm-live-words.h"
 
 #define NR_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 
-static const char *const state_names[] = {
-	[DM_ALLOCTRACK_IDLE] = "idle",
-	[DM_ALLOCTRACK_RUNNING] = "running",
-	[DM_ALLOCTRACK_PAUSED] = "paused",
-	[DM_ALLOCTRACK_STOPPED] = "stopped",
-	[DM_ALLOCTRACK_FAILED] = "failed",
-	[DM_ALLOCTRACK_CANCELLED] = "cancelled",
-	[DM_ALLOCTRACK_COMPLETE] = "complete",
-};
+static const char *const state_names[] = { ALLOCTRACK_STATES(DM_LIVE_WORD) };
+static const char *const on_error_names[] = { ALLOCTRACK_ON_ERROR(DM_LIVE_WORD) };
 
-static const char *const on_error_names[] = {
-	[DM_ALLOCTRACK_ON_ERROR_REPORT] = "report",
-	[DM_ALLOCTRACK_ON_ERROR_IGNORE] = "ignore",
-	[DM_ALLOCTRACK_ON_ERROR_STOP] = "stop",
-	[DM_ALLOCTRACK_ON_ERROR_ENOSPC] = "enospc",
-};
+enum feature { ALLOCTRACK_FEATURES(DM_LIVE_NUMBER) };
+
+static const char *const feature_names[] = { ALLOCTRACK_FEATURES(DM_LIVE_WORD) };
 
 const char *state_name(enum dm_alloctrack_state state)
 {
@@ -65,20 +56,21 @@ static int next_feature(const char **params, uint64_t *nr_words,
 			struct alloctrack_features *features)
 {
 	char name[STATUS_WORD_BYTES], value[STATUS_WORD_BYTES];
+	int feature;
 
 	if (next_word(params, name, sizeof(name)))
 		return -EINVAL;
 	(*nr_words)--;
-	if (strcmp(name, "stream_speed") && strcmp(name, "on_error") &&
-	    strcmp(name, "user_timeout"))
+	feature = name_index(feature_names, NR_ELEMENTS(feature_names), name);
+	if (feature < STREAM_SPEED)
 		return 0;
 
 	if (!*nr_words || next_word(params, value, sizeof(value)))
 		return -EINVAL;
 	(*nr_words)--;
-	if (!strcmp(name, "stream_speed"))
+	if (feature == STREAM_SPEED)
 		return number_parse(value, UINT64_MAX, &features->stream_speed);
-	if (!strcmp(name, "on_error"))
+	if (feature == ON_ERROR)
 		return on_error_parse(value, &features->on_error);
 	return number_parse(value, UINT64_MAX, &features->user_timeout_s);
 }
