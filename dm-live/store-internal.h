@@ -11,8 +11,8 @@
 #include <linux/dm-bufio.h>
 #include <linux/workqueue.h>
 
-#include "qcow2/directory.h"
 #include "qcow2/seal.h"
+#include "qcow2/structures.h"
 #include "store.h"
 
 /* Pages of bits that are staged at a time. */
@@ -31,15 +31,13 @@ struct dm_live_store_bitmap {
 	struct dm_live_bitmap *as_read;
 };
 
-/* What is read of the structures, or made from them; each has its own memory. */
+/*
+ * What is read of the structures, or made from them; each has its own memory. Those of
+ * enum qcow2_store_part come first.
+ */
 enum dm_live_room_of {
-	DM_LIVE_ROOM_HEADER,
-	DM_LIVE_ROOM_DIRECTORY,
+	DM_LIVE_ROOM_HEADER = QCOW2_STORE_NR_PARTS,
 	DM_LIVE_ROOM_BITMAPS,
-	DM_LIVE_ROOM_ENTRIES,
-	DM_LIVE_ROOM_TABLES,
-	DM_LIVE_ROOM_REFCOUNTS,
-	DM_LIVE_ROOM_EXTENTS,
 	DM_LIVE_NR_ROOMS,
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Opening a bitmap store: everything is read through the checks of
- * qcow2/directory.c before it is used. Nothing is written here. The bits are read in
+ * Opening a bitmap store: everything is read through the checks of the codec,
+ * qcow2/structures.h, before it is used. Nothing is written here. The bits are read in
  * store-bits.c.
  */
 #include <linux/blkdev.h>
@@ -10,9 +10,7 @@
 #include <linux/vmalloc.h>
 
 #include "core/memory.h"
-#include "qcow2/extents.h"
 #include "qcow2/generations.h"
-#include "qcow2/refcounts.h"
 #include "store-internal.h"
 
 #define DM_MSG_PREFIX "live"
@@ -26,8 +24,7 @@
  * suspended. So opening the store allocates what the next reload needs, unless the
  * store has grown in between, or could not be read when it was opened.
  */
-static void *take_room(struct dm_live_store *store, enum dm_live_room_of what,
-		       u64 bytes)
+static void *take_room(struct dm_live_store *store, unsigned int what, u64 bytes)
 {
 	struct dm_live_room *room = &store->rooms[what];
 
@@ -240,131 +237,52 @@ static int read_seal(struct dm_live_store *store)
 	return 0;
 }
 
-static int read_directory(struct dm_live_store *store)
+static int read_part(void *store, u64 offset, void *to, u64 bytes)
 {
-	const struct qcow2_store_header *header = &store->header;
-	struct qcow2_store_bitmap *entries;
-	struct qcow2_store_error error;
-	u32 i;
-	int r;
+	return read_bytes(store, offset, to, bytes);
+}
 
-	store->directory = take_room(store, DM_LIVE_ROOM_DIRECTORY,
-				     header->directory_bytes);
+static void *room_of_part(void *store, enum qcow2_store_part part, u64 bytes)
+{
+	return take_room(store, part, bytes);
+}
+
+static int take_structures(struct dm_live_store *store,
+			   const struct qcow2_store_structures *structures)
+{
+	u64 *clusters = structures->tables;
+	u32 i;
+
+	store->directory = structures->directory;
 	store->bitmaps = take_room(store, DM_LIVE_ROOM_BITMAPS,
-				   array_size(header->nr_bitmaps,
+				   array_size(store->header.nr_bitmaps,
 					      sizeof(*store->bitmaps)));
-	entries = take_room(store, DM_LIVE_ROOM_ENTRIES,
-			    array_size(header->nr_bitmaps, sizeof(*entries)));
-	if (!store->directory || !store->bitmaps || !entries)
+	if (!store->bitmaps)
 		return -ENOMEM;
-	r = read_bytes(store, header->directory_offset, store->directory,
-		       header->directory_bytes);
-	if (!r && qcow2_store_check_directory(header, store->directory, entries,
-					      &error))
-		r = refused(store, &error);
-	for (i = 0; !r && i < header->nr_bitmaps; i++)
-		store->bitmaps[i].entry = entries[i];
-	return r;
+	for (i = 0; i < store->header.nr_bitmaps; i++) {
+		store->bitmaps[i].entry = structures->bitmaps[i];
+		store->bitmaps[i].clusters = clusters;
+		clusters += structures->bitmaps[i].table_entries;
+	}
+	return 0;
 }
 
-static int read_table(struct dm_live_store *store,
-		      struct dm_live_store_bitmap *bitmap, __be64 *table)
+static int read_bitmaps(struct dm_live_store *store)
 {
-	u32 nr = bitmap->entry.table_entries;
-	struct qcow2_store_error error;
-	u32 i;
-	int r;
-
-	if (!nr)
-		return 0;
-	r = read_bytes(store, bitmap->entry.table_offset, table,
-		       (u64)nr * sizeof(*table));
-	if (!r && qcow2_store_check_table(&store->header, &bitmap->entry, table,
-					  !store->params.read_only, &error))
-		r = refused(store, &error);
-	/* The entries become native numbers in place. */
-	bitmap->clusters = (u64 *)table;
-	for (i = 0; !r && i < nr; i++)
-		bitmap->clusters[i] = be64_to_cpu(table[i]) &
-				      ~QCOW2_BITMAP_TABLE_RESERVED_MASK;
-	return r;
-}
-
-/* The refcount table. */
-static int read_refcounts(struct dm_live_store *store, __be64 **table)
-{
-	const struct qcow2_store_header *header = &store->header;
+	const struct qcow2_store_reader reader = {
+		.read = read_part,
+		.room = room_of_part,
+		.context = store,
+		.preallocated = !store->params.read_only,
+	};
+	struct qcow2_store_structures structures = { 0 };
 	struct qcow2_store_error error;
 	int r;
 
-	*table = take_room(store, DM_LIVE_ROOM_REFCOUNTS,
-			   header->refcount_table_bytes);
-	if (!*table)
-		return -ENOMEM;
-	r = read_bytes(store, header->refcount_table_offset, *table,
-		       header->refcount_table_bytes);
-	if (!r && qcow2_store_check_refcount_table(header, *table, &error))
-		r = refused(store, &error);
-	return r;
-}
-
-static int check_extents(struct dm_live_store *store, const __be64 *refcounts)
-{
-	const struct qcow2_store_header *header = &store->header;
-	struct qcow2_store_extents extents = { 0 };
-	struct qcow2_store_error error;
-	size_t nr = QCOW2_STORE_HEADER_EXTENTS;
-	u32 i;
-	int r = 0;
-
-	nr += qcow2_store_count_refcounts(header, refcounts);
-	for (i = 0; i < header->nr_bitmaps; i++)
-		nr += qcow2_store_count_bitmap(&store->bitmaps[i].entry);
-	extents.list = take_room(store, DM_LIVE_ROOM_EXTENTS,
-				 array_size(nr, sizeof(*extents.list)));
-	if (!extents.list)
-		return -ENOMEM;
-	qcow2_store_add_header(&extents, header);
-	qcow2_store_add_refcounts(&extents, header, refcounts);
-	for (i = 0; i < header->nr_bitmaps; i++)
-		qcow2_store_add_bitmap(&extents, header,
-				       &store->bitmaps[i].entry,
-				       store->bitmaps[i].clusters);
-	if (qcow2_store_check_overlaps(&extents, &error))
-		r = refused(store, &error);
-	return r;
-}
-
-static int check_overlaps(struct dm_live_store *store)
-{
-	__be64 *refcounts = NULL;
-
-	return read_refcounts(store, &refcounts) ?:
-	       check_extents(store, refcounts);
-}
-
-static int read_tables(struct dm_live_store *store)
-{
-	u64 entries = 0;
-	__be64 *table;
-	u32 i;
-	int r = 0;
-
-	for (i = 0; i < store->header.nr_bitmaps; i++)
-		entries += store->bitmaps[i].entry.table_entries;
-	if (entries > QCOW2_DMLIVE_MAX_TABLE_ENTRIES) {
-		DMERR("%s: metadata device: the tables of its bitmaps have %llu entries, more than %u",
-		      store->params.name, entries, QCOW2_DMLIVE_MAX_TABLE_ENTRIES);
-		return -EINVAL;
-	}
-	table = take_room(store, DM_LIVE_ROOM_TABLES, entries * sizeof(*table));
-	if (!table)
-		return -ENOMEM;
-	for (i = 0; !r && i < store->header.nr_bitmaps; i++) {
-		r = read_table(store, &store->bitmaps[i], table);
-		table += store->bitmaps[i].entry.table_entries;
-	}
-	return r;
+	r = qcow2_store_read(&reader, &store->header, &structures, &error);
+	if (r)
+		return error.message[0] ? refused(store, &error) : r;
+	return take_structures(store, &structures);
 }
 
 /* Their memory is kept: take_room(). */
@@ -386,9 +304,7 @@ static int read_structures(struct dm_live_store *store)
 	r = read_header(store) ?:
 	    read_generations(store) ?:
 	    read_seal(store) ?:
-	    read_directory(store) ?:
-	    read_tables(store) ?:
-	    check_overlaps(store);
+	    read_bitmaps(store);
 	if (r)
 		forget_structures(store);
 	return r;

@@ -14,23 +14,21 @@
 #include <string.h>
 
 #include "dm-live/qcow2/extensions.h"
-#include "dm-live/qcow2/extents.h"
 #include "dm-live/qcow2/generations.h"
-#include "dm-live/qcow2/refcounts.h"
 #include "dm-live/qcow2/seal.h"
+#include "dm-live/qcow2/structures.h"
 #include "libfuzzer.h"
 
 /* The sizes in an input may be huge: no more than this is checked. */
 #define MAX_BITMAPS	64
-#define MAX_ENTRIES	(1U << 16)
+#define MAX_ROOM_BYTES	(1U << 20)
 
 struct store {
 	const unsigned char *data;
 	size_t size;
 	struct qcow2_store_header header;
-	struct qcow2_store_bitmap bitmaps[MAX_BITMAPS];
-	void *directory;
-	u64 *tables[MAX_BITMAPS];
+	struct qcow2_store_structures structures;
+	void *parts[QCOW2_STORE_NR_PARTS];
 	struct qcow2_store_error error;
 };
 
@@ -50,22 +48,6 @@ static bool refused(struct store *store, int r)
 			abort();
 	store->error.message[0] = '\0';
 	return true;
-}
-
-/* Bytes that are on the device, according to the checks. */
-static void *copy_of(const struct store *store, u64 offset, u64 bytes)
-{
-	void *copy = malloc(bytes ? bytes : 1);
-
-	if (!copy)
-		abort();
-	/* The table of a bitmap without bits, which may be said to be anywhere. */
-	if (!bytes)
-		return copy;
-	if (offset > store->size || bytes > store->size - offset)
-		abort();
-	memcpy(copy, store->data + offset, bytes);
-	return copy;
 }
 
 /* A search finds the same extensions as the check of the header. */
@@ -96,7 +78,10 @@ static bool header_passes(struct store *store)
 
 	if (bytes > 1U << QCOW2_MAX_CLUSTER_BITS)
 		bytes = 1U << QCOW2_MAX_CLUSTER_BITS;
-	first = copy_of(store, 0, bytes);
+	first = malloc(bytes ? bytes : 1);
+	if (!first)
+		abort();
+	memcpy(first, store->data, bytes);
 	r = qcow2_store_check_header(first, bytes, store->size, &store->header,
 				     &store->error);
 	if (!r && qcow2_store_probe_cluster_bits(first, bytes) !=
@@ -109,69 +94,41 @@ static bool header_passes(struct store *store)
 	       store->header.nr_bitmaps <= MAX_BITMAPS;
 }
 
-static bool directory_passes(struct store *store)
+/* Only what the checks have found to lie on the device is read. */
+static int read_part(void *context, u64 offset, void *to, u64 bytes)
 {
-	store->directory = copy_of(store, store->header.directory_offset,
-				   store->header.directory_bytes);
-	return !refused(store, qcow2_store_check_directory(&store->header,
-							   store->directory,
-							   store->bitmaps,
-							   &store->error));
-}
+	const struct store *store = context;
 
-static bool tables_pass(struct store *store, bool preallocated)
-{
-	u32 i, j;
-	int r;
-
-	for (i = 0; i < store->header.nr_bitmaps; i++) {
-		const struct qcow2_store_bitmap *bitmap = &store->bitmaps[i];
-
-		if (bitmap->table_entries > MAX_ENTRIES)
-			return false;
-		store->tables[i] = copy_of(store, bitmap->table_offset,
-					   bitmap->table_entries * 8ULL);
-		r = qcow2_store_check_table(&store->header, bitmap,
-					    (const __be64 *)store->tables[i],
-					    preallocated, &store->error);
-		if (refused(store, r))
-			return false;
-		for (j = 0; j < bitmap->table_entries; j++)
-			store->tables[i][j] = be64toh(store->tables[i][j]);
-	}
-	return true;
-}
-
-static bool extents_pass(struct store *store)
-{
-	const struct qcow2_store_header *header = &store->header;
-	__be64 *refcounts = copy_of(store, header->refcount_table_offset,
-				    header->refcount_table_bytes);
-	struct qcow2_store_extents extents = { 0 };
-	size_t nr = QCOW2_STORE_HEADER_EXTENTS;
-	bool passes = false;
-	u32 i;
-
-	if (refused(store, qcow2_store_check_refcount_table(header, refcounts,
-							    &store->error)))
-		goto free;
-	nr += qcow2_store_count_refcounts(header, refcounts);
-	for (i = 0; i < header->nr_bitmaps; i++)
-		nr += qcow2_store_count_bitmap(&store->bitmaps[i]);
-	extents.list = malloc(nr * sizeof(*extents.list));
-	if (!extents.list)
+	if (offset > store->size || bytes > store->size - offset)
 		abort();
-	qcow2_store_add_header(&extents, header);
-	qcow2_store_add_refcounts(&extents, header, refcounts);
-	for (i = 0; i < header->nr_bitmaps; i++)
-		qcow2_store_add_bitmap(&extents, header, &store->bitmaps[i],
-				       store->tables[i]);
-	passes = !refused(store, qcow2_store_check_overlaps(&extents,
-							    &store->error));
-free:
-	free(extents.list);
-	free(refcounts);
-	return passes;
+	memcpy(to, store->data + offset, bytes);
+	return 0;
+}
+
+static void *make_room(void *context, enum qcow2_store_part part, u64 bytes)
+{
+	struct store *store = context;
+
+	if (bytes > MAX_ROOM_BYTES)
+		return NULL;
+	store->parts[part] = calloc(bytes ? bytes : 1, 1);
+	if (!store->parts[part])
+		abort();
+	return store->parts[part];
+}
+
+static bool structures_pass(struct store *store, bool preallocated)
+{
+	const struct qcow2_store_reader reader = {
+		.read = read_part,
+		.room = make_room,
+		.context = store,
+		.preallocated = preallocated,
+	};
+	int r = qcow2_store_read(&reader, &store->header, &store->structures,
+				 &store->error);
+
+	return r != -ENOMEM && !refused(store, r);
 }
 
 /* A sector of the header that the kernel reads, and writes as a whole. */
@@ -244,6 +201,7 @@ static void verify(const struct store *store)
 {
 	const u64 cluster = 1ULL << store->header.cluster_bits;
 	unsigned char *painted = calloc(store->size / cluster + 1, 1);
+	const u64 *table = store->structures.tables;
 	u32 i, j;
 
 	if (!painted)
@@ -252,9 +210,8 @@ static void verify(const struct store *store)
 	painted[store->header.directory_offset / cluster] = 1;
 	painted[store->header.refcount_table_offset / cluster] = 1;
 	for (i = 0; i < store->header.nr_bitmaps; i++) {
-		for (j = 0; j < store->bitmaps[i].table_entries; j++) {
-			u64 offset = store->tables[i][j] &
-				     QCOW2_BITMAP_TABLE_OFFSET_MASK;
+		for (j = 0; j < store->structures.bitmaps[i].table_entries; j++) {
+			u64 offset = qcow2_bitmap_table_offset(*table++);
 
 			if (!offset)
 				continue;
@@ -275,12 +232,10 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	seal_with_checksum(&store);
 	if (header_passes(&store)) {
 		check_sectors(&store);
-		if (directory_passes(&store) && tables_pass(&store, size & 1) &&
-		    extents_pass(&store))
+		if (structures_pass(&store, size & 1))
 			verify(&store);
 	}
-	free(store.directory);
-	for (i = 0; i < MAX_BITMAPS; i++)
-		free(store.tables[i]);
+	for (i = 0; i < QCOW2_STORE_NR_PARTS; i++)
+		free(store.parts[i]);
 	return 0;
 }

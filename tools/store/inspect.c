@@ -2,7 +2,6 @@
 /*
  * Looking at a bitmap store, see inspect.h.
  */
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,8 +10,7 @@
 #include <unistd.h>
 
 #include "../dm-live/qcow2/extensions.h"
-#include "../dm-live/qcow2/extents.h"
-#include "../dm-live/qcow2/refcounts.h"
+#include "../dm-live/qcow2/structures.h"
 #include "block/blockdev.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -116,137 +114,74 @@ static int read_header(struct meta_store *store)
 	return read_texts(store);
 }
 
-static int read_directory(struct meta_store *store)
-{
-	uint32_t i, nr = store->header.nr_bitmaps;
-	struct qcow2_store_bitmap *entries;
-	struct qcow2_store_error reason;
-	int r;
+/* The memory of a store that is being read. */
+struct reading {
+	struct meta_store *store;
+	void *parts[QCOW2_STORE_NR_PARTS];
+};
 
-	store->directory = allocate(1, store->header.directory_bytes + 1);
-	store->bitmaps = allocate(nr, sizeof(*store->bitmaps));
-	entries = allocate(nr, sizeof(*entries));
-	r = -ENOMEM;
-	if (!store->directory || !store->bitmaps || !entries)
-		goto free_entries;
-	r = read_at(store, store->header.directory_offset, store->directory,
-		    store->header.directory_bytes);
-	if (r)
-		goto free_entries;
-	r = qcow2_store_check_directory(&store->header, store->directory,
-					entries, &reason);
-	if (r)
-		r = invalid(store, r, &reason);
-	for (i = 0; !r && i < nr; i++)
-		store->bitmaps[i].entry = entries[i];
-free_entries:
-	free(entries);
-	return r;
+static int read_part(void *context, u64 offset, void *to, u64 bytes)
+{
+	struct reading *reading = context;
+
+	return read_at(reading->store, offset, to, bytes);
 }
 
-/*
- * Whatever the entries say, memory for the tables stays within bounds: they cannot
- * be larger together than the device unless they overlap.
- */
-static int check_table_sizes(const struct meta_store *store)
+static void *make_room(void *context, enum qcow2_store_part part, u64 bytes)
 {
-	static const struct qcow2_store_error overlap = {
-		.message = "the tables of the bitmaps overlap",
-	};
-	uint64_t nr = 0;
+	struct reading *reading = context;
+
+	reading->parts[part] = allocate(1, bytes + 1);
+	return reading->parts[part];
+}
+
+static int take_structures(struct meta_store *store,
+			   const struct qcow2_store_structures *structures)
+{
+	u64 *table = structures->tables;
 	uint32_t i;
 
-	for (i = 0; i < store->header.nr_bitmaps; i++)
-		nr += store->bitmaps[i].entry.table_entries;
-	if (nr > store->header.device_bytes / sizeof(__be64))
-		return invalid(store, -EINVAL, &overlap);
-	if (nr > QCOW2_DMLIVE_MAX_TABLE_ENTRIES)
-		return unsupported(store,
-				   "the tables of the bitmaps are too large together, which is not supported");
+	store->bitmaps = allocate(store->header.nr_bitmaps,
+				  sizeof(*store->bitmaps));
+	if (!store->bitmaps)
+		return -ENOMEM;
+	for (i = 0; i < store->header.nr_bitmaps; i++) {
+		store->bitmaps[i].entry = structures->bitmaps[i];
+		store->bitmaps[i].table = table;
+		table += structures->bitmaps[i].table_entries;
+	}
 	return 0;
 }
 
-static int read_table(struct meta_store *store,
-		      struct meta_store_bitmap *bitmap)
+static int read_structures(struct meta_store *store)
 {
-	uint32_t i, nr = bitmap->entry.table_entries;
+	struct reading reading = { .store = store };
+	const struct qcow2_store_reader reader = {
+		.read = read_part,
+		.room = make_room,
+		.context = &reading,
+	};
+	struct qcow2_store_structures structures = { 0 };
 	struct qcow2_store_error reason;
 	int r;
 
-	bitmap->table = allocate(nr, sizeof(*bitmap->table));
-	if (!bitmap->table)
-		return -ENOMEM;
-	r = read_at(store, bitmap->entry.table_offset, bitmap->table,
-		    nr * sizeof(*bitmap->table));
-	if (r)
-		return r;
-	r = qcow2_store_check_table(&store->header, &bitmap->entry,
-				    (const __be64 *)bitmap->table, false,
-				    &reason);
-	if (r)
+	r = qcow2_store_read(&reader, &store->header, &structures, &reason);
+	if (r == -EOPNOTSUPP)
+		r = unsupported(store, reason.message);
+	else if (r && reason.message[0])
 		r = invalid(store, r, &reason);
-	for (i = 0; !r && i < nr; i++)
-		bitmap->table[i] = be64toh(bitmap->table[i]);
-	return r;
-}
-
-/* The refcount table as it is on disk; the caller frees it. */
-static int read_refcounts(struct meta_store *store, __be64 **table)
-{
-	struct qcow2_store_error reason;
-	int r;
-
-	*table = allocate(1, store->header.refcount_table_bytes);
-	if (!*table)
-		return -ENOMEM;
-	r = read_at(store, store->header.refcount_table_offset, *table,
-		    store->header.refcount_table_bytes);
-	if (r)
-		return r;
-	r = qcow2_store_check_refcount_table(&store->header, *table, &reason);
-	return r ? invalid(store, r, &reason) : 0;
-}
-
-static int check_extents(struct meta_store *store, const __be64 *refcounts)
-{
-	const struct qcow2_store_header *header = &store->header;
-	struct qcow2_store_extents extents = { 0 };
-	size_t nr = QCOW2_STORE_HEADER_EXTENTS;
-	struct qcow2_store_error reason;
-	const struct meta_store_bitmap *b;
-	int r;
-
-	nr += qcow2_store_count_refcounts(header, refcounts);
-	for (b = store->bitmaps; b < store->bitmaps + header->nr_bitmaps; b++)
-		nr += qcow2_store_count_bitmap(&b->entry);
-	extents.list = allocate(nr, sizeof(*extents.list));
-	if (!extents.list)
-		return -ENOMEM;
-	qcow2_store_add_header(&extents, header);
-	qcow2_store_add_refcounts(&extents, header, refcounts);
-	for (b = store->bitmaps; b < store->bitmaps + header->nr_bitmaps; b++)
-		qcow2_store_add_bitmap(&extents, header, &b->entry, b->table);
-	r = qcow2_store_check_overlaps(&extents, &reason);
-	if (r)
-		r = invalid(store, r, &reason);
-	free(extents.list);
-	return r;
-}
-
-static int check_overlaps(struct meta_store *store)
-{
-	__be64 *refcounts = NULL;
-	int r = read_refcounts(store, &refcounts);
-
-	if (!r)
-		r = check_extents(store, refcounts);
-	free(refcounts);
+	else if (!r)
+		r = take_structures(store, &structures);
+	store->directory = reading.parts[QCOW2_STORE_DIRECTORY];
+	store->tables = reading.parts[QCOW2_STORE_TABLES];
+	free(reading.parts[QCOW2_STORE_ENTRIES]);
+	free(reading.parts[QCOW2_STORE_REFCOUNTS]);
+	free(reading.parts[QCOW2_STORE_EXTENTS]);
 	return r;
 }
 
 int meta_store_open(const char *path, struct meta_store *store)
 {
-	uint32_t i;
 	int r;
 
 	memset(store, 0, sizeof(*store));
@@ -260,15 +195,7 @@ int meta_store_open(const char *path, struct meta_store *store)
 		error_errno(r, "%s: cannot open", path);
 		return r;
 	}
-	r = read_header(store);
-	if (!r && store->header.nr_bitmaps)
-		r = read_directory(store);
-	if (!r)
-		r = check_table_sizes(store);
-	for (i = 0; !r && i < store->header.nr_bitmaps; i++)
-		r = read_table(store, &store->bitmaps[i]);
-	if (!r)
-		r = check_overlaps(store);
+	r = read_header(store) ?: read_structures(store);
 	if (r)
 		meta_store_close(store);
 	return r;
@@ -276,11 +203,8 @@ int meta_store_open(const char *path, struct meta_store *store)
 
 void meta_store_close(struct meta_store *store)
 {
-	uint32_t i;
-
-	for (i = 0; store->bitmaps && i < store->header.nr_bitmaps; i++)
-		free(store->bitmaps[i].table);
 	free(store->bitmaps);
+	free(store->tables);
 	free(store->directory);
 	free(store->first_cluster);
 	free(store->backing);

@@ -11,7 +11,7 @@
 
 struct meta_store_bitmap {
 	struct qcow2_store_bitmap entry;
-	u64 *table;			/* entries as on disk, native numbers */
+	u64 *table;			/* its entries, in meta_store.tables */
 };
 
 /*
@@ -25,6 +25,7 @@ struct meta_store {
 	struct qcow2_store_header header;
 	uint8_t *first_cluster;
 	uint8_t *directory;
+	u64 *tables;
 	struct meta_store_bitmap *bitmaps;	/* header.nr_bitmaps */
 	char *backing;
 	char *backing_format;
