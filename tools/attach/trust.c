@@ -9,6 +9,7 @@
 #include "block/counters.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "qcow2/content.h"
 #include "store/registry.h"
 
 static bool is_untouched(const struct qcow2_seal_device *counters)
@@ -33,21 +34,6 @@ static bool fits(const struct trust *trust, const struct qcow2_seal *seal,
 	return meta_seal_holds(seal, now) ||
 	       (may_be_known(trust, seal, now) && trust->has_digest &&
 		!memcmp(trust->digest, seal->digest, sizeof(seal->digest)));
-}
-
-/* Other images are for the target to refuse. */
-static bool is_image(const char *path)
-{
-	uint8_t magic[4] = { 0 };
-	FILE *file = fopen(path, "re");
-	bool found;
-
-	if (!file)
-		return false;
-	found = fread(magic, sizeof(magic), 1, file) == 1 &&
-		!memcmp(magic, "QFI\xfb", sizeof(magic));
-	fclose(file);
-	return found;
 }
 
 static int check_volume(struct trust *trust, const struct qcow2_seal *seal)
@@ -105,8 +91,10 @@ int trust_check(struct trust *trust, const struct volume *volume)
 	int status;
 
 	trust->volume = volume;
-	if (!is_image(trust->meta))
-		return EXIT_OK;
+	/* What is no image is for the target to refuse. */
+	status = blockdev_has_qcow2(trust->meta);
+	if (status <= 0)
+		return status ? EXIT_ERROR : EXIT_OK;
 	volume_identity(volume, trust->identity, sizeof(trust->identity));
 	if (meta_store_open(trust->meta, &store))
 		return EXIT_ERROR;
@@ -308,9 +296,13 @@ void trust_add_digest(const struct blockdev *volume, const char *meta)
 	struct meta_writer writer;
 	const char *why = NULL;
 
-	if (!dm_live_read_instance(instance) || !is_image(meta))
+	if (!dm_live_read_instance(instance))
 		return;
 	log_set_sink(ignore_message);
+	if (blockdev_has_qcow2(meta) <= 0) {
+		log_set_sink(NULL);
+		return;
+	}
 	if (meta_writer_open(meta, 0, &writer)) {
 		why = "its metadata device is in use";
 	} else {
