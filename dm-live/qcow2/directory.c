@@ -23,6 +23,11 @@ bool qcow2_store_name_is(const struct qcow2_store_bitmap *bitmap,
 	       !memcmp(name, bitmap->name, bitmap->name_bytes);
 }
 
+u64 qcow2_bitmap_entry_start(const struct qcow2_store_bitmap *bitmap)
+{
+	return bitmap->flags_offset - offsetof(struct qcow2_bitmap_entry, flags);
+}
+
 u64 qcow2_bitmap_entry_bytes(u32 extra_bytes, u32 name_bytes)
 {
 	return (sizeof(struct qcow2_bitmap_entry) + (u64)extra_bytes +
@@ -295,4 +300,10 @@ int qcow2_store_check_table(const struct qcow2_store_header *header,
 void qcow2_store_set_flags(void *flags_data, u32 flags)
 {
 	put_be32(flags_data, flags);
+}
+
+void qcow2_encode_state(struct qcow2_dmlive_state *state)
+{
+	state->version = cpu_to_be32(QCOW2_DMLIVE_STATE_VERSION);
+	state->flags = 0;
 }

@@ -39,6 +39,9 @@ struct qcow2_store_bitmap {
 	u32 next_in_bucket;
 };
 
+/** qcow2_bitmap_entry_start - where the entry starts, in bytes from the directory's */
+u64 qcow2_bitmap_entry_start(const struct qcow2_store_bitmap *bitmap);
+
 /** qcow2_bitmap_entry_bytes - of a directory entry with a name of this length */
 u64 qcow2_bitmap_entry_bytes(u32 extra_bytes, u32 name_bytes);
 
@@ -111,5 +114,8 @@ u64 qcow2_store_bitmap_bytes(const struct qcow2_store_header *header,
 
 /** qcow2_store_set_flags - replace the flags of a bitmap, or of the state */
 void qcow2_store_set_flags(void *flags_data, u32 flags);
+
+/** qcow2_encode_state - the payload of a state extension, without flags */
+void qcow2_encode_state(struct qcow2_dmlive_state *state);
 
 #endif /* DM_LIVE_QCOW2_DIRECTORY_H */

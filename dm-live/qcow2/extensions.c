@@ -102,6 +102,15 @@ size_t qcow2_extensions_end_mark(const void *data, size_t bytes)
 	return !r && walk.at < walk.end ? walk.at : 0;
 }
 
+u32 qcow2_pad_sector(u8 *payload, size_t at, const void *sector)
+{
+	u32 bytes = qcow2_sector_extension_bytes(at);
+
+	memcpy(payload + bytes - QCOW2_DMLIVE_SECTOR_BYTES, sector,
+	       QCOW2_DMLIVE_SECTOR_BYTES);
+	return bytes;
+}
+
 size_t qcow2_put_extension(void *data, size_t room, size_t at, u32 type,
 			   const void *payload, u32 bytes)
 {
@@ -121,7 +130,9 @@ size_t qcow2_put_end_mark(void *data, size_t room, size_t at)
 	return qcow2_put_extension(data, room, at, QCOW2_EXT_END, NULL, 0);
 }
 
-void qcow2_set_extension_type(void *data, size_t at, u32 type)
+size_t qcow2_set_extension_type(void *data, size_t at, u32 type)
 {
-	put_be32((u8 *)data + at - sizeof(struct qcow2_extension), type);
+	at -= sizeof(struct qcow2_extension);
+	put_be32((u8 *)data + at, type);
+	return at;
 }

@@ -81,6 +81,14 @@ static inline u32 qcow2_sector_extension_bytes(size_t at)
 }
 
 /**
+ * qcow2_pad_sector - make the payload of such an extension
+ * @payload: zeros, room for two sectors
+ * @at: offset of the payload
+ * Return: its bytes.
+ */
+u32 qcow2_pad_sector(u8 *payload, size_t at, const void *sector);
+
+/**
  * qcow2_put_extension - write an extension
  * @data: the first cluster; zeros where the extension comes
  * @room: bytes of @data
@@ -94,8 +102,11 @@ size_t qcow2_put_extension(void *data, size_t room, size_t at, u32 type,
 /** qcow2_put_end_mark - the same for the mark of the end */
 size_t qcow2_put_end_mark(void *data, size_t room, size_t at);
 
-/** qcow2_set_extension_type - of the extension whose payload is at @at */
-void qcow2_set_extension_type(void *data, size_t at, u32 type);
+/**
+ * qcow2_set_extension_type - of the extension whose payload is at @at
+ * Return: where the four bytes are that change.
+ */
+size_t qcow2_set_extension_type(void *data, size_t at, u32 type);
 
 /** qcow2_extensions_end_mark - offset of the mark of the end; 0: there is none */
 size_t qcow2_extensions_end_mark(const void *data, size_t bytes);

@@ -146,9 +146,10 @@ void qcow2_encode_fields(void *data, const struct qcow2_fields *fields)
 	*HEADER_PLACE(data, compression_type) = fields->compression;
 }
 
-void qcow2_set_backing_offset(void *header_data, u64 offset)
+size_t qcow2_set_backing_offset(void *header_data, u64 offset)
 {
 	put_be64(HEADER_PLACE(header_data, backing_file_offset), offset);
+	return offsetof(struct qcow2_header, backing_file_offset);
 }
 
 int qcow2_check_features(const struct qcow2_fields *fields,
@@ -228,26 +229,35 @@ void qcow2_encode_bitmaps_info(void *payload,
 	put_be64(INFO_FIELD(bitmap_directory_offset), info->directory_offset);
 }
 
-void qcow2_store_set_autoclear(void *header_data, bool valid)
+static size_t set_autoclear(void *header_data, u64 features)
 {
-	u8 *at = (u8 *)header_data +
-		 offsetof(struct qcow2_header, autoclear_features);
-	u64 features = be64_at(at) & QCOW2_AUTOCLEAR_KNOWN;
+	put_be64(HEADER_PLACE(header_data, autoclear_features), features);
+	return offsetof(struct qcow2_header, autoclear_features);
+}
 
-	if (valid)
-		features |= QCOW2_AUTOCLEAR_BITMAPS;
-	else
-		features &= ~QCOW2_AUTOCLEAR_BITMAPS;
-	put_be64(at, features);
+size_t qcow2_store_set_autoclear(void *header_data, bool valid)
+{
+	u64 features = be64_at(HEADER_FIELD(header_data, autoclear_features)) &
+		       QCOW2_AUTOCLEAR_KNOWN & ~QCOW2_AUTOCLEAR_BITMAPS;
+
+	return set_autoclear(header_data, valid ?
+			     features | QCOW2_AUTOCLEAR_BITMAPS : features);
+}
+
+size_t qcow2_drop_unknown_autoclear(void *header_data)
+{
+	u64 features = be64_at(HEADER_FIELD(header_data, autoclear_features));
+
+	return features & ~QCOW2_AUTOCLEAR_KNOWN ?
+	       set_autoclear(header_data, features & QCOW2_AUTOCLEAR_KNOWN) : 0;
 }
 
 void qcow2_store_set_closing(void *header_data, u64 closing)
 {
-	u8 *at = (u8 *)header_data +
-		 offsetof(struct qcow2_header, autoclear_features);
-	u64 features = be64_at(at);
+	u64 features = be64_at(HEADER_FIELD(header_data, autoclear_features));
 
 	features &= ~(QCOW2_AUTOCLEAR_CLOSING_MAX <<
 		      QCOW2_AUTOCLEAR_CLOSING_SHIFT);
-	put_be64(at, features | closing << QCOW2_AUTOCLEAR_CLOSING_SHIFT);
+	set_autoclear(header_data,
+		      features | closing << QCOW2_AUTOCLEAR_CLOSING_SHIFT);
 }

@@ -62,8 +62,11 @@ int qcow2_decode_fields(const void *data, size_t bytes,
  */
 void qcow2_encode_fields(void *data, const struct qcow2_fields *fields);
 
-/** qcow2_set_backing_offset - the name of the backing file was copied elsewhere */
-void qcow2_set_backing_offset(void *header_data, u64 offset);
+/**
+ * qcow2_set_backing_offset - the name of the backing file was copied elsewhere
+ * Return: where the eight bytes are that change.
+ */
+size_t qcow2_set_backing_offset(void *header_data, u64 offset);
 
 /** qcow2_check_features - do known features and the other fields fit together? */
 int qcow2_check_features(const struct qcow2_fields *fields,
@@ -105,8 +108,15 @@ int qcow2_check_extent(u32 cluster_bits, u64 image_bytes, u64 offset, u64 bytes,
  * qcow2_store_set_autoclear - set or clear autoclear bit 0 in the header
  *
  * Bits that are not known are cleared in any case.
+ * Return: where the eight bytes are that change.
  */
-void qcow2_store_set_autoclear(void *header_data, bool valid);
+size_t qcow2_store_set_autoclear(void *header_data, bool valid);
+
+/**
+ * qcow2_drop_unknown_autoclear - clear the autoclear bits that are not known
+ * Return: where the eight bytes are that change; 0: none do.
+ */
+size_t qcow2_drop_unknown_autoclear(void *header_data);
 
 /**
  * qcow2_store_set_closing - leave the number of a closing in the header

@@ -3,11 +3,28 @@
 #define DM_LIVE_QCOW2_TABLES_H
 
 /*
- * The L1 and L2 tables: how many entries there are, and what is in one. Entries are
- * native numbers here.
+ * Tables, whose entries have eight bytes; and the L1 and L2 tables: how many entries
+ * there are, and what is in one. Entries are native numbers here.
  */
 
 #include "error.h"
+
+/** qcow2_get_entry - an entry of a table as it is on disk */
+static inline u64 qcow2_get_entry(const void *table, u64 index)
+{
+	__be64 entry;
+
+	memcpy(&entry, (const u8 *)table + index * sizeof(entry), sizeof(entry));
+	return be64_to_cpu(entry);
+}
+
+/** qcow2_put_entry - change it */
+static inline void qcow2_put_entry(void *table, u64 index, u64 number)
+{
+	__be64 entry = cpu_to_be64(number);
+
+	memcpy((u8 *)table + index * sizeof(entry), &entry, sizeof(entry));
+}
 
 /** qcow2_l2_table_bits - log2 of the entries in an L2 table */
 static inline u32 qcow2_l2_table_bits(u32 cluster_bits, u64 incompatible)

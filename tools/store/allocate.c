@@ -6,13 +6,13 @@
  * before the table leads to it.
  */
 #include <assert.h>
-#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../dm-live/qcow2/refcounts.h"
+#include "../dm-live/qcow2/tables.h"
 #include "base/log.h"
 #include "store/allocate.h"
 
@@ -24,7 +24,7 @@
 struct meta_allocator {
 	unsigned int refcount_order;	/* a refcount has 1 << order bits */
 	uint64_t nr_refcount_entries;
-	__be64 *refcount_table;
+	uint8_t *refcount_table;	/* as on disk */
 	uint64_t nr_clusters;
 	uint8_t *used;
 	uint64_t next;
@@ -42,7 +42,7 @@ static uint64_t per_block(const struct meta_writer *writer)
 static uint64_t refcount_block(const struct meta_allocator *allocator,
 			       uint64_t index)
 {
-	return be64toh(allocator->refcount_table[index]);
+	return qcow2_get_entry(allocator->refcount_table, index);
 }
 
 static bool is_used(const struct meta_allocator *allocator, uint64_t cluster)
@@ -169,8 +169,9 @@ static int add_refcount_block(struct meta_writer *writer, uint64_t cluster)
 {
 	struct meta_allocator *allocator = writer->allocator;
 	uint64_t index = cluster / per_block(writer);
-	__be64 entry = htobe64(cluster * writer->cluster_bytes);
+	uint64_t offset = cluster * writer->cluster_bytes;
 	uint8_t *block = calloc(1, writer->cluster_bytes);
+	uint8_t entry[sizeof(__be64)];
 	int r;
 
 	if (!block) {
@@ -179,18 +180,19 @@ static int add_refcount_block(struct meta_writer *writer, uint64_t cluster)
 	}
 	qcow2_put_refcount(block, cluster % per_block(writer),
 			   allocator->refcount_order, 1);
-	r = meta_write(writer, be64toh(entry), block, writer->cluster_bytes);
+	r = meta_write(writer, offset, block, writer->cluster_bytes);
 	free(block);
 	if (!r)
 		r = meta_sync(writer);
+	qcow2_put_entry(entry, 0, offset);
 	if (!r)
 		r = meta_write_sync(writer,
 				    writer->store.header.refcount_table_offset +
-				    index * sizeof(entry), &entry,
+				    index * sizeof(entry), entry,
 				    sizeof(entry));
 	if (r)
 		return r;
-	allocator->refcount_table[index] = entry;
+	qcow2_put_entry(allocator->refcount_table, index, offset);
 	set_used(allocator, cluster);
 	return 0;
 }

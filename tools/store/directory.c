@@ -10,7 +10,6 @@
  * between leaves bitmaps that count as lost.
  */
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,8 +53,7 @@ static uint64_t entry_start(const struct meta_store *store, uint32_t index)
 {
 	if (index == store->header.nr_bitmaps)
 		return store->header.directory_bytes;
-	return store->bitmaps[index].entry.flags_offset -
-	       offsetof(struct qcow2_bitmap_entry, flags);
+	return qcow2_bitmap_entry_start(&store->bitmaps[index].entry);
 }
 
 /* Copy the present directory without @left_out, with room for @more bytes. */

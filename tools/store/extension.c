@@ -6,7 +6,6 @@
  * there, is copied further back first.
  */
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,9 +65,7 @@ static int move_backing_name(struct meta_writer *writer, size_t end)
 	if (r)
 		return r;
 	header->backing_offset = new;
-	qcow2_set_backing_offset(data, new);
-	return write_part(writer,
-			  offsetof(struct qcow2_header, backing_file_offset),
+	return write_part(writer, qcow2_set_backing_offset(data, new),
 			  sizeof(__be64));
 }
 
@@ -100,9 +97,8 @@ int meta_add_extension(struct meta_writer *writer, uint32_t type,
 
 int meta_retype_extension(struct meta_writer *writer, size_t at, uint32_t type)
 {
-	qcow2_set_extension_type(writer->store.first_cluster, at, type);
-	return write_part(writer, at - qcow2_extension_bytes(0),
-			  sizeof(__be32));
+	at = qcow2_set_extension_type(writer->store.first_cluster, at, type);
+	return write_part(writer, at, sizeof(__be32));
 }
 
 int meta_add_text_extension(struct meta_writer *writer, uint32_t type,

@@ -4,9 +4,9 @@
  * of the new clusters come first; then, after a sync, the entries of the table,
  * each of which means the same bits before and after.
  */
-#include <endian.h>
 #include <string.h>
 
+#include "../dm-live/qcow2/tables.h"
 #include "store/allocate.h"
 #include "store/fill.h"
 
@@ -50,7 +50,6 @@ int meta_write_table(struct meta_writer *writer,
 		     const struct meta_store_bitmap *bitmap)
 {
 	const uint32_t in_cluster = writer->cluster_bytes / sizeof(__be64);
-	__be64 *entries = (__be64 *)writer->cluster;
 	uint32_t done, i, nr;
 	int r = 0;
 
@@ -59,10 +58,11 @@ int meta_write_table(struct meta_writer *writer,
 		if (nr > in_cluster)
 			nr = in_cluster;
 		for (i = 0; i < nr; i++)
-			entries[i] = htobe64(bitmap->table[done + i]);
+			qcow2_put_entry(writer->cluster, i,
+					bitmap->table[done + i]);
 		r = meta_write(writer, bitmap->entry.table_offset +
-				       (uint64_t)done * sizeof(*entries),
-			       entries, nr * sizeof(*entries));
+				       (uint64_t)done * sizeof(__be64),
+			       writer->cluster, nr * sizeof(__be64));
 	}
 	return r;
 }

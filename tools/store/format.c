@@ -6,7 +6,6 @@
  * synced; then comes the header. There is never a header that leads to what is not
  * there yet.
  */
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,6 +18,7 @@
 #include "../dm-live/qcow2/generations.h"
 #include "../dm-live/qcow2/refcounts.h"
 #include "../dm-live/qcow2/seal.h"
+#include "../dm-live/qcow2/tables.h"
 #include "block/blockdev.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -62,17 +62,16 @@ static int write_zeros(struct output *out, uint64_t offset, uint64_t clusters)
 static int write_offsets(struct output *out, uint64_t offset, uint64_t base,
 			 uint64_t nr)
 {
-	__be64 *entries = (__be64 *)out->cluster;
-	const uint64_t in_cluster = META_CLUSTER_BYTES / sizeof(*entries);
+	const uint64_t in_cluster = META_CLUSTER_BYTES / sizeof(__be64);
 	uint64_t done, i;
 	int r = 0;
 
 	for (done = 0; !r && done < nr; done += in_cluster) {
 		memset(out->cluster, 0, META_CLUSTER_BYTES);
 		for (i = 0; i < in_cluster && done + i < nr; i++)
-			entries[i] = htobe64(base +
-					     (done + i) * META_CLUSTER_BYTES);
-		r = write_at(out, offset + done * sizeof(*entries),
+			qcow2_put_entry(out->cluster, i,
+					base + (done + i) * META_CLUSTER_BYTES);
+		r = write_at(out, offset + done * sizeof(__be64),
 			     out->cluster, META_CLUSTER_BYTES);
 	}
 	return r;
@@ -159,11 +158,9 @@ static size_t add_sector(struct output *out, size_t at, uint32_t type,
 			 const uint8_t sector[QCOW2_DMLIVE_SECTOR_BYTES])
 {
 	uint8_t payload[2 * QCOW2_DMLIVE_SECTOR_BYTES] = { 0 };
-	uint32_t bytes =
-		qcow2_sector_extension_bytes(at + qcow2_extension_bytes(0));
+	uint32_t bytes = qcow2_pad_sector(payload,
+					  at + qcow2_extension_bytes(0), sector);
 
-	memcpy(payload + bytes - QCOW2_DMLIVE_SECTOR_BYTES, sector,
-	       QCOW2_DMLIVE_SECTOR_BYTES);
 	return add_extension(out, at, type, payload, bytes);
 }
 
@@ -193,18 +190,17 @@ static size_t add_seal(struct output *out, size_t at)
 static size_t add_extensions(struct output *out, const struct meta_spec *spec,
 			     const struct meta_layout *layout)
 {
-	struct qcow2_dmlive_state state = {
-		.version = htobe32(QCOW2_DMLIVE_STATE_VERSION),
-	};
 	const struct qcow2_bitmaps_info info = {
 		.nr = spec->nr_bitmaps,
 		.directory_bytes = layout->directory_bytes,
 		.directory_offset = layout->directory_offset,
 	};
 	struct qcow2_bitmaps_extension bitmaps;
+	struct qcow2_dmlive_state state;
 	size_t at = sizeof(struct qcow2_header);
 
 	qcow2_encode_bitmaps_info(&bitmaps, &info);
+	qcow2_encode_state(&state);
 	at = add_extension(out, at, QCOW2_EXT_DMLIVE_STATE, &state,
 			   sizeof(state));
 	if (spec->backing && spec->backing_format)

@@ -9,6 +9,7 @@
 
 #include "../dm-live/qcow2/directory.h"
 #include "../dm-live/qcow2/refcounts.h"
+#include "../dm-live/qcow2/tables.h"
 #include "base/log.h"
 #include "store/layout.h"
 
@@ -93,9 +94,8 @@ static int check_spec(const struct meta_spec *spec)
 		      spec->size);
 		return -EINVAL;
 	}
-	if (divide_up(spec->size, (uint64_t)META_CLUSTER_BYTES *
-				  META_CLUSTER_BYTES / 8) * 8 >
-	    QCOW2_MAX_L1_BYTES) {
+	if (qcow2_l1_entries_needed(META_CLUSTER_BITS, 0, spec->size) >
+	    QCOW2_MAX_L1_BYTES / sizeof(__be64)) {
 		error("size %" PRIu64 ": too large for a qcow2 image",
 		      spec->size);
 		return -EFBIG;
@@ -124,9 +124,8 @@ static void place(const struct meta_spec *spec, struct meta_layout *layout)
 	next += layout->refcount_table_clusters;
 	layout->refcount_blocks_offset = next << META_CLUSTER_BITS;
 	next += layout->nr_refcount_blocks;
-	layout->l1_entries = divide_up(spec->size,
-				       (uint64_t)META_CLUSTER_BYTES *
-				       META_CLUSTER_BYTES / sizeof(__be64));
+	layout->l1_entries = qcow2_l1_entries_needed(META_CLUSTER_BITS, 0,
+						     spec->size);
 	layout->l1_offset = next << META_CLUSTER_BITS;
 	next += clusters(layout->l1_entries * sizeof(__be64));
 	layout->directory_bytes = 0;

@@ -6,7 +6,6 @@
  * its new clusters, then its table; finally the state extension or, in a store for
  * tracking that has none yet, the place for the seal.
  */
-#include <endian.h>
 #include <errno.h>
 
 #include "base/log.h"
@@ -18,10 +17,9 @@
 
 static int add_state(struct meta_writer *writer)
 {
-	struct qcow2_dmlive_state state = {
-		.version = htobe32(QCOW2_DMLIVE_STATE_VERSION),
-	};
+	struct qcow2_dmlive_state state;
 
+	qcow2_encode_state(&state);
 	return meta_add_extension(writer, QCOW2_EXT_DMLIVE_STATE, &state,
 				  sizeof(state));
 }

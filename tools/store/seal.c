@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The seal of a store, see seal.h. */
-#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,12 +65,14 @@ bool meta_seal_can_be_added(const struct meta_store *store)
 int meta_seal_add(struct meta_writer *writer)
 {
 	uint8_t payload[2 * QCOW2_DMLIVE_SEAL_BYTES] = { 0 };
+	uint8_t sector[QCOW2_DMLIVE_SEAL_BYTES];
 	const struct qcow2_seal none = { 0 };
 	size_t at = find_room(&writer->store);
-	uint32_t bytes = qcow2_sector_extension_bytes(at);
+	uint32_t bytes;
 	int r;
 
-	qcow2_seal_encode(payload + bytes - QCOW2_DMLIVE_SEAL_BYTES, &none);
+	qcow2_seal_encode(sector, &none);
+	bytes = qcow2_pad_sector(payload, at, sector);
 	r = meta_add_extension(writer, QCOW2_EXT_DMLIVE_SEAL, payload, bytes);
 	if (!r)
 		writer->store.header.seal_offset =
@@ -82,15 +83,10 @@ int meta_seal_add(struct meta_writer *writer)
 /* After a crash the target adds what may be missing: make it add all. */
 static int forget_intent(struct meta_writer *writer)
 {
-	struct qcow2_store_header *header = &writer->store.header;
-	__be32 flags;
+	const uint32_t flags = writer->store.header.state_flags;
 
-	if (!(header->state_flags & QCOW2_DMLIVE_TRACKING))
-		return 0;
-	header->state_flags &= ~QCOW2_DMLIVE_TRACKING;
-	flags = htobe32(header->state_flags);
-	return meta_write_sync(writer, header->state_offset, &flags,
-			       sizeof(flags));
+	return flags & QCOW2_DMLIVE_TRACKING ?
+	       meta_set_state(writer, flags & ~QCOW2_DMLIVE_TRACKING) : 0;
 }
 
 static int drop_generations(struct meta_writer *writer)

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Reading and writing an image that is open to be changed, see writer.h. */
-#include <endian.h>
 #include <errno.h>
-#include <stddef.h>
 #include <string.h>
 
 #include "base/io.h"
@@ -14,22 +12,21 @@
  */
 static int begin_changes(struct meta_writer *writer)
 {
-	const size_t at = offsetof(struct qcow2_header, autoclear_features);
-	uint8_t *header = writer->store.first_cluster;
 	const char *path = writer->store.path;
 	struct qcow2_header known;
-	__be64 *bits = &known.autoclear_features;
-	int r = 0;
+	size_t at;
+	int r;
 
-	memcpy(&known, header, sizeof(known));
-	if (be64toh(*bits) & ~QCOW2_AUTOCLEAR_KNOWN) {
-		*bits &= htobe64(QCOW2_AUTOCLEAR_KNOWN);
-		r = io_write(writer->fd, path, at, bits, sizeof(*bits)) ?:
+	memcpy(&known, writer->store.first_cluster, sizeof(known));
+	at = qcow2_drop_unknown_autoclear(&known);
+	if (at) {
+		r = io_write(writer->fd, path, at, (uint8_t *)&known + at,
+			     sizeof(__be64)) ?:
 		    io_sync(writer->fd, path);
+		if (r)
+			return r;
+		memcpy(writer->store.first_cluster, &known, sizeof(known));
 	}
-	if (r)
-		return r;
-	memcpy(header + at, bits, sizeof(*bits));
 	writer->is_changed = true;
 	return 0;
 }
@@ -66,28 +63,30 @@ int meta_write_sync(struct meta_writer *writer, uint64_t offset,
 
 int meta_set_autoclear(struct meta_writer *writer, bool valid)
 {
-	const size_t at = offsetof(struct qcow2_header, autoclear_features);
 	uint8_t *header = writer->store.first_cluster;
+	size_t at = qcow2_store_set_autoclear(header, valid);
 
-	qcow2_store_set_autoclear(header, valid);
 	return meta_write_sync(writer, at, header + at, sizeof(__be64));
+}
+
+int meta_set_state(struct meta_writer *writer, uint32_t flags)
+{
+	uint8_t data[sizeof(__be32)];
+
+	writer->store.header.state_flags = flags;
+	qcow2_store_set_flags(data, flags);
+	return meta_write_sync(writer, writer->store.header.state_offset, data,
+			       sizeof(data));
 }
 
 int meta_finish_updating(struct meta_writer *writer)
 {
-	struct qcow2_store_header *header = &writer->store.header;
-	__be32 flags;
-	int r;
+	const struct qcow2_store_header *header = &writer->store.header;
 
 	if (!header->state_offset ||
 	    !(header->state_flags & QCOW2_DMLIVE_UPDATING))
 		return 0;
 	/* Only now may the mark be cleared that says that the bitmaps are good. */
-	r = meta_set_autoclear(writer, true);
-	if (r)
-		return r;
-	header->state_flags &= ~QCOW2_DMLIVE_UPDATING;
-	flags = htobe32(header->state_flags);
-	return meta_write_sync(writer, header->state_offset, &flags,
-			       sizeof(flags));
+	return meta_set_autoclear(writer, true) ?:
+	       meta_set_state(writer, header->state_flags & ~QCOW2_DMLIVE_UPDATING);
 }

@@ -69,4 +69,7 @@ int meta_finish_updating(struct meta_writer *writer);
 /* Set or clear autoclear bit 0, and make that durable. */
 int meta_set_autoclear(struct meta_writer *writer, bool valid);
 
+/* The same for the flags of the state extension, which must be there. */
+int meta_set_state(struct meta_writer *writer, uint32_t flags);
+
 #endif /* DMLIVE_META_WRITER_H */
