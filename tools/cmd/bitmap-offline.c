@@ -21,7 +21,7 @@
 #include "store/seal.h"
 #include "store/show.h"
 
-/* The bitmap of the target alloctrack: it guards the data of a restore. */
+/* The bitmap of the target alloctrack: without it, the data of a restore are lost. */
 #define RESTORE_BITMAP	"alloctrack"
 
 static int exit_status(int r)
@@ -118,14 +118,14 @@ static int check_name(const char *path, const char *name, bool force)
 		return -EPERM;
 	}
 	if (!strcmp(name, RESTORE_BITMAP)) {
-		error("%s: bitmap '%s' says which data of a restore are on its target, and without it they are lost; --force, if there is no restore to go on with",
+		error("%s: bitmap '%s' records which data of a restore are on its volume; without it they are lost; --force, if there is no restore to resume",
 		      path, name);
 		return -EPERM;
 	}
 	return 0;
 }
 
-/* A store that was not closed as a whole. */
+/* All bitmaps of the store must be closed. */
 static int check_closed(struct meta_store *store)
 {
 	uint32_t i;
@@ -161,7 +161,7 @@ static int add(struct meta_writer *writer,
 	return check_closed(&writer->store) ?: meta_add_bitmap(writer, &bitmap);
 }
 
-/* When no bitmap needs the intent bitmap any more it is closed too. */
+/* Close the intent bitmap when no other bitmap needs it any longer. */
 static int close_intent(struct meta_writer *writer,
 			const struct meta_store_bitmap *removed)
 {
@@ -181,7 +181,7 @@ static int close_intent(struct meta_writer *writer,
 			      intent->entry.flags & ~QCOW2_BITMAP_IN_USE);
 }
 
-/* One that was not closed can be removed: nothing else may be possible. */
+/* Also one that was not closed: there may be no other way to get rid of it. */
 static int remove_one(struct meta_writer *writer,
 		      const struct bitmap_arguments *arguments)
 {
@@ -341,7 +341,7 @@ void bitmap_report(const struct bitmap_arguments *arguments,
 	json_print_pretty(object);
 }
 
-/* Name the mapped device, which the general check does not know. */
+/* Name the mapped device; the check in meta_writer_open() cannot. */
 static int check_user(const struct bitmap_arguments *arguments)
 {
 	char name[DM_NAME_BYTES];
@@ -386,8 +386,8 @@ static int change_store(const struct bitmap_arguments *arguments)
 }
 
 /*
- * A bitmap that was not closed does not have all changes set: a copy by it would miss
- * the rest. While a target has the store, its bitmaps are always open.
+ * A bitmap that was not closed may lack changes, and a copy that follows it would miss
+ * them. While a target has the store, its bitmaps are always open.
  */
 static int check_dump(struct meta_store *store,
 		      const struct meta_store_bitmap *bitmap,

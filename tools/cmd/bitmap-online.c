@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * `dmlive bitmap` on a mapped device that records changes: the target is asked by
- * messages.
+ * `dmlive bitmap` on a mapped device that records changes: messages to its target.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -85,7 +84,7 @@ static int send_message(const char *name,
 		 arguments->source ? " " : "",
 		 arguments->source ? arguments->source : "");
 	if (dm_get_device(name, &device)) {
-		error("%s: there is no such mapped device any more", name);
+		error("%s: the mapped device no longer exists", name);
 		return EXIT_ERROR;
 	}
 	snprintf(prefix, sizeof(prefix),
@@ -120,7 +119,7 @@ static int check_no_session(const char *name)
 	}
 	if (status.session == CBW_SESSION_NONE)
 		return EXIT_OK;
-	error("%s: a backup is being made, or was not ended: bitmaps can be added and removed after it",
+	error("%s: a backup is being made, or was not finished: add and remove bitmaps after it",
 	      name);
 	return EXIT_REFUSED;
 }

@@ -74,7 +74,6 @@ int bitmap_find_user(const char *path, char *name, size_t name_bytes)
 	return dm_for_each(is_user, &search);
 }
 
-/* A path means a mapped device if it is a node of one; a word is a name. */
 int bitmap_is_online(const char *store, char *name, size_t name_bytes)
 {
 	struct stat stat_of;
@@ -97,7 +96,7 @@ int bitmap_is_online(const char *store, char *name, size_t name_bytes)
 
 void bitmap_warn_online(const char *name)
 {
-	warning("%s is in use: bits of the last seconds may be missing, for which %s stands",
+	warning("%s is in use: bits of the last seconds may be missing; %s covers their regions",
 		name, QCOW2_DMLIVE_INTENT_NAME);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * `dmlive bitmap`: the dirty bitmaps of a store, with the words of qemu-img bitmap.
- * On a store that is not in use its image is changed, else its target is asked.
+ * If the store is not in use, its image is changed; else messages go to its target.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -22,30 +22,30 @@ static const char help[] =
 "       dmlive bitmap remove|enable|disable|clear STORE BITMAP\n"
 "       dmlive bitmap merge STORE BITMAP SOURCE [--source-file IMAGE]\n"
 "\n"
-"Dirty bitmaps, which record what was changed on a device. STORE is a metadata\n"
+"Dirty bitmaps, which record what has changed on a device. STORE is a metadata\n"
 "device, or any qcow2 image, that is not in use; or the name (or a path, or\n"
 "VG/LV) of a mapped device that records changes (target cbw).\n"
 "\n"
 "  list     show the bitmaps\n"
-"  dump     show the ranges of the device that a bitmap has set\n"
+"  dump     list the ranges of the device that a bitmap has set\n"
 "  add      make one, which records from now on\n"
 "  remove   delete it\n"
 "  enable   record changes from now on\n"
-"  disable  record none any more; what is set stays set\n"
+"  disable  stop recording; bits that are set stay set\n"
 "  clear    clear all bits\n"
-"  merge    set in BITMAP too what SOURCE has set. When the machine went down\n"
+"  merge    also set in BITMAP what is set in SOURCE. If the machine crashed\n"
 "           while BITMAP was in use, merging dmlive-intent into it recovers it\n"
 "\n"
-"A bitmap that was cleared, disabled or removed belongs to no earlier backup any\n"
-"more: the next one with it is full.\n"
+"A bitmap that was cleared, disabled or removed no longer belongs to a backup:\n"
+"the next backup that uses it is full.\n"
 "\n"
 "Options:\n"
 "  --granularity N      bytes that a bit stands for; default: the cluster\n"
 "                       size, from 4K to 64K\n"
 "  --disabled           the new bitmap records nothing until it is enabled\n"
 "  --source-file IMAGE  the image or metadata device that has SOURCE\n"
-"  --force              change also what is dmlive's own, or a restore's;\n"
-"                       dump also a bitmap that was not closed\n"
+"  --force              also change bitmaps of dmlive itself, or of a restore;\n"
+"                       also dump a bitmap that was not closed\n"
 "  --json               print JSON\n";
 
 static const struct {
@@ -99,7 +99,7 @@ static int check_options(const struct bitmap_arguments *arguments)
 		option = "--source-file";
 	if (!option)
 		return EXIT_OK;
-	error("bitmap %s: it has no option %s; see dmlive bitmap --help",
+	error("bitmap %s: takes no option %s; see dmlive bitmap --help",
 	      arguments->verb, option);
 	return EXIT_USAGE;
 }
@@ -187,7 +187,7 @@ int cmd_bitmap(int argc, char **argv)
 	/* A name that is not a file can only be that of a mapped device. */
 	is_name = !strchr(arguments.store, '/') && access(arguments.store, F_OK);
 	if (is_name && access("/dev/mapper/control", R_OK | W_OK)) {
-		error("there is no file %s here; for a mapped device of that name this must be run as root, with device-mapper loaded",
+		error("there is no file %s here; to look for a mapped device of that name, run this as root, with device-mapper loaded",
 		      arguments.store);
 		return EXIT_ERROR;
 	}
@@ -195,7 +195,7 @@ int cmd_bitmap(int argc, char **argv)
 	if (r < 0)
 		return EXIT_ERROR;
 	if (!r && is_name) {
-		error("there is no file %s here, nor a mapped device of that name that is attached (dmlive status)",
+		error("%s is neither a file here nor the name of an attached mapped device (see dmlive status)",
 		      arguments.store);
 		return EXIT_ERROR;
 	}

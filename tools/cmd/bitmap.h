@@ -64,7 +64,7 @@ void bitmap_report(const struct bitmap_arguments *arguments,
 		   const uint64_t *added_bytes);
 
 /*
- * Is it the name or path of a mapped device with the target cbw? 1, 0, or a
+ * Is @store the name of a mapped device with the target cbw, or its node? 1, 0, or a
  * negative errno after a message.
  */
 int bitmap_is_online(const char *store, char *name, size_t name_bytes);

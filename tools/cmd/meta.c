@@ -67,16 +67,16 @@ static const char usage[] =
 "  dump    show what is in it; --bits lists the ranges that a bitmap has set\n"
 "  check   check all of it; status 0: clean, 1: not checked, 2: errors,\n"
 "          3: only leaked clusters (as qemu-img check)\n"
-"  prepare make one of a qcow2 image that has bitmaps (qemu-img bitmap --add);\n"
-"          what is set stays set\n"
+"  prepare turn a qcow2 image that has bitmaps (qemu-img bitmap --add) into one;\n"
+"          bits that are set stay set\n"
 "\n"
 "Options:\n"
 "  --size N             bytes of the device that is tracked (K, M, G, T)\n"
 "  --granularity N      bytes that a bit stands for: the block size\n"
 "  --bitmap ...         a bitmap to make; default: alloctrack:auto\n"
-"  --track              for dm-cbw to record changes in: each --bitmap is\n"
-"                       enabled, and there is the bitmap dmlive-intent; default\n"
-"                       granularity: 64K\n"
+"  --track              for dm-cbw to record changes in: enables each --bitmap,\n"
+"                       and adds the bitmap dmlive-intent; default granularity:\n"
+"                       64K\n"
 "  --spare N            room for N more bitmaps of this granularity, which can be\n"
 "                       added while the device is in use; default: 2\n"
 "  --backing IMAGE      the image that is restored\n"
@@ -188,8 +188,8 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv,
 		if (parse_option(arguments, option))
 			return -EINVAL;
 	if (argc - optind != has_path) {
-		error(has_path ? "meta: one device or file is needed" :
-				 "meta size: no device is needed");
+		error(has_path ? "meta: takes one device or file" :
+				 "meta size: takes no device");
 		return -EINVAL;
 	}
 	arguments->path = argv[optind];
@@ -199,7 +199,7 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv,
 	return 0;
 }
 
-/* The bitmaps of a store for tracking, beside those that were named. */
+/* The bitmaps that a store for tracking has in addition to those that were named. */
 static int add_track_bitmaps(struct arguments *arguments)
 {
 	struct meta_bitmap *bitmap;
@@ -231,14 +231,14 @@ static int make_spec(struct arguments *arguments, struct meta_spec *spec)
 	int r;
 
 	if (!arguments->track && arguments->nr_spares != UINT64_MAX) {
-		error("meta: --spare is for stores that are made with --track");
+		error("meta: --spare requires --track");
 		return -EINVAL;
 	}
 	r = arguments->track ? add_track_bitmaps(arguments) : 0;
 	if (r)
 		return r;
 	if (!arguments->size || !arguments->granularity) {
-		error("meta: --size and --granularity are needed");
+		error("meta: --size and --granularity are required");
 		return -EINVAL;
 	}
 	if (!arguments->nr_bitmaps) {
