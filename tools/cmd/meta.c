@@ -3,7 +3,6 @@
  * `dmlive meta`: making and looking at bitmap stores, the metadata devices of
  * the targets.
  */
-#include <endian.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -24,7 +23,7 @@
 #include "store/seal.h"
 #include "store/show.h"
 #include "store/track.h"
-#include "qcow2/check.h"
+#include "store/writer.h"
 
 /* The bitmap that the target alloctrack looks for. */
 #define DEFAULT_BITMAP	"alloctrack"
@@ -416,26 +415,6 @@ static int print_check(const struct arguments *arguments,
 	return result->leaks ? 3 : 0;
 }
 
-static int check_image(const char *path, struct check *check)
-{
-	struct image_options options = {
-		.format = "qcow2",
-		.metadata_only = true,
-	};
-	struct image_error reason;
-	struct image *image;
-	int r;
-
-	r = image_open(path, &options, &image, &reason);
-	if (!r) {
-		r = image_check(image, check, &reason);
-		image_close(image);
-	}
-	if (r)
-		error("%s", reason.message);
-	return r;
-}
-
 static int check(int argc, char **argv)
 {
 	struct check_result invalid = { .corruptions = 1 };
@@ -455,7 +434,7 @@ static int check(int argc, char **argv)
 	if (r)
 		return EXIT_ERROR;
 	meta_store_close(&store);
-	if (check_image(arguments.path, &check))
+	if (meta_check_image(arguments.path, &check))
 		return EXIT_ERROR;
 	return print_check(&arguments, &check.result);
 }

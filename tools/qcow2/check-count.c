@@ -29,7 +29,8 @@ void check_corruption(struct checker *c, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	c->check->result.corruptions++;
-	c->check->finding(c->check->context, true, text);
+	if (c->check->finding)
+		c->check->finding(c->check->context, true, text);
 }
 
 /* The file may lack the end of its last cluster, but not a whole one. */

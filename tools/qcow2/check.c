@@ -18,7 +18,8 @@ static void leak(struct checker *c, const char *text)
 	if (c->is_bitmaps_unknown)
 		return;
 	c->check->result.leaks++;
-	c->check->finding(c->check->context, false, text);
+	if (c->check->finding)
+		c->check->finding(c->check->context, false, text);
 }
 
 static void compare_cluster(struct checker *c, uint64_t cluster,

@@ -21,7 +21,7 @@ struct check_result {
 };
 
 struct check {
-	/* Called for each finding with one line of text. */
+	/* Called for each finding with one line of text; or NULL. */
 	void (*finding)(void *context, bool corruption, const char *text);
 	void *context;
 	bool force;			/* even while it is being written */

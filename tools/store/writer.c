@@ -15,36 +15,35 @@
 #include "block/loop.h"
 #include "store/allocate.h"
 #include "store/writer.h"
-#include "qcow2/check.h"
 #include "base/host-lock.h"
 
-static void ignore_finding(void *context, bool corruption, const char *text)
-{
-	(void)context;
-	(void)corruption;
-	(void)text;
-}
-
-static int check_refcounts(const char *path)
+int meta_check_image(const char *path, struct check *check)
 {
 	struct image_options options = {
 		.format = "qcow2",
 		.metadata_only = true,
 	};
-	struct check check = { .finding = ignore_finding };
 	struct image_error reason;
 	struct image *image;
 	int r;
 
 	r = image_open(path, &options, &image, &reason);
 	if (!r) {
-		r = image_check(image, &check, &reason);
+		r = image_check(image, check, &reason);
 		image_close(image);
 	}
-	if (r) {
+	if (r)
 		error("%s", reason.message);
+	return r;
+}
+
+static int check_refcounts(const char *path)
+{
+	struct check check = { 0 };
+	int r = meta_check_image(path, &check);
+
+	if (r)
 		return r == -EINVAL ? -EOPNOTSUPP : r;
-	}
 	if (!check.result.corruptions)
 		return 0;
 	error("%s: has errors (see dmlive meta check): repair it first, with qemu-img check -r all",

@@ -11,6 +11,7 @@
  */
 
 #include "base/guard.h"
+#include "qcow2/check.h"
 #include "store/inspect.h"
 
 /*
@@ -49,6 +50,9 @@ enum meta_writer_flags {
 int meta_writer_open(const char *path, unsigned int flags,
 		     struct meta_writer *writer);
 void meta_writer_close(struct meta_writer *writer);
+
+/* image_check() of the qcow2 image @path, without what lies below it. */
+int meta_check_image(const char *path, struct check *check);
 
 int meta_write(struct meta_writer *writer, uint64_t offset, const void *data,
 	       size_t bytes);
