@@ -27,7 +27,6 @@
 #include "base/log.h"
 #include "block/loop.h"
 #include "base/size.h"
-#include "block/stacking.h"
 #include "store/overlays.h"
 #include "store/registry.h"
 #include "qcow2/content.h"
@@ -35,21 +34,6 @@
 #include "qcow2/sector-size.h"
 
 #define WIPE_BYTES (1u << 20)
-
-bool volumes_hold(const struct volume *volumes, unsigned int nr,
-		  const char *path, const char *what)
-{
-	const struct volume *volume;
-
-	for (volume = volumes; volume < volumes + nr; volume++) {
-		if (!file_is_above(path, volume->devt))
-			continue;
-		error("%s is, or lies on, %s, which is to be backed up; take another place",
-		      what, volume->name);
-		return true;
-	}
-	return false;
-}
 
 static int check_file(struct volume *volumes, unsigned int nr,
 		      struct volume *volume,

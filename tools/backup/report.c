@@ -93,7 +93,7 @@ static struct json_object *list_of(const struct volume *volumes,
 	return list;
 }
 
-void report_moment(struct report *report, const struct volume *volumes,
+void report_point_in_time(struct report *report, const struct volume *volumes,
 		   unsigned int nr, uint64_t suspended_ns)
 {
 	struct json_object *object;

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#include "backup/leftovers.h"
+#include "backup/recovery.h"
 #include "backup/reader.h"
 #include "backup/report.h"
 #include "backup/volume.h"
@@ -245,7 +245,7 @@ static int begin(struct run *run)
 
 	if (is_interrupted(&status))
 		return status;
-	status = moment_begin(run->volumes, run->nr,
+	status = point_in_time_begin(run->volumes, run->nr,
 			      run->request->freeze_timeout_s, &suspended_ns);
 	if (status)
 		return status;
@@ -254,7 +254,7 @@ static int begin(struct run *run)
 			status = view_make(&run->volumes[i]);
 	if (status)
 		return status;
-	report_moment(&run->report, run->volumes, run->nr, suspended_ns);
+	report_point_in_time(&run->report, run->volumes, run->nr, suspended_ns);
 	if (run->nr_by_job == run->nr)
 		return EXIT_OK;
 	/* The reader gets what the jobs leave. Each device gets at least one byte/s. */
@@ -298,13 +298,13 @@ static int plan_and_begin(struct run *run)
 			status = create_destinations(run);
 		if (!status)
 			status = begin(run);
-		if (status != MOMENT_STALE || ++tries == MAX_PLANS)
+		if (status != POINT_IN_TIME_STALE || ++tries == MAX_PLANS)
 			break;
 		status = forget_plans(run);
 		if (status)
 			return status;
 	}
-	if (status != MOMENT_STALE)
+	if (status != POINT_IN_TIME_STALE)
 		return status;
 	error("changes were not tracked, and the kernel does not say which; make a full backup: --full");
 	return EXIT_REFUSED;
@@ -473,10 +473,10 @@ static int end_sessions(struct run *run, bool cancel)
 		if (run->volumes[i].in_session)
 			increment_abort(&run->volumes[i]);
 		r = view_remove(&run->volumes[i]);
-		if (moment_end(&run->volumes[i]) || r)
+		if (session_end(&run->volumes[i]) || r)
 			status = EXIT_ERROR;
 		else if (run->volumes[i].on_record)
-			leftovers_forget(run->volumes[i].name);
+			recovery_forget(run->volumes[i].name);
 	}
 	return status;
 }

@@ -11,8 +11,6 @@
 #include "base/exit.h"
 #include "base/log.h"
 
-#define SECTOR_BYTES 512u
-
 void view_name(char name[32], dev_t devt)
 {
 	snprintf(name, 32, "dmlive-view-%u-%u", major(devt), minor(devt));

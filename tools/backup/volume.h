@@ -18,6 +18,8 @@
 #include "block/blockdev.h"
 #include "block/dm.h"
 
+#define SECTOR_BYTES 512u
+
 /* Unit of reading; more where a block or a cluster of the image is larger. */
 #define VOLUME_CHUNK_BYTES (1u << 20)
 
@@ -30,7 +32,7 @@
  * @scope: what is copied
  * @lock_fd: nobody else backs this device up
  * @is_renamed: it was reported that its name is not @name any more
- * @on_record: killed from now on, leftovers_lock_and_clear() finds it
+ * @on_record: killed from now on, recovery_lock_and_clear() finds it
  * @is_sorted: it has its place in the order of suspending
  * @is_loaded: the table with the session is the inactive one
  * @in_session: it may be the live one
@@ -68,86 +70,98 @@ struct volume {
 	bool in_session;
 };
 
-/* Find the device, make sure that it can be backed up, and lock it. */
+/*
+ * For messages: the name, and the current name if the device was renamed. In static
+ * memory, valid until the next call.
+ */
+const char *volume_called(const struct volume *volume);
+
+/*
+ * Does @path, a device, file or folder, lie on one of the volumes, or is it one? Then a
+ * message says so of @what, and nothing of the backup may be written there.
+ */
+bool volumes_hold(const struct volume *volumes, unsigned int nr,
+		  const char *path, const char *what);
+
+/* volume-open.c */
+
+/* Find the device, check that it can be backed up, and lock it. */
 int volume_open(struct volume *volume, const struct backup_pair *pair);
 void volume_close(struct volume *volume);
 
-/* The table with a session, when the store is known. */
+/* Make the table with a session. What holds the old data must be known. */
 int volume_compose(struct volume *volume, const struct backup_request *request,
 		   uint64_t job_speed);
 
 /* destination.c */
 
-/*
- * Does what is at @path, a device or a folder, lie on one of the volumes, or belong
- * to it? Says which, and what @what is. True: it cannot be used for a backup of them.
- */
-bool volumes_hold(const struct volume *volumes, unsigned int nr,
-		  const char *path, const char *what);
-
-/* Look at the output: what it is, who copies, may it be used? */
+/* Check the output, and decide who copies. Nothing is written yet. */
 int destination_check(struct volume *volumes, unsigned int nr,
 		      struct volume *volume,
 		      const struct backup_request *request, const char *fleece);
 
-/* Begin to write. From now on it holds nothing that looks like a backup. */
+/* Start to write. From now on nothing there can be taken for a backup. */
 int destination_create(struct volume *volume,
 		       const struct backup_request *request);
 
-/* All is written: make it durable and valid. */
+/* All data are written: make them durable, and the image valid. */
 int destination_finish(struct volume *volume);
 
-/* Remove it, or leave a block device without anything valid. */
+/* Remove the output; a block device is left without anything valid. */
 void destination_abort(struct volume *volume);
 
-/* fleece.c: find or make what holds old data. @fleece: as the user has it, or NULL. */
+/*
+ * fleece.c: find or make what holds the old data. @fleece: the value of --fleece, or
+ * NULL.
+ */
 int fleece_open(struct volume *volumes, unsigned int nr, struct volume *volume,
 		const char *fleece, bool force);
 
 struct cbw_status;
 
-/* full.c: say so if that is why old data could not be kept. False: it is not. */
+/*
+ * full.c: if old data could not be kept because their device, file system or thin pool
+ * is full, print that. False: that is not the reason.
+ */
 bool full_explain(const struct volume *volume, const struct cbw_status *status);
 
 /* view.c */
 int view_make(struct volume *volume);
-/* On failure, after a message, the view is left to leftovers_lock_and_clear(). */
+/* If it fails, after a message, recovery_lock_and_clear() removes the view later. */
 int view_remove(struct volume *volume);
 
-/* moment.c */
+/* point-in-time.c */
+
+/* The plan of an increment does not hold any more. All devices are as before. */
+#define POINT_IN_TIME_STALE (-1)
 
 /*
- * For messages: its name, and its current name if that differs. In static memory until
- * the next call.
+ * Begin all sessions at one point in time. @limit_s: fail if devices would be suspended
+ * or file systems frozen for longer; 0: no limit. @suspended_ns: for how long they
+ * were. If it fails, all devices are as before.
  */
-const char *volume_called(const struct volume *volume);
+int point_in_time_begin(struct volume *volumes, unsigned int nr,
+			unsigned int limit_s, uint64_t *suspended_ns);
 
-/* From moment_begin(): the plan of an increment does not hold; all are as they were. */
-#define MOMENT_STALE (-1)
+/* session.c */
 
 /*
- * Begin all sessions at one point in time. @limit_s: fail when devices would be suspended
- * or file systems frozen for longer; 0: no limit. @suspended_ns: how long the first one
- * was. On failure all are as they were.
+ * Are @params those of a table with a session on the device @store, which a backup has
+ * begun when the table was @before?
  */
-int moment_begin(struct volume *volumes, unsigned int nr, unsigned int limit_s,
-		 uint64_t *suspended_ns);
+bool session_is_ours(const char *params, const char *before, const char *store);
 
-/* End a session: a table without it. 0 or a negative errno. */
-int moment_restore(const char *name, uint64_t nr_sectors, const char *params,
+/*
+ * End the session of the device @name by giving it the table @params, which has none.
+ * 0 or a negative errno.
+ */
+int session_end_on(const char *name, uint64_t nr_sectors, const char *params,
 		   bool read_only);
 
 /*
- * Are these the parameters of a table with a session on the device @store, begun by a
- * backup when the table was @before?
+ * End the session of @volume, if it has one. The view must be gone. If somebody else
+ * has loaded another table meanwhile, that stays.
  */
-bool moment_is_session(const char *params, const char *before,
-		       const char *store);
-
-/*
- * End the session, if there is one, when its view is gone. A table that somebody
- * else has loaded meanwhile stays.
- */
-int moment_end(struct volume *volume);
+int session_end(struct volume *volume);
 
 #endif /* DMLIVE_BACKUP_VOLUME_H */

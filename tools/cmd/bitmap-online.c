@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backup/leftovers.h"
+#include "backup/recovery.h"
 #include "cmd/bitmap.h"
 #include "block/blockdev.h"
 #include "lines/cbw-status.h"
@@ -175,7 +175,7 @@ static int change_locked(const char *name, const char *meta,
 
 	if (arguments->locked)
 		return change_suspended(name, meta, arguments);
-	lock_fd = leftovers_lock_and_clear(name);
+	lock_fd = recovery_lock_and_clear(name);
 	if (lock_fd < 0)
 		return lock_fd == -EBUSY ? EXIT_REFUSED : EXIT_ERROR;
 	status = change_suspended(name, meta, arguments);

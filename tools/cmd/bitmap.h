@@ -28,7 +28,7 @@ enum bitmap_action {
  * @source: merge: the bitmap that is merged into it
  * @source_file: merge: the image that has @source, NULL: @store
  * @granularity: add: bytes, 0: the default
- * @locked: the caller has leftovers_lock_and_clear() of the device
+ * @locked: the caller has recovery_lock_and_clear() of the device
  * @held: the target that has the store is suspended: nothing is reported
  * @online: dump: a target has the store, and it was reported that newer bits are
  *	missing

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backup/leftovers.h"
+#include "backup/recovery.h"
 #include "cmd/clean.h"
 #include "block/dm.h"
 #include "restore/finished.h"
@@ -78,7 +78,7 @@ static bool is_record(const char *suffix)
 /* Without the device the session is gone too; half an image may be left. */
 static void clean_backup(const char *name)
 {
-	int fd = leftovers_lock_and_clear(name);
+	int fd = recovery_lock_and_clear(name);
 
 	if (fd >= 0)
 		runtime_unlock(name, fd);

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "attach/attach.h"
-#include "backup/leftovers.h"
+#include "backup/recovery.h"
 #include "cmd/cmd.h"
 #include "base/exit.h"
 #include "base/json.h"
@@ -67,7 +67,7 @@ static int detach(const char *device, bool force, bool json)
 	 * cbw back, over an inner device that is gone.
 	 */
 	if (!status && volume.is_mapped && volume_is_cbw(&volume, &cbw)) {
-		if (leftovers_clear_to_detach(volume.name, &backup_fd))
+		if (recovery_clear_to_detach(volume.name, &backup_fd))
 			status = EXIT_REFUSED;
 	}
 	if (!status && volume.is_mapped)

@@ -21,7 +21,7 @@
 #include "restore/stack.h"
 #include "cmd/status-cbw.h"
 #include "cmd/status-finished.h"
-#include "cmd/status-leftovers.h"
+#include "cmd/status-recovery.h"
 
 static const char help[] =
 "Usage: dmlive status [NAME|DEVICE] [--json]\n"
@@ -251,7 +251,7 @@ static int list_all(bool json)
 
 	if (dm_for_each(list_one, &listing))
 		return EXIT_ERROR;
-	listing.nr += status_leftovers(NULL, listing.array);
+	listing.nr += status_recovery(NULL, listing.array);
 	if (json)
 		json_print_pretty(listing.array);
 	else if (!listing.nr)
@@ -264,7 +264,7 @@ static void print_one(const char *name, struct json_object *object)
 {
 	struct json_object *leftovers = json_new_array();
 
-	status_leftovers(name, leftovers);
+	status_recovery(name, leftovers);
 	json_add(object, "leftovers", leftovers);
 	json_print_pretty(object);
 }
@@ -276,9 +276,9 @@ static bool show_leftovers(const char *name, bool json)
 	bool found;
 
 	if (!json)
-		return status_leftovers(name, NULL);
+		return status_recovery(name, NULL);
 	leftovers = json_new_array();
-	found = status_leftovers(name, leftovers);
+	found = status_recovery(name, leftovers);
 	if (found) {
 		object = json_new_object();
 		json_add_string(object, "name", name);
@@ -362,7 +362,7 @@ static int show_one(const char *name, bool json)
 		if (r == -ENOENT)
 			r = show_finished(name, json);
 		if (!r && !json)
-			status_leftovers(name, NULL);
+			status_recovery(name, NULL);
 		if (!r)
 			return EXIT_OK;
 	}
@@ -375,7 +375,7 @@ static int show_one(const char *name, bool json)
 		print_one(name, report_to_json(&report));
 	} else {
 		print_report(&report);
-		status_leftovers(name, NULL);
+		status_recovery(name, NULL);
 	}
 	release(&report);
 	return EXIT_OK;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* `dmlive status`: what killed commands have left, see status-leftovers.h. */
+/* `dmlive status`: what killed commands have left, see status-recovery.h. */
 #include <dirent.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 #include "lines/cbw-table.h"
 #include "restore/runtime.h"
 #include "restore/stack.h"
-#include "cmd/status-leftovers.h"
+#include "cmd/status-recovery.h"
 
 #define BACKUP_SUFFIX ".backup"
 
@@ -226,7 +226,7 @@ static void look_at_records(struct listing *listing)
 		closedir(folder);
 }
 
-unsigned int status_leftovers(const char *name, struct json_object *array)
+unsigned int status_recovery(const char *name, struct json_object *array)
 {
 	struct listing listing = { .wanted = name, .array = array };
 

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "backup/leftovers.h"
+#include "backup/recovery.h"
 #include "backup/volume.h"
 #include "lines/cbw-table.h"
 #include "base/json.h"
@@ -25,7 +25,7 @@
 
 #define RESUME_TRIES 3
 
-int leftovers_record(const struct volume *volume)
+int recovery_record(const struct volume *volume)
 {
 	struct json_object *object = json_new_object();
 	char path[PATH_MAX];
@@ -48,7 +48,7 @@ int leftovers_record(const struct volume *volume)
 	return r;
 }
 
-void leftovers_forget(const char *name)
+void recovery_forget(const char *name)
 {
 	char path[PATH_MAX];
 
@@ -90,7 +90,7 @@ static void look_at(struct traces *traces, const char *name, bool inactive)
 		return;
 	params = table.lines[0].params;
 	if (table.nr_lines == 1 && !strcmp(table.lines[0].target, CBW_TARGET)) {
-		if (moment_is_session(params, traces->before, traces->store))
+		if (session_is_ours(params, traces->before, traces->store))
 			*(inactive ? &traces->is_loaded : &traces->is_live) =
 				true;
 		else if (!inactive)
@@ -136,7 +136,7 @@ static int end_session(const char *name, const char *before,
 {
 	uint64_t nr_sectors = nr_sectors_of(name);
 
-	return nr_sectors ? moment_restore(name, nr_sectors, before,
+	return nr_sectors ? session_end_on(name, nr_sectors, before,
 					   device->read_only) : 0;
 }
 
@@ -215,7 +215,7 @@ static void report(const char *name, struct json_object *record)
 }
 
 /* The caller has the lock. */
-static int leftovers_clear(const char *name)
+static int recovery_clear(const char *name)
 {
 	struct json_object *record;
 	struct process_state state;
@@ -238,7 +238,7 @@ static int leftovers_clear(const char *name)
 		if (output)
 			remove_partial(output);
 		report(name, record);
-		leftovers_forget(name);
+		recovery_forget(name);
 	}
 	json_object_put(record);
 	return r;
@@ -272,7 +272,7 @@ static int resume_group(const char *const *names, unsigned int nr,
 	return r;
 }
 
-bool leftovers_resume(struct volume *const *volumes, unsigned int nr,
+bool recovery_resume(struct volume *const *volumes, unsigned int nr,
 		      uint32_t *cookie)
 {
 	const char *names[BACKUP_MAX_VOLUMES];
@@ -338,20 +338,20 @@ static int check_holder(const char *name)
 	return -EBUSY;
 }
 
-int leftovers_lock_and_clear(const char *name)
+int recovery_lock_and_clear(const char *name)
 {
 	int fd = check_holder(name);
 
 	if (!fd)
 		fd = runtime_lock(name);
-	if (fd >= 0 && leftovers_clear(name)) {
+	if (fd >= 0 && recovery_clear(name)) {
 		runtime_unlock(name, fd);
 		fd = -EIO;
 	}
 	return fd;
 }
 
-int leftovers_clear_to_detach(const char *name, int *lock_fd)
+int recovery_clear_to_detach(const char *name, int *lock_fd)
 {
 	int r = check_holder(name);
 
@@ -364,7 +364,7 @@ int leftovers_clear_to_detach(const char *name, int *lock_fd)
 	if (*lock_fd < 0)
 		warning("%s: it goes on all the same, and nothing keeps others from beginning with the device meanwhile",
 			dm_name_now(name));
-	if (!leftovers_clear(name))
+	if (!recovery_clear(name))
 		return 0;
 	if (*lock_fd >= 0)
 		runtime_unlock(name, *lock_fd);

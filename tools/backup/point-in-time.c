@@ -13,10 +13,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "backup/leftovers.h"
+#include "backup/recovery.h"
 #include "backup/volume.h"
 #include "lines/cbw-table.h"
-#include "lines/cbw-tracking.h"
 #include "base/exit.h"
 #include "block/freeze.h"
 #include "base/guard.h"
@@ -24,8 +23,6 @@
 #include "block/lvm.h"
 #include "base/process.h"
 #include "block/stacking.h"
-
-#define SECTOR_BYTES 512u
 
 /* Somebody else, lvm2 for example, may have given it a table meanwhile, or begun to. */
 static int check_unchanged(const struct volume *volume)
@@ -51,7 +48,7 @@ static int load_all(struct volume *volumes, unsigned int nr)
 	struct volume *volume;
 
 	for (volume = volumes; volume < volumes + nr; volume++) {
-		if (check_unchanged(volume) || leftovers_record(volume))
+		if (check_unchanged(volume) || recovery_record(volume))
 			return -EIO;
 		volume->on_record = true;
 		if (dm_load(volume->name, volume->bytes / SECTOR_BYTES,
@@ -231,7 +228,7 @@ static int hold_and_switch(struct order *order)
 		r = -ECANCELED;
 	/* The first failure is what counts: a device may run with its old table now. */
 	if (r) {
-		all_run = leftovers_resume(order->sorted, order->nr, &cookie);
+		all_run = recovery_resume(order->sorted, order->nr, &cookie);
 		drop_unused(order);
 	}
 	freeze_thaw(order->freeze, false);
@@ -247,7 +244,7 @@ static void free_all(void *context)
 	uint32_t cookie = 0;
 	bool all_run;
 
-	all_run = leftovers_resume(order->sorted, order->nr, &cookie);
+	all_run = recovery_resume(order->sorted, order->nr, &cookie);
 	freeze_thaw(order->freeze, guard_is_alone(&order->guard));
 	if (all_run)
 		dm_wait_for_udev(cookie);
@@ -290,7 +287,7 @@ static void say_too_late(const struct order *order, unsigned int limit_s)
 		      dm_name_now(order->sorted[0]->name));
 }
 
-int moment_begin(struct volume *volumes, unsigned int nr, unsigned int limit_s,
+int point_in_time_begin(struct volume *volumes, unsigned int nr, unsigned int limit_s,
 		 uint64_t *suspended_ns)
 {
 	struct order order = { .nr = nr };
@@ -326,107 +323,6 @@ int moment_begin(struct volume *volumes, unsigned int nr, unsigned int limit_s,
 		volumes[i].is_sorted = false;
 	}
 	if (r == -ESTALE)
-		return MOMENT_STALE;
+		return POINT_IN_TIME_STALE;
 	return r ? EXIT_ERROR : EXIT_OK;
-}
-
-bool moment_is_session(const char *params, const char *before,
-		       const char *store)
-{
-	struct cbw_table table, plain;
-
-	return !cbw_table_parse(params, &table) &&
-	       !cbw_table_parse(before, &plain) &&
-	       table.features.store != CBW_STORE_NONE &&
-	       !strcmp(table.features.store_device, store) &&
-	       !strcmp(table.origin, plain.origin) &&
-	       !strcmp(table.meta, plain.meta);
-}
-
-/*
- * Has somebody else, lvm2 for example, given the device another table? That ended the
- * session, and the table from before may need devices that are gone.
- */
-static bool is_replaced(const struct volume *volume)
-{
-	struct dm_line line;
-	bool replaced;
-	int r = dm_get_line(volume->name, DM_LINE_TABLE, &line, NULL);
-
-	if (r)
-		return r == -ENXIO || r == -ENODATA;
-	replaced = line.nr_lines != 1 || strcmp(line.target, CBW_TARGET) ||
-		   (strcmp(line.params, volume->before) &&
-		    !moment_is_session(line.params, volume->before,
-				       volume->store_number));
-	dm_line_free(&line);
-	return replaced;
-}
-
-int moment_end(struct volume *volume)
-{
-	struct lvm_locks locks;
-	int r;
-
-	if (!volume->in_session)
-		return EXIT_OK;
-	/* End it even without the lock. */
-	lvm_lock(&volume->devt, 1, false, &locks);
-	if (is_replaced(volume))
-		volume->in_session = false;
-	r = volume->in_session ?
-	    moment_restore(volume->name, volume->bytes / SECTOR_BYTES,
-			   volume->before, volume->read_only) : 0;
-	lvm_unlock(&locks);
-	volume->in_session = r;
-	return r ? EXIT_ERROR : EXIT_OK;
-}
-
-static int swap(const char *name)
-{
-	int r = dm_swap(name);
-
-	return r && dm_is_suspended(name) ? dm_resume_or_retry(name) : r;
-}
-
-/* The kernel resumes a device even without its metadata. */
-static void check_metadata(const char *name)
-{
-	struct cbw_tracking tracking = { 0 };
-	struct dm_line line = { 0 };
-	bool failed;
-
-	failed = !dm_get_line(name, DM_LINE_STATUS, &line, NULL) &&
-		 !cbw_tracking_parse(line.params, &tracking) &&
-		 !strcmp(tracking.state, "failed");
-	name = dm_name_now(name);
-	if (failed)
-		warning("%s: its metadata device has failed: no change is recorded any more, and unless its table says on_meta_error break_tracking writes fail; when it is good again: dmsetup suspend %s, dmsetup resume %s; to go on without it: dmlive detach %s",
-			name, name, name, name);
-	cbw_tracking_free(&tracking);
-	dm_line_free(&line);
-}
-
-int moment_restore(const char *name, uint64_t nr_sectors, const char *params,
-		   bool read_only)
-{
-	int r = dm_load(name, nr_sectors, CBW_TARGET, params, read_only);
-	struct process_state state;
-
-	process_become_independent(&state, true);
-	if (!r)
-		r = swap(name);
-	if (!r) {
-		check_metadata(name);
-	} else if (dm_is_suspended(name)) {
-		error("%s is suspended, and the kernel does not resume it; its log says why; when that is mended: dmsetup resume %s",
-		      dm_name_now(name), dm_name_now(name));
-	} else {
-		dm_clear(name);
-		error("%s keeps its session; to end it load the table '0 %llu %s %s' with dmsetup, suspend and resume",
-		      dm_name_now(name), (unsigned long long)nr_sectors,
-		      CBW_TARGET, params);
-	}
-	process_become_ordinary(&state);
-	return r;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef DMLIVE_STATUS_LEFTOVERS_H
-#define DMLIVE_STATUS_LEFTOVERS_H
+#ifndef DMLIVE_STATUS_RECOVERY_H
+#define DMLIVE_STATUS_RECOVERY_H
 
 #include "base/json.h"
 
@@ -13,6 +13,6 @@
  * @array: add objects to it; NULL: print
  * Return: how many there are.
  */
-unsigned int status_leftovers(const char *name, struct json_object *array);
+unsigned int status_recovery(const char *name, struct json_object *array);
 
-#endif /* DMLIVE_STATUS_LEFTOVERS_H */
+#endif /* DMLIVE_STATUS_RECOVERY_H */

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The session of a device: its tables, and its end. */
+#include <errno.h>
+#include <string.h>
+
+#include "backup/volume.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "block/lvm.h"
+#include "lines/cbw-table.h"
+#include "lines/cbw-tracking.h"
+
+bool session_is_ours(const char *params, const char *before, const char *store)
+{
+	struct cbw_table table, plain;
+
+	return !cbw_table_parse(params, &table) &&
+	       !cbw_table_parse(before, &plain) &&
+	       table.features.store != CBW_STORE_NONE &&
+	       !strcmp(table.features.store_device, store) &&
+	       !strcmp(table.origin, plain.origin) &&
+	       !strcmp(table.meta, plain.meta);
+}
+
+static int swap(const char *name)
+{
+	int r = dm_swap(name);
+
+	return r && dm_is_suspended(name) ? dm_resume_or_retry(name) : r;
+}
+
+/* The kernel resumes a device even without its metadata. */
+static void check_metadata(const char *name)
+{
+	struct cbw_tracking tracking = { 0 };
+	struct dm_line line = { 0 };
+	bool failed;
+
+	failed = !dm_get_line(name, DM_LINE_STATUS, &line, NULL) &&
+		 !cbw_tracking_parse(line.params, &tracking) &&
+		 !strcmp(tracking.state, "failed");
+	name = dm_name_now(name);
+	if (failed)
+		warning("%s: its metadata device has failed: no change is recorded any more, and unless its table says on_meta_error break_tracking writes fail; when it is good again: dmsetup suspend %s, dmsetup resume %s; to go on without it: dmlive detach %s",
+			name, name, name, name);
+	cbw_tracking_free(&tracking);
+	dm_line_free(&line);
+}
+
+int session_end_on(const char *name, uint64_t nr_sectors, const char *params,
+		   bool read_only)
+{
+	int r = dm_load(name, nr_sectors, CBW_TARGET, params, read_only);
+	struct process_state state;
+
+	process_become_independent(&state, true);
+	if (!r)
+		r = swap(name);
+	if (!r) {
+		check_metadata(name);
+	} else if (dm_is_suspended(name)) {
+		error("%s is suspended, and the kernel does not resume it; its log says why; when that is mended: dmsetup resume %s",
+		      dm_name_now(name), dm_name_now(name));
+	} else {
+		dm_clear(name);
+		error("%s keeps its session; to end it load the table '0 %llu %s %s' with dmsetup, suspend and resume",
+		      dm_name_now(name), (unsigned long long)nr_sectors,
+		      CBW_TARGET, params);
+	}
+	process_become_ordinary(&state);
+	return r;
+}
+
+/*
+ * Has somebody else, lvm2 for example, given the device another table? That ended the
+ * session, and the table from before may need devices that are gone.
+ */
+static bool is_replaced(const struct volume *volume)
+{
+	struct dm_line line;
+	bool replaced;
+	int r = dm_get_line(volume->name, DM_LINE_TABLE, &line, NULL);
+
+	if (r)
+		return r == -ENXIO || r == -ENODATA;
+	replaced = line.nr_lines != 1 || strcmp(line.target, CBW_TARGET) ||
+		   (strcmp(line.params, volume->before) &&
+		    !session_is_ours(line.params, volume->before,
+				       volume->store_number));
+	dm_line_free(&line);
+	return replaced;
+}
+
+int session_end(struct volume *volume)
+{
+	struct lvm_locks locks;
+	int r;
+
+	if (!volume->in_session)
+		return EXIT_OK;
+	/* End it even without the lock. */
+	lvm_lock(&volume->devt, 1, false, &locks);
+	if (is_replaced(volume))
+		volume->in_session = false;
+	r = volume->in_session ?
+	    session_end_on(volume->name, volume->bytes / SECTOR_BYTES,
+			   volume->before, volume->read_only) : 0;
+	lvm_unlock(&locks);
+	volume->in_session = r;
+	return r ? EXIT_ERROR : EXIT_OK;
+}
