@@ -24,19 +24,20 @@
 #include "base/process.h"
 #include "block/stacking.h"
 
-/* Somebody else, lvm2 for example, may have given it a table meanwhile, or begun to. */
+static bool is_as_before(const struct volume *volume, struct dm_device *device)
+{
+	return session_find_table(volume->name, false, volume->before,
+				  volume->store_number, device) ==
+	       SESSION_TABLE_BEFORE;
+}
+
+/* Somebody else, such as lvm2, may have loaded a table, or suspended the device. */
 static int check_unchanged(const struct volume *volume)
 {
 	struct dm_device device;
-	struct dm_line line;
-	bool same = false;
 
-	if (!dm_get_line(volume->name, DM_LINE_TABLE, &line, &device)) {
-		same = !strcmp(line.params, volume->before) &&
-		       !device.suspended && !device.has_inactive_table;
-		dm_line_free(&line);
-	}
-	if (same)
+	if (is_as_before(volume, &device) && !device.suspended &&
+	    !device.has_inactive_table)
 		return 0;
 	error("%s got another table meanwhile, or was suspended: someone else is changing it; try again",
 	      dm_name_now(volume->name));
@@ -185,27 +186,14 @@ static int switch_tables(struct order *order, uint32_t *cookie)
 	return r;
 }
 
-static bool is_as_before(const struct volume *volume)
-{
-	struct dm_line line;
-	bool same;
-
-	if (dm_get_line(volume->name, DM_LINE_TABLE, &line, NULL))
-		return false;
-	same = line.nr_lines == 1 && !strcmp(line.target, CBW_TARGET) &&
-	       !strcmp(line.params, volume->before);
-	dm_line_free(&line);
-	return same;
-}
-
-/* A failure left these with their old tables: there is no session to end. */
+/* Devices that a failure has left with their old tables have no session to end. */
 static void drop_unused(struct order *order)
 {
 	unsigned int i;
 
 	for (i = 0; i < order->nr; i++)
 		if (order->sorted[i]->is_loaded &&
-		    is_as_before(order->sorted[i]))
+		    is_as_before(order->sorted[i], NULL))
 			drop_all(&order->sorted[i], 1);
 }
 

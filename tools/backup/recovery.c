@@ -72,32 +72,16 @@ static int remove_view(const struct dm_device *device)
 	return dm_remove(name);
 }
 
-/* What the record says of the device. */
+/*
+ * What a backup has left of the tables of a device. @before, @store: from the record.
+ * @live: an enum session_table. @is_loaded: the inactive table has the session.
+ */
 struct traces {
 	const char *before;
 	const char *store;
-	bool is_plain;		/* the live table is that from before */
-	bool is_live;		/* the live one has the session */
-	bool is_loaded;		/* the inactive one */
+	int live;
+	bool is_loaded;
 };
-
-static void look_at(struct traces *traces, const char *name, bool inactive)
-{
-	struct dm_table table;
-	const char *params;
-
-	if (dm_get_table(name, inactive, &table, NULL))
-		return;
-	params = table.lines[0].params;
-	if (table.nr_lines == 1 && !strcmp(table.lines[0].target, CBW_TARGET)) {
-		if (session_is_ours(params, traces->before, traces->store))
-			*(inactive ? &traces->is_loaded : &traces->is_live) =
-				true;
-		else if (!inactive)
-			traces->is_plain = !strcmp(params, traces->before);
-	}
-	dm_table_free(&table);
-}
 
 /* 0 or a negative errno; -ENXIO: there is no such device any more. */
 static int find_traces(const char *name, struct traces *traces,
@@ -105,39 +89,38 @@ static int find_traces(const char *name, struct traces *traces,
 {
 	int r = dm_get_device(name, device);
 
+	traces->live = SESSION_TABLE_OTHER;
+	traces->is_loaded = false;
 	if (r || !traces->before || !traces->store)
 		return r;
-	look_at(traces, name, false);
-	if (device->has_inactive_table)
-		look_at(traces, name, true);
+	traces->live = session_find_table(name, false, traces->before,
+					  traces->store, NULL);
+	traces->is_loaded = device->has_inactive_table &&
+			    session_find_table(name, true, traces->before,
+					       traces->store, NULL) ==
+			    SESSION_TABLE_DURING;
 	return 0;
 }
 
 static bool is_ours(const struct traces *traces)
 {
-	return traces->is_plain || traces->is_live || traces->is_loaded;
-}
-
-/* The sectors of the live table, 0 if there is none. */
-static uint64_t nr_sectors_of(const char *name)
-{
-	uint64_t nr_sectors = 0;
-	struct dm_line line;
-
-	if (!dm_get_line(name, DM_LINE_TABLE, &line, NULL)) {
-		nr_sectors = line.nr_sectors;
-		dm_line_free(&line);
-	}
-	return nr_sectors;
+	return traces->live == SESSION_TABLE_BEFORE ||
+	       traces->live == SESSION_TABLE_DURING || traces->is_loaded;
 }
 
 static int end_session(const char *name, const char *before,
 		       const struct dm_device *device)
 {
-	uint64_t nr_sectors = nr_sectors_of(name);
+	struct dm_line line;
+	int r = 0;
 
-	return nr_sectors ? session_end_on(name, nr_sectors, before,
-					   device->read_only) : 0;
+	if (dm_get_line(name, DM_LINE_TABLE, &line, NULL))
+		return 0;
+	if (line.nr_sectors)
+		r = session_end_on(name, line.nr_sectors, before,
+				   device->read_only);
+	dm_line_free(&line);
+	return r;
 }
 
 static int resume_if_suspended(const char *name, struct traces *traces,
@@ -149,10 +132,10 @@ static int resume_if_suspended(const char *name, struct traces *traces,
 	if (traces->is_loaded)
 		dm_clear(name);
 	r = device->suspended ? dm_resume(name) : 0;
-	if (!r || !traces->is_live)
+	if (!r || traces->live != SESSION_TABLE_DURING)
 		return r;
-	/* Something that its session needs may be missing. */
-	traces->is_live = false;
+	/* A device that the session needs may be missing. */
+	traces->live = SESSION_TABLE_BEFORE;
 	return end_session(name, traces->before, device);
 }
 
@@ -175,11 +158,11 @@ static int undo(const char *name, struct json_object *record)
 	if (!r && is_ours(&traces))
 		r = resume_if_suspended(name, &traces, &device);
 	/* Ends reads that wait for the store, so that the view can be removed. */
-	if (!r && traces.is_live)
+	if (!r && traces.live == SESSION_TABLE_DURING)
 		dm_message(name, "session cancel");
 	if (!r)
 		r = remove_view(&device);
-	if (!r && traces.is_live)
+	if (!r && traces.live == SESSION_TABLE_DURING)
 		r = end_session(name, traces.before, &device);
 	return r;
 }
@@ -290,10 +273,10 @@ bool recovery_resume(struct volume *const *volumes, unsigned int nr,
 		if (!find_suspended(volumes[i], &traces, &device))
 			continue;
 		names[nr_names++] = volumes[i]->name;
-		/* Something that its session needs may be missing. */
-		if (traces.is_live)
+		/* A device that the session needs may be missing. */
+		if (traces.live == SESSION_TABLE_DURING)
 			dm_load(volumes[i]->name,
-				nr_sectors_of(volumes[i]->name), CBW_TARGET,
+				volumes[i]->bytes / SECTOR_BYTES, CBW_TARGET,
 				traces.before, device.read_only);
 	}
 	if (!resume_group(names, nr_names, cookie))
@@ -301,8 +284,7 @@ bool recovery_resume(struct volume *const *volumes, unsigned int nr,
 	for (i = 0; i < nr_names; i++) {
 		if (dm_get_device(names[i], &device) || !device.suspended)
 			continue;
-		error("%s is suspended, and the kernel does not resume it; its log says why; when that is mended: dmsetup resume %s",
-		      dm_name_now(names[i]), dm_name_now(names[i]));
+		session_say_suspended(names[i]);
 		all = false;
 	}
 	return all;

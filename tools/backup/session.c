@@ -11,7 +11,8 @@
 #include "lines/cbw-table.h"
 #include "lines/cbw-tracking.h"
 
-bool session_is_ours(const char *params, const char *before, const char *store)
+static bool has_session(const char *params, const char *before,
+			const char *store)
 {
 	struct cbw_table table, plain;
 
@@ -21,6 +22,33 @@ bool session_is_ours(const char *params, const char *before, const char *store)
 	       !strcmp(table.features.store_device, store) &&
 	       !strcmp(table.origin, plain.origin) &&
 	       !strcmp(table.meta, plain.meta);
+}
+
+int session_find_table(const char *name, bool inactive, const char *before,
+		       const char *store, struct dm_device *device)
+{
+	enum session_table found = SESSION_TABLE_OTHER;
+	struct dm_table table;
+	const char *params;
+	int r = dm_get_table(name, inactive, &table, device);
+
+	if (r)
+		return r;
+	params = table.lines[0].params;
+	if (table.nr_lines == 1 && !strcmp(table.lines[0].target, CBW_TARGET)) {
+		if (!strcmp(params, before))
+			found = SESSION_TABLE_BEFORE;
+		else if (has_session(params, before, store))
+			found = SESSION_TABLE_DURING;
+	}
+	dm_table_free(&table);
+	return found;
+}
+
+void session_say_suspended(const char *name)
+{
+	error("%s is suspended, and the kernel does not resume it; its log says why; when that is mended: dmsetup resume %s",
+	      dm_name_now(name), dm_name_now(name));
 }
 
 static int swap(const char *name)
@@ -60,8 +88,7 @@ int session_end_on(const char *name, uint64_t nr_sectors, const char *params,
 	if (!r) {
 		check_metadata(name);
 	} else if (dm_is_suspended(name)) {
-		error("%s is suspended, and the kernel does not resume it; its log says why; when that is mended: dmsetup resume %s",
-		      dm_name_now(name), dm_name_now(name));
+		session_say_suspended(name);
 	} else {
 		dm_clear(name);
 		error("%s keeps its session; to end it load the table '0 %llu %s %s' with dmsetup, suspend and resume",
@@ -73,23 +100,15 @@ int session_end_on(const char *name, uint64_t nr_sectors, const char *params,
 }
 
 /*
- * Has somebody else, lvm2 for example, given the device another table? That ended the
+ * Has somebody else, such as lvm2, given the device another table? That has ended the
  * session, and the table from before may need devices that are gone.
  */
 static bool is_replaced(const struct volume *volume)
 {
-	struct dm_line line;
-	bool replaced;
-	int r = dm_get_line(volume->name, DM_LINE_TABLE, &line, NULL);
+	int r = session_find_table(volume->name, false, volume->before,
+				   volume->store_number, NULL);
 
-	if (r)
-		return r == -ENXIO || r == -ENODATA;
-	replaced = line.nr_lines != 1 || strcmp(line.target, CBW_TARGET) ||
-		   (strcmp(line.params, volume->before) &&
-		    !session_is_ours(line.params, volume->before,
-				       volume->store_number));
-	dm_line_free(&line);
-	return replaced;
+	return r == SESSION_TABLE_OTHER || r == -ENXIO || r == -ENODATA;
 }
 
 int session_end(struct volume *volume)

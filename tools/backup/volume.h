@@ -145,11 +145,24 @@ int point_in_time_begin(struct volume *volumes, unsigned int nr,
 
 /* session.c */
 
+/* A device's table, as compared with what a backup has recorded of it. */
+enum session_table {
+	SESSION_TABLE_BEFORE,	/* the one without a session */
+	SESSION_TABLE_DURING,	/* the one with it */
+	SESSION_TABLE_OTHER,	/* somebody else has loaded it */
+};
+
 /*
- * Are @params those of a table with a session on the device @store, which a backup has
- * begun when the table was @before?
+ * Which one is the live or the inactive table of @name? @before: parameters of the one
+ * without a session; @store: number of the device that holds the old data. @device:
+ * state of the device, may be NULL. Returns an enum session_table or a negative errno,
+ * without a message.
  */
-bool session_is_ours(const char *params, const char *before, const char *store);
+int session_find_table(const char *name, bool inactive, const char *before,
+		       const char *store, struct dm_device *device);
+
+/* Print that @name stays suspended, and what to do. */
+void session_say_suspended(const char *name);
 
 /*
  * End the session of the device @name by giving it the table @params, which has none.
