@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "backup/volume.h"
@@ -100,6 +99,8 @@ static int check_device(struct volume *volumes, unsigned int nr,
 	if (volume->format != WRITER_RAW)
 		return EXIT_OK;
 	volume->by_job = no_fleece;
+	if (volume->by_job)
+		volume_set_old_data(volume, volume->output, device->devt);
 	r = check_room(volume);
 	if (!r && !blockdev_open(dm_node_path(volume->name), &source))
 		sector_size_warn(&source, volume->name, device);
@@ -202,16 +203,11 @@ static int wipe(const struct volume *volume)
 
 static int create_target(struct volume *volume)
 {
-	const struct blockdev *device = &volume->output_device;
-
-	volume->output_fd = open(device->path, O_RDWR | O_CLOEXEC);
+	volume->output_fd = open(volume->output_device.path, O_RDWR | O_CLOEXEC);
 	if (volume->output_fd < 0) {
 		error_errno(errno, "%s", volume->output);
 		return EXIT_ERROR;
 	}
-	snprintf(volume->store, sizeof(volume->store), "%s", volume->output);
-	snprintf(volume->store_number, sizeof(volume->store_number), "%u:%u",
-		 major(device->devt), minor(device->devt));
 	return wipe(volume);
 }
 

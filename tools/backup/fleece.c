@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "backup/volume.h"
@@ -53,9 +52,7 @@ static int use_device(struct volume *volumes, unsigned int nr,
 	}
 	if (r && r != -EEXIST)
 		return EXIT_ERROR;
-	snprintf(volume->store, sizeof(volume->store), "%s", path);
-	snprintf(volume->store_number, sizeof(volume->store_number), "%u:%u",
-		 major(device.devt), minor(device.devt));
+	volume_set_old_data(volume, path, device.devt);
 	return EXIT_OK;
 }
 
@@ -106,7 +103,7 @@ static int make_loop(struct volume *volume, int file, const char *folder)
 {
 	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
 	int loop = control < 0 ? -errno : 0;
-	char path[32] = "/dev/loop-control";
+	char path[32] = "/dev/loop-control", text[sizeof(volume->old_data)];
 	struct stat st;
 
 	if (control >= 0) {
@@ -118,15 +115,13 @@ static int make_loop(struct volume *volume, int file, const char *folder)
 			    path, folder);
 		return EXIT_ERROR;
 	}
-	volume->store_fd = loop;
+	volume->old_data_fd = loop;
 	if (fstat(loop, &st))
 		return EXIT_ERROR;
-	snprintf(volume->store, sizeof(volume->store),
-		 "the temporary file in %s", folder);
-	snprintf(volume->store_folder, sizeof(volume->store_folder), "%s",
-		 folder);
-	snprintf(volume->store_number, sizeof(volume->store_number), "%u:%u",
-		 major(st.st_rdev), minor(st.st_rdev));
+	snprintf(text, sizeof(text), "the temporary file in %s", folder);
+	volume_set_old_data(volume, text, st.st_rdev);
+	snprintf(volume->old_data_folder, sizeof(volume->old_data_folder),
+		 "%s", folder);
 	return EXIT_OK;
 }
 

@@ -27,7 +27,7 @@
 static bool is_as_before(const struct volume *volume, struct dm_device *device)
 {
 	return session_find_table(volume->name, false, volume->before,
-				  volume->store_number, device) ==
+				  volume->old_data_number, device) ==
 	       SESSION_TABLE_BEFORE;
 }
 
@@ -57,7 +57,7 @@ static int load_all(struct volume *volumes, unsigned int nr)
 			if (!volume->by_job)
 				return -EIO;
 			error("%s: is %s in use, or too small for it?",
-			      dm_name_now(volume->name), volume->store);
+			      dm_name_now(volume->name), volume->old_data);
 			return -EIO;
 		}
 		volume->is_loaded = true;
@@ -275,8 +275,8 @@ static void say_too_late(const struct order *order, unsigned int limit_s)
 		      dm_name_now(order->sorted[0]->name));
 }
 
-int point_in_time_begin(struct volume *volumes, unsigned int nr, unsigned int limit_s,
-		 uint64_t *suspended_ns)
+int point_in_time_begin(struct volume *volumes, unsigned int nr,
+			unsigned int limit_s, uint64_t *suspended_ns)
 {
 	struct order order = { .nr = nr };
 	struct process_state state;

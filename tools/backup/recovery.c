@@ -33,7 +33,7 @@ int recovery_record(const struct volume *volume)
 
 	json_add_string(object, "name", volume->name);
 	json_add_string(object, "before", volume->before);
-	json_add_string(object, "store", volume->store_number);
+	json_add_string(object, "store", volume->old_data_number);
 	json_add_string(object, "output", volume->output_path);
 	json_add_bool(object, "by_job", volume->by_job);
 	if (volume->increment.bitmap)
@@ -73,12 +73,12 @@ static int remove_view(const struct dm_device *device)
 }
 
 /*
- * What a backup has left of the tables of a device. @before, @store: from the record.
+ * What a backup has left of the tables of a device. @before, @old_data: from the record.
  * @live: an enum session_table. @is_loaded: the inactive table has the session.
  */
 struct traces {
 	const char *before;
-	const char *store;
+	const char *old_data;
 	int live;
 	bool is_loaded;
 };
@@ -91,13 +91,13 @@ static int find_traces(const char *name, struct traces *traces,
 
 	traces->live = SESSION_TABLE_OTHER;
 	traces->is_loaded = false;
-	if (r || !traces->before || !traces->store)
+	if (r || !traces->before || !traces->old_data)
 		return r;
 	traces->live = session_find_table(name, false, traces->before,
-					  traces->store, NULL);
+					  traces->old_data, NULL);
 	traces->is_loaded = device->has_inactive_table &&
 			    session_find_table(name, true, traces->before,
-					       traces->store, NULL) ==
+					       traces->old_data, NULL) ==
 			    SESSION_TABLE_DURING;
 	return 0;
 }
@@ -147,7 +147,7 @@ static int undo(const char *name, struct json_object *record)
 {
 	struct traces traces = {
 		.before = json_get_string(record, "before"),
-		.store = json_get_string(record, "store"),
+		.old_data = json_get_string(record, "store"),
 	};
 	struct dm_device device;
 	int r = find_traces(name, &traces, &device);
@@ -157,7 +157,7 @@ static int undo(const char *name, struct json_object *record)
 		return 0;
 	if (!r && is_ours(&traces))
 		r = resume_if_suspended(name, &traces, &device);
-	/* Ends reads that wait for the store, so that the view can be removed. */
+	/* Ends reads that wait for old data, so that the view can be removed. */
 	if (!r && traces.live == SESSION_TABLE_DURING)
 		dm_message(name, "session cancel");
 	if (!r)
@@ -232,7 +232,7 @@ static bool find_suspended(const struct volume *volume, struct traces *traces,
 {
 	*traces = (struct traces) {
 		.before = volume->before,
-		.store = volume->store_number,
+		.old_data = volume->old_data_number,
 	};
 	if (find_traces(volume->name, traces, device) || !is_ours(traces))
 		return false;
@@ -256,7 +256,7 @@ static int resume_group(const char *const *names, unsigned int nr,
 }
 
 bool recovery_resume(struct volume *const *volumes, unsigned int nr,
-		      uint32_t *cookie)
+		     uint32_t *cookie)
 {
 	const char *names[BACKUP_MAX_VOLUMES];
 	unsigned int nr_names = 0, i;

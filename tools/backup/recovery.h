@@ -42,6 +42,6 @@ int recovery_clear_to_detach(const char *name, int *lock_fd);
  * False: one stays suspended, and udev may wait for it.
  */
 bool recovery_resume(struct volume *const *volumes, unsigned int nr,
-		      uint32_t *cookie);
+		     uint32_t *cookie);
 
 #endif /* DMLIVE_BACKUP_RECOVERY_H */

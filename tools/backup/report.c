@@ -94,7 +94,7 @@ static struct json_object *list_of(const struct volume *volumes,
 }
 
 void report_point_in_time(struct report *report, const struct volume *volumes,
-		   unsigned int nr, uint64_t suspended_ns)
+			  unsigned int nr, uint64_t suspended_ns)
 {
 	struct json_object *object;
 	unsigned int i;

@@ -29,7 +29,7 @@ void report_start(struct report *report, bool json);
 
 /* All sessions have begun; @suspended_ns: how long guests were held. */
 void report_point_in_time(struct report *report, const struct volume *volumes,
-		   unsigned int nr, uint64_t suspended_ns);
+			  unsigned int nr, uint64_t suspended_ns);
 
 void report_figures(struct report *report, const struct backup_figures *figures);
 

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 
 #include "backup/recovery.h"
 #include "backup/reader.h"
@@ -117,30 +116,18 @@ static int open_volumes(struct run *run)
 	return status;
 }
 
-static void number_of_store(const struct volume *volume, char number[32])
-{
-	if (volume->by_job)
-		snprintf(number, 32, "%u:%u", major(volume->output_device.devt),
-			 minor(volume->output_device.devt));
-	else
-		snprintf(number, 32, "%s", volume->store_number);
-}
-
 /* Device mapper lets several tables use the same device. */
-static int check_stores(const struct run *run)
+static int check_shared(const struct run *run)
 {
 	const struct volume *end = run->volumes + run->nr, *volume, *other;
-	char number[32], number_of_other[32];
 
 	for (volume = run->volumes; volume < end; volume++) {
-		number_of_store(volume, number);
 		for (other = run->volumes; other < volume; other++) {
-			number_of_store(other, number_of_other);
-			if (strcmp(number, number_of_other))
+			if (strcmp(volume->old_data_number,
+				   other->old_data_number))
 				continue;
 			error("%s: old data or the backup of %s would be written there too: each device needs an output and a fleece device of its own",
-			      volume->by_job ? volume->output : volume->store,
-			      other->name);
+			      volume->old_data, other->name);
 			return EXIT_USAGE;
 		}
 	}
@@ -148,21 +135,20 @@ static int check_stores(const struct run *run)
 }
 
 /* Held until the devices are in use; they are checked again for that. */
-static int lock_stores(struct run *run)
+static int lock_devices(struct run *run)
 {
 	struct volume *volume;
 	struct blockdev device;
 
 	for (volume = run->volumes; volume < run->volumes + run->nr; volume++) {
 		/* Nobody else uses a temporary file. */
-		if (volume->store_fd >= 0)
+		if (volume->old_data_fd >= 0)
 			continue;
-		if (volume->by_job)
-			device = volume->output_device;
-		else if (blockdev_open(volume->store, &device))
+		if (blockdev_open(volume->old_data, &device))
 			return EXIT_ERROR;
-		volume->store_lock_fd = blockdev_lock(&device);
-		if (volume->store_lock_fd < 0 || blockdev_check_unused(&device))
+		volume->old_data_lock_fd = blockdev_lock(&device);
+		if (volume->old_data_lock_fd < 0 ||
+		    blockdev_check_unused(&device))
 			return EXIT_REFUSED;
 	}
 	return EXIT_OK;
@@ -191,8 +177,8 @@ static int check_destinations(struct run *run, const char **fleeces)
 			status = fleece_open(run->volumes, run->nr, volume,
 					     fleeces[i], run->request->force);
 	if (!status)
-		status = check_stores(run);
-	return status ? status : lock_stores(run);
+		status = check_shared(run);
+	return status ? status : lock_devices(run);
 }
 
 /* Decide which kind of backup each one is to be. */
@@ -313,11 +299,11 @@ static int plan_and_begin(struct run *run)
 static void explain_broken(const struct volume *volume,
 			   const struct cbw_status *status)
 {
-	if (status->target_errors && full_explain(volume, status))
+	if (status->target_errors && no_space_explain(volume, status))
 		return;
 	if (status->target_errors)
 		error("%s: the session broke: old data could not be written to %s; the kernel log says why",
-		      volume_called(volume), volume->store);
+		      volume_called(volume), volume->old_data);
 	else if (status->source_errors)
 		error("%s: the session broke: old data could not be read from the device; the kernel log says why",
 		      volume_called(volume));
@@ -354,7 +340,7 @@ static int check_volume(const struct volume *volume,
 	    status->job == CBW_JOB_PAUSED || status->job == CBW_JOB_COMPLETE)
 		return EXIT_OK;
 	error("%s: the job that copies to %s is %s (%" PRIu64 " errors of the device, %" PRIu64 " of the output); the kernel log says why",
-	      volume_called(volume), volume->store, cbw_job_name(status->job),
+	      volume_called(volume), volume->old_data, cbw_job_name(status->job),
 	      status->source_errors, status->target_errors);
 	return EXIT_INCOMPLETE;
 }
@@ -463,7 +449,7 @@ static int end_sessions(struct run *run, bool cancel)
 	int status = EXIT_OK, r;
 	unsigned int i;
 
-	/* Reads that wait for a store end with it. */
+	/* Reads that wait for old data end with the session. */
 	for (i = 0; cancel && i < run->nr; i++)
 		if (run->volumes[i].in_session)
 			dm_message(run->volumes[i].name, "session cancel");

@@ -12,20 +12,20 @@
 #include "lines/cbw-tracking.h"
 
 static bool has_session(const char *params, const char *before,
-			const char *store)
+			const char *old_data)
 {
 	struct cbw_table table, plain;
 
 	return !cbw_table_parse(params, &table) &&
 	       !cbw_table_parse(before, &plain) &&
 	       table.features.store != CBW_STORE_NONE &&
-	       !strcmp(table.features.store_device, store) &&
+	       !strcmp(table.features.store_device, old_data) &&
 	       !strcmp(table.origin, plain.origin) &&
 	       !strcmp(table.meta, plain.meta);
 }
 
 int session_find_table(const char *name, bool inactive, const char *before,
-		       const char *store, struct dm_device *device)
+		       const char *old_data, struct dm_device *device)
 {
 	enum session_table found = SESSION_TABLE_OTHER;
 	struct dm_table table;
@@ -38,7 +38,7 @@ int session_find_table(const char *name, bool inactive, const char *before,
 	if (table.nr_lines == 1 && !strcmp(table.lines[0].target, CBW_TARGET)) {
 		if (!strcmp(params, before))
 			found = SESSION_TABLE_BEFORE;
-		else if (has_session(params, before, store))
+		else if (has_session(params, before, old_data))
 			found = SESSION_TABLE_DURING;
 	}
 	dm_table_free(&table);
@@ -106,7 +106,7 @@ int session_end_on(const char *name, uint64_t nr_sectors, const char *params,
 static bool is_replaced(const struct volume *volume)
 {
 	int r = session_find_table(volume->name, false, volume->before,
-				   volume->store_number, NULL);
+				   volume->old_data_number, NULL);
 
 	return r == SESSION_TABLE_OTHER || r == -ENXIO || r == -ENODATA;
 }

@@ -98,8 +98,8 @@ int volume_open(struct volume *volume, const struct backup_pair *pair)
 	volume->output = pair->output;
 	volume->lock_fd = -1;
 	volume->view_fd = -1;
-	volume->store_fd = -1;
-	volume->store_lock_fd = -1;
+	volume->old_data_fd = -1;
+	volume->old_data_lock_fd = -1;
 	volume->output_fd = -1;
 	status = device_name_find(pair->name, volume->name);
 	if (status == EXIT_REFUSED)
@@ -116,10 +116,10 @@ int volume_open(struct volume *volume, const struct backup_pair *pair)
 
 void volume_close(struct volume *volume)
 {
-	if (volume->store_fd >= 0)
-		close(volume->store_fd);
-	if (volume->store_lock_fd >= 0)
-		close(volume->store_lock_fd);
+	if (volume->old_data_fd >= 0)
+		close(volume->old_data_fd);
+	if (volume->old_data_lock_fd >= 0)
+		close(volume->old_data_lock_fd);
 	if (volume->output_fd >= 0)
 		close(volume->output_fd);
 	extents_free(&volume->scope);
@@ -143,7 +143,7 @@ int volume_compose(struct volume *volume, const struct backup_request *request,
 						CBW_STORE_FLEECE;
 	snprintf(table.features.store_device,
 		 sizeof(table.features.store_device), "%s",
-		 volume->store_number);
+		 volume->old_data_number);
 	if (volume->increment.bitmap)
 		snprintf(table.features.bitmap, sizeof(table.features.bitmap),
 			 "%s", volume->increment.bitmap);

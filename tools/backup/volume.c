@@ -2,6 +2,7 @@
 /* What needs no more of a volume than its name and its number. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "backup/volume.h"
 #include "base/log.h"
@@ -16,6 +17,13 @@ const char *volume_called(const struct volume *volume)
 		return volume->name;
 	snprintf(text, sizeof(text), "%s (called %s now)", volume->name, now);
 	return text;
+}
+
+void volume_set_old_data(struct volume *volume, const char *text, dev_t devt)
+{
+	snprintf(volume->old_data, sizeof(volume->old_data), "%s", text);
+	snprintf(volume->old_data_number, sizeof(volume->old_data_number),
+		 "%u:%u", major(devt), minor(devt));
 }
 
 bool volumes_hold(const struct volume *volumes, unsigned int nr,

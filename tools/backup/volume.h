@@ -24,9 +24,10 @@
 #define VOLUME_CHUNK_BYTES (1u << 20)
 
 /*
- * @store: the path of the fleece device, or a description of it
- * @store_fd: keeps the loop device of a temporary file, until a table holds it
- * @store_lock_fd: nobody else takes the device that a session writes to
+ * @old_data: what gets the old data, for messages
+ * @old_data_number: its device number
+ * @old_data_fd: keeps the loop device of a temporary file, until a table holds it
+ * @old_data_lock_fd: nobody else takes the device that a session writes to
  * @before: parameters of the table without a session
  * @during: with it
  * @scope: what is copied
@@ -50,11 +51,11 @@ struct volume {
 	struct blockdev output_device;	/* by_job */
 	int output_fd;			/* by_job: wiped through it */
 	struct writer *writer;
-	char store[4096];
-	char store_folder[4096];	/* of a temporary file, or "" */
-	char store_number[32];
-	int store_fd;
-	int store_lock_fd;
+	char old_data[4096];
+	char old_data_folder[4096];	/* of a temporary file, or "" */
+	char old_data_number[32];
+	int old_data_fd;
+	int old_data_lock_fd;
 	char *before;
 	char *during;
 	struct extents scope;
@@ -82,6 +83,9 @@ const char *volume_called(const struct volume *volume);
  */
 bool volumes_hold(const struct volume *volumes, unsigned int nr,
 		  const char *path, const char *what);
+
+/* Old data are kept on the device @devt, which messages call @text. */
+void volume_set_old_data(struct volume *volume, const char *text, dev_t devt);
 
 /* volume-open.c */
 
@@ -120,10 +124,10 @@ int fleece_open(struct volume *volumes, unsigned int nr, struct volume *volume,
 struct cbw_status;
 
 /*
- * full.c: if old data could not be kept because their device, file system or thin pool
+ * no-space.c: if old data could not be kept because their device, file system or thin pool
  * is full, print that. False: that is not the reason.
  */
-bool full_explain(const struct volume *volume, const struct cbw_status *status);
+bool no_space_explain(const struct volume *volume, const struct cbw_status *status);
 
 /* view.c */
 int view_make(struct volume *volume);
@@ -154,12 +158,12 @@ enum session_table {
 
 /*
  * Which one is the live or the inactive table of @name? @before: parameters of the one
- * without a session; @store: number of the device that holds the old data. @device:
+ * without a session; @old_data: number of the device that holds the old data. @device:
  * state of the device, may be NULL. Returns an enum session_table or a negative errno,
  * without a message.
  */
 int session_find_table(const char *name, bool inactive, const char *before,
-		       const char *store, struct dm_device *device);
+		       const char *old_data, struct dm_device *device);
 
 /* Print that @name stays suspended, and what to do. */
 void session_say_suspended(const char *name);

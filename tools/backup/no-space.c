@@ -27,7 +27,7 @@ static bool explain_device(const struct volume *volume,
 	if (!status->slots || status->slots - status->slots_used >= FULL_SLOTS)
 		return false;
 	error("%s: the session broke: %s is full (%s of %s: %" PRIu64 " of %" PRIu64 " blocks of old data); take a larger one, or back up when less is written",
-	      volume->name, volume->store,
+	      volume->name, volume->old_data,
 	      size_format(status->slots_used * status->block_bytes, used),
 	      size_format(status->slots * status->block_bytes, size),
 	      status->slots_used, status->slots);
@@ -42,16 +42,16 @@ static bool explain_folder(const struct volume *volume,
 	struct statvfs st;
 	uint64_t free_bytes;
 
-	if (statvfs(volume->store_folder, &st))
+	if (statvfs(volume->old_data_folder, &st))
 		return false;
 	free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
 	if (free_bytes >= FULL_BYTES)
 		return false;
 	error("%s: the session broke: the file system of %s is full (%s free of %s), and %s has %s of old data; make room there, name another folder or a device with --fleece, or back up when less is written",
-	      volume->name, volume->store_folder,
+	      volume->name, volume->old_data_folder,
 	      size_format(free_bytes, free),
 	      size_format((uint64_t)st.f_blocks * st.f_frsize, size),
-	      volume->store,
+	      volume->old_data,
 	      size_format(status->slots_used * status->block_bytes, used));
 	return true;
 }
@@ -81,7 +81,7 @@ static bool explain_pool(const struct volume *volume)
 	struct dm_line line = { 0 };
 	bool full;
 
-	if (!find_pool(volume->store_number, pool))
+	if (!find_pool(volume->old_data_number, pool))
 		return false;
 	full = !dm_get_line(pool, DM_LINE_STATUS, &line, NULL) &&
 	       !strcmp(line.target, "thin-pool") &&
@@ -93,16 +93,16 @@ static bool explain_pool(const struct volume *volume)
 	if (!full)
 		return false;
 	error("%s: the session broke: the thin pool %s, which %s is in, is full (%.1f%% of its data, %.1f%% of its metadata); extend it (lvextend), or name another place with --fleece",
-	      volume->name, pool, volume->store,
+	      volume->name, pool, volume->old_data,
 	      100.0 * (double)data_used / (double)data_total,
 	      100.0 * (double)meta_used / (double)meta_total);
 	return true;
 }
 
-bool full_explain(const struct volume *volume, const struct cbw_status *status)
+bool no_space_explain(const struct volume *volume, const struct cbw_status *status)
 {
 	/* A file is as large as the device: its file system is full first. */
-	if (volume->store_folder[0])
+	if (volume->old_data_folder[0])
 		return explain_folder(volume, status);
 	return explain_pool(volume) || explain_device(volume, status);
 }
