@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A list of ranges, see extents.h. */
+/* Lists of ranges, see extents.h. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ int extents_add(struct extents *extents, uint64_t offset, uint64_t length)
 		last->length += length;
 		return 0;
 	}
-	/* Grown at each power of two. */
+	/* The list is full at each power of two. */
 	if (!(extents->nr & (extents->nr - 1))) {
 		list = reallocarray(extents->list, extents->nr ?
 				    extents->nr * 2 : 1, sizeof(*list));

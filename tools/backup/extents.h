@@ -2,7 +2,7 @@
 #ifndef DMLIVE_BACKUP_EXTENTS_H
 #define DMLIVE_BACKUP_EXTENTS_H
 
-/* The ranges of a device that a backup is to hold: ascending, not adjoining. */
+/* The ranges of a device that a backup copies: ascending, and not adjacent. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,8 +19,8 @@ struct extents {
 };
 
 /*
- * Add a range that begins behind all others. 0 or -ENOMEM. For a reader both ends
- * must be multiples of its unit, except for the end of the device.
+ * Append a range, which must start after all others. 0 or -ENOMEM. The reader needs
+ * ranges that start and end at multiples of its unit, or at the end of the device.
  */
 int extents_add(struct extents *extents, uint64_t offset, uint64_t length);
 void extents_free(struct extents *extents);

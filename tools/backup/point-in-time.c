@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The point in time: all tables are loaded, then all file systems frozen, all devices
- * suspended, all resumed, and all file systems thawed.
+ * The point in time: load all tables, freeze all file systems, suspend all devices, resume
+ * all devices, thaw all file systems.
  *
- * While one is suspended, this process must not need any of them: it is independent,
- * see process.h, and cannot be stopped. A signal to terminate ends only a suspend that
- * waits. If it is killed all the same, or that takes too long, its guard resumes what
- * is suspended, and thaws. A device whose new table cannot be resumed gets the old one
- * back before anything is reported.
+ * While a device is suspended, this process must not depend on it, so it is independent
+ * (see process.h), and cannot be stopped. A signal to terminate only interrupts a suspend
+ * that waits. If the process is killed, or takes too long, its guard resumes the devices
+ * and thaws the file systems. A device that cannot be resumed with its new table gets the
+ * old one back before anything is reported.
  */
 #include <assert.h>
 #include <errno.h>
@@ -39,7 +39,7 @@ static int check_unchanged(const struct volume *volume)
 	if (is_as_before(volume, &device) && !device.suspended &&
 	    !device.has_inactive_table)
 		return 0;
-	error("%s got another table meanwhile, or was suspended: someone else is changing it; try again",
+	error("%s was given another table, or suspended, by someone else just now; try again",
 	      dm_name_now(volume->name));
 	return -EBUSY;
 }
@@ -77,8 +77,8 @@ static void drop_all(struct volume *const *volumes, unsigned int nr)
 }
 
 /*
- * Suspend a device after those that lie on it, which have to write to it until they
- * are suspended themselves.
+ * A device is suspended after those that are stacked on it, because they write to it
+ * until they are suspended themselves.
  */
 static struct volume *next_to_suspend(struct volume *volumes, unsigned int nr)
 {
@@ -110,8 +110,8 @@ static bool has_increment(struct volume *const *volumes, unsigned int nr)
 }
 
 /*
- * A single one is suspended by its resume, in one step. But for an increment it must be
- * suspended first: only then does the metadata device say what has changed.
+ * A single device is suspended and resumed in one step. But an increment needs it to be
+ * suspended first: only then does the metadata device hold all changes.
  */
 static unsigned int count_to_suspend(struct volume *const *volumes,
 				     unsigned int nr)
@@ -120,8 +120,9 @@ static unsigned int count_to_suspend(struct volume *const *volumes,
 }
 
 /*
- * What is held at one point in time: the devices in the order in which they are
- * suspended, and the file systems on them. @current: what is being suspended.
+ * What is held at the point in time. @sorted: the volumes in the order of suspending;
+ * @devices: their numbers; @freeze: the file systems on them; @current: the device that
+ * is being suspended.
  */
 struct order {
 	struct volume *sorted[BACKUP_MAX_VOLUMES];
@@ -133,7 +134,7 @@ struct order {
 	const char *current;
 };
 
-static bool may_go_on(void *context)
+static bool may_continue(void *context)
 {
 	const struct order *order = context;
 
@@ -142,7 +143,7 @@ static bool may_go_on(void *context)
 
 static int suspend(struct order *order, const struct volume *volume)
 {
-	if (!may_go_on(order))
+	if (!may_continue(order))
 		return -ECANCELED;
 	order->current = volume->name;
 	return freeze_holds(order->freeze, volume->devt) ?
@@ -152,14 +153,14 @@ static int suspend(struct order *order, const struct volume *volume)
 static int replace(struct order *order, const struct volume *volume,
 		   uint32_t *cookie)
 {
-	if (!may_go_on(order))
+	if (!may_continue(order))
 		return -ECANCELED;
 	order->current = volume->name;
 	return dm_replace(volume->name,
 			  freeze_holds(order->freeze, volume->devt), cookie);
 }
 
-/* Suspend the devices in this order, and resume them in the opposite one. */
+/* Suspend the devices in order, and resume them in reverse order. */
 static int switch_tables(struct order *order, uint32_t *cookie)
 {
 	unsigned int nr = order->nr;
@@ -180,7 +181,7 @@ static int switch_tables(struct order *order, uint32_t *cookie)
 	if (!r)
 		return nr_to_suspend ? dm_resume_group(names, nr, cookie) :
 				       replace(order, order->sorted[0], cookie);
-	/* Those that are suspended go on with their old tables. */
+	/* The devices that were suspended resume with their old tables. */
 	drop_all(order->sorted, nr);
 	dm_resume_group(names + nr - nr_suspended, nr_suspended, cookie);
 	return r;
@@ -198,23 +199,23 @@ static void drop_unused(struct order *order)
 }
 
 /*
- * File systems are frozen before the first device is suspended, and thawed when all are
- * resumed: freezing and thawing may write to any of them.
+ * File systems are frozen before the first device is suspended, and thawed after all have
+ * been resumed, because freezing and thawing may write to any of the devices.
  */
 static int hold_and_switch(struct order *order)
 {
 	uint32_t cookie = 0;
 	bool all_run = true;
-	int r = freeze_all(order->freeze, may_go_on, order);
+	int r = freeze_all(order->freeze, may_continue, order);
 
 	if (!r)
 		r = switch_tables(order, &cookie);
 	else
 		drop_all(order->sorted, order->nr);
-	/* Too late: some may have gone on with their old tables. */
+	/* The guard was faster: some devices may have resumed with their old tables. */
 	if (!r && !guard_commit(&order->guard))
 		r = -ECANCELED;
-	/* The first failure is what counts: a device may run with its old table now. */
+	/* It does not matter whether this works: without all sessions there is no backup. */
 	if (r) {
 		all_run = recovery_resume(order->sorted, order->nr, &cookie);
 		drop_unused(order);
@@ -244,7 +245,7 @@ static int prepare(struct volume *volumes, struct order *order,
 {
 	int r;
 
-	/* It writes out dirty data, which may take long, so not with a lock of lvm2. */
+	/* Writes out dirty data, which may take long: so before lvm2 is locked out. */
 	order->freeze = freeze_prepare(order->devices, order->nr);
 	if (!order->freeze)
 		return -ENOMEM;
@@ -267,10 +268,10 @@ static void say_too_late(const struct order *order, unsigned int limit_s)
 	const char *target = freeze_current(order->freeze);
 
 	if (target)
-		error("no point in time within %u s (--freeze-timeout): freezing the file system on %s took too long; all goes on as it was",
+		error("no point in time within %u s (--freeze-timeout): freezing the file system on %s took too long; nothing was changed",
 		      limit_s, target);
 	else
-		error("no point in time within %u s (--freeze-timeout): %s could not be suspended and resumed so fast, as I/O is under way or its metadata are slow; all goes on as it was",
+		error("no point in time within %u s (--freeze-timeout): %s could not be suspended and resumed in that time, because of I/O under way or slow metadata; nothing was changed",
 		      limit_s, order->current ? dm_name_now(order->current) :
 		      dm_name_now(order->sorted[0]->name));
 }
@@ -305,7 +306,7 @@ int point_in_time_begin(struct volume *volumes, unsigned int nr,
 	lvm_unlock(&order.locks);
 	process_become_ordinary(&state);
 	for (i = 0; i < nr; i++) {
-		/* After a failure any of them may be in a session. */
+		/* Even after a failure the session may have begun. */
 		volumes[i].in_session = volumes[i].is_loaded;
 		volumes[i].is_loaded = false;
 		volumes[i].is_sorted = false;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reading views by threads, see reader.h. The threads take chunks in ascending order,
- * one volume after the other; lock protects what is taken next, the rate, the
- * failure, and the number of threads.
+ * Threads that read views, see reader.h. They take chunks in ascending order, one volume
+ * after the other.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -50,7 +49,7 @@ struct reader {
 	pthread_t threads[MAX_THREADS];
 };
 
-/* A multiple of what is copied, released and written at once: powers of two. */
+/* A multiple of the session's blocks and of the image's clusters; powers of two. */
 static uint64_t chunk_bytes(const struct volume *volume)
 {
 	uint64_t bytes = VOLUME_CHUNK_BYTES;
@@ -81,8 +80,8 @@ static void fail(struct reader *reader, const char *format, ...)
 	pthread_mutex_unlock(&reader->lock);
 }
 
-/* With the lock held: wait until @ns of the monotonic clock, or a change. */
-static void wait_till(struct reader *reader, uint64_t ns)
+/* With the lock held: wait for a change, at most until the monotonic time @ns. */
+static void wait_until(struct reader *reader, uint64_t ns)
 {
 	struct timespec until = {
 		.tv_sec = ns / NS_PER_SECOND,
@@ -117,7 +116,7 @@ static void cut_chunk(struct reader *reader, const struct extent *extent,
 
 	chunk->volume = &reader->volumes[reader->volume];
 	chunk->offset = extent->offset + reader->position;
-	/* Up to the next multiple of the chunk size. */
+	/* End at a multiple of the chunk size. */
 	bytes = chunk_bytes(chunk->volume);
 	bytes -= chunk->offset % bytes;
 	chunk->length = bytes < left ? bytes : left;
@@ -137,7 +136,7 @@ static bool take_chunk(struct reader *reader, struct chunk *chunk)
 		extent = next_extent(reader);
 		if (!extent || rate_ready_ns(&reader->rate) <= monotonic_ns())
 			break;
-		wait_till(reader, rate_ready_ns(&reader->rate));
+		wait_until(reader, rate_ready_ns(&reader->rate));
 	}
 	if (reader->stop)
 		extent = NULL;
@@ -161,7 +160,7 @@ static bool read_chunk(struct reader *reader, const struct chunk *chunk,
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			fail(reader, "%s: cannot read what it held at %" PRIu64 ": %s",
+			fail(reader, "%s: cannot read the old data at %" PRIu64 ": %s",
 			     chunk->volume->name, chunk->offset + done,
 			     n ? strerrordesc_np(errno) : "end of device");
 			return false;
@@ -177,7 +176,7 @@ static bool discard_chunk(struct reader *reader, const struct chunk *chunk)
 
 	if (!ioctl(chunk->volume->view_fd, BLKDISCARD, range))
 		return true;
-	fail(reader, "%s: cannot release what was read at %" PRIu64 ": %s",
+	fail(reader, "%s: cannot discard the data that were read at %" PRIu64 ": %s",
 	     chunk->volume->name, chunk->offset, strerrordesc_np(errno));
 	return false;
 }
@@ -269,7 +268,7 @@ struct reader *reader_start(struct volume *volumes, unsigned int nr,
 		return reader;
 	free(reader);
 fail:
-	error("cannot start threads that read: out of memory");
+	error("cannot start the threads that read: out of memory");
 	return NULL;
 }
 
@@ -280,7 +279,7 @@ bool reader_wait(struct reader *reader, unsigned int ms)
 
 	pthread_mutex_lock(&reader->lock);
 	while (reader->nr_running && monotonic_ns() < end_ns)
-		wait_till(reader, end_ns);
+		wait_until(reader, end_ns);
 	ended = !reader->nr_running;
 	pthread_mutex_unlock(&reader->lock);
 	return ended;
@@ -295,14 +294,14 @@ const char *reader_failure(struct reader *reader)
 {
 	bool failed;
 
-	/* Written once. */
+	/* Written only once, so the text can be used without the lock. */
 	pthread_mutex_lock(&reader->lock);
 	failed = reader->failure[0];
 	pthread_mutex_unlock(&reader->lock);
 	return failed ? reader->failure : NULL;
 }
 
-/* Let the threads end as soon as they can. */
+/* Tell the threads to end. */
 static void stop(struct reader *reader)
 {
 	pthread_mutex_lock(&reader->lock);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The record of a backup, and how one that was killed is cleaned up. */
+/* The record of a backup, and the recovery of a killed one: see recovery.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -19,7 +19,7 @@
 #include "base/process.h"
 #include "restore/runtime.h"
 
-/* Half a minute for a guard: udev may be slow. */
+/* A guard gets half a minute, because udev may be slow. */
 #define GUARD_POLL_NS	50000000
 #define GUARD_TRIES	600
 
@@ -42,7 +42,7 @@ int recovery_record(const struct volume *volume)
 	runtime_path(path, volume->name, "backup");
 	r = json_save(object, path);
 	if (r)
-		error_errno(r, "%s cannot be written, and without it the session on %s could be left behind",
+		error_errno(r, "%s cannot be written; without it, the session on %s could not be cleaned up if this process was killed",
 			    path, dm_name_now(volume->name));
 	json_object_put(object);
 	return r;
@@ -65,7 +65,7 @@ static int remove_view(const struct dm_device *device)
 	if (dm_get_device(name, &view))
 		return 0;
 	if (view.open_count) {
-		error("the view %s is open in another process; end that, or wait for it",
+		error("the view %s is open in another process; end that process, or wait for it",
 		      name);
 		return -EBUSY;
 	}
@@ -128,7 +128,7 @@ static int resume_if_suspended(const char *name, struct traces *traces,
 {
 	int r;
 
-	/* The new table was never in use: drop it. */
+	/* The table with the session was never in use. */
 	if (traces->is_loaded)
 		dm_clear(name);
 	r = device->suspended ? dm_resume(name) : 0;
@@ -140,8 +140,8 @@ static int resume_if_suspended(const char *name, struct traces *traces,
 }
 
 /*
- * A device that was replaced, or that somebody has given another table since, is not
- * touched, even if that has a session too.
+ * A device that was replaced, or that somebody else has given another table, is left
+ * alone, even if it has a session.
  */
 static int undo(const char *name, struct json_object *record)
 {
@@ -152,7 +152,7 @@ static int undo(const char *name, struct json_object *record)
 	struct dm_device device;
 	int r = find_traces(name, &traces, &device);
 
-	/* If the device is gone, so is all else. */
+	/* With the device everything else is gone. */
 	if (r == -ENXIO)
 		return 0;
 	if (!r && is_ours(&traces))
@@ -167,7 +167,7 @@ static int undo(const char *name, struct json_object *record)
 	return r;
 }
 
-/* Remove half an image, unless somebody is writing it. */
+/* Remove an incomplete image, unless a process is writing it. */
 static void remove_partial(const char *output)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -190,10 +190,10 @@ static void report(const char *name, struct json_object *record)
 
 	name = dm_name_now(name);
 	if (output && generation && base_generation_of(output) == generation)
-		warning("%s: a backup to %s was interrupted when that was complete; its session is ended now; whether increments can be based on it, the generation of the bitmap says (dmlive bitmap list)",
+		warning("%s: a backup to %s was interrupted after its output was complete; its session has been ended; the generation of the bitmap (dmlive bitmap list) tells whether increments can be based on it",
 			name, output);
 	else
-		warning("%s: a backup to %s was interrupted; its session is ended now, and the output is not a backup",
+		warning("%s: a backup to %s was interrupted; its session has been ended, and the output is not a backup",
 			name, output ? output : "an unknown place");
 }
 
@@ -214,7 +214,7 @@ static int recovery_clear(const char *name)
 	r = undo(name, record);
 	process_become_ordinary(&state);
 	if (r) {
-		error("%s: what an interrupted backup has left cannot be cleaned up; when the reason above is gone, try again",
+		error("%s: cannot clean up after an interrupted backup; fix the reason above, then try again",
 		      dm_name_now(name));
 	} else {
 		output = record ? json_get_string(record, "output") : NULL;
@@ -241,7 +241,7 @@ static bool find_suspended(const struct volume *volume, struct traces *traces,
 	return device->suspended;
 }
 
-/* Try again: if they stay suspended, all I/O hangs. */
+/* With retries, because all I/O hangs while the devices are suspended. */
 static int resume_group(const char *const *names, unsigned int nr,
 			uint32_t *cookie)
 {
@@ -291,8 +291,8 @@ bool recovery_resume(struct volume *const *volumes, unsigned int nr,
 }
 
 /*
- * Which process is at work on the device. The guard of a killed process holds its
- * lock until it has cleaned up: wait for that.
+ * The process that works on the device, or 0. The guard of a killed process holds its
+ * lock until it has cleaned up, so wait for that.
  */
 static pid_t find_holder(const char *name)
 {
@@ -308,14 +308,14 @@ static pid_t find_holder(const char *name)
 	return holder;
 }
 
-/* -EBUSY after a message: there is one. */
+/* -EBUSY after a message: a process works on the device. */
 static int check_holder(const char *name)
 {
 	pid_t holder = find_holder(name);
 
 	if (!holder)
 		return 0;
-	error("%s is being backed up, restored or changed by process %d; wait for that, or end it",
+	error("%s is being backed up, restored or changed by process %d; wait for it, or end it",
 	      dm_name_now(name), holder);
 	return -EBUSY;
 }
@@ -344,7 +344,7 @@ int recovery_clear_to_detach(const char *name, int *lock_fd)
 	if (*lock_fd == -EBUSY)
 		return -EBUSY;
 	if (*lock_fd < 0)
-		warning("%s: it goes on all the same, and nothing keeps others from beginning with the device meanwhile",
+		warning("%s: continuing without the lock; other commands can use the device at the same time",
 			dm_name_now(name));
 	if (!recovery_clear(name))
 		return 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Messages, progress and JSON of a backup. */
+/* The output of a backup, see report.h. */
 #include <stdio.h>
 
 #include "backup/report.h"
@@ -27,7 +27,7 @@ static struct json_object *new_event(const struct report *report,
 	return object;
 }
 
-/* Where messages go: there is one backup in a process. */
+/* For take_message(): a process makes one backup. */
 static struct report *current;
 
 static void take_message(enum log_level level, const char *line)

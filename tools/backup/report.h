@@ -10,11 +10,11 @@
 #include "backup/volume.h"
 #include "base/progress.h"
 
-/* The progress over all volumes. */
+/* The progress of all volumes together. */
 struct backup_figures {
 	uint64_t done_bytes;
 	uint64_t total_bytes;
-	uint64_t cow_writes;		/* guest writes that waited */
+	uint64_t cow_writes;		/* guest writes that waited for a copy */
 	uint64_t fleece_used_bytes;
 };
 
@@ -24,10 +24,13 @@ struct report {
 	uint64_t last_json_ns;
 };
 
-/* From now on messages go past the progress line, and errors are events too. */
+/*
+ * Start to report: messages are printed beside the progress line, and with @json errors
+ * are events too.
+ */
 void report_start(struct report *report, bool json);
 
-/* All sessions have begun; @suspended_ns: how long guests were held. */
+/* All sessions have begun. @suspended_ns: for how long guest I/O was held. */
 void report_point_in_time(struct report *report, const struct volume *volumes,
 			  unsigned int nr, uint64_t suspended_ns);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The session of a device: its tables, and its end. */
+/* The session of a device: its tables, and how it is ended. */
 #include <errno.h>
 #include <string.h>
 
@@ -47,7 +47,7 @@ int session_find_table(const char *name, bool inactive, const char *before,
 
 void session_say_suspended(const char *name)
 {
-	error("%s is suspended, and the kernel does not resume it; its log says why; when that is mended: dmsetup resume %s",
+	error("%s stays suspended: the kernel cannot resume it, see the kernel log; when the cause is fixed: dmsetup resume %s",
 	      dm_name_now(name), dm_name_now(name));
 }
 
@@ -58,7 +58,7 @@ static int swap(const char *name)
 	return r && dm_is_suspended(name) ? dm_resume_or_retry(name) : r;
 }
 
-/* The kernel resumes a device even without its metadata. */
+/* The kernel also resumes a device whose metadata device fails. */
 static void check_metadata(const char *name)
 {
 	struct cbw_tracking tracking = { 0 };
@@ -70,7 +70,7 @@ static void check_metadata(const char *name)
 		 !strcmp(tracking.state, "failed");
 	name = dm_name_now(name);
 	if (failed)
-		warning("%s: its metadata device has failed: no change is recorded any more, and unless its table says on_meta_error break_tracking writes fail; when it is good again: dmsetup suspend %s, dmsetup resume %s; to go on without it: dmlive detach %s",
+		warning("%s: its metadata device has failed: changes are not recorded any more, and writes fail unless the table has on_meta_error break_tracking; when it works again: dmsetup suspend %s, dmsetup resume %s; to do without it: dmlive detach %s",
 			name, name, name, name);
 	cbw_tracking_free(&tracking);
 	dm_line_free(&line);
@@ -91,7 +91,7 @@ int session_end_on(const char *name, uint64_t nr_sectors, const char *params,
 		session_say_suspended(name);
 	} else {
 		dm_clear(name);
-		error("%s keeps its session; to end it load the table '0 %llu %s %s' with dmsetup, suspend and resume",
+		error("%s keeps its session; to end it, load the table '0 %llu %s %s' with dmsetup, then suspend and resume",
 		      dm_name_now(name), (unsigned long long)nr_sectors,
 		      CBW_TARGET, params);
 	}
@@ -118,7 +118,7 @@ int session_end(struct volume *volume)
 
 	if (!volume->in_session)
 		return EXIT_OK;
-	/* End it even without the lock. */
+	/* The session must end even if the lock cannot be taken. */
 	lvm_lock(&volume->devt, 1, false, &locks);
 	if (is_replaced(volume))
 		volume->in_session = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The view of a session: a mapped device that only this process reads. */
+/* The view of a session: a mapped device that this process alone reads. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -31,14 +31,13 @@ int view_make(struct volume *volume)
 		    CBW_VIEW_TARGET, params, false) ||
 	    dm_resume_private(volume->view))
 		return EXIT_ERROR;
-	/* Open it exclusively: a discard would wait for other claims. */
+	/* Opened exclusively, because a discard waits for exclusive opens of others. */
 	volume->view_fd = open(dm_node_path(volume->view),
 			       O_RDWR | O_EXCL | O_DIRECT | O_CLOEXEC);
 	if (volume->view_fd >= 0)
 		return EXIT_OK;
 	error_errno(errno, "%s: cannot open the view %s",
-		    volume_called(volume),
-		    volume->view);
+		    volume_called(volume), volume->view);
 	return EXIT_ERROR;
 }
 

@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-/* The name of the view of the device with this number. */
+/* The name of the view of the device @devt. */
 void view_name(char name[32], dev_t devt);
 
 #endif /* DMLIVE_BACKUP_VIEW_H */

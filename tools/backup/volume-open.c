@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* One device of a backup: what it is, and its table lines. */
+/* Opening a device for a backup, and its table with a session. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,17 +28,17 @@ static int take_table(struct volume *volume, const struct dm_line *line)
 	struct cbw_table table;
 
 	if (line->nr_lines != 1 || strcmp(line->target, CBW_TARGET)) {
-		error("%s has the target %s, and a backup needs %s: attach it first: dmlive attach %s",
+		error("%s has the target %s, but a backup needs %s; attach it first: dmlive attach %s",
 		      volume->name, line->target, CBW_TARGET, volume->name);
 		return EXIT_REFUSED;
 	}
 	if (cbw_table_parse(line->params, &table)) {
-		error("%s: its table line is not understood: %s", volume->name,
+		error("%s: cannot parse its table line: %s", volume->name,
 		      line->params);
 		return EXIT_ERROR;
 	}
 	if (table.features.store != CBW_STORE_NONE) {
-		error("%s has a session that no backup of dmlive has begun; end it first, by loading a table without it: dmsetup load, suspend, resume",
+		error("%s has a session that was not begun by dmlive backup; end it first: load a table without a session, with dmsetup load, suspend and resume",
 		      volume->name);
 		return EXIT_REFUSED;
 	}
@@ -60,7 +60,7 @@ static int take_block_size(struct volume *volume)
 	return EXIT_OK;
 }
 
-static int look_at(struct volume *volume)
+static int inspect(struct volume *volume)
 {
 	struct dm_device device;
 	struct dm_line line;
@@ -68,7 +68,7 @@ static int look_at(struct volume *volume)
 
 	r = dm_get_line(volume->name, DM_LINE_TABLE, &line, &device);
 	if (r == -ENXIO) {
-		error("there is no mapped device %s; make one: dmlive attach DEVICE --name %s",
+		error("%s: no such mapped device; make one: dmlive attach DEVICE --name %s",
 		      volume->name, volume->name);
 		return EXIT_ERROR;
 	}
@@ -103,12 +103,12 @@ int volume_open(struct volume *volume, const struct backup_pair *pair)
 	volume->output_fd = -1;
 	status = device_name_find(pair->name, volume->name);
 	if (status == EXIT_REFUSED)
-		error("make one over it first: dmlive attach %s --name NAME",
+		error("attach the device first: dmlive attach %s --name NAME",
 		      pair->name);
 	if (!status)
 		status = lock(volume);
 	if (!status)
-		status = look_at(volume);
+		status = inspect(volume);
 	if (!status && extents_add(&volume->scope, 0, volume->bytes))
 		status = EXIT_ERROR;
 	return status;
@@ -137,7 +137,7 @@ int volume_compose(struct volume *volume, const struct backup_request *request,
 	char params[CBW_PARAMS_BYTES];
 	struct cbw_table table;
 
-	/* Cannot fail: it was parsed before. */
+	/* Cannot fail, since take_table() has parsed it. */
 	cbw_table_parse(volume->before, &table);
 	table.features.store = volume->by_job ? CBW_STORE_TARGET :
 						CBW_STORE_FLEECE;

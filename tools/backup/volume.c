@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What needs no more of a volume than its name and its number. */
+/* What depends on nothing but the name and the number of a volume. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -34,7 +34,7 @@ bool volumes_hold(const struct volume *volumes, unsigned int nr,
 	for (volume = volumes; volume < volumes + nr; volume++) {
 		if (!file_is_above(path, volume->devt))
 			continue;
-		error("%s is, or lies on, %s, which is to be backed up; take another place",
+		error("%s is, or lies on, %s, which is to be backed up; name another place",
 		      what, volume->name);
 		return true;
 	}

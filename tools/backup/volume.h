@@ -3,9 +3,10 @@
 #define DMLIVE_BACKUP_VOLUME_H
 
 /*
- * One device of a backup, and each step that is made with it alone. What a step
- * has made is kept here, so that volume_close() and the others undo what there
- * is, whatever failed. Functions return an exit status, after a message.
+ * One device of a backup, and the steps that concern one device at a time. Each step
+ * records here what it has made, so that whatever fails, what exists can be undone.
+ * Functions that return an int give an exit status, after a message, unless they say
+ * otherwise.
  */
 
 #include <stdbool.h>
@@ -20,23 +21,26 @@
 
 #define SECTOR_BYTES 512u
 
-/* Unit of reading; more where a block or a cluster of the image is larger. */
+/* The unit of reading, unless blocks or the clusters of the image are larger. */
 #define VOLUME_CHUNK_BYTES (1u << 20)
 
 /*
- * @old_data: what gets the old data, for messages
- * @old_data_number: its device number
- * @old_data_fd: keeps the loop device of a temporary file, until a table holds it
- * @old_data_lock_fd: nobody else takes the device that a session writes to
- * @before: parameters of the table without a session
- * @during: with it
+ * @output_device: the output, if it is copied by job
+ * @output_fd: of @output_device, to wipe it
+ * @old_data: what the old data are written to, for messages
+ * @old_data_folder: of the temporary file with the old data, or ""
+ * @old_data_number: number of the device with the old data
+ * @old_data_fd: keeps the loop device of a temporary file until a table uses it
+ * @old_data_lock_fd: lock of the device that the session writes to
+ * @before: parameters of the table without the session
+ * @during: parameters of the table with the session
  * @scope: what is copied
- * @lock_fd: nobody else backs this device up
- * @is_renamed: it was reported that its name is not @name any more
- * @on_record: killed from now on, recovery_lock_and_clear() finds it
- * @is_sorted: it has its place in the order of suspending
- * @is_loaded: the table with the session is the inactive one
- * @in_session: it may be the live one
+ * @lock_fd: keeps others from backing up, restoring or changing the device
+ * @is_renamed: a message has said that the device is not called @name any more
+ * @on_record: recovery_lock_and_clear() can undo the backup if this process is killed
+ * @is_sorted: the order of suspending includes it
+ * @is_loaded: the inactive table is the one with the session
+ * @in_session: the live table may be the one with the session
  */
 struct volume {
 	char name[DM_NAME_BYTES];
@@ -48,11 +52,11 @@ struct volume {
 	char output_path[4096];
 	enum writer_format format;
 	bool by_job;
-	struct blockdev output_device;	/* by_job */
-	int output_fd;			/* by_job: wiped through it */
+	struct blockdev output_device;
+	int output_fd;
 	struct writer *writer;
 	char old_data[4096];
-	char old_data_folder[4096];	/* of a temporary file, or "" */
+	char old_data_folder[4096];
 	char old_data_number[32];
 	int old_data_fd;
 	int old_data_lock_fd;
