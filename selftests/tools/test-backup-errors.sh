@@ -97,7 +97,7 @@ for output in full/a.raw full/a.qcow2; do
 done
 run 4 "no room for old data" dmlive backup g a.raw --fleece full --speed 1M
 says "the device, its use and the way out" \
-	"session broke: the file system of full is full .*0 B free of 2.0 MiB.*make room there"
+	"session broke: the file system of full is full .*0 B free of 2.0 MiB.*free space there"
 is_idle g "no room for old data"
 
 # A pool of 1 MiB with a volume of 16 MiB.
@@ -110,7 +110,7 @@ if has_target thin-pool; then
 	run 4 "a thin pool that is full" dmlive backup g a.raw --fleece /dev/mapper/thin \
 		--speed 1M
 	says "the device, its use and the way out" \
-		"session broke: the thin pool pool, which /dev/mapper/thin is in, is full .100.0%"
+		"session broke: /dev/mapper/thin is in the thin pool pool, which is full .100.0%"
 	is_idle g "a thin pool that is full"
 fi
 still_writes "the guest has noticed nothing"

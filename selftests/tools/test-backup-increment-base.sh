@@ -127,9 +127,9 @@ for change in "clear g B" "disable g B"; do
 		says "$label: the reason" "is disabled.*bitmap enable"
 		check "enable" dmlive bitmap enable g B
 	fi
-	is_refused $last "goes with no backup" "$label"
+	is_refused $last "belongs to no backup" "$label"
 	run 0 "$label: full" dmlive backup g 3.qcow2 --bitmap B --base $last --force
-	says "$label: the reason" "goes with no backup"
+	says "$label: the reason" "belongs to no backup"
 	is_full 3.qcow2 "$label"
 	same_image 3.qcow2 ref
 	is_committed g 3.qcow2 "$label"

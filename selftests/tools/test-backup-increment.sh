@@ -17,7 +17,7 @@ own_bytes()
 make_tracked g 16
 content g 0.ref
 run 3 "no previous backup" dmlive backup g 0.qcow2 --bitmap B --no-full
-says "the reason" "goes with no backup"
+says "the reason" "belongs to no backup"
 run 0 "the first one" dmlive backup g 0.qcow2 --bitmap B
 is_full 0.qcow2 "the first one"
 same_image 0.qcow2 0.ref

@@ -63,7 +63,7 @@ with_bitmap()
 	start_backup g g.qcow2 --bitmap B
 	dies
 	ends 4 "$label: is not accepted as a base"
-	says "$label: the reason" "does not go with it"
+	says "$label: the reason" "does not belong to it"
 	same_image g.qcow2 ref.raw
 	goes_on "$label" "$2"
 	rm g.qcow2

@@ -124,7 +124,7 @@ guest_writes g 10 1
 ends_tracked g "a block device"
 exactly g "a block device"
 run 3 "so no increment" dmlive backup g x.qcow2 --bitmap B --base "$loop" --no-full
-says "the reason" "goes with no backup"
+says "the reason" "belongs to no backup"
 end_tracked g
 qemu-img snapshot -q -c s image.qcow2
 run 0 "an internal snapshot" start_tracked image.qcow2 "$target" g --force --snapshot s \

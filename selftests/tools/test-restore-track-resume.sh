@@ -89,7 +89,7 @@ check "linear below in the end" wait_until is_through g
 same "content" /dev/mapper/g expected.raw
 run 3 "no increment on a cleared bitmap" dmlive backup g x.qcow2 --bitmap B \
 	--base image.qcow2 --no-full
-says "the reason" "goes with no backup"
+says "the reason" "belongs to no backup"
 end_tracked g
 
 # A crash: the devices are gone, the store was not closed.

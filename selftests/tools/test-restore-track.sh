@@ -39,10 +39,10 @@ guest_writes g 30000 64
 exactly g "after it"
 
 cp image.qcow2 copy.qcow2
-refuses_base copy.qcow2 "is not, or not any more, the image that the device was restored" "a copy of another time"
+refuses_base copy.qcow2 "is not, or no longer, the image that the device was restored" "a copy of another time"
 qemu-img convert -q -f raw -O qcow2 expected.raw foreign.qcow2
 touch -r image.qcow2 foreign.qcow2
-refuses_base foreign.qcow2 "is not, or not any more" "another image of the same time"
+refuses_base foreign.qcow2 "is not, or no longer" "another image of the same time"
 before[g]=$(dmsetup table g)
 run 0 "an increment of the image" dmlive backup g 1.qcow2 --bitmap B --base image.qcow2 --no-full
 same_image 1.qcow2 expected.raw
@@ -80,7 +80,7 @@ run 0 "with --force" start_tracked 2.qcow2 "$target" g --track-meta "$track" --f
 guest_writes g 5000 8
 ends_tracked g "a chain"
 exactly g "a chain"
-refuses_base 1.qcow2 "is not, or not any more" "an older part of the chain"
+refuses_base 1.qcow2 "is not, or no longer" "an older part of the chain"
 run 0 "an increment of the chain" dmlive backup g 3.qcow2 --bitmap B --base moved.qcow2 --no-full
 same_image 3.qcow2 expected.raw
 is "of what the guest wrote, and no more" "$(data_bits 3.qcow2)" 1

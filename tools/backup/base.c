@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The previous backup, on which an increment lies. It must be the one since which the
- * bitmap records the changes: same store, same bitmap, same generation. The same
- * holds for what it lies on itself, down to a full backup. For the first increment of
- * a restored device, it is the image that the device was restored from. It is kept
- * open, so that QEMU does not write to it meanwhile.
+ * The base of an increment: the previous backup, since which the bitmap has recorded the
+ * changes. Its record must have the same bitmap store, bitmap and generation. Each backup
+ * that it is itself based on must match too, down to a full backup. The base of the first
+ * increment of a restored device is the image that the device was restored from. The
+ * base is kept open, so that QEMU cannot write to it meanwhile.
  */
 #include <assert.h>
 #include <errno.h>
@@ -46,15 +46,15 @@ static int check_record(const struct volume *volume,
 	assert(record->bitmap);
 	if (strcmp(record->store, increment->store))
 		return refuse(why, why_bytes,
-			      "it goes with another bitmap store, %s; that of %s is %s",
+			      "it belongs to another bitmap store, %s; that of %s is %s",
 			      record->store, volume->name, increment->store);
 	if (strcmp(record->bitmap, increment->bitmap))
 		return refuse(why, why_bytes,
-			      "it goes with another bitmap, '%s'",
+			      "it belongs to another bitmap, '%s'",
 			      record->bitmap);
 	if (record->generation != increment->present)
 		return refuse(why, why_bytes,
-			      "it has the generation %llu, and the bitmap '%s' tells what has changed since %llu: it is an older backup, or one that was not committed",
+			      "it has generation %llu, but the bitmap '%s' records the changes since generation %llu: this is an older backup, or one that was not committed",
 			      (unsigned long long)record->generation,
 			      increment->bitmap,
 			      (unsigned long long)increment->present);
@@ -73,7 +73,7 @@ static int read_record(struct image *image, struct backup_record *record,
 	return r ? refuse(why, why_bytes, "%s", err.message) : 0;
 }
 
-/* Is it what the device was restored from? */
+/* Is this the image that the device was restored from? */
 static int check_restored(struct image *image, const char *identity, char *why,
 			  size_t why_bytes)
 {
@@ -85,12 +85,12 @@ static int check_restored(struct image *image, const char *identity, char *why,
 		return refuse(why, why_bytes, "%s", err.message);
 	if (strcmp(found, identity))
 		r = refuse(why, why_bytes,
-			   "it is not, or not any more, the image that the device was restored from");
+			   "it is not, or no longer, the image that the device was restored from");
 	free(found);
 	return r;
 }
 
-/* The bitmap must record what has changed since, and so must those of its own bases. */
+/* Does the bitmap record the changes since this image, and does its chain match? */
 static int check_chain(const struct volume *volume, struct image *image,
 		       char *why, size_t why_bytes)
 {
@@ -113,17 +113,17 @@ static int check_chain(const struct volume *volume, struct image *image,
 static int check_size(const struct volume *volume, const struct image *image,
 		      char *why, size_t why_bytes)
 {
-	/* A restored device may be larger than the image: it had zeros there. */
+	/* A restored device may be larger than the image: the rest was zeros. */
 	if (image_size(image) == volume->bytes ||
 	    (volume->increment.origin.identity &&
 	     image_size(image) < volume->bytes))
 		return 0;
 	return refuse(why, why_bytes,
-		      "it is of a device of %" PRIu64 " bytes, and %s has %" PRIu64,
+		      "it has %" PRIu64 " bytes, and %s has %" PRIu64,
 		      image_size(image), volume->name, volume->bytes);
 }
 
-/* An increment that replaced a part of its own chain would destroy it. */
+/* An increment must not replace an image of its own chain. */
 static int check_output(const struct volume *volume, const struct image *image)
 {
 	bool is_used;
@@ -135,14 +135,14 @@ static int check_output(const struct volume *volume, const struct image *image)
 	close(fd);
 	if (!is_used)
 		return 0;
-	error("%s belongs to the chain of backups that the new one is based on: name another output",
+	error("%s belongs to the chain of backups that the new one is based on; name another output",
 	      volume->output);
 	return -EBUSY;
 }
 
 /*
- * @base as seen from the folder of @output; both are absolute. So a folder with a
- * chain can be moved as a whole.
+ * The path of @base relative to the folder of @output, so that a folder with a chain can
+ * be moved. Both are absolute.
  */
 static char *relative_name(const char *output, const char *base)
 {
@@ -160,7 +160,7 @@ static char *relative_name(const char *output, const char *base)
 		return NULL;
 	at = name;
 	base += common;
-	/* A colon would make what is before it a protocol. */
+	/* QEMU takes what precedes a colon for a protocol. */
 	if (!ups && strchr(base, ':'))
 		at = stpcpy(at, "./");
 	while (ups--)
@@ -170,7 +170,7 @@ static char *relative_name(const char *output, const char *base)
 }
 
 /*
- * A device by a name that it keeps; a file by its real path, since a link may lead
+ * A stable name of a device; the real path of a file, because a symbolic link may point
  * elsewhere later.
  */
 static char *find_base(const char *path)
@@ -196,7 +196,7 @@ static int name_base(struct volume *volume, const char *path)
 	volume->increment.base_name = is_absolute ? strdup(real) :
 				      relative_name(volume->output_path, real);
 	if (!path_is_beside(volume->output_path, real))
-		warning("%s is not beside its base, %s: a restore of it will need --allow-paths",
+		warning("%s is not beside its base, %s: restoring it will need --allow-paths",
 			volume->output, real);
 	free(real);
 	if (volume->increment.base_name)
@@ -230,7 +230,7 @@ int base_open(struct volume *volume, const char *path, char *why,
 	return r;
 }
 
-/* What the image at @path says about itself; zeroed if it says nothing. To be freed. */
+/* The record in the image at @path, to be freed; all zeros if there is none. */
 static void read_record_of(const char *path, struct backup_record *record)
 {
 	struct image_options options = {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where a backup goes.
+ * The output of a backup.
  *
- * The writer makes sure that an image is valid only when it is complete. The kernel's
- * job copies from the start to the end instead. So the first and the last MiB of the
- * device, where signatures, partition tables and superblocks are, are zeroed before,
- * and again if the job does not complete.
+ * The writer makes an image valid only when it is complete. The kernel's job copies from
+ * the start of the device to its end instead. So the first and the last MiB, which have
+ * signatures, partition tables and superblocks, are zeroed before the job starts, and
+ * again if it does not complete.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,15 +59,15 @@ static int check_file(struct volume *volumes, unsigned int nr,
 	       EXIT_REFUSED : EXIT_OK;
 }
 
-static int check_room(const struct volume *volume)
+static int check_size(const struct volume *volume)
 {
-	char room[SIZE_TEXT_BYTES], wanted[SIZE_TEXT_BYTES];
+	char available[SIZE_TEXT_BYTES], required[SIZE_TEXT_BYTES];
 
 	if (volume->output_device.bytes >= volume->bytes)
 		return EXIT_OK;
-	error("%s is too small: %s; %s has %s", volume->output,
-	      size_format(volume->output_device.bytes, room), volume->name,
-	      size_format(volume->bytes, wanted));
+	error("%s is too small: it has %s, and %s has %s", volume->output,
+	      size_format(volume->output_device.bytes, available),
+	      volume->name, size_format(volume->bytes, required));
 	return EXIT_REFUSED;
 }
 
@@ -82,7 +82,7 @@ static int check_device(struct volume *volumes, unsigned int nr,
 	if (blockdev_open(volume->output, device))
 		return EXIT_ERROR;
 	if (device->read_only) {
-		error("%s is read-only", volume->output);
+		error("%s is read-only; name another output", volume->output);
 		return EXIT_REFUSED;
 	}
 	if (volumes_hold(volumes, nr, volume->output, volume->output) ||
@@ -101,7 +101,7 @@ static int check_device(struct volume *volumes, unsigned int nr,
 	volume->by_job = no_fleece;
 	if (volume->by_job)
 		volume_set_old_data(volume, volume->output, device->devt);
-	r = check_room(volume);
+	r = check_size(volume);
 	if (!r && !blockdev_open(dm_node_path(volume->name), &source))
 		sector_size_warn(&source, volume->name, device);
 	return r;
@@ -109,7 +109,7 @@ static int check_device(struct volume *volumes, unsigned int nr,
 
 static int refuse_without_fleece(const struct volume *volume)
 {
-	error("%s: only a raw copy onto a block device can do without a place for old data; name a device or a folder: --fleece PLACE",
+	error("%s: only a raw copy onto a block device needs no fleece device; name a device or a folder: --fleece PLACE",
 	      volume->output);
 	return EXIT_USAGE;
 }
@@ -128,7 +128,7 @@ static int choose_format(struct volume *volume,
 	return EXIT_USAGE;
 }
 
-/* For a file that need not exist. */
+/* The real path of the output, which need not exist. */
 static void find_path(struct volume *volume)
 {
 	char copy[PATH_MAX], folder[PATH_MAX];
@@ -183,12 +183,12 @@ static int wipe_range(const struct volume *volume, uint64_t offset,
 
 	if (!ioctl(volume->output_fd, BLKZEROOUT, range))
 		return 0;
-	error_errno(errno, "%s: cannot zero it at %" PRIu64, volume->output,
+	error_errno(errno, "%s: cannot zero the device at %" PRIu64, volume->output,
 		    offset);
 	return -EIO;
 }
 
-/* After this, nothing there can be taken for a copy any more. */
+/* Leave nothing that can be taken for a copy. */
 static int wipe(const struct volume *volume)
 {
 	uint64_t bytes = volume->bytes < WIPE_BYTES ? volume->bytes :
@@ -241,7 +241,7 @@ int destination_finish(struct volume *volume)
 	int r;
 
 	if (volume->by_job) {
-		/* The job has flushed it; the page cache is stale. */
+		/* The job has flushed the device; only the page cache is stale. */
 		blockdev_drop_cache(volume->output);
 		close(volume->output_fd);
 		volume->output_fd = -1;
@@ -262,7 +262,7 @@ void destination_abort(struct volume *volume)
 	if (volume->output_fd < 0)
 		return;
 	if (wipe(volume))
-		error("%s: holds a part of a backup that looks like a whole one; do not use it",
+		error("%s holds a part of a backup that looks like a complete one; do not use it",
 		      volume->output);
 	close(volume->output_fd);
 	volume->output_fd = -1;

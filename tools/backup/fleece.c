@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What holds old data during a session: a device that the user names, or a
- * temporary file.
+ * The fleece device: a device that the user names, or a temporary file.
  *
- * The file has no name, and its loop device is dissolved with its last user, which is
- * the table with the session. So nothing of it is left behind, whatever happens to
- * this process. It is sparse, and as large as the device, so it is never full before
- * its file system is.
+ * The file has no name, and its loop device disappears with its last user, the table with
+ * the session. So nothing is left behind, whatever happens to this process. The file is
+ * sparse and as large as the volume, so its file system is full before the file is.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +23,7 @@
 #include "base/log.h"
 #include "qcow2/content.h"
 
-/* Others may take a free loop device before this process does. */
+/* Another process may take a free loop device first. */
 #define LOOP_TRIES 64
 
 static int use_device(struct volume *volumes, unsigned int nr,
@@ -38,13 +36,13 @@ static int use_device(struct volume *volumes, unsigned int nr,
 	if (blockdev_open(path, &device))
 		return EXIT_ERROR;
 	if (device.read_only) {
-		error("%s is read-only; take another fleece device", path);
+		error("%s is read-only; name another fleece device", path);
 		return EXIT_REFUSED;
 	}
 	if (volumes_hold(volumes, nr, path, path) ||
 	    blockdev_check_unused(&device))
 		return EXIT_REFUSED;
-	/* What the last backup left there may begin like any file of a guest. */
+	/* Old data of the last backup may look like any content of a guest. */
 	r = blockdev_check_signature(&device, what, sizeof(what));
 	if (r == -EEXIST && !force) {
 		error("%s holds a %s; to overwrite it use --force", path, what);
@@ -63,7 +61,7 @@ static int open_nameless(const char *folder)
 
 	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
 		return fd;
-	/* The file system cannot make a file without a name: it gets one briefly. */
+	/* The file system has no O_TMPFILE: give the file a name for a moment. */
 	snprintf(path, sizeof(path), "%s/.dmlive-fleece-XXXXXX", folder);
 	fd = mkostemp(path, O_CLOEXEC);
 	if (fd >= 0)

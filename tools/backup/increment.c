@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A bitmap and the backup of a device, see increment.h. */
+/* The bitmap of a backup, see increment.h. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -23,7 +23,7 @@
 
 #define DEFAULT_CLUSTER_BYTES WRITER_DEFAULT_CLUSTER_BYTES
 
-/* Ask the target for the bitmap. 0, -ENOENT, or another errno after a message. */
+/* Get the status of the bitmap. 0, -ENOENT, or another errno after a message. */
 static int read_status(const struct volume *volume, const char *bitmap,
 		       struct cbw_tracked_bitmap *found)
 {
@@ -40,11 +40,11 @@ static int read_status(const struct volume *volume, const char *bitmap,
 		error_errno(r, "%s: cannot get its status", volume->name);
 		r = -EIO;
 	} else if (!strcmp(tracking.state, "-")) {
-		error("%s has no metadata device, so it records no changes: make one with dmlive meta format --track, and attach the device with it",
+		error("%s has no metadata device, so it records no changes; make one with dmlive meta format --track, and attach the device with it",
 		      volume->name);
 		r = -EINVAL;
 	} else if (strcmp(tracking.state, "rw")) {
-		error("%s: its metadata device cannot be written (%s)",
+		error("%s: its metadata device cannot be written to (%s)",
 		      volume->name, tracking.state);
 		r = -EROFS;
 	} else {
@@ -70,7 +70,7 @@ static int find_bitmap(struct volume *volume,
 
 	if (r == -ENOENT) {
 		if (request->add_bitmap(volume->name, request->bitmap)) {
-			error("%s has no bitmap '%s', and it could not be added; add it by hand: dmlive bitmap add",
+			error("%s has no bitmap '%s', and adding it failed; add it first: dmlive bitmap add",
 			      volume->name, request->bitmap);
 			return EXIT_REFUSED;
 		}
@@ -82,8 +82,8 @@ static int find_bitmap(struct volume *volume,
 		return r == -EIO ? EXIT_ERROR : EXIT_REFUSED;
 	if (found.frozen || !found.recording) {
 		error(found.frozen ?
-		      "%s: a session is on bitmap '%s'; end it first" :
-		      "%s: bitmap '%s' is disabled, so it does not know what has changed: dmlive bitmap enable",
+		      "%s: a session uses bitmap '%s'; end it first" :
+		      "%s: bitmap '%s' is disabled, so it records no changes; enable it first: dmlive bitmap enable",
 		      volume->name, request->bitmap);
 		return EXIT_REFUSED;
 	}
@@ -92,7 +92,7 @@ static int find_bitmap(struct volume *volume,
 	return EXIT_OK;
 }
 
-/* Does the bitmap belong to the image that the device was restored from? */
+/* Keep the image that the device was restored from if the bitmap still belongs to it. */
 static void find_origin(struct increment *increment,
 			const struct meta_store *store)
 {
@@ -104,7 +104,7 @@ static void find_origin(struct increment *increment,
 		meta_origin_free(origin);
 }
 
-/* @volumes are suspended while the metadata device is read. */
+/* The metadata device must not depend on @volumes: it is read while they are suspended. */
 static int find_store(struct volume *volumes, unsigned int nr,
 		      struct volume *volume)
 {
@@ -128,7 +128,7 @@ static int find_store(struct volume *volumes, unsigned int nr,
 	meta_store_close(&store);
 	if (increment->store[0])
 		return EXIT_OK;
-	error("%s has no place for generations, so no increment could follow this backup: see dmlive meta format --track",
+	error("%s cannot record generations, so no increment could follow this backup; format it with dmlive meta format --track",
 	      increment->meta);
 	return EXIT_REFUSED;
 }
@@ -155,7 +155,7 @@ static void say_full(struct volume *volume, const char *format, ...)
 	va_end(args);
 }
 
-/* A full backup, though an increment may have been intended. */
+/* Make a full backup, though an increment was wanted. */
 static int make_full(struct volume *volume,
 		     const struct backup_request *request, const char *base,
 		     const char *why)
@@ -171,7 +171,7 @@ static int make_full(struct volume *volume,
 	return EXIT_OK;
 }
 
-/* Why the bitmap belongs to no backup: a gap since @base would explain it. */
+/* Why the bitmap belongs to no backup. A gap since @base is the better reason. */
 static void explain_no_backup(struct increment *increment,
 			      const char *base, char *why, size_t why_bytes)
 {
@@ -184,7 +184,7 @@ static void explain_no_backup(struct increment *increment,
 		snprintf(why, why_bytes, "%s", meta_gap_text(seal, gap));
 	else
 		snprintf(why, why_bytes,
-			 "the bitmap '%s' goes with no backup: there was none yet, or it was cleared, disabled or changed by another program",
+			 "the bitmap '%s' belongs to no backup: none was made yet, or the bitmap was cleared, disabled or changed by another program",
 			 increment->bitmap);
 }
 
@@ -223,7 +223,7 @@ int increment_plan(struct volume *volumes, unsigned int nr,
 	int status;
 
 	if (volume->format != WRITER_QCOW2) {
-		error("%s: a backup with a bitmap is a qcow2 image: --format qcow2",
+		error("%s: a backup with a bitmap must be a qcow2 image: --format qcow2",
 		      volume->output);
 		return EXIT_USAGE;
 	}
@@ -258,7 +258,7 @@ void increment_set_options(const struct volume *volume,
 	options->backing_format = image_format(increment->base);
 	options->is_source = is_in_chain;
 	options->source = increment->base;
-	/* Ends of the scope are multiples of the larger of these. */
+	/* Ranges of the scope start and end at multiples of the larger of these. */
 	if (limit < volume->block_bytes)
 		limit = volume->block_bytes;
 	if (!options->cluster_bytes)
@@ -267,11 +267,11 @@ void increment_set_options(const struct volume *volume,
 	if (options->cluster_bytes <= limit)
 		return;
 	options->cluster_bytes = limit;
-	warning("%s: it gets clusters of %" PRIu64 " bytes: they cannot be larger than what is tracked or copied at once",
+	warning("%s: clusters have %" PRIu64 " bytes, because they cannot be larger than the granularity of the bitmap and the block size",
 		volume->output, limit);
 }
 
-/* A run of bits, extended to whole blocks of the session, as the target does it. */
+/* Add a run of bits, rounded to blocks of the session as the target rounds it. */
 static int add_run(void *context, uint64_t offset, uint64_t length)
 {
 	struct volume *volume = context;
@@ -293,7 +293,7 @@ static int add_run(void *context, uint64_t offset, uint64_t length)
 	return extents_add(&volume->scope, start, end - start);
 }
 
-/* All that was read before must still hold. */
+/* Check that what was read before the suspend still holds. */
 static int check_store(const struct volume *volume, struct meta_store *store,
 		       const struct meta_store_bitmap *bitmap)
 {
@@ -302,7 +302,7 @@ static int check_store(const struct volume *volume, struct meta_store *store,
 	uint32_t flags;
 
 	if (!bitmap) {
-		error("%s: bitmap '%s' was removed just now",
+		error("%s: bitmap '%s' was removed just now; try again",
 		      volume_called(volume), increment->bitmap);
 		return -ENOENT;
 	}
@@ -310,7 +310,7 @@ static int check_store(const struct volume *volume, struct meta_store *store,
 	if (!store->header.bitmaps_valid ||
 	    store->header.size_bytes != volume->bytes ||
 	    flags & QCOW2_BITMAP_IN_USE || !(flags & QCOW2_BITMAP_AUTO)) {
-		error("%s: what bitmap '%s' has on %s is not complete; the kernel log says why",
+		error("%s: bitmap '%s' on %s is not complete; see the kernel log",
 		      volume_called(volume), increment->bitmap, increment->meta);
 		return -EIO;
 	}
@@ -322,7 +322,7 @@ static int check_store(const struct volume *volume, struct meta_store *store,
 	return -EBUSY;
 }
 
-/* The target closed it for the point in time, and seals what it can vouch for. */
+/* The target has closed the store, and has sealed it if no change is missing. */
 static bool is_sealed(const struct volume *volume,
 		      const struct meta_store *store)
 {
@@ -411,8 +411,8 @@ static int send(const struct volume *volume, const char *verb,
 }
 
 /*
- * The target does not commit another session that names a generation; this check
- * excludes one that names none, which somebody may have begun by hand.
+ * The target refuses to commit a session with another generation. This check excludes a
+ * session without one, which somebody may have begun by hand.
  */
 static bool has_our_session(const struct volume *volume)
 {
@@ -435,19 +435,19 @@ int increment_commit(struct volume *volume)
 
 	if (!increment->bitmap)
 		return EXIT_OK;
-	/* Crash before it: the bitmap is the previous backup's, with all changes since. */
+	/* After a crash before this, the bitmap still records changes since the last backup. */
 	increment->is_committed = has_our_session(volume) &&
 				  !send(volume, "commit", increment->generation);
 	if (increment->is_committed)
 		return EXIT_OK;
-	error("%s: %s is complete, but bitmap '%s' does not go with it (its session was ended, or the kernel log says why): it can be no base, keep the backup before it for that",
+	error("%s: %s is complete, but bitmap '%s' does not belong to it (its session was ended, or see the kernel log); no increment can be based on it, so keep the previous backup",
 	      volume_called(volume), volume->output, increment->bitmap);
 	return EXIT_INCOMPLETE;
 }
 
 void increment_abort(struct volume *volume)
 {
-	/* Refused without such a session: the end of its table was as good. */
+	/* Without a session this fails, but then its end has aborted the backup. */
 	if (volume->increment.bitmap && !volume->increment.is_committed)
 		send(volume, "abort", 0);
 }

@@ -3,17 +3,18 @@
 #define DMLIVE_BACKUP_INCREMENT_H
 
 /*
- * The role of a bitmap in the backup of one device: how much is copied, which earlier
- * backup the image lies on, and which generation the bitmap gets. The order:
+ * The bitmap of a backup of one device decides what is copied, which backup the image is
+ * based on, and which generation the bitmap gets. The order:
  *
  *	increment_plan -> (point in time: increment_take_scope) -> increment_describe
  *	-> the image is complete and durable -> increment_commit
  *
- * or increment_abort() instead of the last, whatever has failed. A generation is a
- * random number. So an image whose backup was not committed has one that the bitmap
- * never gets, and can never be taken for the base of an increment.
+ * If anything fails, increment_abort() takes the place of increment_commit(). A generation
+ * is a random number: an image whose backup was not committed has one that the bitmap
+ * never gets, so it is never accepted as a base.
  *
- * Functions that return an int give an exit status, after a message.
+ * Functions that return an int give an exit status, after a message, unless they say
+ * otherwise.
  */
 
 #include <stdbool.h>
@@ -31,20 +32,20 @@ struct writer_options;
 #define INCREMENT_REASON_BYTES 1024
 
 /*
- * @bitmap: NULL: the backup has nothing to do with one, and all below is unused
+ * @bitmap: name of the bitmap; NULL: there is none, and nothing else here is used
  * @meta: path of the metadata device
- * @store: UUID of the bitmap store there
- * @present: generation that the bitmap has before the backup; 0: none
- * @generation: that it gets by this one
- * @origin: the image that the device was restored from, to which the bitmap still
- *	belongs; all NULL: there is none
- * @base: the backup that this is an increment of; NULL: this is a full one
- * @base_name: as the image names it
- * @time_s: the point in time, since 1970
+ * @store: UUID of the bitmap store on it
+ * @present: generation of the bitmap before the backup; 0: none
+ * @generation: generation that the bitmap gets by this backup
+ * @origin: the image that the device was restored from, if the bitmap still records the
+ *	changes since; else all NULL
+ * @base: the backup that this one is based on; NULL: this is a full backup
+ * @base_name: name of the base in the image
+ * @time_s: the point in time, in seconds since 1970
  * @full_reason: why this is a full backup
- * @is_after_gap: because changes were not tracked
- * @seal: of the store, before the backup: its last gap, and whether it is trusted
- *	because the user said so
+ * @is_after_gap: the reason is that changes were not tracked
+ * @seal: seal of the store before the backup: its last gap, and whether the user has
+ *	declared the store to be trusted
  */
 struct increment {
 	const char *bitmap;
@@ -64,8 +65,8 @@ struct increment {
 };
 
 /*
- * Decide what kind of backup it is to be. @base: path of the previous backup, or NULL.
- * The output has been checked. A bitmap that does not exist is added.
+ * Decide between a full backup and an increment. @base: path of the previous backup, or
+ * NULL. The output must have been checked. A bitmap that does not exist is added.
  */
 int increment_plan(struct volume *volumes, unsigned int nr,
 		   struct volume *volume, const struct backup_request *request,
@@ -76,43 +77,44 @@ void increment_set_options(const struct volume *volume,
 			   struct writer_options *options);
 
 /*
- * Read volume->scope from the metadata device, which the target has closed: the device
- * is suspended, and not used here. 0 or a negative errno, with a message; -ESTALE,
- * without one: the device was written to past its target, so that the bitmap lacks
- * something.
+ * Read volume->scope from the metadata device. The target has closed that, because the
+ * mapped device is suspended, which must not be used here. 0, or a negative errno after a
+ * message; -ESTALE, without a message: the origin was written to without the target, so
+ * the bitmap lacks changes.
  */
 int increment_take_scope(struct volume *volume);
 
-/* Put the record of the backup into the image. */
+/* Write the record of the backup into the image. */
 int increment_describe(struct volume *volume);
 
-/* The image is durable under its name: from now on the bitmap belongs to it. */
+/* The image is durable under its name: from now on the bitmap records the changes since. */
 int increment_commit(struct volume *volume);
 
 /*
- * If it was not committed, the bitmap gets all changes back; the session may be gone.
+ * If the backup was not committed, the bitmap gets back the changes that it had before.
+ * The session may be gone.
  */
 void increment_abort(struct volume *volume);
 
 void increment_close(struct increment *increment);
 
-/* Forget what increment_plan() has found, before it is called again. */
+/* Undo increment_plan(), so that it can be called again. */
 void increment_forget(struct increment *increment);
 
 /* base.c */
 
 /*
- * Open @path as the base of an increment of @volume. 0; or -EINVAL, and in @why what
- * keeps it from being one, without the name. Another errno after a message: the
- * backup cannot go on.
+ * Open @path as the base of an increment of @volume. 0; -EINVAL: it cannot be the base,
+ * and @why says why, without the name; or another errno after a message: the backup has
+ * failed.
  */
 int base_open(struct volume *volume, const char *path, char *why,
 	      size_t why_bytes);
 
-/* The generation in the record of the image at @path; 0: there is none. */
+/* The generation in the record of the image at @path; 0: there is no record. */
 uint64_t base_generation_of(const char *path);
 
-/* The point in time of that backup, in seconds since 1970; 0: it is not known. */
+/* The point in time of that backup, in seconds since 1970; 0: unknown. */
 uint64_t base_time_of(const char *path);
 
 #endif /* DMLIVE_BACKUP_INCREMENT_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Why a session broke whose old data could not be kept: their device is full, or the
- * file system that their file lies on, or the pool of a thin volume.
+ * A session breaks if its old data cannot be written. Here it is found out whether the
+ * reason is a full fleece device, a full file system, or a full thin pool.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/size.h"
 
-/* Fewer free slots than one copy may need. */
+/* A copy may need this many slots at once. */
 #define FULL_SLOTS 256
 
 /* A file system with less free space than this is full. */
@@ -26,7 +26,7 @@ static bool explain_device(const struct volume *volume,
 
 	if (!status->slots || status->slots - status->slots_used >= FULL_SLOTS)
 		return false;
-	error("%s: the session broke: %s is full (%s of %s: %" PRIu64 " of %" PRIu64 " blocks of old data); take a larger one, or back up when less is written",
+	error("%s: the session broke: %s is full (%s of %s: %" PRIu64 " of %" PRIu64 " blocks of old data); name a larger one, or back up when guests write less",
 	      volume->name, volume->old_data,
 	      size_format(status->slots_used * status->block_bytes, used),
 	      size_format(status->slots * status->block_bytes, size),
@@ -47,7 +47,7 @@ static bool explain_folder(const struct volume *volume,
 	free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
 	if (free_bytes >= FULL_BYTES)
 		return false;
-	error("%s: the session broke: the file system of %s is full (%s free of %s), and %s has %s of old data; make room there, name another folder or a device with --fleece, or back up when less is written",
+	error("%s: the session broke: the file system of %s is full (%s free of %s), and %s has %s of old data; free space there, name another folder or a device with --fleece, or back up when guests write less",
 	      volume->name, volume->old_data_folder,
 	      size_format(free_bytes, free),
 	      size_format((uint64_t)st.f_blocks * st.f_frsize, size),
@@ -56,7 +56,7 @@ static bool explain_folder(const struct volume *volume,
 	return true;
 }
 
-/* The pool of the thin volume with this number. False: it is none. */
+/* The pool of the thin volume @number. False: that is not a thin volume. */
 static bool find_pool(const char *number, char pool[DM_NAME_BYTES])
 {
 	unsigned int major, minor, pool_major, pool_minor;
@@ -92,8 +92,8 @@ static bool explain_pool(const struct volume *volume)
 	dm_line_free(&line);
 	if (!full)
 		return false;
-	error("%s: the session broke: the thin pool %s, which %s is in, is full (%.1f%% of its data, %.1f%% of its metadata); extend it (lvextend), or name another place with --fleece",
-	      volume->name, pool, volume->old_data,
+	error("%s: the session broke: %s is in the thin pool %s, which is full (%.1f%% of its data, %.1f%% of its metadata); extend the pool (lvextend), or name another place with --fleece",
+	      volume->name, volume->old_data, pool,
 	      100.0 * (double)data_used / (double)data_total,
 	      100.0 * (double)meta_used / (double)meta_total);
 	return true;
@@ -101,7 +101,7 @@ static bool explain_pool(const struct volume *volume)
 
 bool no_space_explain(const struct volume *volume, const struct cbw_status *status)
 {
-	/* A file is as large as the device: its file system is full first. */
+	/* The file is as large as the volume, so its file system is full first. */
 	if (volume->old_data_folder[0])
 		return explain_folder(volume, status);
 	return explain_pool(volume) || explain_device(volume, status);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A backup from the checks to its end. Whatever happens on the way, what was made is
- * undone in the opposite order. The guest's device comes first: it is as it was
- * before anything else is cleaned up.
+ * A backup from the checks to its end. Whatever fails, what was made is undone in reverse
+ * order, except that the guest's devices come first: they get their tables back before
+ * anything else is cleaned up.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -22,13 +22,13 @@
 
 #define POLL_MS 100
 
-/* Each time, another device may turn out to be written to past its target. */
+/* Each attempt may find another device that was written to without its target. */
 #define MAX_PLANS (BACKUP_MAX_VOLUMES + 1)
 
 struct run {
 	const struct backup_request *request;
 	struct volume *volumes;
-	unsigned int nr;		/* of volumes that were begun with */
+	unsigned int nr;		/* of volumes that volume_open() was called for */
 	unsigned int nr_by_job;
 	struct reader *reader;
 	struct report report;
@@ -42,10 +42,10 @@ static void take_signal(int number)
 	got_signal = number;
 }
 
-/* A signal that is ignored, as with nohup(1), stays ignored. */
+/* A signal that is ignored, as by nohup(1), stays ignored. */
 static void catch_signal(int number)
 {
-	/* Without SA_RESTART, so that a waiting suspend ends. */
+	/* Without SA_RESTART, so that the signal interrupts a suspend that waits. */
 	struct sigaction action = { .sa_handler = take_signal }, old;
 
 	if (!sigaction(number, NULL, &old) && old.sa_handler != SIG_IGN)
@@ -69,7 +69,7 @@ static bool is_interrupted(int *status)
 	return true;
 }
 
-/* The value of --fleece: one for each device, or one place for all. */
+/* The value of --fleece for a device: it is given once for each, or once for all. */
 static int take_fleece(const struct run *run, unsigned int index,
 		       const char **fleece)
 {
@@ -86,18 +86,18 @@ static int take_fleece(const struct run *run, unsigned int index,
 		*fleece = request->fleeces[index];
 		return EXIT_OK;
 	}
-	error("each device needs a fleece device of its own: give --fleece once for each, in order, or a folder for all");
+	error("each device needs a fleece device of its own; give --fleece once for each, in order, or a folder for all");
 	return EXIT_USAGE;
 }
 
-static int check_twice(const struct run *run, const struct volume *volume)
+static int check_unique(const struct run *run, const struct volume *volume)
 {
 	const struct volume *other;
 
 	for (other = run->volumes; other < volume; other++) {
 		if (strcmp(other->output_path, volume->output_path))
 			continue;
-		error("%s is named for two devices", volume->output);
+		error("%s is named as the output of two devices", volume->output);
 		return EXIT_USAGE;
 	}
 	return EXIT_OK;
@@ -116,7 +116,7 @@ static int open_volumes(struct run *run)
 	return status;
 }
 
-/* Device mapper lets several tables use the same device. */
+/* Device mapper does not refuse this: several tables may use the same device. */
 static int check_shared(const struct run *run)
 {
 	const struct volume *end = run->volumes + run->nr, *volume, *other;
@@ -126,7 +126,7 @@ static int check_shared(const struct run *run)
 			if (strcmp(volume->old_data_number,
 				   other->old_data_number))
 				continue;
-			error("%s: old data or the backup of %s would be written there too: each device needs an output and a fleece device of its own",
+			error("%s would also get old data or the backup of %s; each device needs an output and a fleece device of its own",
 			      volume->old_data, other->name);
 			return EXIT_USAGE;
 		}
@@ -134,14 +134,14 @@ static int check_shared(const struct run *run)
 	return EXIT_OK;
 }
 
-/* Held until the devices are in use; they are checked again for that. */
+/* Held until tables use the devices. Others may have taken one since it was checked. */
 static int lock_devices(struct run *run)
 {
 	struct volume *volume;
 	struct blockdev device;
 
 	for (volume = run->volumes; volume < run->volumes + run->nr; volume++) {
-		/* Nobody else uses a temporary file. */
+		/* Nobody else can use the temporary file. */
 		if (volume->old_data_fd >= 0)
 			continue;
 		if (blockdev_open(volume->old_data, &device))
@@ -154,7 +154,7 @@ static int lock_devices(struct run *run)
 	return EXIT_OK;
 }
 
-/* Everything that can be refused is refused before anything is written. */
+/* All checks come before the first write. */
 static int check_destinations(struct run *run, const char **fleeces)
 {
 	struct volume *volume = run->volumes;
@@ -168,7 +168,7 @@ static int check_destinations(struct run *run, const char **fleeces)
 						   volume, run->request,
 						   fleeces[i]);
 		if (!status)
-			status = check_twice(run, volume);
+			status = check_unique(run, volume);
 		run->nr_by_job += volume->by_job;
 	}
 	volume = run->volumes;
@@ -181,7 +181,7 @@ static int check_destinations(struct run *run, const char **fleeces)
 	return status ? status : lock_devices(run);
 }
 
-/* Decide which kind of backup each one is to be. */
+/* Decide for each device between a full backup and an increment. */
 static int plan_increments(struct run *run)
 {
 	const struct backup_request *request = run->request;
@@ -201,7 +201,7 @@ static int plan_increments(struct run *run)
 	return status;
 }
 
-/* The share of the limit that each job may use, in bytes/s. */
+/* The share of each job in the speed limit, in bytes/s. */
 static uint64_t job_speed(const struct run *run)
 {
 	uint64_t speed = run->request->speed / run->nr;
@@ -243,7 +243,7 @@ static int begin(struct run *run)
 	report_point_in_time(&run->report, run->volumes, run->nr, suspended_ns);
 	if (run->nr_by_job == run->nr)
 		return EXIT_OK;
-	/* The reader gets what the jobs leave. Each device gets at least one byte/s. */
+	/* The reader gets what the jobs leave. Each device gets at least 1 byte/s. */
 	if (speed && speed < run->nr)
 		speed = run->nr;
 	speed -= speed ? job_speed(run) * run->nr_by_job : 0;
@@ -253,8 +253,8 @@ static int begin(struct run *run)
 }
 
 /*
- * A device was written to past its target, which the kernel noticed when it was
- * suspended: now all counts as changed.
+ * When a device was suspended, the kernel has noticed that its origin was written to
+ * without the target. So everything counts as changed.
  */
 static int forget_plans(struct run *run)
 {
@@ -273,7 +273,7 @@ static int forget_plans(struct run *run)
 	return EXIT_OK;
 }
 
-/* From choosing the kind of each backup until all have begun. */
+/* Plan the backups, and begin the sessions. */
 static int plan_and_begin(struct run *run)
 {
 	int status, tries = 0;
@@ -292,7 +292,7 @@ static int plan_and_begin(struct run *run)
 	}
 	if (status != POINT_IN_TIME_STALE)
 		return status;
-	error("changes were not tracked, and the kernel does not say which; make a full backup: --full");
+	error("some changes were not tracked, and the kernel does not know which; make a full backup: --full");
 	return EXIT_REFUSED;
 }
 
@@ -302,10 +302,10 @@ static void explain_broken(const struct volume *volume,
 	if (status->target_errors && no_space_explain(volume, status))
 		return;
 	if (status->target_errors)
-		error("%s: the session broke: old data could not be written to %s; the kernel log says why",
+		error("%s: the session broke: old data could not be written to %s; see the kernel log",
 		      volume_called(volume), volume->old_data);
 	else if (status->source_errors)
-		error("%s: the session broke: old data could not be read from the device; the kernel log says why",
+		error("%s: the session broke: old data could not be read from the device; see the kernel log",
 		      volume_called(volume));
 	else
 		error("%s: the session broke: it was cancelled, or a guest write waited too long (--cbw-timeout)",
@@ -317,29 +317,29 @@ static int get_status(const struct volume *volume, struct cbw_status *status)
 	if (!cbw_status_get(volume->name, status, NULL) &&
 	    status->session != CBW_SESSION_NONE)
 		return EXIT_OK;
-	error("%s: the session is gone: the device was removed, or somebody loaded another table",
+	error("%s: the session is gone: somebody has removed the device or loaded another table",
 	      volume_called(volume));
 	return EXIT_INCOMPLETE;
 }
 
-/* @through: with a view: all is read; by the job: it is complete. */
+/* @is_done: a view is read completely, a job is complete. */
 static int check_volume(const struct volume *volume,
-			const struct cbw_status *status, bool *through)
+			const struct cbw_status *status, bool *is_done)
 {
 	if (status->session == CBW_SESSION_BROKEN) {
 		explain_broken(volume, status);
 		return EXIT_INCOMPLETE;
 	}
 	if (!volume->by_job) {
-		*through = !status->scope_blocks;
+		*is_done = !status->scope_blocks;
 		return EXIT_OK;
 	}
-	*through = status->session == CBW_SESSION_COMPLETE;
-	/* A complete job may be seen a moment before the session is. */
-	if (*through || status->job == CBW_JOB_RUNNING ||
+	*is_done = status->session == CBW_SESSION_COMPLETE;
+	/* The job becomes complete shortly before the session does. */
+	if (*is_done || status->job == CBW_JOB_RUNNING ||
 	    status->job == CBW_JOB_PAUSED || status->job == CBW_JOB_COMPLETE)
 		return EXIT_OK;
-	error("%s: the job that copies to %s is %s (%" PRIu64 " errors of the device, %" PRIu64 " of the output); the kernel log says why",
+	error("%s: the job that copies to %s is %s (%" PRIu64 " errors of the device, %" PRIu64 " of the output); see the kernel log",
 	      volume_called(volume), volume->old_data, cbw_job_name(status->job),
 	      status->source_errors, status->target_errors);
 	return EXIT_INCOMPLETE;
@@ -356,24 +356,24 @@ static void add_figures(struct backup_figures *figures,
 		figures->done_bytes += status->job_bytes;
 }
 
-/* Look at all sessions. @through: nothing is left to be copied. */
-static int check_volumes(struct run *run, bool *through)
+/* Check all sessions. @is_done: nothing is left to be copied. */
+static int check_volumes(struct run *run, bool *is_done)
 {
 	struct cbw_status status;
 	unsigned int i;
-	bool volume_through;
+	bool volume_is_done;
 	int r;
 
 	memset(&run->figures, 0, sizeof(run->figures));
-	*through = true;
+	*is_done = true;
 	for (i = 0; i < run->nr; i++) {
 		r = get_status(&run->volumes[i], &status);
 		if (!r)
 			r = check_volume(&run->volumes[i], &status,
-					 &volume_through);
+					 &volume_is_done);
 		if (r)
 			return r;
-		*through = *through && volume_through;
+		*is_done = *is_done && volume_is_done;
 		add_figures(&run->figures, &run->volumes[i], &status);
 	}
 	if (run->reader)
@@ -381,11 +381,11 @@ static int check_volumes(struct run *run, bool *through)
 	return EXIT_OK;
 }
 
-/* The reason may be that a session broke, which says more. */
+/* If a session broke, that is the better reason. */
 static int explain_failure(struct run *run)
 {
-	bool through;
-	int status = check_volumes(run, &through);
+	bool is_done;
+	int status = check_volumes(run, &is_done);
 
 	if (status)
 		return status;
@@ -395,7 +395,7 @@ static int explain_failure(struct run *run)
 
 static bool wait_for_reader(struct run *run)
 {
-	/* After it has ended, jobs of other devices may still run. */
+	/* Jobs of other devices may still run after the reader has ended. */
 	if (run->reader && !reader_wait(run->reader, POLL_MS))
 		return false;
 	if (run->nr_by_job)
@@ -403,7 +403,7 @@ static bool wait_for_reader(struct run *run)
 	return true;
 }
 
-/* Report devices that are not called what messages and the output's list call them. */
+/* Warn once about each device that was renamed: messages and JSON keep its old name. */
 static void note_renames(struct run *run)
 {
 	struct volume *volume;
@@ -414,14 +414,14 @@ static void note_renames(struct run *run)
 		if (volume->is_renamed || !strcmp(now, volume->name))
 			continue;
 		volume->is_renamed = true;
-		warning("%s is called %s now; its backup goes on", volume->name,
+		warning("%s is called %s now; its backup continues", volume->name,
 			now);
 	}
 }
 
 static int copy(struct run *run)
 {
-	bool ended, through = false;
+	bool ended, is_done = false;
 	int status = EXIT_OK;
 
 	while (!is_interrupted(&status)) {
@@ -429,27 +429,27 @@ static int copy(struct run *run)
 		note_renames(run);
 		if (run->reader && reader_failure(run->reader))
 			return explain_failure(run);
-		status = check_volumes(run, &through);
+		status = check_volumes(run, &is_done);
 		if (status)
 			return status;
 		report_figures(&run->report, &run->figures);
-		if (ended && through)
+		if (ended && is_done)
 			return EXIT_OK;
 		if (ended && run->nr_by_job == 0) {
-			error("not everything was read, though no reading failed: this is a mistake in dmlive or in the kernel module");
+			error("not everything was read, though no read failed: this is a bug in dmlive or in the kernel module");
 			return EXIT_INCOMPLETE;
 		}
 	}
 	return status;
 }
 
-/* Put the guests' devices back as they were. */
+/* Give the guests' devices their tables back. */
 static int end_sessions(struct run *run, bool cancel)
 {
 	int status = EXIT_OK, r;
 	unsigned int i;
 
-	/* Reads that wait for old data end with the session. */
+	/* Cancelling ends reads that wait for old data. */
 	for (i = 0; cancel && i < run->nr; i++)
 		if (run->volumes[i].in_session)
 			dm_message(run->volumes[i].name, "session cancel");
@@ -467,7 +467,7 @@ static int end_sessions(struct run *run, bool cancel)
 	return status;
 }
 
-/* With a bitmap the session is still there, and is committed when all is durable. */
+/* With a bitmap, the session still exists, and is committed after the image is durable. */
 static int finish_volume(struct volume *volume)
 {
 	int status = increment_describe(volume);
@@ -487,7 +487,7 @@ static int finish(struct run *run)
 		if (r)
 			status = r;
 		else if (run->nr > 1 && status)
-			warning("%s, the backup of %s, is complete all the same",
+			warning("%s, the backup of %s, is complete nevertheless",
 				run->volumes[i].output,
 				volume_called(&run->volumes[i]));
 	}
