@@ -2,10 +2,10 @@
 /*
  * Records of mapped devices that are gone, see clean.h.
  *
- * Without a metadata device, what was restored is lost with the mapped device, and the
- * record is useless. With one, the record keeps a new restore from overwriting what
- * that one has written to the target, so it stays as long as the metadata device says
- * that the restore is not finished.
+ * Without a metadata device, the state of a restore is lost with its mapped device, and
+ * the record is useless. With one, the record keeps another restore from overwriting the
+ * data on the volume. So it stays while the metadata device says that the restore is not
+ * finished.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -27,7 +27,7 @@ static void drop(enum log_level level, const char *line)
 	(void)line;
 }
 
-/* Does the metadata device on record still say that there is something to resume? */
+/* Does the recorded metadata device still hold a restore that can be resumed? */
 static bool is_unfinished(const char *meta)
 {
 	char what[256];
@@ -35,7 +35,7 @@ static bool is_unfinished(const char *meta)
 
 	if (!meta || !path_is_blockdev(meta))
 		return false;
-	/* That it cannot be read now does not matter here. */
+	/* A metadata device that cannot be read is no reason for a message. */
 	log_set_sink(drop);
 	state = metadata_probe(meta, what, sizeof(what));
 	log_set_sink(NULL);
@@ -43,7 +43,7 @@ static bool is_unfinished(const char *meta)
 	       state == METADATA_COMPLETE;
 }
 
-/* Look by name, and by UUID, since it may have been renamed. */
+/* Search by name and by UUID, because the device may have been renamed. */
 static bool is_there(const char *name, const char *uuid)
 {
 	char found[DM_NAME_BYTES];
@@ -75,7 +75,7 @@ static bool is_record(const char *suffix)
 	       !strcmp(suffix, ".lock");
 }
 
-/* Without the device the session is gone too; half an image may be left. */
+/* The session is gone with the device, but an incomplete image may be left. */
 static void clean_backup(const char *name)
 {
 	int fd = recovery_lock_and_clear(name);

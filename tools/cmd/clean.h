@@ -3,9 +3,10 @@
 #define DMLIVE_CLEAN_H
 
 /*
- * Remove the records in /run of mapped devices that are gone, unless a restore can be
- * resumed by one, or a process is at work. Called before each command that deals with
- * mapped devices. The only message is that an interrupted backup is not a backup.
+ * Remove the records in /run of mapped devices that are gone, unless they are needed to
+ * resume a restore, or a process works on the device. Called before each command that
+ * deals with mapped devices. The only message says that an interrupted backup is not a
+ * backup.
  */
 void clean_records(void);
 

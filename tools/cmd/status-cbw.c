@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* `dmlive status` of cbw devices. */
-#include <errno.h>
+/* `dmlive status` of a device that is attached for backups. */
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,15 +8,11 @@
 #include "attach/inner.h"
 #include "block/blockdev.h"
 #include "lines/cbw-status.h"
-#include "block/dm.h"
-#include "base/log.h"
 #include "base/size.h"
-#include "cmd/status-cbw.h"
+#include "cmd/status.h"
 
 struct report {
-	const char *name;
-	struct dm_device device;
-	uint64_t device_bytes;
+	struct status_device device;
 	struct cbw_table table;
 	struct cbw_status status;
 	bool inserted;
@@ -26,26 +21,12 @@ struct report {
 	char store[PATH_MAX];			/* "": no session */
 };
 
-static int get_lines(struct report *report)
+static int parse(void *context, const char *table, const char *status)
 {
-	struct dm_line table = { 0 }, status = { 0 };
-	int r;
+	struct report *report = context;
 
-	r = dm_get_line(report->name, DM_LINE_TABLE, &table, &report->device);
-	if (!r && strcmp(table.target, CBW_TARGET))
-		r = -ENOENT;
-	if (!r)
-		r = dm_get_line(report->name, DM_LINE_STATUS, &status, NULL);
-	if (!r && (cbw_table_parse(table.params, &report->table) ||
-		   cbw_status_parse(status.params, &report->status))) {
-		error("%s: its table or status is not understood: '%s', '%s'",
-		      report->name, table.params, status.params);
-		r = -EPROTO;
-	}
-	report->device_bytes = table.nr_sectors * 512;
-	dm_line_free(&table);
-	dm_line_free(&status);
-	return r;
+	return cbw_table_parse(table, &report->table) ?:
+	       cbw_status_parse(status, &report->status);
 }
 
 static void take_path(const char *word, char *path, size_t path_bytes)
@@ -59,8 +40,7 @@ static int collect(const char *name, struct report *report)
 	int r;
 
 	memset(report, 0, sizeof(*report));
-	report->name = name;
-	r = get_lines(report);
+	r = status_device_get(&report->device, name, CBW_TARGET, report, parse);
 	if (r)
 		return r;
 	report->inserted = inner_of_table(&report->table, &inner);
@@ -106,16 +86,12 @@ static void add_session(const struct report *report, struct json_object *object)
 
 static void add_report(const struct report *report, struct json_object *object)
 {
-	json_add_string(object, "name", report->name);
-	json_add_string(object, "kind", "cbw");
-	json_add_string(object, "device", dm_node_path(report->name));
-	json_add_string(object, "uuid", report->device.uuid);
-	json_add_bool(object, "suspended", report->device.suspended);
+	status_device_add(&report->device, "cbw", object);
 	json_add_bool(object, "inserted", report->inserted);
 	json_add_string(object, "origin", report->origin);
 	json_add_string(object, "meta_device",
 			report->meta[0] ? report->meta : NULL);
-	json_add_number(object, "size_bytes", report->device_bytes);
+	json_add_number(object, "size_bytes", report->device.bytes);
 	json_add_number(object, "block_bytes", report->status.block_bytes);
 	add_session(report, object);
 }
@@ -133,7 +109,7 @@ static void print_session(const struct report *report)
 	       store_name(report) ? store_name(report) : "unknown",
 	       report->store);
 	if (status->slots)
-		printf("  %" PRIu64 " of %" PRIu64 " slots of it are used\n",
+		printf("  %" PRIu64 " of its %" PRIu64 " slots are used\n",
 		       status->slots_used, status->slots);
 	if (status->job != CBW_JOB_NONE)
 		printf("  job %s: %s of %s\n", cbw_job_name(status->job),
@@ -150,10 +126,10 @@ static void print_report(const struct report *report)
 {
 	char size[SIZE_TEXT_BYTES];
 
-	printf("%s: cbw%s over %s%s, %s, %s\n", report->name,
-	       report->device.suspended ? " (suspended)" : "", report->origin,
-	       report->inserted ? ", inserted in use" : "",
-	       size_format(report->device_bytes, size),
+	printf("%s: cbw%s over %s%s, %s, %s\n", report->device.name,
+	       report->device.dm.suspended ? " (suspended)" : "", report->origin,
+	       report->inserted ? ", attached while in use" : "",
+	       size_format(report->device.bytes, size),
 	       report->status.session == CBW_SESSION_NONE ? "no session" :
 	       "in a session");
 	if (report->meta[0])

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* `dmlive status` of a device whose restore is finished: a linear mapping. */
+/* `dmlive status` of a restored device, which is a linear mapping. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -7,17 +7,14 @@
 #include <time.h>
 
 #include "block/blockdev.h"
-#include "block/dm.h"
 #include "restore/finished.h"
 #include "base/size.h"
-#include "cmd/status-finished.h"
+#include "cmd/status.h"
 
 #define CBW_UUID_PREFIX DM_UUID_PREFIX "cbw-"
 
 struct report {
-	const char *name;
-	struct dm_device device;
-	uint64_t device_bytes;
+	struct status_device device;
 	char target[PATH_MAX];
 	struct finished finished;
 };
@@ -35,22 +32,22 @@ static int collect(const char *name, struct report *report)
 	int r;
 
 	memset(report, 0, sizeof(*report));
-	report->name = name;
-	r = dm_get_line(name, DM_LINE_TABLE, &line, &report->device);
+	report->device.name = name;
+	r = dm_get_line(name, DM_LINE_TABLE, &line, &report->device.dm);
 	if (r)
 		return r;
 	linear = line.nr_lines == 1 && !strcmp(line.target, "linear") &&
 		 sscanf(line.params, "%31s", number) == 1;
-	report->device_bytes = line.nr_sectors * 512;
+	report->device.bytes = line.nr_sectors * 512;
 	dm_line_free(&line);
 	if (!linear)
 		return -ENOENT;
 	blockdev_path_of(number, report->target, sizeof(report->target));
-	finished_load(name, report->device.uuid, &report->finished);
-	/* A restore from before there were records is known by its UUID. */
+	finished_load(name, report->device.dm.uuid, &report->finished);
+	/* Without a record, the UUID tells a restored device. */
 	if (report->finished.time_s ||
-	    (has_prefix(report->device.uuid, DM_UUID_PREFIX) &&
-	     !has_prefix(report->device.uuid, CBW_UUID_PREFIX)))
+	    (has_prefix(report->device.dm.uuid, DM_UUID_PREFIX) &&
+	     !has_prefix(report->device.dm.uuid, CBW_UUID_PREFIX)))
 		return 0;
 	return -ENOENT;
 }
@@ -64,13 +61,9 @@ static const char *image_of(const struct report *report)
 
 static void add_report(const struct report *report, struct json_object *object)
 {
-	json_add_string(object, "name", report->name);
-	json_add_string(object, "kind", "restore");
-	json_add_string(object, "device", dm_node_path(report->name));
-	json_add_string(object, "uuid", report->device.uuid);
-	json_add_bool(object, "suspended", report->device.suspended);
+	status_device_add(&report->device, "restore", object);
 	json_add_string(object, "state", "finished");
-	json_add_number(object, "size_bytes", report->device_bytes);
+	json_add_number(object, "size_bytes", report->device.bytes);
 	json_add_string(object, "target", report->target);
 	json_add_string(object, "image", image_of(report));
 	if (report->finished.time_s)
@@ -89,10 +82,10 @@ static void print_report(const struct report *report)
 	if (when && localtime_r(&when, &tm))
 		strftime(date, sizeof(date), " at %F %T", &tm);
 	printf("%s: restored%s%s; finished%s, linear over %s, %s%s\n",
-	       report->name, image_of(report) ? " from " : "",
+	       report->device.name, image_of(report) ? " from " : "",
 	       image_of(report) ?: "", date, report->target,
-	       size_format(report->device_bytes, size),
-	       report->device.suspended ? " (suspended)" : "");
+	       size_format(report->device.bytes, size),
+	       report->device.dm.suspended ? " (suspended)" : "");
 }
 
 int status_finished(const char *name, struct json_object *object)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* `dmlive status`: what killed commands have left, see status-recovery.h. */
+/* `dmlive status`: what killed commands have left, see status.h. */
 #include <dirent.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 #include "lines/cbw-table.h"
 #include "restore/runtime.h"
 #include "restore/stack.h"
-#include "cmd/status-recovery.h"
+#include "cmd/status.h"
 
 #define BACKUP_SUFFIX ".backup"
 
@@ -24,9 +24,13 @@ struct listing {
 	unsigned int nr;
 };
 
-/* @owner: the mapped device that it belongs to; @way: a command, or what to do */
+/*
+ * Report @name, which belongs to the mapped device @owner. @what: its kind, in JSON;
+ * @clean_up: a command, or what to do.
+ */
 static void report(struct listing *listing, const char *what, const char *name,
-		   const char *owner, const char *text, const char *way)
+		   const char *owner, const char *text,
+		   const char *clean_up)
 {
 	struct json_object *object;
 
@@ -35,7 +39,7 @@ static void report(struct listing *listing, const char *what, const char *name,
 		return;
 	listing->nr++;
 	if (!listing->array) {
-		printf("%s: %s; to clean it up: %s\n", name, text, way);
+		printf("%s: %s; to clean it up: %s\n", name, text, clean_up);
 		return;
 	}
 	object = json_new_object();
@@ -44,11 +48,14 @@ static void report(struct listing *listing, const char *what, const char *name,
 	json_add_string(object, "leftover", what);
 	json_add_string(object, "owner", owner);
 	json_add_string(object, "text", text);
-	json_add_string(object, "clean_up", way);
+	json_add_string(object, "clean_up", clean_up);
 	json_append(listing->array, object);
 }
 
-/* The device whose inner one has this UUID, or would have it. False: it is not there. */
+/*
+ * The device that the inner device @inner_name with this UUID belongs to, found by the UUID
+ * or else by the name. False: @owner does not exist.
+ */
 static bool find_owner(const char *uuid, const char *inner_name,
 		       char owner[DM_NAME_BYTES])
 {
@@ -74,25 +81,23 @@ static bool find_owner(const char *uuid, const char *inner_name,
 static void report_inner(struct listing *listing, const char *name,
 			 const struct dm_device *device, const char *target)
 {
-	char upper[DM_NAME_BYTES], owner[DM_NAME_BYTES], way[2 * DM_NAME_BYTES];
-	bool is_there;
+	char upper[DM_NAME_BYTES], owner[DM_NAME_BYTES];
+	char command[2 * DM_NAME_BYTES];
 
 	if (stack_find_upper(name, upper) || !strcmp(target, "alloctrack"))
 		return;
-	is_there = find_owner(device->uuid, name, owner);
-	if (device->open_count > 0) {
-		snprintf(way, sizeof(way), "end that first; see dmsetup ls --tree");
+	if (find_owner(device->uuid, name, owner))
+		snprintf(command, sizeof(command), "dmlive detach %s", owner);
+	else
+		snprintf(command, sizeof(command), "dmsetup remove %s", name);
+	if (device->open_count > 0)
 		report(listing, "inner", name, owner,
-		       "the inner device of an attachment that has ended, which is still in use",
-		       way);
-		return;
-	}
-	snprintf(way, sizeof(way), "%s %s", is_there ? "dmlive detach" :
-						       "dmsetup remove",
-		 is_there ? owner : name);
-	report(listing, "inner", name, owner,
-	       "the inner device of an attachment that has ended; nothing uses it",
-	       way);
+		       "the inner device of an attachment that has ended, still in use",
+		       "first end what uses it, see dmsetup ls --tree");
+	else
+		report(listing, "inner", name, owner,
+		       "the inner device of an attachment that has ended, not in use",
+		       command);
 }
 
 static bool is_on_record(const char *name)
@@ -103,11 +108,12 @@ static bool is_on_record(const char *name)
 	return !access(path, F_OK);
 }
 
-/* A view of ours, not one that somebody has made with dmsetup. */
+/* Views of backups, but not views that somebody has made with dmsetup. */
 static void report_view(struct listing *listing, const char *name,
 			const char *number)
 {
-	char owner[DM_NAME_BYTES] = "", ours[32], way[2 * DM_NAME_BYTES];
+	char owner[DM_NAME_BYTES] = "", ours[32];
+	char command[2 * DM_NAME_BYTES];
 	unsigned int major, minor;
 
 	if (sscanf(number, "%u:%u", &major, &minor) != 2)
@@ -115,16 +121,17 @@ static void report_view(struct listing *listing, const char *name,
 	view_name(ours, makedev(major, minor));
 	if (strcmp(name, ours))
 		return;
-	/* The view of a recorded backup is cleaned up with it. */
+	/* If the backup is on record, its view is cleaned up with it. */
 	if (dm_name_of(major, minor, owner) &&
 	    (runtime_server(owner) || is_on_record(owner)))
 		return;
-	snprintf(way, sizeof(way), "dmsetup remove %s", name);
+	snprintf(command, sizeof(command), "dmsetup remove %s", name);
 	report(listing, "view", name, owner,
-	       "the view of a backup that nobody makes any more", way);
+	       "the view of a backup that was killed", command);
 }
 
-static bool is_at_work(const char *name)
+/* Does a process of dmlive work on the device? */
+static bool is_busy(const char *name)
 {
 	char inner[DM_NAME_BYTES + sizeof(INNER_SUFFIX)];
 
@@ -133,7 +140,7 @@ static bool is_at_work(const char *name)
 	       blockdev_any_is_locked();
 }
 
-/* Does it belong to dmlive? */
+/* Does the device belong to dmlive? */
 static bool is_ours(const char *name, const struct dm_device *device,
 		    const char *target)
 {
@@ -149,31 +156,30 @@ static bool is_ours(const char *name, const struct dm_device *device,
 static void report_state(struct listing *listing, const char *name,
 			 const struct dm_device *device, const char *target)
 {
-	char way[2 * DM_NAME_BYTES];
+	char command[2 * DM_NAME_BYTES];
 
-	if (!is_ours(name, device, target) || is_at_work(name))
+	if (!is_ours(name, device, target) || is_busy(name))
 		return;
 	if (!device->has_table) {
-		snprintf(way, sizeof(way), "dmsetup remove %s", name);
+		snprintf(command, sizeof(command), "dmsetup remove %s", name);
 		report(listing, "empty", name, name,
-		       "a mapped device without a table, which was never in use",
-		       way);
+		       "a mapped device without a table, never in use", command);
 	} else if (device->suspended) {
-		snprintf(way, sizeof(way), "dmsetup resume %s", name);
+		snprintf(command, sizeof(command), "dmsetup resume %s", name);
 		report(listing, "suspended", name, name,
-		       "suspended, so all its I/O waits, and no dmlive process is at work on it",
-		       way);
+		       "suspended, so that all its I/O waits, though no dmlive process works on it",
+		       command);
 	}
 }
 
-static int look_at(const char *name, void *argument)
+static int report_device(const char *name, void *argument)
 {
 	struct listing *listing = argument;
 	struct dm_device device = { 0 };
 	struct dm_line line = { 0 };
 	bool has_line;
 
-	/* It may be gone by now. */
+	/* The device may have been removed meanwhile. */
 	if (dm_get_device(name, &device))
 		return 0;
 	has_line = !dm_get_line(name, DM_LINE_TABLE, &line, &device);
@@ -188,7 +194,8 @@ static int look_at(const char *name, void *argument)
 
 static void report_backup(struct listing *listing, const char *name)
 {
-	char path[PATH_MAX], text[2 * PATH_MAX], way[3 * DM_NAME_BYTES];
+	char path[PATH_MAX], text[2 * PATH_MAX];
+	char commands[3 * DM_NAME_BYTES];
 	const char *output;
 	struct json_object *record;
 	bool has_partial;
@@ -198,17 +205,17 @@ static void report_backup(struct listing *listing, const char *name)
 	output = json_get_string(record, "output");
 	snprintf(path, sizeof(path), "%.4000s.partial", output ? output : "");
 	has_partial = output && !access(path, F_OK);
-	snprintf(text, sizeof(text), "a backup to %s was ended before it was complete; its session may go on, so that guest writes are copied for nothing%s%s%s",
+	snprintf(text, sizeof(text), "a backup to %s was ended before it was complete; its session may still exist, so that guest writes are copied needlessly%s%s%s",
 		 output ? output : "an unknown place",
 		 has_partial ? "; it has left " : "", has_partial ? path : "",
 		 has_partial ? ", which is no backup" : "");
-	snprintf(way, sizeof(way), "the next dmlive backup %s, or dmlive detach %s",
-		 name, name);
-	report(listing, "backup", name, name, text, way);
+	snprintf(commands, sizeof(commands),
+		 "the next dmlive backup %s, or dmlive detach %s", name, name);
+	report(listing, "backup", name, name, text, commands);
 	json_object_put(record);
 }
 
-static void look_at_records(struct listing *listing)
+static void report_records(struct listing *listing)
 {
 	DIR *folder = opendir(RUNTIME_FOLDER);
 	struct dirent *entry;
@@ -230,7 +237,7 @@ unsigned int status_recovery(const char *name, struct json_object *array)
 {
 	struct listing listing = { .wanted = name, .array = array };
 
-	dm_for_each(look_at, &listing);
-	look_at_records(&listing);
+	dm_for_each(report_device, &listing);
+	report_records(&listing);
 	return listing.nr;
 }
