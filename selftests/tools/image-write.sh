@@ -166,7 +166,7 @@ refused "an odd cluster size" "cluster-size 3000" --target-format qcow2 --cluste
 	mixed.qcow2 out.qcow2
 refused "an unknown method" "compression lzo" --target-format qcow2 --compression lzo \
 	mixed.qcow2 out.qcow2
-refused "a raw image that is compressed" "out.raw is to be raw.*--target-format" \
+refused "a raw image that is compressed" "out.raw would be raw.*--target-format" \
 	--compression zlib mixed.qcow2 out.raw
 # By the suffix.
 for name in vmdk vdi vhdx ova backup.zst; do

@@ -6,6 +6,7 @@
 #include "backup/backup.h"
 #include "cmd/bitmap.h"
 #include "cmd/cmd.h"
+#include "cmd/image-options.h"
 #include "block/blockdev.h"
 #include "block/device-name.h"
 #include "base/exit.h"
@@ -13,17 +14,17 @@
 #include "block/require.h"
 
 #define MAX_THREADS	64
-#define MAX_CLUSTER	(2u << 20)
+#define MAX_CBW_TIMEOUT_S	(UINT64_MAX / 1000000000)
 #define MAX_FREEZE_TIMEOUT_S	86400
 
-/* The value of --cbw-timeout, until it is given. */
+/* The value of --cbw-timeout if it is not given. */
 #define TIMEOUT_DEFAULT	UINT64_MAX
 
 static const char backup_help[] =
 "Usage: dmlive backup NAME OUT [NAME OUT]... [OPTION]...\n"
 "\n"
 "Copies what the mapped device NAME holds now to OUT, while it stays in use. OUT\n"
-"is a new file, or a block device. NAME, or its path, or VG/LV, must have been\n"
+"is a new file, or a block device. NAME, its path, or VG/LV must have been\n"
 "attached (dmlive attach). All devices of one command are copied as of the same\n"
 "point in time.\n"
 "\n"
@@ -32,34 +33,34 @@ static const char backup_help[] =
 "  --compression METHOD[:LEVEL]\n"
 "                       qcow2: none, zlib[:1..9] or zstd[:1..22]; default: none\n"
 "  --cluster-size SIZE  qcow2: 4K to 2M; default: 64K\n"
-"  --fleece PLACE       where old data are kept that the guest overwrites before\n"
-"                       they are copied: a block device, or a folder for a\n"
-"                       temporary file; default: the folder of OUT. none:\n"
-"                       nowhere, which is for raw copies onto block devices, and\n"
-"                       the default there: guest writes wait until OUT has what\n"
-"                       they overwrite\n"
-"  --bitmap B           only what has changed since the previous backup, as\n"
-"                       bitmap B of the device says; the image lies on that\n"
-"                       backup. Without one, all, and B begins to record\n"
-"                       changes. qcow2 only\n"
-"  --base IMAGE         the previous backup, of each NAME in order; none: there\n"
-"                       is none\n"
-"  --full               all, whatever B tells: the begin of a new chain\n"
-"  --no-full            fail where only a full backup is possible\n"
+"  --fleece PLACE       keep old data, which the guest overwrites before they are\n"
+"                       copied, in PLACE: a block device, or a folder for a\n"
+"                       temporary file; default: the folder of OUT. none: keep\n"
+"                       none; guest writes wait until OUT has the old data.\n"
+"                       Only for raw copies onto block devices, and the default\n"
+"                       there\n"
+"  --bitmap B           copy only what has changed since the previous backup,\n"
+"                       according to bitmap B of the device; the image is based\n"
+"                       on that backup. If there is none, copy everything, and\n"
+"                       let B record changes from now on. qcow2 only\n"
+"  --base IMAGE         the previous backup, once for each NAME, in order; none:\n"
+"                       there is none\n"
+"  --full               copy everything, and start a new chain\n"
+"  --no-full            fail if only a full backup is possible\n"
 "  --speed SIZE         copy at most SIZE per second (K, M, G)\n"
-"  --threads N          read and compress with N threads; default: one a CPU, at\n"
-"                       least 4\n"
+"  --threads N          read and compress with N threads; default: the number of\n"
+"                       CPUs, at least 4\n"
 "  --on-cbw-error break_snapshot|break_guest_write\n"
-"                       if old data cannot be kept: the backup fails (the\n"
+"                       if old data cannot be kept, fail the backup (the\n"
 "                       default), or the guest's write\n"
-"  --cbw-timeout S      so it is too if that takes longer than S seconds. 0: the\n"
-"                       guest's write waits; default: 45, and 0 with\n"
-"                       break_guest_write\n"
-"  --freeze-timeout S   fail if file systems would be frozen, and devices\n"
+"  --cbw-timeout S      do the same if keeping old data takes longer than S\n"
+"                       seconds; 0: no limit, guest writes wait; default: 45, or\n"
+"                       0 with break_guest_write\n"
+"  --freeze-timeout S   fail if file systems would stay frozen, and devices\n"
 "                       suspended, for longer than S seconds; 0: no limit;\n"
 "                       default: 30\n"
-"  --force              replace a file OUT, unless another image in its folder\n"
-"                       lies on it; overwrite a device that holds something\n"
+"  --force              replace a file OUT, unless another image in its folder is\n"
+"                       based on it; overwrite a device that holds data\n"
 "  --json               print one JSON object a line\n";
 
 enum {
@@ -100,59 +101,16 @@ static const struct option backup_options[] = {
 	{ 0 }
 };
 
-static bool take_cluster_size(struct backup_request *request)
+/* Take the value of an option that may be given for each device. */
+static bool append(const char *option, const char **values, unsigned int *nr)
 {
-	uint64_t bytes;
-
-	if (!option_size("--cluster-size", optarg, &bytes))
-		return false;
-	if (bytes < 4096 || bytes > MAX_CLUSTER || bytes & (bytes - 1)) {
-		error("--cluster-size %s: must be a power of two from 4K to 2M",
-		      optarg);
-		return false;
-	}
-	request->image.cluster_bytes = bytes;
-	return true;
-}
-
-static bool take_compression(struct backup_request *request)
-{
-	if (!writer_parse_compression(optarg, &request->image))
-		return true;
-	error("--compression %s: must be none, zlib, zlib:1 to zlib:9, zstd, or zstd:1 to zstd:22",
-	      optarg);
-	return false;
-}
-
-static bool take_base(struct backup_request *request)
-{
-	if (request->nr_bases == BACKUP_MAX_VOLUMES) {
-		error("--base %s: at most %d are possible", optarg,
+	if (*nr == BACKUP_MAX_VOLUMES) {
+		error("%s %s: at most %d are possible", option, optarg,
 		      BACKUP_MAX_VOLUMES);
 		return false;
 	}
-	request->bases[request->nr_bases++] = optarg;
+	values[(*nr)++] = optarg;
 	return true;
-}
-
-static bool take_fleece(struct backup_request *request)
-{
-	if (request->nr_fleeces == BACKUP_MAX_VOLUMES) {
-		error("--fleece %s: at most %d are possible", optarg,
-		      BACKUP_MAX_VOLUMES);
-		return false;
-	}
-	request->fleeces[request->nr_fleeces++] = optarg;
-	return true;
-}
-
-static bool take_format(struct backup_request *request)
-{
-	request->format_is_given = true;
-	if (!writer_parse_format(optarg, &request->image))
-		return true;
-	error("--format %s: must be qcow2 or raw", optarg);
-	return false;
 }
 
 static bool take_on_cbw_error(struct backup_request *request)
@@ -169,31 +127,21 @@ static bool take_timeout(struct backup_request *request)
 {
 	uint64_t seconds;
 
-	if (!option_number("--cbw-timeout", optarg, UINT64_MAX / 1000000000,
+	if (!option_number("--cbw-timeout", optarg, MAX_CBW_TIMEOUT_S,
 			   &seconds))
 		return false;
 	request->cbw_timeout_ms = seconds * 1000;
 	return true;
 }
 
-static bool take_freeze_timeout(struct backup_request *request)
-{
-	uint64_t seconds;
-
-	if (!option_number("--freeze-timeout", optarg, MAX_FREEZE_TIMEOUT_S,
-			   &seconds))
-		return false;
-	request->freeze_timeout_s = seconds;
-	return true;
-}
-
-static bool take_threads(struct backup_request *request)
+static bool take_number(const char *option, unsigned int max,
+			unsigned int *value)
 {
 	uint64_t number;
 
-	if (!option_number("--threads", optarg, MAX_THREADS, &number))
+	if (!option_number(option, optarg, max, &number))
 		return false;
-	request->nr_threads = number;
+	*value = number;
 	return true;
 }
 
@@ -201,25 +149,28 @@ static bool take_option(struct backup_request *request, int option)
 {
 	switch (option) {
 	case OPTION_BASE:
-		return take_base(request);
+		return append("--base", request->bases, &request->nr_bases);
 	case OPTION_BITMAP:
 		request->bitmap = optarg;
 		return true;
 	case OPTION_CBW_TIMEOUT:
 		return take_timeout(request);
 	case OPTION_CLUSTER_SIZE:
-		return take_cluster_size(request);
+		return option_cluster_size("4K", &request->image);
 	case OPTION_COMPRESSION:
-		return take_compression(request);
+		return option_compression(&request->image);
 	case OPTION_FLEECE:
-		return take_fleece(request);
+		return append("--fleece", request->fleeces,
+			      &request->nr_fleeces);
 	case OPTION_FORCE:
 		request->force = true;
 		return true;
 	case OPTION_FORMAT:
-		return take_format(request);
+		request->format_is_given = true;
+		return option_format("--format", &request->image);
 	case OPTION_FREEZE_TIMEOUT:
-		return take_freeze_timeout(request);
+		return take_number("--freeze-timeout", MAX_FREEZE_TIMEOUT_S,
+				   &request->freeze_timeout_s);
 	case OPTION_FULL:
 		request->full = true;
 		return true;
@@ -234,14 +185,15 @@ static bool take_option(struct backup_request *request, int option)
 	case OPTION_SPEED:
 		return option_size("--speed", optarg, &request->speed);
 	default:
-		return take_threads(request);
+		return take_number("--threads", MAX_THREADS,
+				   &request->nr_threads);
 	}
 }
 
 static int take_pairs(struct backup_request *request, int argc, char **argv)
 {
 	if (argc < 2 || argc % 2)
-		return argument_error("backup", "NAME OUT, or several of these pairs");
+		return argument_error("backup", "NAME OUT, or several such pairs");
 	if (argc / 2 > BACKUP_MAX_VOLUMES) {
 		error("backup: at most %d devices are possible",
 		      BACKUP_MAX_VOLUMES);
@@ -255,7 +207,7 @@ static int take_pairs(struct backup_request *request, int argc, char **argv)
 	return EXIT_OK;
 }
 
-/* As `dmlive bitmap add` does it, with its default granularity. */
+/* As `dmlive bitmap add` with the default granularity. */
 static int add_bitmap(const char *name, const char *bitmap)
 {
 	const struct bitmap_arguments arguments = {
@@ -273,21 +225,21 @@ static int check_bitmap(const struct backup_request *request)
 {
 	if (!request->bitmap &&
 	    (request->nr_bases || request->full || request->no_full)) {
-		error("backup: --base, --full and --no-full are about increments: name a bitmap (--bitmap B)");
+		error("backup: --base, --full and --no-full need a bitmap: --bitmap B");
 		return EXIT_USAGE;
 	}
 	if (request->full && (request->no_full || request->nr_bases)) {
-		error("backup: --full does not go together with --no-full or --base");
+		error("backup: --full cannot be combined with --no-full or --base");
 		return EXIT_USAGE;
 	}
 	if (request->nr_bases && request->nr_bases != request->nr_pairs) {
-		error("backup: give --base once for each device, in order; --base none for one that has no previous backup");
+		error("backup: give --base once for each device, in order; --base none for a device without a previous backup");
 		return EXIT_USAGE;
 	}
 	return EXIT_OK;
 }
 
-/* The names of mapped devices are checked when these are opened. */
+/* Names of mapped devices are checked when the devices are opened. */
 static int find_paths(struct backup_request *request)
 {
 	int status = EXIT_OK;
@@ -302,7 +254,7 @@ static int find_paths(struct backup_request *request)
 	return status;
 }
 
-/* Are old data of a device to be kept in a file? */
+/* Will old data of a device be kept in a temporary file? */
 static bool needs_loop(const struct backup_request *request)
 {
 	const char *fleece = request->fleeces[0];
@@ -342,7 +294,7 @@ int cmd_backup(int argc, char **argv)
 		if (!take_option(&request, found))
 			return EXIT_USAGE;
 	}
-	/* A guest's write must not fail for a timeout that nobody asked for. */
+	/* A guest's write must not fail because of a default timeout. */
 	if (request.cbw_timeout_ms == TIMEOUT_DEFAULT)
 		request.cbw_timeout_ms = request.break_guest_write ? 0 :
 					 BACKUP_CBW_TIMEOUT_S * 1000;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * `dmlive image`: subcommands that look at a disk image without any device. This file
- * owns their command lines; what each prints is in image-*.c.
+ * `dmlive image`: subcommands that work on disk images without any mapped device. Their
+ * command lines are parsed here; image-*.c have what they do and print.
  */
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cmd/image.h"
+#include "cmd/image-options.h"
 #include "block/device-name.h"
 #include "base/exit.h"
 #include "base/log.h"
@@ -15,6 +16,8 @@
 #include "qcow2/output-format.h"
 
 #define HELP_COLUMNS 80
+
+#define MAX_THREADS	256
 
 enum argument_option {
 	OPTION_CHAIN = 1 << 0,
@@ -42,27 +45,28 @@ static const struct option_help {
 	{ OPTION_CHAIN, "chain", NULL,
 	  "describe the backing images too" },
 	{ OPTION_CLUSTER_SIZE, "cluster-size", "SIZE",
-	  "clusters of TARGET, qcow2: 512 to 2M; default: 64K" },
+	  "cluster size of TARGET, qcow2: 512 to 2M; default: 64K" },
 	{ OPTION_COMPRESSION, "compression", "METHOD[:LEVEL]",
 	  "of TARGET, qcow2: none, zlib[:1..9] or zstd[:1..22]; default: none" },
 	{ OPTION_FORCE, "force", NULL,
-	  "read an image that is marked corrupt, that is being written, or whose\n"
-	  "chain of backups is broken; replace a TARGET that other images lie on" },
+	  "read an image that is marked corrupt, that is being written to, or whose\n"
+	  "chain of backups is broken; replace a TARGET that is the backing file of\n"
+	  "another image" },
 	{ OPTION_FORMAT, "format", "FORMAT",
-	  "qcow2 or raw; default: what the contents say" },
+	  "qcow2 or raw; default: detected from the contents" },
 	{ OPTION_JSON, "json", NULL,
 	  "print JSON, with the names that qemu-img uses" },
 	{ OPTION_KEEP_BACKING, "keep-backing", NULL,
-	  "only what IMAGE itself holds; TARGET gets its backing file" },
+	  "convert only what IMAGE itself holds; TARGET gets the same backing file" },
 	{ OPTION_QUIET, "quiet", NULL,
-	  "no progress, no single findings" },
+	  "print no progress and no individual findings" },
 	{ OPTION_SNAPSHOT, "snapshot", "ID|NAME",
-	  "the state in an internal snapshot" },
+	  "read the state in an internal snapshot" },
 	{ OPTION_TARGET_FORMAT, "target-format", "FORMAT",
 	  "raw or qcow2; default: by TARGET's suffix: .qcow2, or .raw, .img or\n"
 	  "none for raw" },
 	{ OPTION_THREADS, "threads", "N",
-	  "work with N threads; default: one for each CPU" },
+	  "use N threads; default: one for each CPU" },
 };
 
 #define NR_OPTIONS (sizeof(option_table) / sizeof(option_table[0]))
@@ -80,12 +84,12 @@ static const struct subcommand {
 	  "describe an image: sizes, features, backing, snapshots, bitmaps" },
 	{ "chain", "IMAGE", OPTION_FORMAT | OPTION_JSON,
 	  EXIT_USAGE, image_chain_command,
-	  "show an image and what it is based on, and which backup each is;\n"
-	  "status 3: a backup is not based on the one that it was made for" },
+	  "show an image and the images that it is based on, and which backup each\n"
+	  "is; status 3: an increment is not based on the backup that it was made for" },
 	{ "map", "IMAGE",
 	  OPTION_FORCE | OPTION_FORMAT | OPTION_JSON | OPTION_SNAPSHOT,
 	  EXIT_USAGE, image_map_command,
-	  "list which range of the disk comes from which file" },
+	  "list which file each range of the disk comes from" },
 	{ "check", "IMAGE",
 	  OPTION_FORCE | OPTION_FORMAT | OPTION_JSON | OPTION_QUIET, EXIT_ERROR,
 	  image_check_command,
@@ -112,7 +116,7 @@ static void print_indented(FILE *out, const char *text)
 	}
 }
 
-/* Print a word on the line, which has @column columns, or on the next one. */
+/* Print a word on the current line, of which @column columns are used, or the next. */
 static void print_word(FILE *out, int *column, const char *word)
 {
 	if (*column + 1 + (int)strlen(word) > HELP_COLUMNS)
@@ -167,7 +171,7 @@ static const struct subcommand *find_subcommand(const char *name)
 	return NULL;
 }
 
-/* Fill @options for getopt_long(); each returns its place in option_table. */
+/* Fill @options for getopt_long(), which returns the place in option_table, plus 1. */
 static void make_options(const struct subcommand *subcommand,
 			 struct option options[NR_OPTIONS + 1])
 {
@@ -184,83 +188,59 @@ static void make_options(const struct subcommand *subcommand,
 	options[nr] = (struct option) { 0 };
 }
 
-static int take_target_option(enum argument_option option,
-			      struct writer_options *options)
-{
-	uint64_t bytes;
-
-	switch (option) {
-	case OPTION_CLUSTER_SIZE:
-		if (size_parse(optarg, &bytes) || bytes & (bytes - 1) ||
-		    bytes < 512 || bytes > 2 << 20) {
-			error("--cluster-size %s: not a power of two from 512 to 2M",
-			      optarg);
-			return -1;
-		}
-		options->cluster_bytes = bytes;
-		break;
-	case OPTION_COMPRESSION:
-		if (writer_parse_compression(optarg, options)) {
-			error("--compression %s: must be none, zlib, zlib:1 to zlib:9, zstd, or zstd:1 to zstd:22",
-			      optarg);
-			return -1;
-		}
-		break;
-	default:
-		if (writer_parse_format(optarg, options)) {
-			error("--target-format %s: must be raw or qcow2",
-			      optarg);
-			return -1;
-		}
-	}
-	return 0;
-}
-
-static int take_option(enum argument_option option,
-		       struct image_arguments *arguments)
+static bool take_threads(unsigned int *threads)
 {
 	uint64_t number;
 
+	if (number_parse(optarg, MAX_THREADS, &number) || !number) {
+		error("--threads %s: not a number from 1 to %d", optarg,
+		      MAX_THREADS);
+		return false;
+	}
+	*threads = number;
+	return true;
+}
+
+static bool take_option(enum argument_option option,
+			struct image_arguments *arguments)
+{
 	switch (option) {
 	case OPTION_ALLOW_PATHS:
 		arguments->allow_paths = true;
-		break;
+		return true;
 	case OPTION_CHAIN:
 		arguments->chain = true;
-		break;
+		return true;
+	case OPTION_CLUSTER_SIZE:
+		return option_cluster_size("512", &arguments->target_options);
+	case OPTION_COMPRESSION:
+		return option_compression(&arguments->target_options);
 	case OPTION_FORCE:
 		arguments->options.force = true;
-		break;
+		return true;
 	case OPTION_FORMAT:
 		arguments->options.format = optarg;
-		break;
-	case OPTION_CLUSTER_SIZE:
-	case OPTION_COMPRESSION:
-	case OPTION_TARGET_FORMAT:
-		arguments->format_is_given |= option == OPTION_TARGET_FORMAT;
-		return take_target_option(option, &arguments->target_options);
-	case OPTION_KEEP_BACKING:
-		arguments->keep_backing = true;
-		break;
+		return true;
 	case OPTION_JSON:
 		arguments->json = true;
-		break;
+		return true;
+	case OPTION_KEEP_BACKING:
+		arguments->keep_backing = true;
+		return true;
 	case OPTION_QUIET:
 		arguments->quiet = true;
-		break;
+		return true;
 	case OPTION_SNAPSHOT:
 		arguments->options.snapshot = optarg;
-		break;
+		return true;
+	case OPTION_TARGET_FORMAT:
+		arguments->format_is_given = true;
+		return option_format("--target-format",
+				     &arguments->target_options);
 	case OPTION_THREADS:
-		if (number_parse(optarg, 256, &number) || !number) {
-			error("--threads %s: not a number from 1 to 256",
-			      optarg);
-			return -1;
-		}
-		arguments->threads = number;
-		break;
+		return take_threads(&arguments->threads);
 	}
-	return 0;
+	return false;
 }
 
 static int check_target_options(struct image_arguments *arguments)
@@ -278,7 +258,7 @@ static int check_target_options(struct image_arguments *arguments)
 	    (options->compression == WRITER_PLAIN && !arguments->keep_backing &&
 	     !options->cluster_bytes))
 		return 0;
-	error("%s is to be raw; --cluster-size, --compression and --keep-backing need a qcow2 image: --target-format qcow2",
+	error("%s would be raw, but --cluster-size, --compression and --keep-backing need a qcow2 image: --target-format qcow2",
 	      arguments->target);
 	return -1;
 }
@@ -302,7 +282,7 @@ static int parse_arguments(const struct subcommand *subcommand, int argc,
 			      "unknown option");
 			return -1;
 		}
-		if (take_option(option_table[found - 1].option, arguments))
+		if (!take_option(option_table[found - 1].option, arguments))
 			return -1;
 	}
 	if (argc - optind != 1 + wants_target) {

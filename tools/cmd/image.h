@@ -2,7 +2,7 @@
 #ifndef DMLIVE_CMD_IMAGE_H
 #define DMLIVE_CMD_IMAGE_H
 
-/* `dmlive image`: what its subcommands share. */
+/* `dmlive image`: the arguments of its subcommands. */
 
 #include <stdbool.h>
 
@@ -13,16 +13,16 @@ struct image_arguments {
 	struct image_options options;
 	bool json;
 	bool chain;			/* info: the backing images too */
-	bool quiet;			/* no progress, no findings */
+	bool quiet;			/* print no progress and no findings */
 	unsigned int threads;		/* 0: as many as there are CPUs */
 	const char *image;
 	const char *target;
 
 	/* convert */
 	struct writer_options target_options;
-	bool format_is_given;		/* else by the target's name */
+	bool format_is_given;		/* if not, the target's name decides */
 	bool keep_backing;
-	bool allow_paths;		/* that the image names */
+	bool allow_paths;		/* the image may name files in other folders */
 };
 
 /* The subcommands; each returns the exit status. */

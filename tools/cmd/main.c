@@ -25,28 +25,28 @@ static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 	const char *help;
-	bool has_devices;		/* it is about mapped devices */
+	bool has_devices;		/* deals with mapped devices */
 } commands[] = {
 	{ "restore", cmd_restore,
 	  "restore an image onto a device that is usable at once", true },
 	{ "resume", cmd_resume,
-	  "go on with a restore whose server process has ended", true },
+	  "continue a restore whose server process has ended", true },
 	{ "status", cmd_status,
-	  "show devices that are being restored, or attached", true },
+	  "show devices that are being restored or attached", true },
 	{ "stream", cmd_stream,
 	  "start, pause, resume, cancel or limit the streaming of a device",
 	  true },
 	{ "finish", cmd_finish,
-	  "turn a complete device into a plain linear mapping", true },
+	  "turn a completely restored device into a plain linear mapping", true },
 	{ "backup", cmd_backup,
-	  "copy what a device in use holds now into an image", true },
+	  "copy the present content of a device in use into an image", true },
 	{ "attach", cmd_attach,
-	  "put cbw over a device, for backups, also while it is in use", true },
-	{ "detach", cmd_detach, "take cbw away again", true },
+	  "put cbw over a device, for backups, even while it is in use", true },
+	{ "detach", cmd_detach, "remove cbw from a device", true },
 	{ "meta", cmd_meta, "make and check metadata devices", false },
 	{ "bitmap", cmd_bitmap,
-	  "look at and change the bitmaps that record changes", false },
-	{ "image", cmd_image, "look at, check and convert disk images",
+	  "show and change the bitmaps that record changes", false },
+	{ "image", cmd_image, "show, check and convert disk images",
 	  false },
 };
 
@@ -73,7 +73,7 @@ static const struct command *find_command(const char *name)
 	for (i = 0; i < NR_COMMANDS; i++)
 		if (!strcmp(commands[i].name, name))
 			return &commands[i];
-	error("there is no command '%s'; see dmlive --help", name);
+	error("no such command: '%s'; see dmlive --help", name);
 	return NULL;
 }
 
@@ -115,8 +115,9 @@ static int run(int argc, char **argv)
 }
 
 /*
- * A file that is opened must not become standard error, to which messages are
- * written. A closed standard output is reported, since writing to it fails.
+ * If standard error is closed, a file opened later must not take its number, because
+ * messages would be written to it. A closed standard output is reported, because writing
+ * to it fails.
  */
 static void open_standard_files(void)
 {
@@ -134,13 +135,13 @@ int main(int argc, char **argv)
 	int status;
 
 	open_standard_files();
-	/* If it is inherited as ignored, no child's status is available. */
+	/* If this is inherited as ignored, the status of children is lost. */
 	signal(SIGCHLD, SIG_DFL);
-	/* Exceeding ulimit -f is an error of the write, and is reported. */
+	/* Make writes beyond ulimit -f fail, so that they are reported. */
 	signal(SIGXFSZ, SIG_IGN);
 	dm_init();
 	status = run(argc, argv);
-	/* A full disk must not look like success. */
+	/* A full disk must be reported. */
 	if (fflush(stdout) || ferror(stdout)) {
 		error_errno(errno, "standard output");
 		if (status == EXIT_OK)
