@@ -67,7 +67,7 @@ is "a whole chain" "$(counts)" '[[0,null,null],[0,null,null]]'
 truncate -s -1M base.qcow2
 is "a truncated one" "$(counts)" "[[0,null,null],[1048576,4194304,true]]"
 like "a truncated one, for people" "$(dmlive image chain top.qcow2)" \
-	"base.qcow2: qcow2.*can be read: 4.0 MiB of data; cannot: 1.0 MiB of the disk: base.qcow2: .*truncated"
+	"base.qcow2: qcow2.*readable: 4.0 MiB of data; unreadable: 1.0 MiB of the disk: base.qcow2: .*truncated"
 is "the chain is right" "$(dmlive image chain top.qcow2 > /dev/null; echo $?)" 0
 image_io top.qcow2 "write -P 3 8M 1M"
 is "data that a guest cannot read" "$(counts)" '[[0,null,null],[0,null,null]]'

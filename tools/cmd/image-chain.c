@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * `dmlive image chain`: an image and its backing images, newest first, which backup
- * each of them is, and whether each increment lies on the backup that it was made for.
+ * `dmlive image chain`: an image and its backing images, newest first. It shows which
+ * backup each of them is, and whether each increment is based on the right backup.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -17,13 +17,12 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "store/chain.h"
-#include "store/show.h"
 #include "qcow2/preflight.h"
 #include "qcow2/readable.h"
 
 /*
- * @link: to the next one, an enum chain_link
- * @count: if something that a guest could read is missing, or damaged
+ * @link: whether the next image is the right one, an enum chain_link
+ * @count: if data that a guest could read are missing or damaged: how much can be read
  */
 struct element {
 	const struct image_layer_info *info;
@@ -52,14 +51,6 @@ static int read_element(struct image *image, unsigned int depth,
 	return r < 0 ? r : 0;
 }
 
-static void print_text(const char *text)
-{
-	while (*text) {
-		meta_print_name(text, 1);
-		text++;
-	}
-}
-
 static void print_record(const struct element *element)
 {
 	const struct backup_record *record = &element->record;
@@ -69,32 +60,31 @@ static void print_record(const struct element *element)
 
 	printf("  %s of bitmap '", record->base_generation ?
 				    "increment" : "full backup");
-	print_text(record->bitmap);
+	print_name(record->bitmap);
 	printf("', generation %" PRIu64, record->generation);
 	if (record->base_generation)
 		printf(" after %" PRIu64, record->base_generation);
 	if (record->base_identity)
 		printf(" (a restored image)");
 	printf(", store ");
-	print_text(record->store);
+	print_name(record->store);
 	if (when && localtime_r(&when, &tm) &&
 	    strftime(date, sizeof(date), "%F %T", &tm))
 		printf(", of %s", date);
 	putchar('\n');
 	if (element->is_written_to)
-		printf("  written to after the backup: it is no base of another one\n");
+		printf("  written to after the backup, so no increment can be based on it\n");
 }
 
 static void print_count(const struct image_readable *count)
 {
 	char readable[SIZE_TEXT_BYTES], unreadable[SIZE_TEXT_BYTES];
-
 	const char *more = count->is_whole ? "" : "at least ";
 
-	printf("  can be read: %s%s of data; cannot: %s%s of the disk: ", more,
+	printf("  readable: %s%s of data; unreadable: %s%s of the disk: ", more,
 	       size_format(count->readable, readable), more,
 	       size_format(count->unreadable, unreadable));
-	print_text(count->first.message);
+	print_name(count->first.message);
 	putchar('\n');
 }
 
@@ -103,7 +93,7 @@ static void print_element(const struct element *element)
 	char disk[SIZE_TEXT_BYTES], file[SIZE_TEXT_BYTES];
 	const struct image_layer_info *info = element->info;
 
-	print_text(info->path);
+	print_name(info->path);
 	printf(": %s, disk %s, file %s\n", info->format,
 	       size_format(info->size, disk),
 	       size_format(info->file_size, file));
@@ -154,7 +144,7 @@ static void add_element(struct json_object *list, const struct element *element)
 	json_append(list, object);
 }
 
-/* @list: NULL: for people. Return: 0, 1 if a link is wrong, or a negative errno. */
+/* @list: NULL: print text. Return: 0, 1 if a link is wrong, or a negative errno. */
 static int show_chain(struct image *image, struct json_object *list,
 		      struct image_error *err)
 {
@@ -164,12 +154,11 @@ static int show_chain(struct image *image, struct json_object *list,
 	int r = 0;
 
 	damaged = image_preflight(image, NULL, &damage);
-
 	for (depth = 0; !r && depth < image_layers(image); depth++) {
 		struct element element = { 0 };
 
 		r = read_element(image, depth, &element, err);
-		/* The chain that a device was restored from was checked as a whole. */
+		/* Below a restored image, links do not matter: its identity covers them. */
 		if (!r && element.link == CHAIN_WRONG && !restored) {
 			error("%s", err->message);
 			wrong = true;
@@ -208,9 +197,8 @@ int image_chain_command(const struct image_arguments *arguments)
 		image_close(image);
 	}
 	json_object_put(list);
-	if (r < 0)
-		error("%s", err.message);
-	if (r < 0)
-		return EXIT_ERROR;
-	return r ? EXIT_REFUSED : EXIT_OK;
+	if (r >= 0)
+		return r ? EXIT_REFUSED : EXIT_OK;
+	error("%s", err.message);
+	return EXIT_ERROR;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* `dmlive image check` and `dmlive image convert`: what they print. */
+/* `dmlive image check` and `dmlive image convert`. */
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -26,7 +26,7 @@
 #include "qcow2-format.h"
 #include "qcow2/sector-size.h"
 
-/* More findings of one kind help nobody. */
+/* More findings of one kind are not useful. */
 #define MAX_FINDINGS_SHOWN 50
 #define PROGRESS_INTERVAL_NS 200000000
 
@@ -39,7 +39,7 @@ enum check_status {
 
 struct findings {
 	bool quiet;
-	unsigned int shown[2];	/* by whether they are corruptions */
+	unsigned int shown[2];	/* leaks, corruptions */
 };
 
 static void show_finding(void *context, bool corruption, const char *text)
@@ -81,7 +81,7 @@ static void print_check(const struct check_result *result)
 		printf("%" PRIu64 " errors were found on the image; data may be damaged.\n",
 		       result->corruptions);
 	if (result->leaks)
-		printf("%" PRIu64 " leaked clusters were found: wasted space, no danger.\n",
+		printf("%" PRIu64 " leaked clusters were found: they waste space, but are harmless.\n",
 		       result->leaks);
 	printf("%" PRIu64 "/%" PRIu64 " clusters allocated, %" PRIu64 " of them compressed\n"
 	       "Image end offset: %" PRIu64 "\n",
@@ -102,7 +102,7 @@ int image_check_command(const struct image_arguments *arguments)
 	struct image *image;
 	int ret;
 
-	/* A mark of corruption is a reason to check, not one to refuse. */
+	/* An image that is marked corrupt is checked, not refused. */
 	options.force = true;
 	options.metadata_only = true;
 	ret = image_open(arguments->image, &options, &image, &err);
@@ -122,7 +122,7 @@ int image_check_command(const struct image_arguments *arguments)
 	       check.result.leaks ? CHECK_LEAKS : CHECK_CLEAN;
 }
 
-/* A thread that shows how far the conversion is. */
+/* A thread that shows the progress of a conversion. */
 struct watcher {
 	struct progress progress;
 	struct convert *convert;
@@ -190,7 +190,7 @@ static int convert_watched(struct convert *convert, struct image_error *err)
 	return ret;
 }
 
-/* For the signal handler: the conversion that is to be given up. */
+/* For the signal handler: the conversion to cancel. */
 static struct convert *volatile interruptible;
 static volatile sig_atomic_t interrupted;
 
@@ -200,7 +200,7 @@ static void interrupt(int number)
 	atomic_store(&interruptible->cancelled, true);
 }
 
-/* A signal that is ignored, as in a job with nohup, stays so. */
+/* A signal that is ignored, as by nohup(1), stays ignored. */
 static void catch_signals(struct convert *convert)
 {
 	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
@@ -219,7 +219,7 @@ static void catch_signals(struct convert *convert)
 	}
 }
 
-/* A file that is there and is to be replaced. */
+/* A file that would be replaced must not be in use. */
 static int check_file(const char *path)
 {
 	struct stat st;
@@ -229,7 +229,7 @@ static int check_file(const char *path)
 	return loop_check_unused(path, &st);
 }
 
-/* Other images may lie on it. */
+/* Other images may be based on the file. */
 static int check_overlays(const char *path)
 {
 	struct stat st;
@@ -238,7 +238,7 @@ static int check_overlays(const char *path)
 							 0;
 }
 
-/* A device may lie on the source's files, or they on it. */
+/* The target may be a device that the source's files lie on, or the other way round. */
 static int check_device(const struct convert *convert)
 {
 	struct blockdev target;
@@ -248,7 +248,7 @@ static int check_device(const struct convert *convert)
 		return 0;
 	r = blockdev_open(convert->target_path, &target) ?:
 	    blockdev_check_own_files(&target);
-	/* A copy that is not usable there is still a copy; a warning is enough. */
+	/* A warning is enough: the copy is complete even if it is not usable there. */
 	if (!r && convert->options.format == WRITER_RAW)
 		sector_size_check(convert->image, &target, true);
 	return r;
@@ -273,8 +273,8 @@ static int convert_to_target(struct convert *convert, bool quiet, bool force,
 }
 
 /*
- * The target gets the record of the image, if it holds the same point in time: without
- * its backing file an increment becomes a full backup.
+ * The target gets the record of the image, because it holds the same point in time.
+ * Without its backing file, an increment becomes a full backup.
  */
 static int put_record(const struct convert *convert, struct writer *writer,
 		      struct image_error *err)
@@ -296,12 +296,12 @@ static int put_record(const struct convert *convert, struct writer *writer,
 	free(text);
 	if (ret != -E2BIG)
 		return ret;
-	warning("%s; so it does not say which backup it is, and is no base of another one",
+	warning("%s; so it does not say which backup it is, and no increment can be based on it",
 		err->message);
 	return 0;
 }
 
-/* An image that is read only because that was forced need not be what was backed up. */
+/* @is_forced: the image can be read only with --force, so it may differ from the backup. */
 static int open_source(const struct image_arguments *arguments,
 		       struct convert *convert, bool *is_forced,
 		       struct image_error *err)
@@ -320,15 +320,15 @@ static int open_source(const struct image_arguments *arguments,
 	return image_open(arguments->image, &options, &convert->image, err);
 }
 
-/* @record is to be freed. */
-static int look_at_source(const struct image_arguments *arguments,
+/* The caller frees @record. */
+static int check_source(const struct image_arguments *arguments,
 			  struct convert *convert, bool is_forced,
 			  struct backup_record *record, struct image_error *err)
 {
 	bool is_backup;
 	int ret;
 
-	/* chain_check() has said why. */
+	/* chain_check() has printed why. */
 	if (chain_check(convert->image, arguments->options.force,
 			&is_backup)) {
 		err->message[0] = '\0';
@@ -341,7 +341,7 @@ static int look_at_source(const struct image_arguments *arguments,
 		convert->describe = put_record;
 		convert->context = record;
 	} else {
-		warning("%s does not say which backup it is, and is no base of another one: it does not hold, or need not hold, what was backed up",
+		warning("%s does not say which backup it is, and no increment can be based on it, because it may not hold what was backed up",
 			convert->target_path);
 	}
 	return 0;
@@ -357,7 +357,7 @@ static int convert_image(const struct image_arguments *arguments,
 	ret = open_source(arguments, convert, &is_forced, err);
 	if (ret)
 		return ret;
-	ret = look_at_source(arguments, convert, is_forced, &record, err);
+	ret = check_source(arguments, convert, is_forced, &record, err);
 	if (!ret)
 		ret = convert_to_target(convert, arguments->quiet,
 					arguments->options.force, err);
@@ -384,10 +384,10 @@ int image_convert_command(const struct image_arguments *arguments)
 	ret = convert_image(arguments, &convert, &err);
 	if (!ret)
 		return EXIT_OK;
-	/* No message: it was printed already. */
+	/* Without a message: it has been printed. */
 	if (err.message[0])
 		error("%s", err.message);
-	/* All is cleaned up: let the parent see the signal that ended us. */
+	/* Everything is cleaned up: let the parent see which signal ended this process. */
 	if (interrupted)
 		raise(interrupted);
 	return ret == -EUCLEAN && !err.message[0] ? EXIT_REFUSED : EXIT_ERROR;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * `dmlive image info` and `dmlive image map`: what they print. The JSON has the
- * names that qemu-img gives to the same things.
+ * `dmlive image info` and `dmlive image map`. The JSON has the same names as that of
+ * qemu-img.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -117,14 +117,6 @@ static void print_size(const char *what, uint64_t bytes)
 	       bytes);
 }
 
-/* A name from the image: it must not reach the terminal's control functions. */
-static void print_name(const char *name)
-{
-	for (; *name; name++)
-		putchar((unsigned char)*name < ' ' || *name == 0x7f ? '?' :
-			*name);
-}
-
 static void print_named(const char *what, const char *name, const char *format)
 {
 	printf("%s: ", what);
@@ -187,7 +179,7 @@ static void print_bitmaps(const struct image_layer_info *info)
 		print_name(b->name);
 		printf("', granularity %" PRIu64 "%s%s\n", b->granularity,
 		       b->is_auto ? ", auto" : "",
-		       b->in_use ? ", in use: not to be trusted" : "");
+		       b->in_use ? ", in use: its bits are not valid" : "");
 	}
 	if (info->bitmaps_problem)
 		print_named("bitmaps: none can be read",
@@ -252,7 +244,7 @@ static void print_description(struct json_object *list, bool whole_list)
 	json_print_pretty(json_object_get(shown));
 }
 
-/* What could be read has been shown. */
+/* A part of the chain is missing. What could be read has been printed. */
 static int say_missing(const struct image *image, struct image_error *err)
 {
 	fflush(stdout);
@@ -290,7 +282,7 @@ int image_info_command(const struct image_arguments *arguments)
 	return EXIT_ERROR;
 }
 
-/* As in QEMU, "data" is true for what must be read, of either kind. */
+/* As in QEMU, "data" is true for everything that must be read. */
 static void print_extent_json(const struct image *image,
 			      const struct image_extent *extent)
 {

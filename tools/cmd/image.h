@@ -5,9 +5,11 @@
 /* `dmlive image`: the arguments of its subcommands. */
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "qcow2/image.h"
 #include "qcow2/writer.h"
+#include "store/show.h"
 
 struct image_arguments {
 	struct image_options options;
@@ -24,6 +26,12 @@ struct image_arguments {
 	bool keep_backing;
 	bool allow_paths;		/* the image may name files in other folders */
 };
+
+/* Print a name that an image has, without its control characters. */
+static inline void print_name(const char *name)
+{
+	meta_print_name(name, strlen(name));
+}
 
 /* The subcommands; each returns the exit status. */
 int image_info_command(const struct image_arguments *arguments);
