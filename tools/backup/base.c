@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,108 +18,94 @@
 
 #include "backup/volume.h"
 #include "qcow2/backup-record.h"
+#include "qcow2/error.h"
 #include "base/log.h"
 #include "block/named-path.h"
 #include "store/chain.h"
 #include "store/identity.h"
 
-static int refuse(char *why, size_t why_bytes, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int refuse(char *why, size_t why_bytes, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(why, why_bytes, format, args);
-	va_end(args);
-	return -EINVAL;
-}
-
 static int check_record(const struct volume *volume,
-			const struct backup_record *record, char *why,
-			size_t why_bytes)
+			const struct backup_record *record,
+			struct image_error *err)
 {
 	const struct increment *increment = &volume->increment;
 
 	assert(record->bitmap);
 	if (strcmp(record->store, increment->store))
-		return refuse(why, why_bytes,
-			      "it belongs to another bitmap store, %s; that of %s is %s",
-			      record->store, volume->name, increment->store);
+		return image_fail(err, -EINVAL,
+				  "it belongs to another bitmap store, %s; that of %s is %s",
+				  record->store, volume->name,
+				  increment->store);
 	if (strcmp(record->bitmap, increment->bitmap))
-		return refuse(why, why_bytes,
-			      "it belongs to another bitmap, '%s'",
-			      record->bitmap);
+		return image_fail(err, -EINVAL,
+				  "it belongs to another bitmap, '%s'",
+				  record->bitmap);
 	if (record->generation != increment->present)
-		return refuse(why, why_bytes,
-			      "it has generation %llu, but the bitmap '%s' records the changes since generation %llu: this is an older backup, or one that was not committed",
-			      (unsigned long long)record->generation,
-			      increment->bitmap,
-			      (unsigned long long)increment->present);
+		return image_fail(err, -EINVAL,
+				  "it has generation %llu, but the bitmap '%s' records the changes since generation %llu: this is an older backup, or one that was not committed",
+				  (unsigned long long)record->generation,
+				  increment->bitmap,
+				  (unsigned long long)increment->present);
 	return 0;
 }
 
 static int read_record(struct image *image, struct backup_record *record,
-		       char *why, size_t why_bytes)
+		       struct image_error *err)
 {
-	struct image_error err;
-	int r = chain_read_record(image, 0, record, &err);
+	int r = chain_read_record(image, 0, record, err);
 
 	if (r == -ENOENT)
-		return refuse(why, why_bytes,
-			      "it does not say which backup it is");
-	return r ? refuse(why, why_bytes, "%s", err.message) : 0;
+		return image_fail(err, -EINVAL,
+				  "it does not say which backup it is");
+	return r ? -EINVAL : 0;
 }
 
 /* Is this the image that the device was restored from? */
-static int check_restored(struct image *image, const char *identity, char *why,
-			  size_t why_bytes)
+static int check_restored(struct image *image, const char *identity,
+			  struct image_error *err)
 {
-	struct image_error err;
 	char *found;
 	int r = 0;
 
-	if (image_identity_text(image, 0, &found, &err))
-		return refuse(why, why_bytes, "%s", err.message);
+	if (image_identity_text(image, 0, &found, err))
+		return -EINVAL;
 	if (strcmp(found, identity))
-		r = refuse(why, why_bytes,
-			   "it is not, or no longer, the image that the device was restored from");
+		r = image_fail(err, -EINVAL,
+			       "it is not, or no longer, the image that the device was restored from");
 	free(found);
 	return r;
 }
 
 /* Does the bitmap record the changes since this image, and does its chain match? */
 static int check_chain(const struct volume *volume, struct image *image,
-		       char *why, size_t why_bytes)
+		       struct image_error *err)
 {
 	const char *identity = volume->increment.origin.identity;
 	struct backup_record record;
-	struct image_error err;
 	int r;
 
 	if (identity)
-		return check_restored(image, identity, why, why_bytes);
-	r = read_record(image, &record, why, why_bytes);
+		return check_restored(image, identity, err);
+	r = read_record(image, &record, err);
 	if (!r)
-		r = check_record(volume, &record, why, why_bytes);
+		r = check_record(volume, &record, err);
 	backup_record_free(&record);
-	if (!r && image_check_backups(image, 0, &err))
-		r = refuse(why, why_bytes, "%s", err.message);
+	if (!r && image_check_backups(image, 0, err))
+		r = -EINVAL;
 	return r;
 }
 
 static int check_size(const struct volume *volume, const struct image *image,
-		      char *why, size_t why_bytes)
+		      struct image_error *err)
 {
 	/* A restored device may be larger than the image: the rest was zeros. */
 	if (image_size(image) == volume->bytes ||
 	    (volume->increment.origin.identity &&
 	     image_size(image) < volume->bytes))
 		return 0;
-	return refuse(why, why_bytes,
-		      "it has %" PRIu64 " bytes, and %s has %" PRIu64,
-		      image_size(image), volume->name, volume->bytes);
+	return image_fail(err, -EINVAL,
+			  "it has %" PRIu64 " bytes, and %s has %" PRIu64,
+			  image_size(image), volume->name, volume->bytes);
 }
 
 /* An increment must not replace an image of its own chain. */
@@ -205,22 +190,20 @@ static int name_base(struct volume *volume, const char *path)
 	return -ENOMEM;
 }
 
-int base_open(struct volume *volume, const char *path, char *why,
-	      size_t why_bytes)
+int base_open(struct volume *volume, const char *path, struct image_error *err)
 {
 	const char *format = volume->increment.origin.format;
 	struct image_options options = { .format = format ? format : "qcow2" };
-	struct image_error err;
 	struct image *image;
 	int r;
 
-	if (image_open(path, &options, &image, &err))
-		return refuse(why, why_bytes, "%s", err.message);
+	if (image_open(path, &options, &image, err))
+		return -EINVAL;
 	r = check_output(volume, image);
 	if (!r)
-		r = check_chain(volume, image, why, why_bytes);
+		r = check_chain(volume, image, err);
 	if (!r)
-		r = check_size(volume, image, why, why_bytes);
+		r = check_size(volume, image, err);
 	if (!r)
 		r = name_base(volume, path);
 	if (r)

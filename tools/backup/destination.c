@@ -76,35 +76,20 @@ static int check_device(struct volume *volumes, unsigned int nr,
 			const struct backup_request *request, bool no_fleece)
 {
 	struct blockdev *device = &volume->output_device, source;
-	char what[256];
-	int r;
+	int status;
 
-	if (blockdev_open(volume->output, device))
-		return EXIT_ERROR;
-	if (device->read_only) {
-		error("%s is read-only; name another output", volume->output);
-		return EXIT_REFUSED;
-	}
-	if (volumes_hold(volumes, nr, volume->output, volume->output) ||
-	    blockdev_check_unused(device))
-		return EXIT_REFUSED;
-	r = blockdev_check_empty(device, what, sizeof(what));
-	if (r == -EEXIST && !request->force) {
-		error("%s holds a %s; to overwrite it use --force",
-		      volume->output, what);
-		return EXIT_REFUSED;
-	}
-	if (r && r != -EEXIST)
-		return EXIT_ERROR;
-	if (volume->format != WRITER_RAW)
-		return EXIT_OK;
+	status = volumes_check_device(volumes, nr, volume->output,
+				      request->force, device,
+				      blockdev_check_empty);
+	if (status || volume->format != WRITER_RAW)
+		return status;
 	volume->by_job = no_fleece;
 	if (volume->by_job)
 		volume_set_old_data(volume, volume->output, device->devt);
-	r = check_size(volume);
-	if (!r && !blockdev_open(dm_node_path(volume->name), &source))
+	status = check_size(volume);
+	if (!status && !blockdev_open(dm_node_path(volume->name), &source))
 		sector_size_warn(&source, volume->name, device);
-	return r;
+	return status;
 }
 
 static int refuse_without_fleece(const struct volume *volume)

@@ -30,28 +30,14 @@ static int use_device(struct volume *volumes, unsigned int nr,
 		      struct volume *volume, const char *path, bool force)
 {
 	struct blockdev device;
-	char what[256];
-	int r;
+	int status;
 
-	if (blockdev_open(path, &device))
-		return EXIT_ERROR;
-	if (device.read_only) {
-		error("%s is read-only; name another fleece device", path);
-		return EXIT_REFUSED;
-	}
-	if (volumes_hold(volumes, nr, path, path) ||
-	    blockdev_check_unused(&device))
-		return EXIT_REFUSED;
-	/* Old data of the last backup may look like any content of a guest. */
-	r = blockdev_check_signature(&device, what, sizeof(what));
-	if (r == -EEXIST && !force) {
-		error("%s holds a %s; to overwrite it use --force", path, what);
-		return EXIT_REFUSED;
-	}
-	if (r && r != -EEXIST)
-		return EXIT_ERROR;
-	volume_set_old_data(volume, path, device.devt);
-	return EXIT_OK;
+	/* No search for images: old data of the last backup may look like one. */
+	status = volumes_check_device(volumes, nr, path, force, &device,
+				      blockdev_check_signature);
+	if (!status)
+		volume_set_old_data(volume, path, device.devt);
+	return status;
 }
 
 static int open_nameless(const char *folder)

@@ -2,7 +2,6 @@
 /* The bitmap of a backup, see increment.h. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 
 #include "backup/volume.h"
 #include "qcow2/backup-record.h"
+#include "qcow2/error.h"
 #include "lines/cbw-table.h"
 #include "lines/cbw-tracking.h"
 #include "block/counters.h"
@@ -142,38 +142,33 @@ static int choose_generation(struct increment *increment)
 	return EXIT_OK;
 }
 
-static void say_full(struct volume *volume, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void say_full(struct volume *volume, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(volume->increment.full_reason,
-		  sizeof(volume->increment.full_reason), format, args);
-	va_end(args);
-}
-
-/* Make a full backup, though an increment was wanted. */
-static int make_full(struct volume *volume,
-		     const struct backup_request *request, const char *base,
+/* @base: the image that is no base, or NULL. */
+static int make_full(struct increment *increment, const char *base,
 		     const char *why)
 {
-	say_full(volume, "%s%s%s", base ? base : "", base ? ": " : "", why);
-	if (request->no_full) {
-		error("%s: no increment is possible: %s%s%s", volume->name,
-		      base ? base : "", base ? ": " : "", why);
-		return EXIT_REFUSED;
-	}
-	warning("%s: a full backup is made: %s%s%s", volume->name,
-		base ? base : "", base ? ": " : "", why);
+	snprintf(increment->full_reason, sizeof(increment->full_reason),
+		 "%s%s%s", base ? base : "", base ? ": " : "", why);
 	return EXIT_OK;
 }
 
+/* Make a full backup, though an increment was wanted. */
+static int fall_back(struct volume *volume,
+		     const struct backup_request *request, const char *base,
+		     const char *why)
+{
+	if (request->no_full)
+		error("%s: no increment is possible: %s%s%s", volume->name,
+		      base ? base : "", base ? ": " : "", why);
+	else
+		warning("%s: a full backup is made: %s%s%s", volume->name,
+			base ? base : "", base ? ": " : "", why);
+	make_full(&volume->increment, base, why);
+	return request->no_full ? EXIT_REFUSED : EXIT_OK;
+}
+
 /* Why the bitmap belongs to no backup. A gap since @base is the better reason. */
-static void explain_no_backup(struct increment *increment,
-			      const char *base, char *why, size_t why_bytes)
+static void explain_no_backup(struct increment *increment, const char *base,
+			      struct image_error *why)
 {
 	const struct qcow2_seal *seal = &increment->seal;
 	char gap[META_GAP_BYTES];
@@ -181,37 +176,34 @@ static void explain_no_backup(struct increment *increment,
 	increment->is_after_gap = seal->gap_reason && base &&
 				  seal->gap_to_s >= base_time_of(base);
 	if (increment->is_after_gap)
-		snprintf(why, why_bytes, "%s", meta_gap_text(seal, gap));
+		image_error_set(why, "%s", meta_gap_text(seal, gap));
 	else
-		snprintf(why, why_bytes,
-			 "the bitmap '%s' belongs to no backup: none was made yet, or the bitmap was cleared, disabled or changed by another program",
-			 increment->bitmap);
+		image_error_set(why,
+			   "the bitmap '%s' belongs to no backup: none was made yet, or the bitmap was cleared, disabled or changed by another program",
+			   increment->bitmap);
 }
 
 static int choose_base(struct volume *volume,
 		       const struct backup_request *request, const char *base)
 {
 	struct increment *increment = &volume->increment;
-	char why[700];
+	struct image_error why;
 	int r;
 
-	if (request->full) {
-		say_full(volume, "it was asked for (--full)");
-		return EXIT_OK;
-	}
+	if (request->full)
+		return make_full(increment, NULL, "it was asked for (--full)");
 	if (!increment->present) {
-		explain_no_backup(increment, base, why, sizeof(why));
+		explain_no_backup(increment, base, &why);
 		if (base || request->no_full)
-			return make_full(volume, request, NULL, why);
-		say_full(volume, "%s", why);
-		return EXIT_OK;
+			return fall_back(volume, request, NULL, why.message);
+		return make_full(increment, NULL, why.message);
 	}
 	if (!base)
-		return make_full(volume, request, NULL,
+		return fall_back(volume, request, NULL,
 				 "the previous backup was not named (--base)");
-	r = base_open(volume, base, why, sizeof(why));
+	r = base_open(volume, base, &why);
 	if (r == -EINVAL)
-		return make_full(volume, request, base, why);
+		return fall_back(volume, request, base, why.message);
 	return r ? EXIT_REFUSED : EXIT_OK;
 }
 

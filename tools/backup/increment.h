@@ -26,6 +26,7 @@
 
 struct backup_request;
 struct image;
+struct image_error;
 struct volume;
 struct writer_options;
 
@@ -105,11 +106,10 @@ void increment_forget(struct increment *increment);
 
 /*
  * Open @path as the base of an increment of @volume. 0; -EINVAL: it cannot be the base,
- * and @why says why, without the name; or another errno after a message: the backup has
+ * and *err says why, without the name; or another errno after a message: the backup has
  * failed.
  */
-int base_open(struct volume *volume, const char *path, char *why,
-	      size_t why_bytes);
+int base_open(struct volume *volume, const char *path, struct image_error *err);
 
 /* The generation in the record of the image at @path; 0: there is no record. */
 uint64_t base_generation_of(const char *path);

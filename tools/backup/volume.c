@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What depends on nothing but the name and the number of a volume. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
 #include "backup/volume.h"
+#include "base/exit.h"
 #include "base/log.h"
 #include "block/stacking.h"
 
@@ -39,4 +41,29 @@ bool volumes_hold(const struct volume *volumes, unsigned int nr,
 		return true;
 	}
 	return false;
+}
+
+int volumes_check_device(const struct volume *volumes, unsigned int nr,
+			 const char *path, bool force, struct blockdev *device,
+			 int (*find)(const struct blockdev *device, char *what,
+				     size_t what_bytes))
+{
+	char what[256];
+	int r;
+
+	if (blockdev_open(path, device))
+		return EXIT_ERROR;
+	if (device->read_only) {
+		error("%s is read-only; name another device", path);
+		return EXIT_REFUSED;
+	}
+	if (volumes_hold(volumes, nr, path, path) ||
+	    blockdev_check_unused(device))
+		return EXIT_REFUSED;
+	r = find(device, what, sizeof(what));
+	if (r == -EEXIST && !force) {
+		error("%s holds a %s; to overwrite it use --force", path, what);
+		return EXIT_REFUSED;
+	}
+	return r && r != -EEXIST ? EXIT_ERROR : EXIT_OK;
 }

@@ -91,6 +91,15 @@ bool volumes_hold(const struct volume *volumes, unsigned int nr,
 /* Old data are kept on the device @devt, which messages call @text. */
 void volume_set_old_data(struct volume *volume, const char *text, dev_t devt);
 
+/*
+ * Open the device at @path, to which the backup is to write, and check that it may: it is
+ * unused, does not lie on a volume, and holds nothing that @find finds, unless @force.
+ */
+int volumes_check_device(const struct volume *volumes, unsigned int nr,
+			 const char *path, bool force, struct blockdev *device,
+			 int (*find)(const struct blockdev *device, char *what,
+				     size_t what_bytes));
+
 /* volume-open.c */
 
 /* Find the device, check that it can be backed up, and lock it. */

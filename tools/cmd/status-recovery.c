@@ -24,19 +24,27 @@ struct listing {
 	unsigned int nr;
 };
 
+static void report(struct listing *listing, const char *what, const char *name,
+		   const char *owner, const char *text, const char *format, ...)
+	__attribute__((format(printf, 6, 7)));
+
 /*
  * Report @name, which belongs to the mapped device @owner. @what: its kind, in JSON;
- * @clean_up: a command, or what to do.
+ * @format: the command that cleans up, or what to do.
  */
 static void report(struct listing *listing, const char *what, const char *name,
-		   const char *owner, const char *text,
-		   const char *clean_up)
+		   const char *owner, const char *text, const char *format, ...)
 {
+	char clean_up[3 * DM_NAME_BYTES];
 	struct json_object *object;
+	va_list args;
 
 	if (listing->wanted && strcmp(listing->wanted, name) &&
 	    strcmp(listing->wanted, owner))
 		return;
+	va_start(args, format);
+	vsnprintf(clean_up, sizeof(clean_up), format, args);
+	va_end(args);
 	listing->nr++;
 	if (!listing->array) {
 		printf("%s: %s; to clean it up: %s\n", name, text, clean_up);
@@ -82,14 +90,11 @@ static void report_inner(struct listing *listing, const char *name,
 			 const struct dm_device *device, const char *target)
 {
 	char upper[DM_NAME_BYTES], owner[DM_NAME_BYTES];
-	char command[2 * DM_NAME_BYTES];
+	bool has_owner;
 
 	if (stack_find_upper(name, upper) || !strcmp(target, "alloctrack"))
 		return;
-	if (find_owner(device->uuid, name, owner))
-		snprintf(command, sizeof(command), "dmlive detach %s", owner);
-	else
-		snprintf(command, sizeof(command), "dmsetup remove %s", name);
+	has_owner = find_owner(device->uuid, name, owner);
 	if (device->open_count > 0)
 		report(listing, "inner", name, owner,
 		       "the inner device of an attachment that has ended, still in use",
@@ -97,7 +102,8 @@ static void report_inner(struct listing *listing, const char *name,
 	else
 		report(listing, "inner", name, owner,
 		       "the inner device of an attachment that has ended, not in use",
-		       command);
+		       has_owner ? "dmlive detach %s" : "dmsetup remove %s",
+		       has_owner ? owner : name);
 }
 
 static bool is_on_record(const char *name)
@@ -113,7 +119,6 @@ static void report_view(struct listing *listing, const char *name,
 			const char *number)
 {
 	char owner[DM_NAME_BYTES] = "", ours[32];
-	char command[2 * DM_NAME_BYTES];
 	unsigned int major, minor;
 
 	if (sscanf(number, "%u:%u", &major, &minor) != 2)
@@ -125,9 +130,8 @@ static void report_view(struct listing *listing, const char *name,
 	if (dm_name_of(major, minor, owner) &&
 	    (runtime_server(owner) || is_on_record(owner)))
 		return;
-	snprintf(command, sizeof(command), "dmsetup remove %s", name);
 	report(listing, "view", name, owner,
-	       "the view of a backup that was killed", command);
+	       "the view of a backup that was killed", "dmsetup remove %s", name);
 }
 
 /* Does a process of dmlive work on the device? */
@@ -156,19 +160,16 @@ static bool is_ours(const char *name, const struct dm_device *device,
 static void report_state(struct listing *listing, const char *name,
 			 const struct dm_device *device, const char *target)
 {
-	char command[2 * DM_NAME_BYTES];
-
 	if (!is_ours(name, device, target) || is_busy(name))
 		return;
 	if (!device->has_table) {
-		snprintf(command, sizeof(command), "dmsetup remove %s", name);
 		report(listing, "empty", name, name,
-		       "a mapped device without a table, never in use", command);
+		       "a mapped device without a table, never in use",
+		       "dmsetup remove %s", name);
 	} else if (device->suspended) {
-		snprintf(command, sizeof(command), "dmsetup resume %s", name);
 		report(listing, "suspended", name, name,
 		       "suspended, so that all its I/O waits, though no dmlive process works on it",
-		       command);
+		       "dmsetup resume %s", name);
 	}
 }
 
@@ -195,7 +196,6 @@ static int report_device(const char *name, void *argument)
 static void report_backup(struct listing *listing, const char *name)
 {
 	char path[PATH_MAX], text[2 * PATH_MAX];
-	char commands[3 * DM_NAME_BYTES];
 	const char *output;
 	struct json_object *record;
 	bool has_partial;
@@ -209,9 +209,8 @@ static void report_backup(struct listing *listing, const char *name)
 		 output ? output : "an unknown place",
 		 has_partial ? "; it has left " : "", has_partial ? path : "",
 		 has_partial ? ", which is no backup" : "");
-	snprintf(commands, sizeof(commands),
-		 "the next dmlive backup %s, or dmlive detach %s", name, name);
-	report(listing, "backup", name, name, text, commands);
+	report(listing, "backup", name, name, text,
+	       "the next dmlive backup %s, or dmlive detach %s", name, name);
 	json_object_put(record);
 }
 
