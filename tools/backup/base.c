@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The base of an increment: the previous backup, since which the bitmap has recorded the
- * changes. Its record must have the same bitmap store, bitmap and generation. Each backup
- * that it is itself based on must match too, down to a full backup. The base of the first
- * increment of a restored device is the image that the device was restored from. The
- * base is kept open, so that QEMU cannot write to it meanwhile.
+ * The base of an increment: the previous backup, since which the bitmap has recorded
+ * the changes. Its record must have the same bitmap store, bitmap and generation. Each
+ * backup that it is itself based on must match too, down to a full backup. The base of
+ * the first increment of a restored device is the image that the device was restored
+ * from. The base is kept open, so that QEMU cannot write to it meanwhile.
  */
 #include <assert.h>
 #include <errno.h>
@@ -126,8 +126,8 @@ static int check_output(const struct volume *volume, const struct image *image)
 }
 
 /*
- * The path of @base relative to the folder of @output, so that a folder with a chain can
- * be moved. Both are absolute.
+ * The path of @base relative to the folder of @output, so that a folder with a chain
+ * can be moved. Both are absolute.
  */
 static char *relative_name(const char *output, const char *base)
 {

@@ -2,10 +2,10 @@
 /*
  * The output of a backup.
  *
- * The writer makes an image valid only when it is complete. The kernel's job copies from
- * the start of the device to its end instead. So the first and the last MiB, which have
- * signatures, partition tables and superblocks, are zeroed before the job starts, and
- * again if it does not complete.
+ * The writer makes an image valid only when it is complete. The kernel's job copies
+ * from the start of the device to its end instead. So the first and the last MiB, which
+ * have signatures, partition tables and superblocks, are zeroed before the job starts,
+ * and again if it does not complete.
  */
 #include <errno.h>
 #include <fcntl.h>

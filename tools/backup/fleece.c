@@ -2,9 +2,9 @@
 /*
  * The fleece device: a device that the user names, or a temporary file.
  *
- * The file has no name, and its loop device disappears with its last user, the table with
- * the session. So nothing is left behind, whatever happens to this process. The file is
- * sparse and as large as the volume, so its file system is full before the file is.
+ * The file has no name, and its loop device disappears with its last user, the table
+ * with the session. So nothing is left behind, whatever happens to this process. The
+ * file is sparse and as large as the volume, so the file system is full first.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -92,7 +92,7 @@ static int find_bitmap(struct volume *volume,
 	return EXIT_OK;
 }
 
-/* Keep the image that the device was restored from if the bitmap still belongs to it. */
+/* Keep the origin only if the bitmap still belongs to it. */
 static void find_origin(struct increment *increment,
 			const struct meta_store *store)
 {
@@ -104,7 +104,7 @@ static void find_origin(struct increment *increment,
 		meta_origin_free(origin);
 }
 
-/* The metadata device must not depend on @volumes: it is read while they are suspended. */
+/* The metadata device must not need @volumes: it is read while they are suspended. */
 static int find_store(struct volume *volumes, unsigned int nr,
 		      struct volume *volume)
 {
@@ -179,8 +179,8 @@ static void explain_no_backup(struct increment *increment, const char *base,
 		image_error_set(why, "%s", meta_gap_text(seal, gap));
 	else
 		image_error_set(why,
-			   "the bitmap '%s' belongs to no backup: none was made yet, or the bitmap was cleared, disabled or changed by another program",
-			   increment->bitmap);
+				"the bitmap '%s' belongs to no backup: none was made yet, or the bitmap was cleared, disabled or changed by another program",
+				increment->bitmap);
 }
 
 static int choose_base(struct volume *volume,
@@ -427,7 +427,7 @@ int increment_commit(struct volume *volume)
 
 	if (!increment->bitmap)
 		return EXIT_OK;
-	/* After a crash before this, the bitmap still records changes since the last backup. */
+	/* After a crash before this, the bitmap still belongs to the previous backup. */
 	increment->is_committed = has_our_session(volume) &&
 				  !send(volume, "commit", increment->generation);
 	if (increment->is_committed)

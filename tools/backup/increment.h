@@ -3,15 +3,15 @@
 #define DMLIVE_BACKUP_INCREMENT_H
 
 /*
- * The bitmap of a backup of one device decides what is copied, which backup the image is
- * based on, and which generation the bitmap gets. The order:
+ * The bitmap of a backup of one device decides what is copied, which backup the image
+ * is based on, and which generation the bitmap gets. The order:
  *
  *	increment_plan -> (point in time: increment_take_scope) -> increment_describe
  *	-> the image is complete and durable -> increment_commit
  *
- * If anything fails, increment_abort() takes the place of increment_commit(). A generation
- * is a random number: an image whose backup was not committed has one that the bitmap
- * never gets, so it is never accepted as a base.
+ * If anything fails, increment_abort() takes the place of increment_commit(). A
+ * generation is a random number: an image whose backup was not committed has one that
+ * the bitmap never gets, so it is never accepted as a base.
  *
  * Functions that return an int give an exit status, after a message, unless they say
  * otherwise.
@@ -79,16 +79,16 @@ void increment_set_options(const struct volume *volume,
 
 /*
  * Read volume->scope from the metadata device. The target has closed that, because the
- * mapped device is suspended, which must not be used here. 0, or a negative errno after a
- * message; -ESTALE, without a message: the origin was written to without the target, so
- * the bitmap lacks changes.
+ * mapped device is suspended, which must not be used here. 0, or a negative errno after
+ * a message; -ESTALE, without a message: the origin was written to without the target,
+ * so the bitmap lacks changes.
  */
 int increment_take_scope(struct volume *volume);
 
 /* Write the record of the backup into the image. */
 int increment_describe(struct volume *volume);
 
-/* The image is durable under its name: from now on the bitmap records the changes since. */
+/* The image is durable under its name: from now on the bitmap belongs to it. */
 int increment_commit(struct volume *volume);
 
 /*

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The point in time: load all tables, freeze all file systems, suspend all devices, resume
- * all devices, thaw all file systems.
+ * The point in time: load all tables, freeze all file systems, suspend all devices,
+ * resume all devices, thaw all file systems.
  *
  * While a device is suspended, this process must not depend on it, so it is independent
- * (see process.h), and cannot be stopped. A signal to terminate only interrupts a suspend
- * that waits. If the process is killed, or takes too long, its guard resumes the devices
- * and thaws the file systems. A device that cannot be resumed with its new table gets the
- * old one back before anything is reported.
+ * (see process.h), and cannot be stopped. A signal to terminate only interrupts a
+ * suspend that waits. If the process is killed, or takes too long, its guard resumes
+ * the devices and thaws the file systems. A device that cannot be resumed with its new
+ * table gets the old one back before anything is reported.
  */
 #include <assert.h>
 #include <errno.h>
@@ -199,8 +199,8 @@ static void drop_unused(struct order *order)
 }
 
 /*
- * File systems are frozen before the first device is suspended, and thawed after all have
- * been resumed, because freezing and thawing may write to any of the devices.
+ * File systems are frozen before the first device is suspended, and thawed after all
+ * have been resumed, because freezing and thawing may write to any of the devices.
  */
 static int hold_and_switch(struct order *order)
 {
@@ -215,7 +215,7 @@ static int hold_and_switch(struct order *order)
 	/* The guard was faster: some devices may have resumed with their old tables. */
 	if (!r && !guard_commit(&order->guard))
 		r = -ECANCELED;
-	/* It does not matter whether this works: without all sessions there is no backup. */
+	/* The first failure is reported, whether or not all devices resume. */
 	if (r) {
 		all_run = recovery_resume(order->sorted, order->nr, &cookie);
 		drop_unused(order);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Threads that read views, see reader.h. They take chunks in ascending order, one volume
- * after the other.
+ * Threads that read views, see reader.h. They take chunks in ascending order, one
+ * volume after the other.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -73,8 +73,8 @@ static int remove_view(const struct dm_device *device)
 }
 
 /*
- * What a backup has left of the tables of a device. @before, @old_data: from the record.
- * @live: an enum session_table. @is_loaded: the inactive table has the session.
+ * What a backup has left of the tables of a device. @before, @old_data: from the
+ * record. @live: an enum session_table. @is_loaded: the inactive table has the session.
  */
 struct traces {
 	const char *before;

@@ -3,9 +3,9 @@
 #define DMLIVE_BACKUP_RECOVERY_H
 
 /*
- * Recovery of a killed backup, which leaves a session, a view, perhaps a suspended device.
- * /run/dmlive/NAME.backup records the backup from before the table is changed until
- * everything is undone.
+ * Recovery of a killed backup, which leaves a session, a view, perhaps a suspended
+ * device. /run/dmlive/NAME.backup records the backup from before the table is changed
+ * until everything is undone.
  */
 
 #include <stdbool.h>
@@ -36,8 +36,8 @@ int recovery_clear_to_detach(const char *name, int *lock_fd);
 
 /*
  * Resume those of @volumes that are still suspended, because resuming failed or the
- * backup was killed; they were suspended in this order. A device whose session cannot be
- * resumed gets its table from before. Everything else is left to
+ * backup was killed; they were suspended in this order. A device whose session cannot
+ * be resumed gets its table from before. Everything else is left to
  * recovery_lock_and_clear(). @cookie: as for dm_resume_group(). False: a device stays
  * suspended, and udev may wait for it.
  */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A backup from the checks to its end. Whatever fails, what was made is undone in reverse
- * order, except that the guest's devices come first: they get their tables back before
- * anything else is cleaned up.
+ * A backup from the checks to its end. Whatever fails, what was made is undone in
+ * reverse order, except that the guest's devices come first: they get their tables back
+ * before anything else is cleaned up.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -467,7 +467,7 @@ static int end_sessions(struct run *run, bool cancel)
 	return status;
 }
 
-/* With a bitmap, the session still exists, and is committed after the image is durable. */
+/* With a bitmap, the session still exists: commit it once the image is durable. */
 static int finish_volume(struct volume *volume)
 {
 	int status = increment_describe(volume);

@@ -92,8 +92,9 @@ bool volumes_hold(const struct volume *volumes, unsigned int nr,
 void volume_set_old_data(struct volume *volume, const char *text, dev_t devt);
 
 /*
- * Open the device at @path, to which the backup is to write, and check that it may: it is
- * unused, does not lie on a volume, and holds nothing that @find finds, unless @force.
+ * Open the device at @path, to which the backup is to write, and check that it may: it
+ * is unused, does not lie on a volume, and holds nothing that @find finds, unless
+ * @force.
  */
 int volumes_check_device(const struct volume *volumes, unsigned int nr,
 			 const char *path, bool force, struct blockdev *device,
@@ -137,8 +138,8 @@ int fleece_open(struct volume *volumes, unsigned int nr, struct volume *volume,
 struct cbw_status;
 
 /*
- * no-space.c: if old data could not be kept because their device, file system or thin pool
- * is full, print that. False: that is not the reason.
+ * no-space.c: if old data could not be kept because their device, file system or thin
+ * pool is full, print that. False: that is not the reason.
  */
 bool no_space_explain(const struct volume *volume, const struct cbw_status *status);
 

@@ -3,9 +3,9 @@
  * Records of mapped devices that are gone, see clean.h.
  *
  * Without a metadata device, the state of a restore is lost with its mapped device, and
- * the record is useless. With one, the record keeps another restore from overwriting the
- * data on the volume. So it stays while the metadata device says that the restore is not
- * finished.
+ * the record is useless. With one, the record keeps another restore from overwriting
+ * the data on the volume. So it stays while the metadata device says that the restore
+ * is not finished.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -158,7 +158,7 @@ static int show_chain(struct image *image, struct json_object *list,
 		struct element element = { 0 };
 
 		r = read_element(image, depth, &element, err);
-		/* Below a restored image, links do not matter: its identity covers them. */
+		/* The identity of a restored image covers its whole chain. */
 		if (!r && element.link == CHAIN_WRONG && !restored) {
 			error("%s", err->message);
 			wrong = true;

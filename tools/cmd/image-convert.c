@@ -301,7 +301,7 @@ static int put_record(const struct convert *convert, struct writer *writer,
 	return 0;
 }
 
-/* @is_forced: the image can be read only with --force, so it may differ from the backup. */
+/* @is_forced: --force was needed, so the image may differ from the backup. */
 static int open_source(const struct image_arguments *arguments,
 		       struct convert *convert, bool *is_forced,
 		       struct image_error *err)
@@ -387,7 +387,7 @@ int image_convert_command(const struct image_arguments *arguments)
 	/* Without a message: it has been printed. */
 	if (err.message[0])
 		error("%s", err.message);
-	/* Everything is cleaned up: let the parent see which signal ended this process. */
+	/* Everything is cleaned up: let the parent see the signal. */
 	if (interrupted)
 		raise(interrupted);
 	return ret == -EUCLEAN && !err.message[0] ? EXIT_REFUSED : EXIT_ERROR;

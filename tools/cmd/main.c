@@ -116,8 +116,8 @@ static int run(int argc, char **argv)
 
 /*
  * If standard error is closed, a file opened later must not take its number, because
- * messages would be written to it. A closed standard output is reported, because writing
- * to it fails.
+ * messages would be written to it. A closed standard output is reported, because
+ * writing to it fails.
  */
 static void open_standard_files(void)
 {

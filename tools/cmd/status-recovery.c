@@ -61,8 +61,8 @@ static void report(struct listing *listing, const char *what, const char *name,
 }
 
 /*
- * The device that the inner device @inner_name with this UUID belongs to, found by the UUID
- * or else by the name. False: @owner does not exist.
+ * The device that the inner device @inner_name with this UUID belongs to, found by the
+ * UUID or else by the name. False: @owner does not exist.
  */
 static bool find_owner(const char *uuid, const char *inner_name,
 		       char owner[DM_NAME_BYTES])

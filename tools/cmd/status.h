@@ -11,8 +11,8 @@
 
 /*
  * Each prints the status of @name, or adds it to @object if that is not NULL. 0;
- * -ENOENT, without a message: it is not a device of that kind; -EPROTO, after a message:
- * its lines cannot be parsed; or another negative errno, without a message.
+ * -ENOENT, without a message: it is not a device of that kind; -EPROTO, after a
+ * message: its lines cannot be parsed; or another negative errno, without a message.
  */
 int status_restore(const char *name, struct json_object *object);
 int status_cbw(const char *name, struct json_object *object);
@@ -20,8 +20,8 @@ int status_finished(const char *name, struct json_object *object);
 
 /*
  * What killed commands have left, and how it is cleaned up: inner devices that nothing
- * uses, sessions and views of backups, devices that have no table or are suspended. What
- * another process works on is left out.
+ * uses, sessions and views of backups, devices that have no table or are suspended.
+ * What another process works on is left out.
  *
  * @name: only what belongs to this mapped device; NULL: everything
  * @array: add objects to it; NULL: print
