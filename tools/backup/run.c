@@ -232,7 +232,8 @@ static int begin(struct run *run)
 	if (is_interrupted(&status))
 		return status;
 	status = point_in_time_begin(run->volumes, run->nr,
-			      run->request->freeze_timeout_s, &suspended_ns);
+				     run->request->freeze_timeout_s,
+				     &suspended_ns);
 	if (status)
 		return status;
 	for (i = 0; i < run->nr && !is_interrupted(&status); i++)

@@ -322,8 +322,8 @@ static int open_source(const struct image_arguments *arguments,
 
 /* The caller frees @record. */
 static int check_source(const struct image_arguments *arguments,
-			  struct convert *convert, bool is_forced,
-			  struct backup_record *record, struct image_error *err)
+			struct convert *convert, bool is_forced,
+			struct backup_record *record, struct image_error *err)
 {
 	bool is_backup;
 	int ret;
