@@ -11,7 +11,6 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 
 #include "backup/recovery.h"
 #include "backup/volume.h"

@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "backup/report.h"
-#include "base/exit.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/process.h"

@@ -4,11 +4,9 @@
  * reverse order, except that the guest's devices come first: they get their tables back
  * before anything else is cleaned up.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

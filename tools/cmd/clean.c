@@ -9,8 +9,6 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "backup/recovery.h"
