@@ -225,18 +225,36 @@ static int recovery_clear(const char *name)
 	return r;
 }
 
-static bool find_suspended(const struct volume *volume, struct traces *traces,
-			   struct dm_device *device)
+/*
+ * Find those of @volumes that the backup has suspended, last one first. @end: their
+ * sessions cannot be resumed, so load the tables from before.
+ */
+static unsigned int find_suspended(struct volume *const *volumes,
+				   unsigned int nr, bool end,
+				   const char *names[BACKUP_MAX_VOLUMES])
 {
-	*traces = (struct traces) {
-		.before = volume->before,
-		.old_data = volume->old_data_number,
-	};
-	if (find_traces(volume->name, traces, device) || !is_ours(traces))
-		return false;
-	if (traces->is_loaded)
-		dm_clear(volume->name);
-	return device->suspended;
+	unsigned int nr_names = 0, i;
+	const struct volume *volume;
+	struct dm_device device;
+	struct traces traces;
+
+	for (i = nr; i--;) {
+		volume = volumes[i];
+		traces.before = volume->before;
+		traces.old_data = volume->old_data_number;
+		if (find_traces(volume->name, &traces, &device) ||
+		    !is_ours(&traces))
+			continue;
+		if (traces.is_loaded)
+			dm_clear(volume->name);
+		if (!device.suspended)
+			continue;
+		names[nr_names++] = volume->name;
+		if (end && traces.live == SESSION_TABLE_DURING)
+			dm_load(volume->name, volume->bytes / SECTOR_BYTES,
+				CBW_TARGET, traces.before, device.read_only);
+	}
+	return nr_names;
 }
 
 /* With retries, because all I/O hangs while the devices are suspended. */
@@ -257,26 +275,15 @@ bool recovery_resume(struct volume *const *volumes, unsigned int nr,
 		     uint32_t *cookie)
 {
 	const char *names[BACKUP_MAX_VOLUMES];
-	unsigned int nr_names = 0, i;
+	unsigned int nr_names, i;
 	struct dm_device device;
-	struct traces traces;
 	bool all = true;
 
-	for (i = nr; i--;)
-		if (find_suspended(volumes[i], &traces, &device))
-			names[nr_names++] = volumes[i]->name;
+	nr_names = find_suspended(volumes, nr, false, names);
 	if (!resume_group(names, nr_names, cookie))
 		return true;
-	for (nr_names = 0, i = nr; i--;) {
-		if (!find_suspended(volumes[i], &traces, &device))
-			continue;
-		names[nr_names++] = volumes[i]->name;
-		/* A device that the session needs may be missing. */
-		if (traces.live == SESSION_TABLE_DURING)
-			dm_load(volumes[i]->name,
-				volumes[i]->bytes / SECTOR_BYTES, CBW_TARGET,
-				traces.before, device.read_only);
-	}
+	/* A device that a session needs may be missing. */
+	nr_names = find_suspended(volumes, nr, true, names);
 	if (!resume_group(names, nr_names, cookie))
 		return true;
 	for (i = 0; i < nr_names; i++) {

@@ -219,14 +219,17 @@ static void catch_signals(struct convert *convert)
 	}
 }
 
+static bool is_file(const char *path, struct stat *st)
+{
+	return !stat(path, st) && S_ISREG(st->st_mode);
+}
+
 /* A file that would be replaced must not be in use. */
 static int check_file(const char *path)
 {
 	struct stat st;
 
-	if (stat(path, &st) || !S_ISREG(st.st_mode))
-		return 0;
-	return loop_check_unused(path, &st);
+	return is_file(path, &st) ? loop_check_unused(path, &st) : 0;
 }
 
 /* Other images may be based on the file. */
@@ -234,8 +237,7 @@ static int check_overlays(const char *path)
 {
 	struct stat st;
 
-	return !stat(path, &st) && S_ISREG(st.st_mode) ? overlays_check(path) :
-							 0;
+	return is_file(path, &st) ? overlays_check(path) : 0;
 }
 
 /* The target may be a device that the source's files lie on, or the other way round. */
