@@ -127,7 +127,7 @@ static int find_store(struct volume *volumes, unsigned int nr,
 	meta_store_close(&store);
 	if (increment->store[0])
 		return EXIT_OK;
-	error("%s cannot record generations, so no increment could follow this backup; format it with dmlive meta format --track",
+	error("%s has no place for generations, so no increment could follow this backup; format it with dmlive meta format --track",
 	      increment->meta);
 	return EXIT_REFUSED;
 }
