@@ -229,19 +229,14 @@ static unsigned int default_threads(void)
 
 static bool start_threads(struct reader *reader, unsigned int nr)
 {
-	while (reader->nr_threads < nr) {
-		pthread_mutex_lock(&reader->lock);
-		reader->nr_running++;
-		pthread_mutex_unlock(&reader->lock);
-		if (pthread_create(&reader->threads[reader->nr_threads], NULL,
-				   work, reader)) {
-			pthread_mutex_lock(&reader->lock);
-			reader->nr_running--;
-			pthread_mutex_unlock(&reader->lock);
-			break;
-		}
+	pthread_mutex_lock(&reader->lock);
+	while (reader->nr_threads < nr &&
+	       !pthread_create(&reader->threads[reader->nr_threads], NULL, work,
+			       reader)) {
 		reader->nr_threads++;
+		reader->nr_running++;
 	}
+	pthread_mutex_unlock(&reader->lock);
 	return reader->nr_threads;
 }
 

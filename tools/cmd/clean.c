@@ -33,10 +33,7 @@ static bool is_unfinished(const char *meta)
 
 	if (!meta || !path_is_blockdev(meta))
 		return false;
-	/* A metadata device that cannot be read is no reason for a message. */
-	log_set_sink(drop);
 	state = metadata_probe(meta, what, sizeof(what));
-	log_set_sink(NULL);
 	return state < 0 || state == METADATA_UNFINISHED ||
 	       state == METADATA_COMPLETE;
 }
@@ -58,11 +55,12 @@ static bool is_needed(const char *name)
 	if (runtime_server(name) || is_there(name, "") ||
 	    runtime_has_device(name))
 		return true;
+	/* That something cannot be read now is no reason for a message. */
 	log_set_sink(drop);
 	if (runtime_load(name, &options))
 		memset(&options, 0, sizeof(options));
-	log_set_sink(NULL);
 	needed = is_there(name, options.uuid) || is_unfinished(options.meta);
+	log_set_sink(NULL);
 	restore_options_free(&options);
 	return needed;
 }
