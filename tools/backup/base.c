@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 #include "backup/volume.h"
-#include "qcow2/backup-record.h"
-#include "qcow2/error.h"
 #include "base/log.h"
 #include "block/named-path.h"
+#include "qcow2/backup-record.h"
+#include "qcow2/error.h"
 #include "store/chain.h"
 #include "store/identity.h"
 

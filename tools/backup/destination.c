@@ -24,13 +24,13 @@
 #include "base/exit.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "block/loop.h"
 #include "base/size.h"
-#include "store/overlays.h"
-#include "store/registry.h"
+#include "block/loop.h"
 #include "qcow2/content.h"
 #include "qcow2/output-format.h"
 #include "qcow2/sector-size.h"
+#include "store/overlays.h"
+#include "store/registry.h"
 
 #define WIPE_BYTES (1u << 20)
 

@@ -9,16 +9,16 @@
 #include <unistd.h>
 
 #include "backup/volume.h"
-#include "qcow2/backup-record.h"
-#include "qcow2/error.h"
-#include "lines/cbw-table.h"
-#include "lines/cbw-tracking.h"
-#include "block/counters.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "block/counters.h"
+#include "lines/cbw-table.h"
+#include "lines/cbw-tracking.h"
+#include "qcow2-format.h"
+#include "qcow2/backup-record.h"
+#include "qcow2/error.h"
 #include "store/inspect.h"
 #include "store/track.h"
-#include "qcow2-format.h"
 
 #define DEFAULT_CLUSTER_BYTES WRITER_DEFAULT_CLUSTER_BYTES
 

@@ -9,9 +9,9 @@
 #include <sys/statvfs.h>
 
 #include "backup/volume.h"
-#include "lines/cbw-status.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "lines/cbw-status.h"
 
 /* A copy may need this many slots at once. */
 #define FULL_SLOTS 256

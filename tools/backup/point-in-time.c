@@ -14,14 +14,14 @@
 
 #include "backup/recovery.h"
 #include "backup/volume.h"
-#include "lines/cbw-table.h"
 #include "base/exit.h"
-#include "block/freeze.h"
 #include "base/guard.h"
 #include "base/log.h"
-#include "block/lvm.h"
 #include "base/process.h"
+#include "block/freeze.h"
+#include "block/lvm.h"
 #include "block/stacking.h"
+#include "lines/cbw-table.h"
 
 static bool is_as_before(const struct volume *volume, struct dm_device *device)
 {

@@ -11,10 +11,10 @@
 
 #include "backup/recovery.h"
 #include "backup/volume.h"
-#include "lines/cbw-table.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "lines/cbw-table.h"
 #include "restore/runtime.h"
 
 /* A guard gets half a minute, because udev may be slow. */

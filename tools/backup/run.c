@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backup/recovery.h"
 #include "backup/reader.h"
+#include "backup/recovery.h"
 #include "backup/report.h"
 #include "backup/volume.h"
-#include "lines/cbw-status.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "lines/cbw-status.h"
 
 #define POLL_MS 100
 

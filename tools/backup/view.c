@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "backup/volume.h"
-#include "lines/cbw-table.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "lines/cbw-table.h"
 
 void view_name(char name[32], dev_t devt)
 {

@@ -9,10 +9,10 @@
 
 #include "backup/recovery.h"
 #include "backup/volume.h"
-#include "lines/cbw-status.h"
-#include "block/device-name.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "block/device-name.h"
+#include "lines/cbw-status.h"
 #include "restore/runtime.h"
 
 static int lock(struct volume *volume)

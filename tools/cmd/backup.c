@@ -4,14 +4,14 @@
 #include <string.h>
 
 #include "backup/backup.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "block/blockdev.h"
+#include "block/device-name.h"
+#include "block/require.h"
 #include "cmd/bitmap.h"
 #include "cmd/cmd.h"
 #include "cmd/image-options.h"
-#include "block/blockdev.h"
-#include "block/device-name.h"
-#include "base/exit.h"
-#include "base/log.h"
-#include "block/require.h"
 
 #define MAX_THREADS	64
 #define MAX_CBW_TIMEOUT_S	(UINT64_MAX / 1000000000)

@@ -12,12 +12,12 @@
 #include <string.h>
 
 #include "backup/recovery.h"
-#include "cmd/clean.h"
-#include "block/dm.h"
-#include "restore/finished.h"
 #include "base/log.h"
-#include "restore/runtime.h"
+#include "block/dm.h"
+#include "cmd/clean.h"
+#include "restore/finished.h"
 #include "restore/metadata.h"
+#include "restore/runtime.h"
 
 static void drop(enum log_level level, const char *line)
 {

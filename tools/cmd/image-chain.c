@@ -10,15 +10,15 @@
 #include <string.h>
 #include <time.h>
 
-#include "cmd/image.h"
-#include "qcow2/backup-record.h"
 #include "base/exit.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/size.h"
-#include "store/chain.h"
+#include "cmd/image.h"
+#include "qcow2/backup-record.h"
 #include "qcow2/preflight.h"
 #include "qcow2/readable.h"
+#include "store/chain.h"
 
 /*
  * @link: whether the next image is the right one, an enum chain_link

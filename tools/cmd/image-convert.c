@@ -9,22 +9,22 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "cmd/image.h"
-#include "block/blockdev.h"
 #include "base/exit.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/progress.h"
+#include "block/blockdev.h"
 #include "block/loop.h"
 #include "block/named-path.h"
-#include "base/progress.h"
-#include "store/chain.h"
-#include "store/overlays.h"
+#include "cmd/image.h"
+#include "qcow2-format.h"
 #include "qcow2/check.h"
-#include "store/registry.h"
 #include "qcow2/convert.h"
 #include "qcow2/error.h"
-#include "qcow2-format.h"
 #include "qcow2/sector-size.h"
+#include "store/chain.h"
+#include "store/overlays.h"
+#include "store/registry.h"
 
 /* More findings of one kind are not useful. */
 #define MAX_FINDINGS_SHOWN 50

@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "cmd/image.h"
 #include "base/exit.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "cmd/image.h"
 
 static void add_string_if_any(struct json_object *object, const char *name,
 			      const char *string)

@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/image.h"
-#include "cmd/image-options.h"
-#include "block/device-name.h"
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "block/device-name.h"
+#include "cmd/image-options.h"
+#include "cmd/image.h"
 #include "qcow2/output-format.h"
 
 #define HELP_COLUMNS 80

@@ -7,12 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/exit.h"
+#include "base/log.h"
+#include "block/dm.h"
 #include "cmd/clean.h"
 #include "cmd/cmd.h"
 #include "cmd/image.h"
-#include "block/dm.h"
-#include "base/exit.h"
-#include "base/log.h"
 
 #ifndef DMLIVE_VERSION
 #define DMLIVE_VERSION "unknown"

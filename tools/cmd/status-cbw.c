@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "attach/inner.h"
-#include "block/blockdev.h"
-#include "lines/cbw-status.h"
 #include "base/size.h"
+#include "block/blockdev.h"
 #include "cmd/status.h"
+#include "lines/cbw-status.h"
 
 struct report {
 	struct status_device device;

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "block/blockdev.h"
-#include "restore/finished.h"
 #include "base/size.h"
+#include "block/blockdev.h"
 #include "cmd/status.h"
+#include "restore/finished.h"
 
 #define CBW_UUID_PREFIX DM_UUID_PREFIX "cbw-"
 

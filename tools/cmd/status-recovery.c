@@ -11,10 +11,10 @@
 #include "attach/inner.h"
 #include "backup/view.h"
 #include "block/blockdev.h"
+#include "cmd/status.h"
 #include "lines/cbw-table.h"
 #include "restore/runtime.h"
 #include "restore/stack.h"
-#include "cmd/status.h"
 
 #define BACKUP_SUFFIX ".backup"
 
