@@ -15,10 +15,10 @@ static const char help[] =
 "Usage: dmlive status [NAME|DEVICE] [--json]\n"
 "\n"
 "Shows the mapped device NAME (or its path, or VG/LV) if it is being restored\n"
-"(alloctrack), was restored, or is attached for backups (cbw). Without NAME, shows\n"
-"all devices that are being restored or attached, and what killed commands have\n"
-"left, with the command that cleans it up. --json prints an array of objects, or\n"
-"one object if NAME is given.\n";
+"(alloctrack), was restored, or is attached for backups (cbw). Without NAME,\n"
+"shows all devices that are being restored or attached, and what killed commands\n"
+"have left, with the command that cleans it up. --json prints an array of\n"
+"objects, or one object if NAME is given.\n";
 
 static const struct option options[] = {
 	{ "json", no_argument, NULL, 'j' },
