@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Making the mapped device of a restore.
+ * The mapped device of a restore: making it, and serving it.
  *
  * The server attaches while the table is still inactive, so that the first to open
  * the node, usually udev, is served.
@@ -8,11 +8,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/exit.h"
 #include "base/log.h"
+#include "restore/report.h"
 #include "restore/server.h"
 #include "restore/stale-tail.h"
 #include "restore/tracking.h"
@@ -137,13 +139,62 @@ int device_make(struct server *server)
 	return EXIT_OK;
 }
 
+static void tell_state(const struct dm_alloctrack_info *info, void *argument)
+{
+	(void)argument;
+	report_state(state_name(info->state));
+}
+
+int device_attach(struct server *server)
+{
+	struct engine_options options = {
+		.name = server->name,
+		.nr_threads = server->options.nr_threads,
+		.zeroes_are_writes = !server->target.writes_zeroes,
+		.on_state = tell_state,
+	};
+	struct dm_device device;
+	int r;
+
+	r = dm_get_device(server->name, &device);
+	if (r) {
+		error_errno(r, "%s: cannot get its number", server->name);
+		return EXIT_ERROR;
+	}
+	image_source_init(&server->source, server->image);
+	if (control_channel_open(server->name, device.major, device.minor,
+				 &server->channel) ||
+	    engine_create(server->channel, &server->source.source, &options,
+			  &server->engine))
+		return EXIT_ERROR;
+	if (engine_start(server->engine)) {
+		engine_destroy(server->engine);
+		server->engine = NULL;
+		return EXIT_ERROR;
+	}
+	return EXIT_OK;
+}
+
+int device_message(struct server *server, const char *text)
+{
+	int r = dm_message(server->name, text);
+
+	/* Reads alone may have copied everything already. */
+	if (r == -EALREADY && !strcmp(text, "stream start"))
+		return 0;
+	if (r)
+		error_errno(r, "%s: the message '%s' was refused; the kernel log says why",
+			    server->name, text);
+	return r;
+}
+
 /* Decide who reads the image: this process, the kernel, or nobody any more. */
-static int attach(struct server *server)
+static int choose_reader(struct server *server)
 {
 	if (server->nothing_left)
 		return EXIT_OK;
 	if (!server->options.kernel_streams)
-		return server_attach(server);
+		return device_attach(server);
 	image_close(server->image);
 	server->image = NULL;
 	return EXIT_OK;
@@ -157,7 +208,7 @@ static int resume(struct server *server)
 
 int device_start(struct server *server)
 {
-	int status = attach(server);
+	int status = choose_reader(server);
 
 	if (status)
 		return status;
@@ -165,7 +216,7 @@ int device_start(struct server *server)
 	    runtime_save(server->name, &server->options) || resume(server))
 		return EXIT_ERROR;
 	/* With nothing left to copy, the device is complete already. */
-	if (!server->nothing_left && server_message(server, "stream start"))
+	if (!server->nothing_left && device_message(server, "stream start"))
 		return EXIT_ERROR;
 	if (server_is_interrupted())
 		return EXIT_ERROR;

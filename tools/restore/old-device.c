@@ -203,10 +203,10 @@ static int start_job(struct server *server)
 	case DM_ALLOCTRACK_IDLE:
 	case DM_ALLOCTRACK_FAILED:
 	case DM_ALLOCTRACK_CANCELLED:
-		r = server_message(server, "stream start");
+		r = device_message(server, "stream start");
 		break;
 	case DM_ALLOCTRACK_STOPPED:
-		r = server_message(server, "stream resume");
+		r = device_message(server, "stream resume");
 		break;
 	default:
 		break;
@@ -256,7 +256,7 @@ int old_device_prepare(struct server *server)
 		if (!status)
 			status = tracking_check_image(server);
 		if (!status)
-			status = server_attach(server);
+			status = device_attach(server);
 	} else {
 		take_backing(options, table.backing);
 		options->kernel_streams = true;

@@ -2,26 +2,15 @@
 /*
  * The life of the server process: prepare the device, report that it is usable, serve
  * it until everything is on the target, swap it to a linear mapping, end.
- *
- * While the device is usable and not complete the process ignores requests to
- * terminate, since reads would hang. (SIGKILL ends it; then reads wait for the next
- * server.) Before and after that, a request is obeyed.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/exit.h"
 #include "base/log.h"
-#include "block/named-path.h"
 #include "base/process.h"
 #include "lines/status-line.h"
-#include "store/chain.h"
 #include "restore/finish.h"
 #include "restore/report.h"
 #include "restore/metadata.h"
@@ -31,160 +20,10 @@
 
 #define POLL_MS 200
 
-static volatile sig_atomic_t is_needed;
-static volatile sig_atomic_t is_interrupted;
-
-static void take_terminate(int number)
-{
-	(void)number;
-	if (!is_needed)
-		is_interrupted = 1;
-	else
-		report_from_signal_handler("info: asked to terminate, but the device needs this process; it ends by itself\n");
-}
-
-static void catch_signals(void)
-{
-	struct sigaction action = {
-		.sa_handler = take_terminate,
-		.sa_flags = SA_RESTART,
-	};
-
-	sigaction(SIGTERM, &action, NULL);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
-}
-
-bool server_is_interrupted(void)
-{
-	return is_interrupted;
-}
-
-int server_message(struct server *server, const char *text)
-{
-	int r = dm_message(server->name, text);
-
-	/* Reads alone may have copied everything already. */
-	if (r == -EALREADY && !strcmp(text, "stream start"))
-		return 0;
-	if (r)
-		error_errno(r, "%s: the message '%s' was refused; the kernel log says why",
-			    server->name, text);
-	return r;
-}
-
-/* Record what distinguishes this image from another one of the same name. */
-static void note_identity(struct server *server)
-{
-	struct restore_options *options = &server->options;
-	struct stat st;
-
-	options->image_bytes = server->image_bytes;
-	if (stat(options->image, &st) || !S_ISREG(st.st_mode))
-		return;
-	options->image_inode = st.st_ino;
-	options->image_mtime_ns = st.st_mtim.tv_sec * NS_PER_SECOND +
-				  st.st_mtim.tv_nsec;
-}
-
-/* It must be where it was when the restore began. */
-static int check_moved(const struct server *server)
-{
-	const struct restore_request *request = server->request;
-	const char *image = server->options.image;
-	struct stat st;
-
-	if (request->target || request->image || !stat(image, &st))
-		return EXIT_OK;
-	error("%s, the image of %s, cannot be opened (%s); if it was moved, name its new path: dmlive resume %s IMAGE",
-	      image, request->name, strerror(errno),
-	      request->meta ?: request->name);
-	return EXIT_ERROR;
-}
-
-static int open_image(struct server *server)
-{
-	struct restore_options *options = &server->options;
-	struct image_options image_options = {
-		.format = options->format,
-		.snapshot = options->snapshot,
-		.force = options->force,
-		.may_name = options->allow_paths ? NULL : path_is_beside,
-	};
-	struct image_error err = { "" };
-	char *path = path_make_stable(options->image);
-
-	if (!path)
-		return EXIT_ERROR;
-	free(options->image);
-	options->image = path;
-	if (image_open(path, &image_options, &server->image, &err)) {
-		error("%s", err.message);
-		return EXIT_ERROR;
-	}
-	if (chain_check(server->image, options->force, NULL))
-		return EXIT_REFUSED;
-	server->image_bytes = image_size(server->image);
-	if (!server->image_bytes) {
-		error("%s is empty: there is nothing to restore", path);
-		return EXIT_ERROR;
-	}
-	options->kernel_streams = path_is_blockdev(path) &&
-				  !strcmp(image_format(server->image), "raw");
-	note_identity(server);
-	return EXIT_OK;
-}
-
-int server_open_image(struct server *server)
-{
-	int status = check_moved(server);
-
-	return status ? status : open_image(server);
-}
-
-static void tell_state(const struct dm_alloctrack_info *info, void *argument)
-{
-	(void)argument;
-	report_state(state_name(info->state));
-}
-
-int server_attach(struct server *server)
-{
-	struct engine_options options = {
-		.name = server->name,
-		.nr_threads = server->options.nr_threads,
-		.zeroes_are_writes = !server->target.writes_zeroes,
-		.on_state = tell_state,
-	};
-	struct dm_device device;
-	int r;
-
-	r = dm_get_device(server->name, &device);
-	if (r) {
-		error_errno(r, "%s: cannot get its number", server->name);
-		return EXIT_ERROR;
-	}
-	image_source_init(&server->source, server->image);
-	if (control_channel_open(server->name, device.major, device.minor,
-				 &server->channel) ||
-	    engine_create(server->channel, &server->source.source, &options,
-			  &server->engine))
-		return EXIT_ERROR;
-	if (engine_start(server->engine)) {
-		engine_destroy(server->engine);
-		server->engine = NULL;
-		return EXIT_ERROR;
-	}
-	return EXIT_OK;
-}
-
 static void announce(struct server *server)
 {
-	is_needed = 1;
+	server_set_needed(true);
 	dm_pin(server->name);
-	/* A request that came too late to be obeyed is ignored from now on. */
-	is_interrupted = 0;
 	/* First: a front end that reads on has to get all messages. */
 	report_usable();
 	report_take_messages(server->name);
@@ -251,7 +90,7 @@ static void wait_while_suspended(struct server *server)
 {
 	struct dm_device device;
 
-	while (!is_interrupted &&
+	while (!server_is_interrupted() &&
 	       !dm_get_device(server->name, &device) && device.suspended)
 		usleep(POLL_MS * 1000);
 }
@@ -260,7 +99,7 @@ static int end_complete(struct server *server)
 {
 	int status = EXIT_OK;
 
-	is_needed = 0;
+	server_set_needed(false);
 	info("%s: all data are on the target", server->name);
 	wait_while_suspended(server);
 	if (!server->options.no_finish && finish_device(server->name)) {
@@ -286,7 +125,7 @@ static int serve(struct server *server)
 	runtime_remove(server->name, server->lock_fd);
 	report_done(status);
 	/* A thread may wait in vain for the resume of the device: leave it. */
-	if (is_interrupted)
+	if (server_is_interrupted())
 		_exit(status);
 	return status;
 }
@@ -410,7 +249,7 @@ int server_main(const struct restore_request *request, int report_fd)
 	int status;
 
 	report_init(report_fd);
-	catch_signals();
+	server_catch_signals();
 	process_become_server();
 	status = prepare(&server);
 	if (!status) {

@@ -128,6 +128,15 @@ int device_check_name(struct server *server);
 /* A new UUID for the mapped device, in the options. */
 void device_make_uuid(struct server *server);
 
+/* Attach to the device and serve its faults from now on. */
+int device_attach(struct server *server);
+
+/*
+ * Return: 0, or an error after a message if it was refused. A job that need not be
+ * started any more is not an error.
+ */
+int device_message(struct server *server, const char *text);
+
 /* Make the mapped device, with its table inactive. */
 int device_make(struct server *server);
 
@@ -137,7 +146,7 @@ int device_start(struct server *server);
 /* old-device.c */
 int old_device_prepare(struct server *server);
 
-/* server.c */
+/* open-image.c */
 
 /*
  * Open server->options.image, and find out who streams. Fills in what the options say
@@ -145,16 +154,13 @@ int old_device_prepare(struct server *server);
  */
 int server_open_image(struct server *server);
 
-/* Attach to the device and serve its faults from now on. */
-int server_attach(struct server *server);
+/* signals.c */
+void server_catch_signals(void);
 
-/* Was this process asked to end, before the device was usable? */
+/* From now on the device needs this process, or does not need it any longer. */
+void server_set_needed(bool needed);
+
+/* Was this process asked to end, while it was not needed? */
 bool server_is_interrupted(void);
-
-/*
- * Return: 0, or an error after a message if it was refused. A job that need not be
- * started any more is not an error.
- */
-int server_message(struct server *server, const char *text);
 
 #endif /* DMLIVE_RESTORE_SERVER_H */
