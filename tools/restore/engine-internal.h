@@ -5,9 +5,14 @@
 /*
  * What the files of the engine share.
  *
- * engine.c has the threads and the stream control, faults.c what guest I/O waits
- * for, streamer.c which chunk is streamed next, transfer.c how a range gets from
- * the source to the target.
+ * Upper files call lower ones:
+ *
+ *   engine.c		the threads
+ *   faults.c		what guest I/O waits for
+ *   streamer.c		streaming what was claimed
+ *   transfer.c		how a range gets from the source to the volume
+ *   engine-state.c	the state of the stream job
+ *   claims.c		what is streamed next, and by which worker
  *
  * Lock order: control_lock, then lock. No lock is held during an ioctl or I/O,
  * but control_lock during INFO, so that no answer is overtaken by an older one,
@@ -125,17 +130,6 @@ static inline uint64_t max_u64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* engine.c */
-
-/* Read INFO and act on it. Called without locks. */
-int engine_refresh(struct engine *engine);
-
-/* An ioctl returned @r: notices when the device is gone. */
-void engine_note(struct engine *engine, int r);
-
-/* Is the job running, so that streaming may go on? Called without locks. */
-bool engine_is_streaming(struct engine *engine);
-
 /* faults.c; all but serve are called with the lock held */
 
 void faults_init(struct faults *faults);
@@ -150,25 +144,10 @@ struct fault *faults_take(struct engine *engine);
 /* Serve an active fault. Called without the lock. */
 void fault_serve(struct worker *worker, struct fault *fault);
 
-/* streamer.c; all but run and extend_claim are called with the lock held */
+/* streamer.c */
 
-/* The job starts or goes on: begin with a new pass. */
-void streamer_restart(struct engine *engine);
-
-/* The guest has waited for @offset: it may want what follows next. */
-void streamer_hint(struct engine *engine, uint64_t offset);
-
-/*
- * Claim something to stream for @worker. False: nothing now; *@wake_ns is when
- * to look again, 0 for not before something happens.
- */
-bool streamer_claim(struct worker *worker, uint64_t *wake_ns);
-
-/* Do what was claimed. */
+/* Do what was claimed. Called without the lock. */
 void streamer_run(struct worker *worker);
-
-/* Also claim what lies up to @new_end, unless another worker was faster. */
-bool streamer_extend_claim(struct worker *worker, uint64_t new_end);
 
 /* transfer.c; without the lock */
 
@@ -199,5 +178,47 @@ uint64_t transfer_range(struct transfer *transfer, uint64_t start,
 int transfer_map(struct engine *engine, uint64_t offset, uint64_t end,
 		 uint64_t *extent_end, enum image_extent_kind *kind,
 		 struct image_error *err);
+
+/* engine-state.c; called without locks */
+
+/* Read INFO and act on it. */
+int engine_refresh(struct engine *engine);
+
+/* An ioctl returned @r: notices when the device is gone. */
+void engine_note(struct engine *engine, int r);
+
+/* Is the job running, so that streaming may go on? */
+bool engine_is_streaming(struct engine *engine);
+
+/* claims.c, called with the lock held */
+
+void claims_new_pass(struct engine *engine);
+
+/* The job starts or goes on: begin with a new pass. */
+void claims_restart(struct engine *engine);
+
+/* The guest has waited for @offset: it may want what follows next. */
+void claims_hint(struct engine *engine, uint64_t offset);
+
+/*
+ * Claim something to stream for @worker. False: nothing now; *@wake_ns is when
+ * to look again, 0 for not before something happens.
+ */
+bool claim_take(struct worker *worker, uint64_t *wake_ns);
+
+/* claims.c, called without the lock */
+
+/* Also claim what lies up to @new_end, unless another worker was faster. */
+bool claim_extend(struct worker *worker, uint64_t new_end);
+
+/*
+ * The worker is done with its claim: @nr_errors ranges were not copied, and
+ * @charged_bytes count against the speed limit.
+ */
+void claim_release(struct worker *worker, uint64_t nr_errors,
+		   uint64_t charged_bytes);
+
+/* All from @from to @to is allocated: there is nothing to claim in it. */
+void claims_skip_allocated(struct engine *engine, uint64_t from, uint64_t to);
 
 #endif /* DMLIVE_RESTORE_ENGINE_INTERNAL_H */

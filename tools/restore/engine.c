@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The engine: its threads, and what the kernel says about the stream job.
+ * The engine: its threads and its life.
  *
  * One thread takes faults from the kernel and queues them. Workers serve them. Some
  * serve nothing else, so that a fault never waits until a chunk has been streamed.
@@ -38,82 +38,6 @@
 /* Only a backstop: the kernel reports changes. */
 #define CONTROL_TIMEOUT_MS	10000
 #define DRAIN_POLL_MS		20
-
-void engine_note(struct engine *engine, int r)
-{
-	/* A target volume that is offline gives ENODEV too: so ask again. */
-	if (r == -ENODEV)
-		engine_refresh(engine);
-}
-
-static void set_gone(struct engine *engine)
-{
-	pthread_mutex_lock(&engine->lock);
-	__atomic_store_n(&engine->gone, true, __ATOMIC_RELAXED);
-	pthread_cond_broadcast(&engine->work);
-	pthread_mutex_unlock(&engine->lock);
-}
-
-bool engine_is_streaming(struct engine *engine)
-{
-	bool streaming;
-
-	pthread_mutex_lock(&engine->lock);
-	streaming = engine->info.state == DM_ALLOCTRACK_RUNNING &&
-		    !engine->stopping && !engine->gone;
-	pthread_mutex_unlock(&engine->lock);
-	return streaming;
-}
-
-/* Return: is the last try of the streamer over? */
-static bool apply_info(struct engine *engine,
-		       const struct dm_alloctrack_info *info)
-{
-	struct streamer *streamer = &engine->streamer;
-	uint32_t old_state;
-	bool last_try_over;
-
-	pthread_mutex_lock(&engine->lock);
-	old_state = engine->info.state;
-	engine->info = *info;
-	rate_set(&streamer->rate, info->stream_speed, monotonic_ns());
-	last_try_over = streamer->last_try &&
-			info->state != DM_ALLOCTRACK_RUNNING;
-	if (last_try_over)
-		streamer->last_try = false;
-	if (info->state == DM_ALLOCTRACK_RUNNING && old_state != info->state)
-		streamer_restart(engine);
-	pthread_cond_broadcast(&engine->work);
-	pthread_mutex_unlock(&engine->lock);
-	return last_try_over;
-}
-
-int engine_refresh(struct engine *engine)
-{
-	struct channel *channel = engine->channel;
-	struct dm_alloctrack_info info;
-	uint32_t old_state;
-	int r;
-
-	pthread_mutex_lock(&engine->control_lock);
-	r = channel->ops->info(channel, &info);
-	if (!r) {
-		old_state = engine->info.state;
-		if (apply_info(engine, &info))
-			channel->ops->set_on_error(channel,
-						DM_ALLOCTRACK_ON_ERROR_IGNORE);
-		if (old_state != info.state && engine->options.on_state)
-			engine->options.on_state(&info,
-						 engine->options.argument);
-		/* The kernel reports a change once; engine_run() may sleep. */
-		if (old_state != info.state)
-			channel->ops->wake(channel);
-	}
-	pthread_mutex_unlock(&engine->control_lock);
-	if (r == -ENODEV)
-		set_gone(engine);
-	return r;
-}
 
 static void queue_faults(struct engine *engine,
 			 const struct dm_alloctrack_range *ranges, int nr)
@@ -207,7 +131,7 @@ static bool stream_one_claim(struct worker *worker, uint64_t *wake_ns)
 {
 	struct engine *engine = worker->engine;
 
-	if (!worker->streams || !streamer_claim(worker, wake_ns))
+	if (!worker->streams || !claim_take(worker, wake_ns))
 		return false;
 	pthread_mutex_unlock(&engine->lock);
 	streamer_run(worker);

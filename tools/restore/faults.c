@@ -203,7 +203,7 @@ void fault_serve(struct worker *worker, struct fault *fault)
 	widen_window(engine, fault);
 	transfer_range(&transfer, fault->window_start, fault->window_end);
 	pthread_mutex_lock(&engine->lock);
-	streamer_hint(engine, fault->window_end);
+	claims_hint(engine, fault->window_end);
 	pthread_mutex_unlock(&engine->lock);
 	finish(engine, fault, transfer.nr_errors);
 }

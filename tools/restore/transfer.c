@@ -247,7 +247,7 @@ static uint64_t more_zeros(struct worker *worker, uint64_t start, uint64_t end)
 		return end;
 	limit = min_u64(start + ZERO_BYTES, engine->device_bytes);
 	if (limit <= end || find_zeros(engine, end, limit, &zeros_end, &err) ||
-	    zeros_end <= end || !streamer_extend_claim(worker, zeros_end))
+	    zeros_end <= end || !claim_extend(worker, zeros_end))
 		return end;
 	return zeros_end;
 }
