@@ -100,7 +100,7 @@ forget c
 mv image.qcow2 away.qcow2
 run 0 "complete metadata need no image" dmlive resume "$meta"
 ends_well c "complete metadata"
-like "it is reported" "$(cat "$out")" "everything was on the target already"
+like "it is reported" "$(cat "$out")" "everything was on the volume already"
 end_restore c
 mv away.qcow2 image.qcow2
 sane_meta "complete metadata" "$meta"

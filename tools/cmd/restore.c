@@ -15,7 +15,7 @@
 #include "lines/status-line.h"
 #include "store/track.h"
 #include "restore/metadata.h"
-#include "restore/session.h"
+#include "restore/processes.h"
 #include "restore/stack.h"
 
 #define MIN_BLOCK_BYTES (4u << 10)
@@ -161,8 +161,8 @@ static bool take_on_error(struct restore_request *request)
 
 static bool take_size(struct restore_request *request)
 {
-	request->whole_target = !strcmp(optarg, "target");
-	if (request->whole_target || !strcmp(optarg, "image"))
+	request->whole_volume = !strcmp(optarg, "target");
+	if (request->whole_volume || !strcmp(optarg, "image"))
 		return true;
 	error("--size %s: must be image (the default) or target", optarg);
 	return false;
@@ -223,7 +223,7 @@ static bool take_option(struct restore_request *request, int option)
 		request->snapshot = optarg;
 		return true;
 	case OPTION_TARGET:
-		request->moved_target = optarg;
+		request->moved_volume = optarg;
 		return true;
 	case OPTION_TRACK:
 		request->track = optarg;
@@ -260,7 +260,7 @@ static int parse(int argc, char **argv, const struct option *options,
 static int find_paths(struct restore_request *request)
 {
 	const char **paths[] = {
-		&request->image, &request->target, &request->moved_target,
+		&request->image, &request->volume, &request->moved_volume,
 		&request->meta, &request->track_meta,
 	};
 	int status = EXIT_OK;
@@ -292,12 +292,12 @@ int cmd_restore(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	request.image = argv[optind];
-	request.target = argv[optind + 1];
+	request.volume = argv[optind + 1];
 	status = require("restore", REQUIRE_DM | REQUIRE_ALLOCTRACK |
 				    (request.track ? REQUIRE_CBW : 0));
 	if (!status)
 		status = find_paths(&request);
-	return status ? status : session_run(&request);
+	return status ? status : processes_run(&request);
 }
 
 /*
@@ -341,7 +341,7 @@ static int find_name(struct restore_request *request, char name[DM_NAME_BYTES])
 /* resume NAME */
 static int take_name(struct restore_request *request, const char *name)
 {
-	if (request->name || request->moved_target) {
+	if (request->name || request->moved_volume) {
 		error("resume %s: --name and --target are for a metadata device; %s is the mapped device itself",
 		      name, name);
 		return EXIT_USAGE;
@@ -400,5 +400,5 @@ int cmd_resume(int argc, char **argv)
 		return status;
 	if (!dm_name_is_valid(request.name))
 		return EXIT_USAGE;
-	return session_run(&request);
+	return processes_run(&request);
 }

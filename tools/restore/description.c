@@ -34,9 +34,9 @@ char *description_format(const struct restore_description *description)
 	json_add_bool(object, "automatic", description->automatic);
 	json_add_string(object, "name", description->name);
 	json_add_string(object, "uuid", description->uuid);
-	json_add_string(object, "target", description->target);
+	json_add_string(object, "target", description->volume);
 	json_add_string(object, "target_identity",
-			description->target_identity);
+			description->volume_identity);
 	json_add_string(object, "snapshot", description->snapshot);
 	if (description->track) {
 		json_add_string(object, "track", description->track);
@@ -76,8 +76,8 @@ static void take_members(struct json_object *object,
 	description->automatic = json_get_bool(object, "automatic");
 	description->name = take_string(object, "name");
 	description->uuid = take_string(object, "uuid");
-	description->target = take_string(object, "target");
-	description->target_identity = take_string(object, "target_identity");
+	description->volume = take_string(object, "target");
+	description->volume_identity = take_string(object, "target_identity");
 	description->snapshot = take_string(object, "snapshot");
 	description->track = take_string(object, "track");
 	description->track_meta = take_string(object, "track_meta");
@@ -122,8 +122,8 @@ void description_free(struct restore_description *description)
 {
 	free(description->name);
 	free(description->uuid);
-	free(description->target);
-	free(description->target_identity);
+	free(description->volume);
+	free(description->volume_identity);
 	free(description->snapshot);
 	free(description->track);
 	free(description->track_meta);

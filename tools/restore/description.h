@@ -28,8 +28,8 @@ struct restore_description {
 	bool automatic;			/* remove the store's volume with it */
 	char *name;			/* NULL: unknown, as all strings */
 	char *uuid;
-	char *target;
-	char *target_identity;
+	char *volume;
+	char *volume_identity;
 	char *snapshot;
 	/* The bitmap that changes are recorded in; its store: path, and UUID. */
 	char *track;

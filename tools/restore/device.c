@@ -114,7 +114,7 @@ static int make_params(struct server *server, char *params, size_t params_bytes)
 		nr_words += 2;
 	}
 	snprintf(params, params_bytes, "%u:%u %s %s %" PRIu64 " %u %s",
-		 major(server->target.devt), minor(server->target.devt),
+		 major(server->volume.devt), minor(server->volume.devt),
 		 backing, meta, server->block_bytes / SECTOR_BYTES, nr_words,
 		 features);
 	return EXIT_OK;
@@ -126,7 +126,7 @@ int device_make(struct server *server)
 	int status = make_params(server, params, sizeof(params));
 
 	if (!status)
-		status = stale_tail_wipe(&server->target, server->device_bytes);
+		status = stale_tail_wipe(&server->volume, server->device_bytes);
 	if (status)
 		return status;
 	if (dm_create_empty(server->name, server->outer ?
@@ -150,7 +150,7 @@ int device_attach(struct server *server)
 	struct engine_options options = {
 		.name = server->name,
 		.nr_threads = server->options.nr_threads,
-		.zeroes_are_writes = !server->target.writes_zeroes,
+		.zeroes_are_writes = !server->volume.writes_zeroes,
 		.on_state = tell_state,
 	};
 	struct dm_device device;

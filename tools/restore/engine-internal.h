@@ -167,7 +167,7 @@ struct transfer {
 };
 
 /*
- * Copy [@start, @end) to the target: whole blocks, up to the device's end.
+ * Copy [@start, @end) to the volume: whole blocks, up to the device's end.
  * Return: where it stopped: @end, past it when more was done in one go, before
  * it when streaming has to stop.
  */

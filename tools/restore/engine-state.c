@@ -10,7 +10,7 @@
 
 void engine_note(struct engine *engine, int r)
 {
-	/* A target volume that is offline gives ENODEV too: so ask again. */
+	/* A volume that is offline gives ENODEV too: so ask again. */
 	if (r == -ENODEV)
 		engine_refresh(engine);
 }

@@ -24,7 +24,7 @@
 /* Memory is locked, stacks too. */
 #define STACK_BYTES		(512u << 10)
 
-/* More than CPUs: they also wait for the image and for the target. */
+/* More than CPUs: they also wait for the image and for the volume. */
 #define THREADS_PER_CPU		2
 #define MIN_THREADS		4u
 #define MAX_THREADS		16u

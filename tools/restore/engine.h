@@ -22,7 +22,7 @@ struct engine;
 struct engine_options {
 	const char *name;	/* for messages */
 	unsigned int nr_threads;	/* that stream; 0: two for each CPU */
-	/* Zeroing the target costs as much as writing it. */
+	/* Zeroing the volume costs as much as writing it. */
 	bool zeroes_are_writes;
 	/* The state of the stream job has changed. Must not sleep for long. */
 	void (*on_state)(const struct dm_alloctrack_info *info, void *argument);
@@ -30,7 +30,7 @@ struct engine_options {
 };
 
 enum engine_end {
-	ENGINE_COMPLETE,	/* everything is on the target */
+	ENGINE_COMPLETE,	/* everything is on the volume */
 	ENGINE_GONE,		/* the mapped device is gone, or is another */
 };
 

@@ -40,7 +40,7 @@ static void say_incomplete(const char *name,
 		hint = "start the stream job: dmlive stream NAME start";
 		break;
 	}
-	error("%s is not complete: %" PRIu64 " of %" PRIu64 " blocks are on the target and the stream job is %s; %s",
+	error("%s is not complete: %" PRIu64 " of %" PRIu64 " blocks are on the volume and the stream job is %s; %s",
 	      name, status->allocated_blocks, status->total_blocks,
 	      state_name(status->state), hint);
 }

@@ -23,7 +23,7 @@ static const char *text_of(struct json_object *object, const char *key)
 	return text ? text : "";
 }
 
-void finished_save(const char *name, const char *uuid, const char *target,
+void finished_save(const char *name, const char *uuid, const char *volume,
 		   const char *image)
 {
 	char path[PATH_MAX], temporary[PATH_MAX];
@@ -35,7 +35,7 @@ void finished_save(const char *name, const char *uuid, const char *target,
 	json_add_string(object, "name", name);
 	json_add_string(object, "uuid", uuid);
 	json_add_number(object, "time", time(NULL));
-	json_add_string(object, "target", target);
+	json_add_string(object, "target", volume);
 	json_add_string(object, "image", image);
 	snprintf(path, sizeof(path), FOLDER "/%.200s.json", name);
 	snprintf(temporary, sizeof(temporary), FOLDER "/%.200s.json.new", name);
@@ -99,7 +99,6 @@ static bool take(const char *path, struct json_object *object, void *argument)
 		return false;
 	search->finished->time_s = json_get_number(object, "time");
 	search->finished->image = strdup(text_of(object, "image"));
-	search->finished->target = strdup(text_of(object, "target"));
 	return true;
 }
 
@@ -117,7 +116,6 @@ void finished_load(const char *name, const char *uuid,
 void finished_free(struct finished *finished)
 {
 	free(finished->image);
-	free(finished->target);
 	memset(finished, 0, sizeof(*finished));
 }
 

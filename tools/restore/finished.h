@@ -13,14 +13,13 @@
 struct finished {
 	uint64_t time_s;
 	char *image;
-	char *target;
 };
 
 /*
- * Record that the mapped device @name with this UUID is a linear mapping of @target
+ * Record that the mapped device @name with this UUID is a linear mapping of @volume
  * now. Failing to record it is not an error.
  */
-void finished_save(const char *name, const char *uuid, const char *target,
+void finished_save(const char *name, const char *uuid, const char *volume,
 		   const char *image);
 
 /* What is on record of the device with this UUID, or "" and this name. To be freed. */

@@ -212,13 +212,13 @@ int metadata_check(const char *path, bool force)
 }
 
 int metadata_check_distinct(const struct blockdev *meta,
-			    const struct blockdev *target)
+			    const struct blockdev *volume)
 {
-	if (!blockdev_is_above(meta->devt, target->devt) &&
-	    !blockdev_is_above(target->devt, meta->devt))
+	if (!blockdev_is_above(meta->devt, volume->devt) &&
+	    !blockdev_is_above(volume->devt, meta->devt))
 		return EXIT_OK;
-	error("%s and the target %s are, or lie on, the same device; give another one for the metadata",
-	      meta->path, target->path);
+	error("%s and the volume %s are, or lie on, the same device; give another one for the metadata",
+	      meta->path, volume->path);
 	return EXIT_REFUSED;
 }
 

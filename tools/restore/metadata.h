@@ -25,7 +25,7 @@ enum metadata_state {
 	METADATA_FREE,		/* holds nothing, or nothing that is needed */
 	METADATA_FOREIGN,	/* holds something that is not a restore */
 	METADATA_UNFINISHED,	/* a restore that has begun and is not finished */
-	METADATA_COMPLETE,	/* all is on the target; the swap may remain */
+	METADATA_COMPLETE,	/* all is on the volume; the swap may remain */
 };
 
 /* A restore that is recorded on a metadata device. */
@@ -63,7 +63,7 @@ int metadata_check(const char *path, bool force);
 
 /* Refuse to put the metadata on the device that is restored. */
 int metadata_check_distinct(const struct blockdev *meta,
-			    const struct blockdev *target);
+			    const struct blockdev *volume);
 
 /*
  * The restore is over: remove the device if it was made for it, else mark it as

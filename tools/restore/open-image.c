@@ -33,7 +33,7 @@ static int check_moved(const struct server *server)
 	const char *image = server->options.image;
 	struct stat st;
 
-	if (request->target || request->image || !stat(image, &st))
+	if (request->volume || request->image || !stat(image, &st))
 		return EXIT_OK;
 	error("%s, the image of %s, cannot be opened (%s); if it was moved, name its new path: dmlive resume %s IMAGE",
 	      image, request->name, strerror(errno),

@@ -365,7 +365,7 @@ int runtime_save(const char *name, const struct restore_options *options)
 	json_add_string(object, "image", options->image);
 	json_add_string(object, "format", options->format);
 	json_add_string(object, "snapshot", options->snapshot);
-	json_add_string(object, "target", options->target);
+	json_add_string(object, "target", options->volume);
 	json_add_string(object, "meta", options->meta);
 	json_add_string(object, "outer", options->outer);
 	json_add_string(object, "track", options->track);
@@ -416,7 +416,7 @@ static int load(const char *path, const char *name,
 	options->image = copy_string(object, "image");
 	options->format = copy_string(object, "format");
 	options->snapshot = copy_string(object, "snapshot");
-	options->target = copy_string(object, "target");
+	options->volume = copy_string(object, "target");
 	options->meta = copy_string(object, "meta");
 	options->outer = copy_string(object, "outer");
 	options->track = copy_string(object, "track");
@@ -474,7 +474,7 @@ void restore_options_free(struct restore_options *options)
 	free(options->image);
 	free(options->format);
 	free(options->snapshot);
-	free(options->target);
+	free(options->volume);
 	free(options->meta);
 	free(options->outer);
 	free(options->track);

@@ -5,7 +5,7 @@
 /*
  * What is known about a restore beside what the kernel knows, in /run/dmlive:
  *
- *   NAME.json	the image, the target and the options, for status and resume
+ *   NAME.json	the image, the volume and the options, for status and resume
  *   NAME.lock	locked by the process that serves the device, as long as it
  *		lives (and by no other: so a free lock means that no process does);
  *		the number of the process, and the number and UUID of the device
@@ -28,7 +28,7 @@ struct restore_options {
 	char *image;		/* canonical path */
 	char *format;		/* NULL: probe */
 	char *snapshot;		/* NULL: the active state */
-	char *target;		/* canonical path, NULL: unknown */
+	char *volume;		/* canonical path, NULL: unknown */
 	char *meta;		/* the metadata device, NULL: none, or unknown */
 	bool kernel_streams;	/* the backing is a device */
 	bool no_finish;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The life of the server process: prepare the device, report that it is usable, serve
- * it until everything is on the target, swap it to a linear mapping, end.
+ * it until everything is on the volume, swap it to a linear mapping, end.
  */
 #include <stdio.h>
 #include <string.h>
@@ -29,7 +29,7 @@ static void announce(struct server *server)
 	report_take_messages(server->name);
 	process_leave_terminal();
 	if (server->nothing_left)
-		report_note("everything was on the target already");
+		report_note("everything was on the volume already");
 	else
 		info("%s: serving it from %s", server->name,
 		     server->options.image);
@@ -70,7 +70,7 @@ static int judge_gone(struct server *server)
 	bool linear;
 
 	if (dm_get_line(server->name, DM_LINE_TABLE, &line, NULL)) {
-		error("%s was removed before all data were on the target",
+		error("%s was removed before all data were on the volume",
 		      server->name);
 		return EXIT_INCOMPLETE;
 	}
@@ -100,7 +100,7 @@ static int end_complete(struct server *server)
 	int status = EXIT_OK;
 
 	server_set_needed(false);
-	info("%s: all data are on the target", server->name);
+	info("%s: all data are on the volume", server->name);
 	wait_while_suspended(server);
 	if (!server->options.no_finish && finish_device(server->name)) {
 		error("%s is complete and stays an alloctrack device; try again: dmlive finish %s",
@@ -159,7 +159,7 @@ static void take_back(struct server *server)
 		runtime_remove(server->name, server->lock_fd);
 	}
 	if (server->meta_made)
-		new_metadata_undo(server);
+		create_undo_metadata(server);
 	tracking_undo(server);
 }
 
@@ -187,7 +187,7 @@ static int choose_name(struct server *server)
 	int status = EXIT_OK;
 
 	server->name = request->name;
-	if (request->target)
+	if (request->volume)
 		return request->track ? go_inside(server, request->name) :
 					EXIT_OK;
 	if (!request->meta) {
@@ -208,7 +208,7 @@ static int check_not_served(const struct server *server)
 	const char *name = server->request->name;
 	pid_t pid = runtime_server(server->name);
 
-	if (!server->request->target || !pid)
+	if (!server->request->volume || !pid)
 		return EXIT_OK;
 	error("the mapped device %s is being restored, or backed up, by process %d already, see dmlive status %s; take another name, or, if it is a restore that is to be given up: dmsetup remove %s%s%s",
 	      name, pid, name, name, server->outer ? " " : "",
@@ -227,12 +227,12 @@ static int prepare(struct server *server)
 	server->lock_fd = runtime_lock(server->name);
 	if (server->lock_fd < 0)
 		return server->lock_fd == -EBUSY ? EXIT_REFUSED : EXIT_ERROR;
-	if (server->request->target)
-		status = new_device_prepare(server);
+	if (server->request->volume)
+		status = create_prepare(server);
 	else if (server->request->meta)
-		status = meta_device_prepare(server);
+		status = recover_prepare(server);
 	else
-		status = old_device_prepare(server);
+		status = takeover_prepare(server);
 	if (status)
 		take_back(server);
 	/* The locks are not needed any more: the devices are visibly in use now. */

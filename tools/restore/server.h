@@ -3,10 +3,10 @@
 #define DMLIVE_RESTORE_SERVER_H
 
 /*
- * What the files of the server process share: server.c has its life, new-device.c
- * prepares a restore, new-metadata.c its metadata device, meta-device.c prepares to
+ * What the files of the server process share: server.c has its life, create.c
+ * prepares a restore, create-metadata.c its metadata device, recover.c prepares to
  * go on with a restore that is recorded on a metadata device; both use device.c to
- * make the mapped device. old-device.c takes over one that is there. tracking.c and
+ * make the mapped device. takeover.c takes over one that is there. tracking.c and
  * outer.c add what records changes.
  *
  * Functions that prepare return an exit status, after a message: EXIT_OK, or the one
@@ -24,10 +24,10 @@
 #include "store/track.h"
 #include "restore/channel.h"
 #include "restore/engine.h"
-#include "restore/session.h"
+#include "restore/processes.h"
 #include "restore/source.h"
 
-/* The target, and the metadata devices of the restore and of its tracking. */
+/* The volume, and the metadata devices of the restore and of its tracking. */
 #define NR_DEVICE_LOCKS 3
 
 /*
@@ -78,7 +78,7 @@ struct server {
 	struct image_source source;
 	struct channel *channel;
 	struct engine *engine;
-	struct blockdev target;
+	struct blockdev volume;
 	char meta[PATH_MAX];		/* path of the metadata device, or "" */
 	bool meta_automatic;
 	struct alloctrack_features features;
@@ -90,31 +90,31 @@ struct server {
 	bool meta_made;			/* the same */
 };
 
-/* new-device.c */
-int new_device_prepare(struct server *server);
+/* create.c */
+int create_prepare(struct server *server);
 
-/* meta-device.c */
-int meta_device_prepare(struct server *server);
+/* recover.c */
+int recover_prepare(struct server *server);
 
-/* new-metadata.c */
+/* create-metadata.c */
 
 /*
- * Refuse, unless forced, to start over what another restore onto the target has
+ * Refuse, unless forced, to start over what another restore onto the volume has
  * begun.
  */
-int new_metadata_check_begun(struct server *server);
+int create_check_begun(struct server *server);
 
 /* Check whether the metadata device that was asked for can be used. */
-int new_metadata_check(struct server *server);
+int create_check_metadata(struct server *server);
 
 /*
  * Give up what was begun before, then make the store. When this returns, the store is
- * durable, and nothing has been written to the target.
+ * durable, and nothing has been written to the volume.
  */
-int new_metadata_make(struct server *server);
+int create_make_metadata(struct server *server);
 
 /* The mapped device could not be made: undo what was made. */
-void new_metadata_undo(struct server *server);
+void create_undo_metadata(struct server *server);
 
 /* device.c */
 
@@ -143,8 +143,8 @@ int device_make(struct server *server);
 /* Attach, make the table active and start the stream job. */
 int device_start(struct server *server);
 
-/* old-device.c */
-int old_device_prepare(struct server *server);
+/* takeover.c */
+int takeover_prepare(struct server *server);
 
 /* open-image.c */
 

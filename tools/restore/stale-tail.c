@@ -2,7 +2,7 @@
 /*
  * Wiping stale signatures behind the end of what is restored.
  *
- * libblkid looks at the whole target, since where these signatures are, and what is in
+ * libblkid looks at the whole volume, since where these signatures are, and what is in
  * some of them, depends on its size. What it finds before the end of what is restored
  * is hidden from it, in memory: that is overwritten anyway, and may cover something
  * behind it, as a GPT covers its copy, and a partition a superblock at its end.
@@ -33,7 +33,7 @@
  * @noted: the kind that was reported last
  */
 struct tail {
-	const struct blockdev *target;
+	const struct blockdev *volume;
 	uint64_t from_bytes;
 	blkid_probe probe;
 	unsigned int nr_found;
@@ -50,7 +50,7 @@ struct signature {
 static int fail(const struct tail *tail)
 {
 	error("%s: cannot be searched for what a former owner left behind the end of the image",
-	      tail->target->path);
+	      tail->volume->path);
 	return EXIT_ERROR;
 }
 
@@ -88,7 +88,7 @@ static int wipe(struct tail *tail, const struct signature *found)
 
 	if (blkid_do_wipe(tail->probe, false)) {
 		error("%s: cannot wipe the stale %s signature at byte %" PRIu64,
-		      tail->target->path, found->name, found->offset);
+		      tail->volume->path, found->name, found->offset);
 		return EXIT_ERROR;
 	}
 	tail->wiped = true;
@@ -99,7 +99,7 @@ static int wipe(struct tail *tail, const struct signature *found)
 	snprintf(tail->noted, sizeof(tail->noted), "%s", found->name);
 	snprintf(text, sizeof(text),
 		 "wiped a stale %s signature of %.300s at byte %" PRIu64 ", behind the end of the image",
-		 found->name, tail->target->path, found->offset);
+		 found->name, tail->volume->path, found->offset);
 	report_note(text);
 	return EXIT_OK;
 }
@@ -149,20 +149,20 @@ static int search(struct tail *tail, int fd)
 	return status;
 }
 
-int stale_tail_wipe(const struct blockdev *target, uint64_t from_bytes)
+int stale_tail_wipe(const struct blockdev *volume, uint64_t from_bytes)
 {
-	struct tail tail = { .target = target, .from_bytes = from_bytes };
+	struct tail tail = { .volume = volume, .from_bytes = from_bytes };
 	int fd, status;
 
-	if (target->bytes <= from_bytes)
+	if (volume->bytes <= from_bytes)
 		return EXIT_OK;
-	fd = open(target->path, O_RDWR | O_EXCL | O_CLOEXEC);
+	fd = open(volume->path, O_RDWR | O_EXCL | O_CLOEXEC);
 	if (fd < 0) {
-		error_errno(errno, "%s", target->path);
+		error_errno(errno, "%s", volume->path);
 		return EXIT_ERROR;
 	}
 	status = search(&tail, fd);
-	if (!status && io_sync(fd, target->path))
+	if (!status && io_sync(fd, volume->path))
 		status = EXIT_ERROR;
 	close(fd);
 	return status;

@@ -3,9 +3,9 @@
 #define DMLIVE_RESTORE_STALE_TAIL_H
 
 /*
- * What a previous user left at the end of a target that is larger than what is
+ * What a previous user left at the end of a volume that is larger than what is
  * restored: the copy of a GPT, RAID superblocks, ZFS labels. Programs that look at
- * the whole target would find them.
+ * the whole volume would find them.
  */
 
 #include <stdint.h>
@@ -17,6 +17,6 @@
  * lies before that is neither changed nor needed. Returns an exit status, after a
  * message.
  */
-int stale_tail_wipe(const struct blockdev *target, uint64_t from_bytes);
+int stale_tail_wipe(const struct blockdev *volume, uint64_t from_bytes);
 
 #endif /* DMLIVE_RESTORE_STALE_TAIL_H */

@@ -167,12 +167,12 @@ static int check_content(struct server *server, const struct blockdev *device)
 	return EXIT_REFUSED;
 }
 
-/* It must be neither the target nor the metadata device of the restore. */
+/* It must be neither the volume nor the metadata device of the restore. */
 static int check_distinct(const struct server *server,
 			  const struct blockdev *device)
 {
 	struct blockdev meta;
-	int status = metadata_check_distinct(device, &server->target);
+	int status = metadata_check_distinct(device, &server->volume);
 
 	if (status || !path_is_blockdev(server->meta))
 		return status;
@@ -229,8 +229,8 @@ static int check_automatic(struct server *server, uint64_t bytes)
 	struct lvm_volume volume;
 	char *path = server->tracking.path;
 
-	if (!lvm_beside(&server->target, LV_SUFFIX, &volume)) {
-		lvm_refuse_beside("--track", "--track-meta", &server->target,
+	if (!lvm_beside(&server->volume, LV_SUFFIX, &volume)) {
+		lvm_refuse_beside("--track", "--track-meta", &server->volume,
 				  LV_SUFFIX, bytes);
 		return EXIT_REFUSED;
 	}
@@ -277,7 +277,7 @@ static int make_volume(struct server *server)
 	char reason[512];
 	uint64_t bytes;
 
-	if (!lvm_beside(&server->target, LV_SUFFIX, &volume) ||
+	if (!lvm_beside(&server->volume, LV_SUFFIX, &volume) ||
 	    needed_bytes(server, &bytes))
 		return EXIT_ERROR;
 	if (!lvm_create(&volume, bytes, reason, sizeof(reason)))
@@ -323,15 +323,15 @@ static int write_origin(struct server *server, struct meta_writer *writer,
 	       meta_origin_write(writer, bitmap, &origin);
 }
 
-/* The restored device has the content of the target, whatever its own name. */
+/* The restored device has the content of the volume, whatever its own name. */
 static int bind_store(struct server *server, struct meta_writer *writer)
 {
 	struct qcow2_seal seal;
 
 	if (!meta_seal_read(&writer->store, &seal) ||
-	    server->target.bytes != server->device_bytes)
+	    server->volume.bytes != server->device_bytes)
 		return 0;
-	blockdev_identity(&server->target, seal.identity, sizeof(seal.identity));
+	blockdev_identity(&server->volume, seal.identity, sizeof(seal.identity));
 	registry_note(&writer->store, seal.identity);
 	return meta_seal_write(writer, &seal);
 }
@@ -387,7 +387,7 @@ static void remove_volume(struct server *server)
 	struct lvm_volume volume;
 	char reason[512];
 
-	if (lvm_beside(&server->target, LV_SUFFIX, &volume) &&
+	if (lvm_beside(&server->volume, LV_SUFFIX, &volume) &&
 	    lvm_remove(&volume, reason, sizeof(reason)))
 		warning("%s is not needed, but cannot be removed: %s",
 			server->tracking.path, reason);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How a range gets from the source to the target.
+ * How a range gets from the source to the volume.
  *
  * It is cut into pieces: zeros, which are reported to the kernel as a range,
  * and data, which are read into the worker's buffer and filled. A piece that
@@ -160,7 +160,7 @@ static void take_result(struct transfer *transfer, uint64_t start, int r)
 	if (is_gone(engine))
 		return;
 	if (log_allowed(&engine->write_log))
-		error_errno(r, "%s: the target cannot be written at byte %" PRIu64,
+		error_errno(r, "%s: the volume cannot be written at byte %" PRIu64,
 			    engine->options.name, start);
 	if (transfer->stream)
 		engine_refresh(engine);

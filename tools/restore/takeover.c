@@ -157,17 +157,17 @@ static int open_image(struct server *server)
 	return status;
 }
 
-/* If the target can zero ranges, zeros are not charged as writes. */
-static void find_target(struct server *server,
+/* If the volume can zero ranges, zeros are not charged as writes. */
+static void find_volume(struct server *server,
 			const struct alloctrack_table *table)
 {
 	char path[PATH_MAX];
 
 	blockdev_path_of(table->file, path, sizeof(path));
 	if (path_is_blockdev(path))
-		blockdev_open(path, &server->target);
-	if (!server->options.target && server->target.path[0])
-		server->options.target = strdup(server->target.path);
+		blockdev_open(path, &server->volume);
+	if (!server->options.volume && server->volume.path[0])
+		server->options.volume = strdup(server->volume.path);
 	if (strcmp(table->meta, "-"))
 		replace(&server->options.meta,
 			blockdev_path_of(table->meta, path, sizeof(path)));
@@ -231,7 +231,7 @@ static int make_upper(struct server *server)
 	return status ? status : outer_make(server);
 }
 
-int old_device_prepare(struct server *server)
+int takeover_prepare(struct server *server)
 {
 	struct restore_options *options = &server->options;
 	struct alloctrack_table table;
@@ -249,7 +249,7 @@ int old_device_prepare(struct server *server)
 	if (!server->outer)
 		snprintf(options->uuid, sizeof(options->uuid), "%s",
 			 device.uuid);
-	find_target(server, &table);
+	find_volume(server, &table);
 	if (!strcmp(table.backing, "user")) {
 		status = open_image(server);
 		options->kernel_streams = false;

@@ -3,7 +3,7 @@
  * The metadata device of a new restore: where it is, whether it may be taken, and
  * making the store.
  *
- * Metadata of an earlier restore onto the same target become wrong with the first
+ * Metadata of an earlier restore onto the same volume become wrong with the first
  * block that is written to it. So they are retired before that; if they are still
  * needed, only when that is forced.
  */
@@ -26,11 +26,11 @@
 
 #define AUTOMATIC "auto"
 
-/* The volume that --meta auto makes for this target. False: it is not a volume. */
+/* The volume that --meta auto makes for this volume. False: it is not a volume. */
 static bool automatic_volume(const struct server *server,
 			     struct lvm_volume *volume)
 {
-	return lvm_beside(&server->target, METADATA_LV_SUFFIX, volume);
+	return lvm_beside(&server->volume, METADATA_LV_SUFFIX, volume);
 }
 
 static bool is_wanted(const struct server *server, const char *path)
@@ -42,7 +42,7 @@ static bool is_wanted(const struct server *server, const char *path)
 	       a.st_rdev == b.st_rdev;
 }
 
-/* @path may hold the record of an earlier restore onto the target. */
+/* @path may hold the record of an earlier restore onto the volume. */
 static int check_begun(struct server *server, const char *path)
 {
 	char what[256];
@@ -55,13 +55,13 @@ static int check_begun(struct server *server, const char *path)
 	state = metadata_probe(path, what, sizeof(what));
 	if (state < 0) {
 		error("%s, which may tell of a restore onto %s, cannot be read; to give that up: --force",
-		      path, server->target.path);
+		      path, server->volume.path);
 		return EXIT_ERROR;
 	}
 	if (state != METADATA_UNFINISHED)
 		return EXIT_OK;
 	error("a restore onto %s has begun and is not finished; to go on with it: dmlive resume %s; to give it up and start over: --force",
-	      server->target.path, path);
+	      server->volume.path, path);
 	return EXIT_REFUSED;
 }
 
@@ -79,9 +79,9 @@ static int act_on_record(const char *name,
 	struct stat st;
 
 	(void)name;
-	if (!options->meta || !options->target ||
-	    stat(options->target, &st) || !S_ISBLK(st.st_mode) ||
-	    st.st_rdev != records->server->target.devt)
+	if (!options->meta || !options->volume ||
+	    stat(options->volume, &st) || !S_ISBLK(st.st_mode) ||
+	    st.st_rdev != records->server->volume.devt)
 		return 0;
 	return records->act(records->server, options->meta);
 }
@@ -101,7 +101,7 @@ static int with_each_begun(struct server *server, act_fn act)
 	return status;
 }
 
-int new_metadata_check_begun(struct server *server)
+int create_check_begun(struct server *server)
 {
 	return with_each_begun(server, check_begun);
 }
@@ -162,8 +162,8 @@ static int lock_given(struct server *server, const char *path)
 		return EXIT_OK;
 	if (blockdev_open(path, &meta))
 		return EXIT_ERROR;
-	/* First: the target is locked already, and locking it twice would fail. */
-	status = metadata_check_distinct(&meta, &server->target);
+	/* First: the volume is locked already, and locking it twice would fail. */
+	status = metadata_check_distinct(&meta, &server->volume);
 	return status ? status : device_lock(server, &meta);
 }
 
@@ -197,7 +197,7 @@ static int check_automatic(struct server *server, uint64_t bytes)
 	char path[PATH_MAX];
 
 	if (!automatic_volume(server, &volume)) {
-		lvm_refuse_beside("--meta auto", "--meta", &server->target,
+		lvm_refuse_beside("--meta auto", "--meta", &server->volume,
 				  METADATA_LV_SUFFIX, bytes);
 		return EXIT_REFUSED;
 	}
@@ -209,7 +209,7 @@ static int check_automatic(struct server *server, uint64_t bytes)
 	       metadata_check(path, server->request->force) : EXIT_OK;
 }
 
-int new_metadata_check(struct server *server)
+int create_check_metadata(struct server *server)
 {
 	const char *wanted = server->request->meta;
 	uint64_t bytes;
@@ -249,13 +249,13 @@ static int make_volume(struct server *server)
 
 static char *describe(struct server *server)
 {
-	char target[PATH_MAX], identity[512];
+	char volume[PATH_MAX], identity[512];
 	struct restore_description description = {
 		.automatic = server->meta_automatic,
 		.name = (char *)server->request->name,
 		.uuid = server->options.uuid,
-		.target = (char *)blockdev_stable_path(&server->target, target,
-						       sizeof(target)),
+		.volume = (char *)blockdev_stable_path(&server->volume, volume,
+						       sizeof(volume)),
 		.snapshot = server->options.snapshot,
 		.track = server->options.track,
 		.track_meta = server->options.track_meta,
@@ -268,8 +268,8 @@ static char *describe(struct server *server)
 	};
 	char *text;
 
-	if (*blockdev_identity(&server->target, identity, sizeof(identity)))
-		description.target_identity = identity;
+	if (*blockdev_identity(&server->volume, identity, sizeof(identity)))
+		description.volume_identity = identity;
 	image_identity_get(server->options.image, server->image_bytes,
 			   &description.image);
 	text = description_format(&description);
@@ -296,14 +296,14 @@ static int format(struct server *server)
 	return r ? EXIT_ERROR : EXIT_OK;
 }
 
-int new_metadata_make(struct server *server)
+int create_make_metadata(struct server *server)
 {
 	int status;
 
 	status = with_each_begun(server, retire);
 	if (!status) {
 		registry_clean();
-		registry_void(&server->target, server->options.track_meta);
+		registry_void(&server->volume, server->options.track_meta);
 	}
 	if (!status && server->meta_automatic)
 		status = make_volume(server);
@@ -316,7 +316,7 @@ int new_metadata_make(struct server *server)
 	return EXIT_OK;
 }
 
-void new_metadata_undo(struct server *server)
+void create_undo_metadata(struct server *server)
 {
 	struct lvm_volume volume;
 	char reason[512];

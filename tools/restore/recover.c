@@ -2,7 +2,7 @@
 /*
  * A restore that is recorded on a metadata device, and has no mapped device any more:
  * after a restart of the machine, or a crash. The mapped device is made again as it
- * was. If all data are on the target already, neither image nor server is needed for
+ * was. If all data are on the volume already, neither image nor server is needed for
  * that, and only the swap to a linear mapping is left.
  */
 #include <errno.h>
@@ -89,50 +89,50 @@ static int check_identity(struct server *server,
 {
 	char identity[512];
 
-	blockdev_identity(&server->target, identity, sizeof(identity));
-	if (server->request->force || !recorded->target_identity ||
-	    !strcmp(identity, recorded->target_identity))
+	blockdev_identity(&server->volume, identity, sizeof(identity));
+	if (server->request->force || !recorded->volume_identity ||
+	    !strcmp(identity, recorded->volume_identity))
 		return EXIT_OK;
 	error("%s is %s, not the device %s that the restore was begun on; name that with --target, or, if it is right, use --force",
-	      server->target.path,
+	      server->volume.path,
 	      identity[0] ? identity : "a device without an identity",
-	      recorded->target_identity);
+	      recorded->volume_identity);
 	return EXIT_REFUSED;
 }
 
-static int open_target(struct server *server, const struct metadata *metadata)
+static int open_volume(struct server *server, const struct metadata *metadata)
 {
 	const struct restore_description *recorded = &metadata->description;
-	const char *path = server->request->moved_target;
-	struct blockdev *target = &server->target;
+	const char *path = server->request->moved_volume;
+	struct blockdev *volume = &server->volume;
 
 	if (!path)
-		path = recorded->target;
+		path = recorded->volume;
 	if (!path) {
 		error("%s does not say what device is restored; name it with --target",
 		      metadata->store.path);
 		return EXIT_USAGE;
 	}
-	if (blockdev_open(path, target))
+	if (blockdev_open(path, volume))
 		return EXIT_ERROR;
-	server->options.target = strdup(target->path);
-	if (target->bytes < server->device_bytes) {
+	server->options.volume = strdup(volume->path);
+	if (volume->bytes < server->device_bytes) {
 		error("%s is too small: it has %" PRIu64 " bytes, the restore needs %" PRIu64 "; is it another device than before?",
-		      path, target->bytes, server->device_bytes);
+		      path, volume->bytes, server->device_bytes);
 		return EXIT_REFUSED;
 	}
 	return check_identity(server, recorded);
 }
 
-static int check_target(struct server *server)
+static int check_volume(struct server *server)
 {
-	struct blockdev *target = &server->target;
+	struct blockdev *volume = &server->volume;
 
-	if (target->read_only) {
-		error("%s is read-only", target->path);
+	if (volume->read_only) {
+		error("%s is read-only", volume->path);
 		return EXIT_REFUSED;
 	}
-	if (blockdev_check_own_files(target) || blockdev_check_unused(target))
+	if (blockdev_check_own_files(volume) || blockdev_check_unused(volume))
 		return EXIT_REFUSED;
 	return EXIT_OK;
 }
@@ -175,7 +175,7 @@ static bool is_swapped(struct server *server)
 	bool swapped;
 
 	snprintf(wanted, sizeof(wanted), "%u:%u 0",
-		 major(server->target.devt), minor(server->target.devt));
+		 major(server->volume.devt), minor(server->volume.devt));
 	swapped = !dm_get_line(server->name, DM_LINE_TABLE, &line, NULL) &&
 		  line.nr_lines == 1 && !strcmp(line.target, "linear") &&
 		  !strcmp(line.params, wanted);
@@ -191,15 +191,15 @@ static int make(struct server *server, const struct metadata *metadata,
 	if (!status && server->outer)
 		status = tracking_find(server, &metadata->description);
 	if (!status)
-		status = metadata_check_distinct(device, &server->target);
+		status = metadata_check_distinct(device, &server->volume);
 	if (!status)
-		status = device_lock(server, &server->target);
+		status = device_lock(server, &server->volume);
 	if (!status && !server->nothing_left)
 		status = open_image(server, &metadata->description);
 	if (!status)
 		status = tracking_check_image(server);
 	if (!status)
-		status = check_target(server);
+		status = check_volume(server);
 	if (!status && server_is_interrupted())
 		status = EXIT_ERROR;
 	if (!status)
@@ -216,7 +216,7 @@ static int prepare(struct server *server, struct metadata *metadata,
 		return status;
 	take_options(server, metadata);
 	server->options.meta = strdup(server->meta);
-	status = open_target(server, metadata);
+	status = open_volume(server, metadata);
 	if (status)
 		return status;
 	if (server->nothing_left && is_swapped(server)) {
@@ -226,7 +226,7 @@ static int prepare(struct server *server, struct metadata *metadata,
 	return make(server, metadata, device);
 }
 
-int meta_device_prepare(struct server *server)
+int recover_prepare(struct server *server)
 {
 	const char *path = server->request->meta;
 	struct metadata metadata;

@@ -22,7 +22,7 @@
 #include "base/progress.h"
 #include "base/size.h"
 #include "lines/status-line.h"
-#include "restore/session.h"
+#include "restore/processes.h"
 #include "restore/stack.h"
 
 #define UPDATE_MS	250
@@ -31,7 +31,7 @@
 /* The front goes on. */
 #define NOT_YET		(-1)
 
-struct front {
+struct front_end {
 	const struct restore_request *request;
 	const char *name;
 	/* What is restored: itself or, known once it is usable, its inner device. */
@@ -55,13 +55,13 @@ static void take_signal(int number)
 	got_signal = number;
 }
 
-static double seconds_since_start(const struct front *front)
+static double seconds_since_start(const struct front_end *front)
 {
 	return (double)(monotonic_ns() - front->progress.start_ns) /
 	       NS_PER_SECOND;
 }
 
-static struct json_object *new_event(const struct front *front,
+static struct json_object *new_event(const struct front_end *front,
 				     const char *event)
 {
 	struct json_object *object = json_new_object();
@@ -72,7 +72,7 @@ static struct json_object *new_event(const struct front *front,
 	return object;
 }
 
-static void print_event(const struct front *front, const char *event,
+static void print_event(const struct front_end *front, const char *event,
 			const char *key, const char *value)
 {
 	struct json_object *object = new_event(front, event);
@@ -82,7 +82,7 @@ static void print_event(const struct front *front, const char *event,
 	json_print_line(object);
 }
 
-static bool get_status(struct front *front, struct alloctrack_status *status)
+static bool get_status(struct front_end *front, struct alloctrack_status *status)
 {
 	struct dm_line line;
 	bool found;
@@ -97,7 +97,7 @@ static bool get_status(struct front *front, struct alloctrack_status *status)
 	return found;
 }
 
-static void show_progress(struct front *front, bool now)
+static void show_progress(struct front_end *front, bool now)
 {
 	unsigned int interval_ms = front->request->json ? JSON_UPDATE_MS :
 							  UPDATE_MS;
@@ -136,10 +136,10 @@ static void show_progress(struct front *front, bool now)
 	json_print_line(object);
 }
 
-static void say(struct front *front, const char *format, ...)
+static void say(struct front_end *front, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-static void say(struct front *front, const char *format, ...)
+static void say(struct front_end *front, const char *format, ...)
 {
 	va_list args;
 
@@ -153,7 +153,7 @@ static void say(struct front *front, const char *format, ...)
 	fflush(stdout);
 }
 
-static void say_how_to_go_on(struct front *front)
+static void say_how_to_go_on(struct front_end *front)
 {
 	say(front, "  how far it is:      dmlive status %s\n"
 		   "  hold and go on:     dmlive stream %s pause; dmlive stream %s resume\n"
@@ -162,7 +162,7 @@ static void say_how_to_go_on(struct front *front)
 }
 
 /* The user interrupts. The device must stay usable. */
-static int take_interrupt(struct front *front)
+static int take_interrupt(struct front_end *front)
 {
 	if (!front->usable) {
 		/* The server undoes what it has done so far. */
@@ -178,7 +178,7 @@ static int take_interrupt(struct front *front)
 	return EXIT_DETACHED;
 }
 
-static int take_usable(struct front *front)
+static int take_usable(struct front_end *front)
 {
 	const char *node = dm_node_path(front->name);
 	char size[SIZE_TEXT_BYTES];
@@ -212,15 +212,15 @@ static int take_usable(struct front *front)
 	return EXIT_OK;
 }
 
-static int end_incomplete(struct front *front, const char *state)
+static int end_incomplete(struct front_end *front, const char *state)
 {
 	progress_clear(&front->progress);
-	error("%s: the stream job is %s and not all data are on the target; the device is usable and still served by process %d; try again with: dmlive stream %s start",
+	error("%s: the stream job is %s and not all data are on the volume; the device is usable and still served by process %d; try again with: dmlive stream %s start",
 	      front->name, state, front->server, front->name);
 	return EXIT_INCOMPLETE;
 }
 
-static int take_state(struct front *front, const char *state)
+static int take_state(struct front_end *front, const char *state)
 {
 	if (front->request->json)
 		print_event(front, "state", "state", state);
@@ -233,7 +233,7 @@ static int take_state(struct front *front, const char *state)
 	return NOT_YET;
 }
 
-static bool is_linear(struct front *front)
+static bool is_linear(struct front_end *front)
 {
 	struct dm_line line;
 	bool linear;
@@ -245,7 +245,7 @@ static bool is_linear(struct front *front)
 	return linear;
 }
 
-static int end_done(struct front *front)
+static int end_done(struct front_end *front)
 {
 	char total[SIZE_TEXT_BYTES];
 	bool linear = is_linear(front);
@@ -265,7 +265,7 @@ static int end_done(struct front *front)
 }
 
 /* Wait for the server's end. False: how it ended is not known. */
-static bool reap(struct front *front, int *status)
+static bool reap(struct front_end *front, int *status)
 {
 	pid_t pid;
 
@@ -275,7 +275,7 @@ static bool reap(struct front *front, int *status)
 	return pid == front->server && WIFEXITED(*status);
 }
 
-static int take_done(struct front *front, int status)
+static int take_done(struct front_end *front, int status)
 {
 	int unused;
 
@@ -286,7 +286,7 @@ static int take_done(struct front *front, int status)
 }
 
 /* How far the check of the image's tables has come, which precedes all else. */
-static void take_check(struct front *front, const char *numbers)
+static void take_check(struct front_end *front, const char *numbers)
 {
 	uint64_t done_bytes, total_bytes;
 	struct json_object *object;
@@ -305,7 +305,7 @@ static void take_check(struct front *front, const char *numbers)
 }
 
 /* People get a warning as well. */
-static void take_gap(struct front *front, const char *json)
+static void take_gap(struct front_end *front, const char *json)
 {
 	struct json_object *object;
 
@@ -316,7 +316,7 @@ static void take_gap(struct front *front, const char *json)
 	json_print_line(object);
 }
 
-static int take_line(struct front *front, const char *line)
+static int take_line(struct front_end *front, const char *line)
 {
 	switch (line[0]) {
 	case 'P':
@@ -353,7 +353,7 @@ static int take_line(struct front *front, const char *line)
 }
 
 /* The server has ended without a last word. */
-static int take_end(struct front *front)
+static int take_end(struct front_end *front)
 {
 	int status;
 	bool known = reap(front, &status);
@@ -374,7 +374,7 @@ static int take_end(struct front *front)
 	return EXIT_ERROR;
 }
 
-static int take_reports(struct front *front)
+static int take_reports(struct front_end *front)
 {
 	char *newline;
 	ssize_t length;
@@ -416,10 +416,10 @@ static void catch_signals(sigset_t *unblocked)
 		sigdelset(unblocked, numbers[i]);
 }
 
-int front_main(const struct restore_request *request, int server_pid,
+int front_end_main(const struct restore_request *request, int server_pid,
 	       int report_fd)
 {
-	struct front front = {
+	struct front_end front = {
 		.request = request,
 		.name = request->name,
 		.restored = request->name,

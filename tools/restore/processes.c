@@ -17,7 +17,7 @@
 #include "block/dm.h"
 #include "base/exit.h"
 #include "base/log.h"
-#include "restore/session.h"
+#include "restore/processes.h"
 
 #define FIRST_UNKNOWN_FD (STDERR_FILENO + 1)
 
@@ -53,7 +53,7 @@ static int resolve(const char **path)
 static int resolve_all(struct restore_request *request)
 {
 	const char **paths[] = {
-		&request->image, &request->target, &request->moved_target,
+		&request->image, &request->volume, &request->moved_volume,
 		&request->meta, &request->track_meta,
 	};
 	int status = EXIT_OK;
@@ -81,7 +81,7 @@ static int serve(const struct restore_request *request, int report_fd)
 	return server_main(request, report_fd);
 }
 
-int session_run(struct restore_request *request)
+int processes_run(struct restore_request *request)
 {
 	int status = resolve_all(request);
 	int fds[2];
@@ -104,5 +104,5 @@ int session_run(struct restore_request *request)
 		exit(serve(request, fds[1]));
 	}
 	close(fds[1]);
-	return front_main(request, pid, fds[0]);
+	return front_end_main(request, pid, fds[0]);
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A new restore: checks of the target, and geometry.
+ * A new restore: checks of the volume, and geometry.
  *
  * Everything that can be refused is refused before anything is changed. Then the
  * metadata are made durable, before the mapped device is made: a crash leaves either
- * the target as it was, or a store that says how to go on.
+ * the volume as it was, or a store that says how to go on.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -36,9 +36,9 @@ static uint64_t round_up_bytes(uint64_t bytes, uint32_t unit)
 /* Size of the device. */
 static int choose_size(struct server *server)
 {
-	const struct blockdev *target = &server->target;
-	uint32_t unit = target->logical_block_bytes;
-	char image_text[SIZE_TEXT_BYTES], target_text[SIZE_TEXT_BYTES];
+	const struct blockdev *volume = &server->volume;
+	uint32_t unit = volume->logical_block_bytes;
+	char image_text[SIZE_TEXT_BYTES], volume_text[SIZE_TEXT_BYTES];
 	struct blockdev backing;
 
 	if (server->options.kernel_streams) {
@@ -48,16 +48,16 @@ static int choose_size(struct server *server)
 			unit = backing.logical_block_bytes;
 	}
 	server->device_bytes = round_up_bytes(server->image_bytes, unit);
-	if (target->bytes < server->device_bytes) {
-		error("the target %s is too small: %s (%" PRIu64 "); the image has %s (%" PRIu64 ")",
-		      target->path, size_format(target->bytes, target_text),
-		      target->bytes,
+	if (volume->bytes < server->device_bytes) {
+		error("the volume %s is too small: %s (%" PRIu64 "); the image has %s (%" PRIu64 ")",
+		      volume->path, size_format(volume->bytes, volume_text),
+		      volume->bytes,
 		      size_format(server->image_bytes, image_text),
 		      server->image_bytes);
 		return EXIT_REFUSED;
 	}
-	if (server->request->whole_target)
-		server->device_bytes = target->bytes / unit * unit;
+	if (server->request->whole_volume)
+		server->device_bytes = volume->bytes / unit * unit;
 	return EXIT_OK;
 }
 
@@ -77,47 +77,47 @@ static void choose_block_size(struct server *server)
 static int check_content(struct server *server)
 {
 	char what[256] = "";
-	int r = blockdev_check_empty(&server->target, what, sizeof(what));
+	int r = blockdev_check_empty(&server->volume, what, sizeof(what));
 
 	if (!r)
 		return EXIT_OK;
 	if (r != -EEXIST)
 		return EXIT_ERROR;
 	if (server->request->force) {
-		info("%s holds a %s, which is overwritten", server->target.path,
+		info("%s holds a %s, which is overwritten", server->volume.path,
 		     what);
 		return EXIT_OK;
 	}
-	error("%s holds a %s; to overwrite it use --force", server->target.path,
+	error("%s holds a %s; to overwrite it use --force", server->volume.path,
 	      what);
 	return EXIT_REFUSED;
 }
 
-static int check_target(struct server *server)
+static int check_volume(struct server *server)
 {
-	struct blockdev *target = &server->target;
+	struct blockdev *volume = &server->volume;
 	int status;
 
-	if (blockdev_open(server->request->target, target))
+	if (blockdev_open(server->request->volume, volume))
 		return EXIT_ERROR;
-	server->options.target = strdup(target->path);
-	if (target->read_only) {
-		error("%s is read-only", target->path);
+	server->options.volume = strdup(volume->path);
+	if (volume->read_only) {
+		error("%s is read-only", volume->path);
 		return EXIT_REFUSED;
 	}
-	status = device_lock(server, target);
+	status = device_lock(server, volume);
 	if (status)
 		return status;
-	if (blockdev_check_own_files(target) || blockdev_check_unused(target))
+	if (blockdev_check_own_files(volume) || blockdev_check_unused(volume))
 		return EXIT_REFUSED;
 	/* First: leftovers of an unfinished restore must not be taken for content. */
-	status = new_metadata_check_begun(server);
+	status = create_check_begun(server);
 	if (!status)
 		status = choose_size(server);
 	if (!status)
 		status = check_content(server);
 	if (!status)
-		status = sector_size_check(server->image, target,
+		status = sector_size_check(server->image, volume,
 					   server->request->force);
 	return status;
 }
@@ -177,7 +177,7 @@ static void take_request(struct server *server)
 	device_make_uuid(server);
 }
 
-int new_device_prepare(struct server *server)
+int create_prepare(struct server *server)
 {
 	int status;
 
@@ -186,11 +186,11 @@ int new_device_prepare(struct server *server)
 	if (!status)
 		status = server_open_image(server);
 	if (!status)
-		status = check_target(server);
+		status = check_volume(server);
 	if (status || server_is_interrupted())
 		return status ? status : EXIT_ERROR;
 	choose_block_size(server);
-	status = new_metadata_check(server);
+	status = create_check_metadata(server);
 	if (!status)
 		status = tracking_check(server);
 	if (!status)
@@ -198,7 +198,7 @@ int new_device_prepare(struct server *server)
 	if (!status)
 		status = tracking_make(server);
 	if (!status)
-		status = new_metadata_make(server);
+		status = create_make_metadata(server);
 	if (!status)
 		status = device_make(server);
 	if (!status)
