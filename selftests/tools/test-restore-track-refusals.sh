@@ -45,7 +45,7 @@ says "the reason" "not begin with dmlive-"
 refused "no volume" "not a logical volume that a small one.*--track-meta DEVICE"
 truncate -s 256K small
 small=$(make_loop "$TMP/small") || bail "loop"
-refused "too small" "too small for the tracking of g: it has 256" --track-meta "$small"
+refused "too small" "too small for the tracking of g: 256.* available, .* required" --track-meta "$small"
 refused "the target" "are, or lie on, the same device" --track-meta "$target"
 refused "the other metadata device" "need a metadata device each" --track-meta "$track" \
 	--meta "$track"

@@ -8,7 +8,6 @@
  * needed, only when that is forced.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,20 +17,12 @@
 #include "base/exit.h"
 #include "base/log.h"
 #include "block/lvm.h"
-#include "base/size.h"
-#include "store/format.h"
 #include "store/registry.h"
+#include "restore/companion.h"
 #include "restore/metadata.h"
 #include "restore/server.h"
 
 #define AUTOMATIC "auto"
-
-/* The volume that --meta auto makes for this volume. False: it is not a volume. */
-static bool automatic_volume(const struct server *server,
-			     struct lvm_volume *volume)
-{
-	return lvm_beside(&server->volume, METADATA_LV_SUFFIX, volume);
-}
 
 static bool is_wanted(const struct server *server, const char *path)
 {
@@ -94,7 +85,7 @@ static int with_each_begun(struct server *server, act_fn act)
 	char path[PATH_MAX];
 	int status = EXIT_OK;
 
-	if (automatic_volume(server, &volume))
+	if (lvm_beside(&server->volume, METADATA_LV_SUFFIX, &volume))
 		status = act(server, lvm_path(&volume, path, sizeof(path)));
 	if (!status)
 		status = runtime_for_each(act_on_record, &records);
@@ -136,122 +127,48 @@ static const struct meta_bitmap *the_bitmap(const struct server *server)
 	return &bitmap;
 }
 
-static int needed_bytes(struct server *server, uint64_t *bytes)
+static int check_content(struct server *server, const char *path,
+			 const struct blockdev *device)
 {
-	struct meta_spec spec = {
-		.size = server->device_bytes,
-		.nr_bitmaps = 1,
-		.bitmaps = the_bitmap(server),
-	};
-	struct meta_layout layout;
-
-	if (meta_layout_make(&spec, &layout))
-		return EXIT_ERROR;
-	*bytes = layout.nr_clusters << META_CLUSTER_BITS;
-	meta_layout_free(&layout);
-	return EXIT_OK;
-}
-
-/* A path that is not a block device is refused after this. */
-static int lock_given(struct server *server, const char *path)
-{
-	struct blockdev meta;
-	int status;
-
-	if (!path_is_blockdev(path))
-		return EXIT_OK;
-	if (blockdev_open(path, &meta))
-		return EXIT_ERROR;
-	/* First: the volume is locked already, and locking it twice would fail. */
-	status = metadata_check_distinct(&meta, &server->volume);
-	return status ? status : device_lock(server, &meta);
-}
-
-static int check_given(struct server *server, uint64_t bytes)
-{
-	char needed[SIZE_TEXT_BYTES], present[SIZE_TEXT_BYTES];
-	const char *path = server->request->meta;
-	struct blockdev meta;
-	int status;
-
-	status = lock_given(server, path);
-	if (!status)
-		status = metadata_check(path, server->request->force);
-	if (status)
-		return status;
-	if (blockdev_open(path, &meta))
-		return EXIT_ERROR;
-	if (meta.bytes < bytes) {
-		error("%s is too small for the metadata: it has %s, needed are %s (%" PRIu64 " bytes)",
-		      path, size_format(meta.bytes, present),
-		      size_format(bytes, needed), bytes);
-		return EXIT_REFUSED;
-	}
-	blockdev_stable_path(&meta, server->meta, sizeof(server->meta));
-	return EXIT_OK;
-}
-
-static int check_automatic(struct server *server, uint64_t bytes)
-{
-	struct lvm_volume volume;
-	char path[PATH_MAX];
-
-	if (!automatic_volume(server, &volume)) {
-		lvm_refuse_beside("--meta auto", "--meta", &server->volume,
-				  METADATA_LV_SUFFIX, bytes);
-		return EXIT_REFUSED;
-	}
-	lvm_path(&volume, path, sizeof(path));
-	server->meta_automatic = true;
-	snprintf(server->meta, sizeof(server->meta), "%s", path);
-	/* Left by an earlier restore: is it still needed? */
-	return path_is_blockdev(path) ?
-	       metadata_check(path, server->request->force) : EXIT_OK;
+	(void)device;
+	return metadata_check_content(path, server->request->force);
 }
 
 int create_check_metadata(struct server *server)
 {
+	static const struct companion_kind kind = {
+		.automatic = "--meta auto",
+		.given = "--meta",
+		.suffix = METADATA_LV_SUFFIX,
+		.purpose = "metadata",
+		.check_content = check_content,
+	};
 	const char *wanted = server->request->meta;
-	uint64_t bytes;
+	struct companion *meta = &server->meta;
+	const struct meta_spec spec = {
+		.size = server->device_bytes,
+		.nr_bitmaps = 1,
+		.bitmaps = the_bitmap(server),
+	};
 	int status;
 
 	if (!wanted)
 		return EXIT_OK;
-	status = needed_bytes(server, &bytes);
+	status = companion_init(meta, &kind, &spec);
 	if (status)
 		return status;
-	return strcmp(wanted, AUTOMATIC) ? check_given(server, bytes) :
-					   check_automatic(server, bytes);
-}
-
-static int make_volume(struct server *server)
-{
-	struct lvm_volume volume;
-	char reason[512];
-	uint64_t bytes;
-
-	if (!automatic_volume(server, &volume) || needed_bytes(server, &bytes))
-		return EXIT_ERROR;
-	if (path_is_blockdev(server->meta) &&
-	    lvm_remove(&volume, reason, sizeof(reason))) {
-		error("%s, left by an earlier restore, cannot be removed: %s",
-		      server->meta, reason);
-		return EXIT_ERROR;
-	}
-	if (lvm_create(&volume, bytes, reason, sizeof(reason))) {
-		error("--meta auto: the volume %s of %" PRIu64 " bytes cannot be made: %s; give another device: --meta DEVICE",
-		      server->meta, bytes, reason);
-		return EXIT_REFUSED;
-	}
-	server->meta_made = true;
-	return EXIT_OK;
+	if (strcmp(wanted, AUTOMATIC))
+		return companion_take(server, meta, wanted);
+	status = companion_plan(server, meta);
+	return !status && meta->left ?
+	       metadata_check(meta->path, server->request->force) : status;
 }
 
 static char *describe(struct server *server)
 {
 	char volume[PATH_MAX], identity[512];
 	struct restore_description description = {
-		.automatic = server->meta_automatic,
+		.automatic = server->meta.automatic,
 		.name = (char *)server->request->name,
 		.uuid = server->options.uuid,
 		.volume = (char *)blockdev_stable_path(&server->volume, volume,
@@ -280,7 +197,7 @@ static char *describe(struct server *server)
 static int format(struct server *server)
 {
 	char *description = describe(server);
-	struct meta_spec spec = {
+	const struct meta_spec spec = {
 		.size = server->device_bytes,
 		.nr_bitmaps = 1,
 		.bitmaps = the_bitmap(server),
@@ -288,16 +205,16 @@ static int format(struct server *server)
 		.backing_format = image_format(server->image),
 		.description = description,
 	};
-	int r = description ? meta_format(server->meta, &spec, true) : -ENOMEM;
+	int status = description ? companion_format(&server->meta, &spec) :
+				   EXIT_ERROR;
 
 	free(description);
-	if (r == -EBUSY || r == -ENOSPC)
-		return EXIT_REFUSED;
-	return r ? EXIT_ERROR : EXIT_OK;
+	return status;
 }
 
 int create_make_metadata(struct server *server)
 {
+	struct companion *meta = &server->meta;
 	int status;
 
 	status = with_each_begun(server, retire);
@@ -305,29 +222,24 @@ int create_make_metadata(struct server *server)
 		registry_clean();
 		registry_void(&server->volume, server->options.track_meta);
 	}
-	if (!status && server->meta_automatic)
-		status = make_volume(server);
-	if (!status && server->meta[0])
+	if (!status && meta->automatic)
+		status = companion_make(server, meta);
+	if (!status && meta->path[0])
 		status = format(server);
-	if (status || !server->meta[0])
+	if (status || !meta->path[0])
 		return status;
-	server->meta_made = true;
-	server->options.meta = strdup(server->meta);
+	meta->made = true;
+	server->options.meta = strdup(meta->path);
 	return EXIT_OK;
 }
 
 void create_undo_metadata(struct server *server)
 {
-	struct lvm_volume volume;
-	char reason[512];
-
-	if (!server->meta_automatic) {
-		metadata_retire(server->meta);
+	if (!server->meta.made)
 		return;
-	}
-	/* Remove the volume: it may not even be formatted. */
-	if (automatic_volume(server, &volume) &&
-	    lvm_remove(&volume, reason, sizeof(reason)))
-		warning("%s is not needed, but cannot be removed: %s",
-			server->meta, reason);
+	/* The volume may not even be formatted. */
+	if (server->meta.automatic)
+		companion_remove(server, &server->meta);
+	else
+		metadata_retire(server->meta.path);
 }

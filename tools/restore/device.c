@@ -98,7 +98,7 @@ static int make_params(struct server *server, char *params, size_t params_bytes)
 	    number_of(server->options.image, backing, sizeof(backing)))
 		return EXIT_ERROR;
 	snprintf(meta, sizeof(meta), "-");
-	if (server->meta[0] && number_of(server->meta, meta, sizeof(meta)))
+	if (server->meta.path[0] && number_of(server->meta.path, meta, sizeof(meta)))
 		return EXIT_ERROR;
 	length = snprintf(features, sizeof(features), "auto_remove on_error %s",
 			  on_error_name(wanted->on_error));

@@ -168,8 +168,14 @@ int metadata_probe(const char *path, char *what, size_t what_bytes)
 	return r;
 }
 
-static int refuse(const char *path, int state, const char *what)
+int metadata_check_content(const char *path, bool force)
 {
+	char what[256] = "";
+	int state;
+
+	if (force)
+		return EXIT_OK;
+	state = metadata_probe(path, what, sizeof(what));
 	if (state == METADATA_FOREIGN) {
 		error("%s holds a %s; to use it for the metadata of the restore all the same, --force",
 		      path, what);
@@ -202,13 +208,10 @@ int metadata_check_device(const char *path, struct blockdev *device)
 
 int metadata_check(const char *path, bool force)
 {
-	char what[256] = "";
 	struct blockdev device;
 	int status = metadata_check_device(path, &device);
 
-	if (status || force)
-		return status;
-	return refuse(path, metadata_probe(path, what, sizeof(what)), what);
+	return status ? status : metadata_check_content(path, force);
 }
 
 int metadata_check_distinct(const struct blockdev *meta,

@@ -58,7 +58,10 @@ int metadata_probe(const char *path, char *what, size_t what_bytes);
 /* Refuse @path unless it is a device that may be written to, whatever it holds. */
 int metadata_check_device(const char *path, struct blockdev *device);
 
-/* Refuse @path unless it may be used for the mapped device of @device_bytes. */
+/* Refuse to lose what it holds, unless forced. */
+int metadata_check_content(const char *path, bool force);
+
+/* Both. */
 int metadata_check(const char *path, bool force);
 
 /* Refuse to put the metadata on the device that is restored. */

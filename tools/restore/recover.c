@@ -146,7 +146,7 @@ static int open_image(struct server *server,
 
 	if (!server->options.image) {
 		error("%s does not say what image is restored; name it: dmlive resume %s IMAGE",
-		      server->meta, server->meta);
+		      server->meta.path, server->meta.path);
 		return EXIT_USAGE;
 	}
 	status = server_open_image(server);
@@ -215,12 +215,12 @@ static int prepare(struct server *server, struct metadata *metadata,
 	if (status)
 		return status;
 	take_options(server, metadata);
-	server->options.meta = strdup(server->meta);
+	server->options.meta = strdup(server->meta.path);
 	status = open_volume(server, metadata);
 	if (status)
 		return status;
 	if (server->nothing_left && is_swapped(server)) {
-		metadata_retire(server->meta);
+		metadata_retire(server->meta.path);
 		return EXIT_OK;
 	}
 	return make(server, metadata, device);
@@ -243,7 +243,7 @@ int recover_prepare(struct server *server)
 		return status;
 	if (metadata_open(path, &metadata))
 		return EXIT_ERROR;
-	blockdev_stable_path(&device, server->meta, sizeof(server->meta));
+	blockdev_stable_path(&device, server->meta.path, sizeof(server->meta.path));
 	status = prepare(server, &metadata, &device);
 	metadata_close(&metadata);
 	return status;

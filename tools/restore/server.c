@@ -158,8 +158,7 @@ static void take_back(struct server *server)
 		}
 		runtime_remove(server->name, server->lock_fd);
 	}
-	if (server->meta_made)
-		create_undo_metadata(server);
+	create_undo_metadata(server);
 	tracking_undo(server);
 }
 

@@ -23,6 +23,7 @@
 #include "store/generation.h"
 #include "store/track.h"
 #include "restore/channel.h"
+#include "restore/companion.h"
 #include "restore/engine.h"
 #include "restore/processes.h"
 #include "restore/source.h"
@@ -33,24 +34,18 @@
 /*
  * The bitmap that records changes, see tracking.h. All is 0 without.
  *
- * @path: of its metadata device
- * @automatic: a volume is made for it
- * @format: the store is made; else it is there
+ * @device: its metadata device
  * @uuid: of a store that is made
  * @store: UUID of the store, as text
  * @identity: of the image; NULL: nothing identifies it
- * @made: to be undone if something fails
- * @outer_made: the same
+ * @outer_made: to be undone if something fails
  * @online: the cbw device is there already
  */
 struct tracking {
-	char path[PATH_MAX];
-	bool automatic;
-	bool format;
+	struct companion device;
 	uint8_t uuid[QCOW2_DMLIVE_UUID_BYTES];
 	char store[META_UUID_BYTES];
 	char *identity;
-	bool made;
 	bool outer_made;
 	bool online;
 };
@@ -79,15 +74,13 @@ struct server {
 	struct channel *channel;
 	struct engine *engine;
 	struct blockdev volume;
-	char meta[PATH_MAX];		/* path of the metadata device, or "" */
-	bool meta_automatic;
+	struct companion meta;
 	struct alloctrack_features features;
 	uint64_t image_bytes;
 	uint64_t device_bytes;
 	uint64_t block_bytes;
 	bool nothing_left;		/* to copy: no image is needed */
 	bool created;			/* to be removed if something fails */
-	bool meta_made;			/* the same */
 };
 
 /* create.c */

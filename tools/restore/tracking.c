@@ -16,9 +16,6 @@
 #include "lines/cbw-table.h"
 #include "base/exit.h"
 #include "base/log.h"
-#include "block/lvm.h"
-#include "base/size.h"
-#include "block/stacking.h"
 #include "store/bits.h"
 #include "store/format.h"
 #include "store/generation.h"
@@ -27,6 +24,7 @@
 #include "store/registry.h"
 #include "store/seal.h"
 #include "qcow2/content.h"
+#include "restore/companion.h"
 #include "restore/tracking.h"
 
 #define AUTOMATIC	"auto"
@@ -58,19 +56,6 @@ static void plan_contents(const struct server *server,
 						     META_TRACK_GRANULARITY),
 		.store_uuid = server->tracking.uuid,
 	};
-}
-
-static int needed_bytes(const struct server *server, uint64_t *bytes)
-{
-	struct contents contents;
-	struct meta_layout layout;
-
-	plan_contents(server, &contents);
-	if (meta_layout_make(&contents.spec, &layout))
-		return EXIT_ERROR;
-	*bytes = meta_layout_bytes(&layout);
-	meta_layout_free(&layout);
-	return EXIT_OK;
 }
 
 static int say_no_base(const struct server *server, const char *why)
@@ -139,7 +124,7 @@ static int check_store(struct server *server, const char *path)
 		meta_uuid(&store, server->tracking.store);
 		meta_store_close(&store);
 	}
-	server->tracking.format = reason;
+	server->tracking.device.format = reason;
 	if (!reason || server->request->force)
 		return EXIT_OK;
 	error("%s %s; to format it anew for the tracking of %s: --force", path,
@@ -147,100 +132,24 @@ static int check_store(struct server *server, const char *path)
 	return EXIT_REFUSED;
 }
 
-static int check_content(struct server *server, const struct blockdev *device)
+static int check_content(struct server *server, const char *path,
+			 const struct blockdev *device)
 {
 	char what[256];
-	int r = blockdev_has_qcow2(device->path);
+	int r = blockdev_has_qcow2(path);
 
 	if (r < 0)
 		return EXIT_ERROR;
 	if (r)
-		return check_store(server, device->path);
-	server->tracking.format = true;
+		return check_store(server, path);
 	r = blockdev_check_empty(device, what, sizeof(what));
 	if (r && r != -EEXIST)
 		return EXIT_ERROR;
 	if (!r || server->request->force)
 		return EXIT_OK;
 	error("%s holds a %s; to use it for the tracking of %s all the same: --force",
-	      device->path, what, server->outer);
+	      path, what, server->outer);
 	return EXIT_REFUSED;
-}
-
-/* It must be neither the volume nor the metadata device of the restore. */
-static int check_distinct(const struct server *server,
-			  const struct blockdev *device)
-{
-	struct blockdev meta;
-	int status = metadata_check_distinct(device, &server->volume);
-
-	if (status || !path_is_blockdev(server->meta))
-		return status;
-	if (blockdev_open(server->meta, &meta))
-		return EXIT_ERROR;
-	if (!blockdev_is_above(meta.devt, device->devt) &&
-	    !blockdev_is_above(device->devt, meta.devt))
-		return EXIT_OK;
-	error("%s and %s are, or lie on, the same device; what is restored and what changes need a metadata device each",
-	      device->path, meta.path);
-	return EXIT_REFUSED;
-}
-
-/* A path that is not a block device is refused after this. */
-static int lock_given(struct server *server, const char *path)
-{
-	struct blockdev device;
-	int status;
-
-	if (!path_is_blockdev(path))
-		return EXIT_OK;
-	if (blockdev_open(path, &device))
-		return EXIT_ERROR;
-	/* First: the others are locked already, and locking one twice would fail. */
-	status = check_distinct(server, &device);
-	return status ? status : device_lock(server, &device);
-}
-
-static int check_given(struct server *server, const char *path, uint64_t bytes)
-{
-	char needed[SIZE_TEXT_BYTES], present[SIZE_TEXT_BYTES];
-	struct blockdev device;
-	int status = lock_given(server, path);
-
-	if (!status)
-		status = metadata_check_device(path, &device);
-	if (!status)
-		status = check_content(server, &device);
-	if (status)
-		return status;
-	if (server->tracking.format && device.bytes < bytes) {
-		error("%s is too small for the tracking of %s: it has %s, needed are %s (%" PRIu64 " bytes)",
-		      path, server->outer, size_format(device.bytes, present),
-		      size_format(bytes, needed), bytes);
-		return EXIT_REFUSED;
-	}
-	blockdev_stable_path(&device, server->tracking.path,
-			     sizeof(server->tracking.path));
-	return EXIT_OK;
-}
-
-static int check_automatic(struct server *server, uint64_t bytes)
-{
-	struct lvm_volume volume;
-	char *path = server->tracking.path;
-
-	if (!lvm_beside(&server->volume, LV_SUFFIX, &volume)) {
-		lvm_refuse_beside("--track", "--track-meta", &server->volume,
-				  LV_SUFFIX, bytes);
-		return EXIT_REFUSED;
-	}
-	lvm_path(&volume, path, sizeof(server->tracking.path));
-	/* Left by an earlier restore: is it still needed? */
-	if (path_is_blockdev(path))
-		return check_given(server, path, bytes);
-	server->tracking.automatic = true;
-	server->tracking.format = true;
-	return EXIT_OK;
 }
 
 static int check_kernel(void)
@@ -251,10 +160,36 @@ static int check_kernel(void)
 	return EXIT_REFUSED;
 }
 
+static int check_device(struct server *server)
+{
+	static const struct companion_kind kind = {
+		.automatic = "--track",
+		.given = "--track-meta",
+		.suffix = LV_SUFFIX,
+		.purpose = "tracking",
+		.check_content = check_content,
+	};
+	const char *wanted = server->request->track_meta;
+	struct companion *device = &server->tracking.device;
+	struct contents contents;
+	int status;
+
+	plan_contents(server, &contents);
+	status = companion_init(device, &kind, &contents.spec);
+	if (status)
+		return status;
+	if (wanted && strcmp(wanted, AUTOMATIC))
+		return companion_take(server, device, wanted);
+	status = companion_plan(server, device);
+	if (status || !device->left)
+		return status;
+	/* An earlier restore has left it: it may be in use, as any other device. */
+	device->automatic = false;
+	return companion_take(server, device, device->path);
+}
+
 int tracking_check(struct server *server)
 {
-	const char *wanted = server->request->track_meta;
-	uint64_t bytes;
 	int status;
 
 	if (!server->request->track)
@@ -262,29 +197,7 @@ int tracking_check(struct server *server)
 	status = check_kernel();
 	if (!status)
 		status = find_identity(server);
-	if (!status)
-		status = needed_bytes(server, &bytes);
-	if (!status)
-		status = !wanted || !strcmp(wanted, AUTOMATIC) ?
-			 check_automatic(server, bytes) :
-			 check_given(server, wanted, bytes);
-	return status;
-}
-
-static int make_volume(struct server *server)
-{
-	struct lvm_volume volume;
-	char reason[512];
-	uint64_t bytes;
-
-	if (!lvm_beside(&server->volume, LV_SUFFIX, &volume) ||
-	    needed_bytes(server, &bytes))
-		return EXIT_ERROR;
-	if (!lvm_create(&volume, bytes, reason, sizeof(reason)))
-		return EXIT_OK;
-	error("--track: the volume %s of %" PRIu64 " bytes cannot be made: %s; give another device: --track-meta DEVICE",
-	      server->tracking.path, bytes, reason);
-	return EXIT_REFUSED;
+	return status ? status : check_device(server);
 }
 
 static int format(struct server *server)
@@ -292,15 +205,15 @@ static int format(struct server *server)
 	struct tracking *tracking = &server->tracking;
 	struct contents contents;
 	struct meta_store store;
-	int r;
+	int status;
 
 	if (meta_make_uuid(tracking->uuid))
 		return EXIT_ERROR;
 	plan_contents(server, &contents);
-	r = meta_format(tracking->path, &contents.spec, true);
-	if (r == -EBUSY || r == -ENOSPC)
-		return EXIT_REFUSED;
-	if (r || meta_store_open(tracking->path, &store))
+	status = companion_format(&tracking->device, &contents.spec);
+	if (status)
+		return status;
+	if (meta_store_open(tracking->device.path, &store))
 		return EXIT_ERROR;
 	meta_uuid(&store, tracking->store);
 	meta_store_close(&store);
@@ -343,16 +256,16 @@ static int begin_bitmap(struct server *server)
 	struct meta_writer writer;
 	int r;
 
-	r = meta_writer_open(server->tracking.path, 0, &writer);
+	r = meta_writer_open(server->tracking.device.path, 0, &writer);
 	if (r)
 		return r == -EBUSY ? EXIT_REFUSED : EXIT_ERROR;
 	bitmap = meta_store_find(&writer.store, server->request->track);
 	if (!bitmap) {
 		error("%s: bitmap '%s' was removed just now",
-		      server->tracking.path, server->request->track);
+		      server->tracking.device.path, server->request->track);
 		r = -ENOENT;
 	}
-	if (!r && !server->tracking.format)
+	if (!r && !server->tracking.device.format)
 		r = meta_clear_bits(&writer, bitmap);
 	if (!r)
 		r = write_origin(server, &writer, bitmap);
@@ -364,33 +277,22 @@ static int begin_bitmap(struct server *server)
 
 int tracking_make(struct server *server)
 {
-	struct tracking *tracking = &server->tracking;
+	struct companion *device = &server->tracking.device;
 	int status = EXIT_OK;
 
 	if (!server->request->track)
 		return EXIT_OK;
-	if (tracking->automatic)
-		status = make_volume(server);
+	if (device->automatic)
+		status = companion_make(server, device);
 	if (status)
 		return status;
-	tracking->made = true;
-	if (tracking->format)
+	device->made = true;
+	if (device->format)
 		status = format(server);
 	if (!status)
 		status = begin_bitmap(server);
-	server->options.track_meta = strdup(tracking->path);
+	server->options.track_meta = strdup(device->path);
 	return status;
-}
-
-static void remove_volume(struct server *server)
-{
-	struct lvm_volume volume;
-	char reason[512];
-
-	if (lvm_beside(&server->volume, LV_SUFFIX, &volume) &&
-	    lvm_remove(&volume, reason, sizeof(reason)))
-		warning("%s is not needed, but cannot be removed: %s",
-			server->tracking.path, reason);
 }
 
 static void drop_generation(const struct server *server)
@@ -398,7 +300,7 @@ static void drop_generation(const struct server *server)
 	struct meta_store_bitmap *bitmap;
 	struct meta_writer writer;
 
-	if (meta_writer_open(server->tracking.path, 0, &writer))
+	if (meta_writer_open(server->tracking.device.path, 0, &writer))
 		return;
 	bitmap = meta_store_find(&writer.store, server->request->track);
 	if (bitmap)
@@ -408,12 +310,14 @@ static void drop_generation(const struct server *server)
 
 void tracking_undo(struct server *server)
 {
-	if (!server->tracking.made)
+	const struct companion *device = &server->tracking.device;
+
+	if (!device->made)
 		return;
-	if (server->tracking.automatic)
-		remove_volume(server);
-	else if (server->tracking.format)
-		meta_wipe(server->tracking.path);
+	if (device->automatic)
+		companion_remove(server, device);
+	else if (device->format)
+		meta_wipe(device->path);
 	else
 		drop_generation(server);
 }
