@@ -150,6 +150,7 @@ int create_check_metadata(struct server *server)
 		.nr_bitmaps = 1,
 		.bitmaps = the_bitmap(server),
 	};
+	struct blockdev left;
 	int status;
 
 	if (!wanted)
@@ -160,8 +161,11 @@ int create_check_metadata(struct server *server)
 	if (strcmp(wanted, AUTOMATIC))
 		return companion_take(server, meta, wanted);
 	status = companion_plan(server, meta);
-	return !status && meta->left ?
-	       metadata_check(meta->path, server->request->force) : status;
+	if (!status && meta->left)
+		status = metadata_check_device(meta->path, &left);
+	if (!status && meta->left)
+		status = check_content(server, meta->path, &left);
+	return status;
 }
 
 static char *describe(struct server *server)

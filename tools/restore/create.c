@@ -150,21 +150,16 @@ static int check_image(struct server *server)
 	return EXIT_ERROR;
 }
 
-static char *copy(const char *text)
-{
-	return text ? strdup(text) : NULL;
-}
-
 static void take_request(struct server *server)
 {
 	const struct restore_request *request = server->request;
 	struct restore_options *options = &server->options;
 
-	options->image = copy(request->image);
-	options->format = copy(request->format);
-	options->snapshot = copy(request->snapshot);
-	options->outer = copy(server->outer);
-	options->track = copy(request->track);
+	restore_options_set(&options->image, request->image);
+	restore_options_set(&options->format, request->format);
+	restore_options_set(&options->snapshot, request->snapshot);
+	restore_options_set(&options->outer, server->outer);
+	restore_options_set(&options->track, request->track);
 	options->force = request->force;
 	options->allow_paths = request->allow_paths;
 	options->no_finish = request->no_finish;

@@ -8,6 +8,7 @@
  * within the window of one that is being served is just attached to it. If the answer
  * fails in part, the attached ones are queued again, each to be served on its own.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/process.h"
@@ -61,7 +62,7 @@ int faults_add(struct engine *engine, uint64_t start, uint64_t end)
 	struct fault *fault = get_fault(faults);
 
 	if (!fault)
-		return -1;
+		return -ENOMEM;
 	fault->start = start;
 	fault->end = end;
 	*faults->last_next = fault;

@@ -206,14 +206,6 @@ int metadata_check_device(const char *path, struct blockdev *device)
 	       blockdev_check_unused(device) ? EXIT_REFUSED : EXIT_OK;
 }
 
-int metadata_check(const char *path, bool force)
-{
-	struct blockdev device;
-	int status = metadata_check_device(path, &device);
-
-	return status ? status : metadata_check_content(path, force);
-}
-
 int metadata_check_distinct(const struct blockdev *meta,
 			    const struct blockdev *volume)
 {

@@ -61,9 +61,6 @@ int metadata_check_device(const char *path, struct blockdev *device);
 /* Refuse to lose what it holds, unless forced. */
 int metadata_check_content(const char *path, bool force);
 
-/* Both. */
-int metadata_check(const char *path, bool force);
-
 /* Refuse to put the metadata on the device that is restored. */
 int metadata_check_distinct(const struct blockdev *meta,
 			    const struct blockdev *volume);

@@ -33,7 +33,7 @@ static int check_moved(const struct server *server)
 	const char *image = server->options.image;
 	struct stat st;
 
-	if (request->volume || request->image || !stat(image, &st))
+	if (request->image || !stat(image, &st))
 		return EXIT_OK;
 	error("%s, the image of %s, cannot be opened (%s); if it was moved, name its new path: dmlive resume %s IMAGE",
 	      image, request->name, strerror(errno),
@@ -41,7 +41,7 @@ static int check_moved(const struct server *server)
 	return EXIT_ERROR;
 }
 
-static int open_image(struct server *server)
+int server_open_image(struct server *server)
 {
 	struct restore_options *options = &server->options;
 	struct image_options image_options = {
@@ -74,9 +74,34 @@ static int open_image(struct server *server)
 	return EXIT_OK;
 }
 
-int server_open_image(struct server *server)
+int server_reopen_image(struct server *server)
 {
-	int status = check_moved(server);
+	const struct restore_request *request = server->request;
+	const char *name = request->meta ?: request->name;
+	int status;
 
-	return status ? status : open_image(server);
+	if (!server->options.image) {
+		error("it is not on record what image %s is restored from; name it: dmlive resume %s IMAGE",
+		      name, name);
+		return EXIT_USAGE;
+	}
+	status = check_moved(server);
+	if (!status)
+		status = server_open_image(server);
+	if (status)
+		return status;
+	if (server->image_bytes <= server->device_bytes)
+		return EXIT_OK;
+	error("%s is larger than the device %s: it cannot be its image",
+	      server->options.image, server->name);
+	return EXIT_REFUSED;
+}
+
+int server_check_image(const struct server *server, bool is_same)
+{
+	if (is_same || server->request->force)
+		return EXIT_OK;
+	error("%s has changed, or is another file, since the restore of %s began; if its content is the same all the same, use --force",
+	      server->options.image, server->name);
+	return EXIT_REFUSED;
 }

@@ -23,11 +23,6 @@
 #define MAX_BLOCK_BYTES (2u << 20)
 #define MAX_THREADS	64u
 
-static char *copy(const char *text)
-{
-	return text ? strdup(text) : NULL;
-}
-
 /* The command line takes precedence over what is recorded. */
 static void take_options(struct server *server, const struct metadata *metadata)
 {
@@ -35,14 +30,13 @@ static void take_options(struct server *server, const struct metadata *metadata)
 	const struct restore_request *request = server->request;
 	struct restore_options *options = &server->options;
 
-	options->image = copy(request->image ? request->image :
-					       metadata->store.backing);
-	options->format = copy(request->format || request->image ?
-			       request->format :
-			       metadata->store.backing_format);
-	options->snapshot = copy(request->snapshot ? request->snapshot :
-						     recorded->snapshot);
-	options->outer = copy(server->outer);
+	restore_options_set(&options->image,
+			    request->image ?: metadata->store.backing);
+	restore_options_set(&options->format, request->format || request->image ?
+			    request->format : metadata->store.backing_format);
+	restore_options_set(&options->snapshot,
+			    request->snapshot ?: recorded->snapshot);
+	restore_options_set(&options->outer, server->outer);
 	options->nr_threads = request->nr_threads ? request->nr_threads :
 						    recorded->nr_threads;
 	/* It comes from a disk, where it can be anything. */
@@ -142,29 +136,14 @@ static int open_image(struct server *server,
 {
 	struct image_identity now;
 	bool matches;
-	int status;
+	int status = server_reopen_image(server);
 
-	if (!server->options.image) {
-		error("%s does not say what image is restored; name it: dmlive resume %s IMAGE",
-		      server->meta.path, server->meta.path);
-		return EXIT_USAGE;
-	}
-	status = server_open_image(server);
 	if (status)
 		return status;
-	if (server->image_bytes > server->device_bytes) {
-		error("%s is larger than the device %s: it cannot be its image",
-		      server->options.image, server->name);
-		return EXIT_REFUSED;
-	}
 	image_identity_get(server->options.image, server->image_bytes, &now);
 	matches = image_identity_matches(&recorded->image, &now);
 	image_identity_free(&now);
-	if (matches || server->request->force)
-		return EXIT_OK;
-	error("%s has changed, or is another file, since the restore of %s began; if its content is the same all the same, use --force",
-	      server->options.image, server->name);
-	return EXIT_REFUSED;
+	return server_check_image(server, matches);
 }
 
 /* Was the swap made before the crash? */
@@ -238,7 +217,7 @@ int recover_prepare(struct server *server)
 	status = device_lock(server, &device);
 	/* Whatever it holds: that is checked below. */
 	if (!status)
-		status = metadata_check(path, true);
+		status = metadata_check_device(path, &device);
 	if (status)
 		return status;
 	if (metadata_open(path, &metadata))

@@ -482,6 +482,14 @@ void restore_options_free(struct restore_options *options)
 	memset(options, 0, sizeof(*options));
 }
 
+void restore_options_set(char **member, const char *text)
+{
+	if (!text)
+		return;
+	free(*member);
+	*member = strdup(text);
+}
+
 void runtime_remove(const char *name, int lock_fd)
 {
 	static const char *const suffixes[] = { "json", "log", "lock" };

@@ -51,6 +51,9 @@ struct restore_options {
 
 void restore_options_free(struct restore_options *options);
 
+/* Set one of the strings to a copy of @text; NULL leaves it as it is. */
+void restore_options_set(char **member, const char *text);
+
 /*
  * Become the process that serves @name.
  * Return: a file descriptor to keep open, or a negative errno after a message:

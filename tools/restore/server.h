@@ -147,6 +147,12 @@ int takeover_prepare(struct server *server);
  */
 int server_open_image(struct server *server);
 
+/* Resume: the same, if it is known where it is and fits the device. */
+int server_reopen_image(struct server *server);
+
+/* Resume: refuse an image that is not the one on record, unless forced. */
+int server_check_image(const struct server *server, bool is_same);
+
 /* signals.c */
 void server_catch_signals(void);
 

@@ -62,14 +62,6 @@ static int load_options(struct server *server, const struct dm_device *device)
 	return EXIT_OK;
 }
 
-static void replace(char **text, const char *new_text)
-{
-	if (!new_text)
-		return;
-	free(*text);
-	*text = strdup(new_text);
-}
-
 /*
  * The device over an inner one, and where it tracks changes: as it is now, else as it
  * is on record.
@@ -86,11 +78,11 @@ static int find_upper(struct server *server, const struct dm_device *device)
 		return EXIT_OK;
 	server->tracking.online = stack_find_upper(server->name, name);
 	if (server->tracking.online) {
-		replace(&options->outer, name);
+		restore_options_set(&options->outer, name);
 		if (!dm_get_line(name, DM_LINE_TABLE, &line, &upper) &&
 		    !cbw_table_parse(line.params, &cbw) &&
 		    strcmp(cbw.meta, "-"))
-			replace(&options->track_meta,
+			restore_options_set(&options->track_meta,
 				blockdev_path_of(cbw.meta, path, sizeof(path)));
 		dm_line_free(&line);
 		snprintf(options->uuid, sizeof(options->uuid), "%s",
@@ -110,9 +102,9 @@ static void take_request(struct server *server)
 	const struct restore_request *request = server->request;
 	struct restore_options *options = &server->options;
 
-	replace(&options->image, request->image);
-	replace(&options->format, request->format);
-	replace(&options->snapshot, request->snapshot);
+	restore_options_set(&options->image, request->image);
+	restore_options_set(&options->format, request->format);
+	restore_options_set(&options->snapshot, request->snapshot);
 	if (request->nr_threads)
 		options->nr_threads = request->nr_threads;
 	options->no_finish |= request->no_finish;
@@ -120,41 +112,18 @@ static void take_request(struct server *server)
 	options->allow_paths |= request->allow_paths;
 }
 
-static int check_image(struct server *server,
-		       const struct restore_options *recorded)
-{
-	const struct restore_options *now = &server->options;
-
-	if (server->image_bytes > server->device_bytes) {
-		error("%s is larger than the device %s: it cannot be its image",
-		      now->image, server->name);
-		return EXIT_REFUSED;
-	}
-	if (!recorded->image_bytes || server->request->force)
-		return EXIT_OK;
-	if (recorded->image_bytes == now->image_bytes &&
-	    recorded->image_inode == now->image_inode &&
-	    recorded->image_mtime_ns == now->image_mtime_ns)
-		return EXIT_OK;
-	error("%s has changed, or is another file, since the restore of %s began; if its content is the same all the same, use --force",
-	      now->image, server->name);
-	return EXIT_REFUSED;
-}
-
 static int open_image(struct server *server)
 {
-	struct restore_options recorded = server->options;
-	int status;
+	const struct restore_options *now = &server->options;
+	const struct restore_options recorded = *now;
+	int status = server_reopen_image(server);
 
-	if (!server->options.image) {
-		error("it is not known what image %s is restored from; name it: dmlive resume %s IMAGE",
-		      server->name, server->name);
-		return EXIT_USAGE;
-	}
-	status = server_open_image(server);
-	if (!status)
-		status = check_image(server, &recorded);
-	return status;
+	if (status || !recorded.image_bytes)
+		return status;
+	return server_check_image(server,
+		recorded.image_bytes == now->image_bytes &&
+		recorded.image_inode == now->image_inode &&
+		recorded.image_mtime_ns == now->image_mtime_ns);
 }
 
 /* If the volume can zero ranges, zeros are not charged as writes. */
@@ -169,7 +138,7 @@ static void find_volume(struct server *server,
 	if (!server->options.volume && server->volume.path[0])
 		server->options.volume = strdup(server->volume.path);
 	if (strcmp(table->meta, "-"))
-		replace(&server->options.meta,
+		restore_options_set(&server->options.meta,
 			blockdev_path_of(table->meta, path, sizeof(path)));
 }
 
@@ -181,7 +150,7 @@ static void take_backing(struct restore_options *options, const char *number)
 	blockdev_path_of(number, path, sizeof(path));
 	if (path_is_blockdev(path))
 		stable = path_make_stable(path);
-	replace(&options->image, stable ? stable : number);
+	restore_options_set(&options->image, stable ? stable : number);
 	free(stable);
 }
 
