@@ -41,7 +41,7 @@ dm_remove r
 
 dm_create z "0 8 zero"
 run 3 "finish of another target" dmlive finish z
-says "the reason" "no alloctrack device"
+says "the reason" "not an alloctrack device"
 run 3 "resume of another target" dmlive resume z image.qcow2
 run 3 "status of another target" dmlive status z
 run 3 "stream of another target" dmlive stream z start

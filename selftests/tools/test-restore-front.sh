@@ -43,7 +43,7 @@ for signal in INT TERM HUP; do
 	wait $front
 	is "SIG$signal: exit status" $? 5
 	like "SIG$signal: says how to go on" "$(cat "$out")" \
-		"goes on in the background.*dmlive status r.*dmlive stream r"
+		"continues in the background.*dmlive status r.*dmlive stream r"
 	ends_well SIG$signal
 done
 
@@ -70,7 +70,7 @@ kill -INT $front
 kill -CONT $front
 wait $front
 is "SIGINT too late: exit status" $? 5
-like "SIGINT too late: says how to go on" "$(cat "$out")" "goes on in the background"
+like "SIGINT too late: says how to go on" "$(cat "$out")" "continues in the background"
 ends_well "SIGINT too late"
 dm_remove slow
 
@@ -104,7 +104,7 @@ on_exit end_restore r
 # The pipe would be read until the restore ends.
 text=$(exec 8>&1; dmlive restore image.qcow2 "$disk" --name r --force --speed 1M \
 	--background 2>&1)
-like "descriptors: it goes on in the background" "$text" "goes on in the background"
+like "descriptors: it continues in the background" "$text" "goes on in the background"
 exec 9>&-
 check "descriptors: the caller's lock is free" flock --nonblock caller.lock true
 check "descriptors: the restore goes on" has_state r running
@@ -120,7 +120,7 @@ exec 8<&- 9<&-
 dm_remove r
 run 3 "image by descriptor of a pipe" sh -c \
 	"cat image.qcow2 | dmlive restore /dev/fd/0 $disk --name r --force"
-says "image by descriptor of a pipe: the reason" "/dev/fd/0: is no file or device"
+says "image by descriptor of a pipe: the reason" "/dev/fd/0 cannot be opened by name"
 
 begin
 dmsetup remove --force r > /dev/null 2>&1

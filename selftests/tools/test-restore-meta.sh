@@ -23,7 +23,7 @@ check "the guest writes ahead of the stream" guest_write r 13 101
 run 3 "another restore onto it: in use" dmlive restore image.qcow2 "$disk" --name q --force
 run 3 "another restore of its name" dmlive restore image.qcow2 "$disk" --name r --force
 says "what is there, the way out" \
-	"r is being restored.* by process $(server_of r) already.*dmlive status r.*dmsetup remove r$"
+	"r is already being restored.* by process $(server_of r),.*dmlive status r.*dmsetup remove r$"
 spare=$(make_disk 24 512) || bail "disk"
 run 3 "its metadata device is in use, even with --force" \
 	dmlive restore image.qcow2 "$spare" --name q --meta "$meta" --force

@@ -119,7 +119,7 @@ end_tracked g
 loop=$(make_loop "$TMP/image.qcow2.raw") || bail "loop"
 cp image.qcow2.raw expected.raw
 run 0 "a block device" start_tracked "$loop" "$target" g --force --track-meta "$track"
-says "it is said" "is a block device.*goes with no backup, and the next one of g is a full one"
+says "it is said" "is a block device.*belongs to no backup, so the next backup of g is a full one"
 guest_writes g 10 1
 ends_tracked g "a block device"
 exactly g "a block device"
@@ -129,7 +129,7 @@ end_tracked g
 qemu-img snapshot -q -c s image.qcow2
 run 0 "an internal snapshot" start_tracked image.qcow2 "$target" g --force --snapshot s \
 	--track-meta "$track"
-says "it is said" "internal snapshot.*goes with no backup"
+says "it is said" "internal snapshot.*belongs to no backup"
 end_tracked g
 
 # On a volume beside the target, which stays.

@@ -16,8 +16,8 @@ static const char help[] =
 "Usage: dmlive finish NAME|DEVICE [--json]\n"
 "\n"
 "Replaces the table of the alloctrack device NAME, which must be complete, by a\n"
-"plain linear mapping of its target, while it is in use. dmlive restore does\n"
-"this itself at its end; it is for devices made with dmsetup or --no-finish.\n";
+"linear mapping of its volume, under running I/O. dmlive restore does this by\n"
+"itself; use finish for devices made with dmsetup or with --no-finish.\n";
 
 static const struct option options[] = {
 	{ "json", no_argument, NULL, 'j' },
@@ -69,7 +69,7 @@ int cmd_finish(int argc, char **argv)
 	r = finish_device(name);
 	if (r)
 		return exit_status_of(r);
-	/* Left by a server that was killed before it could do this itself. */
+	/* A server that was killed has left its record. */
 	runtime_remove(name, -1);
 	if (json) {
 		object = json_new_object();

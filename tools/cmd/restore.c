@@ -26,61 +26,61 @@
 static const char restore_help[] =
 "Usage: dmlive restore IMAGE DEVICE --name NAME [OPTION]...\n"
 "\n"
-"Makes /dev/mapper/NAME, which has the content of IMAGE (qcow2 or raw) and is\n"
-"usable at once. Behind its I/O everything is streamed onto DEVICE; at the end\n"
-"NAME becomes a plain linear mapping of it. What DEVICE held is overwritten.\n"
+"Makes /dev/mapper/NAME, which has the content of IMAGE (qcow2 or raw) and can be\n"
+"used at once, while that content is streamed onto DEVICE in the background. In\n"
+"the end NAME becomes a linear mapping of DEVICE, whose old content is lost.\n"
 "\n"
-"  --name NAME        the mapped device\n"
+"  --name NAME        name of the mapped device\n"
 "  --background       return as soon as the device is usable\n"
 "  --foreground       show progress until all is restored (the default);\n"
 "                     Ctrl-C leaves the restore running in the background\n"
 "  --speed SIZE       stream at most SIZE per second (K, M, G)\n"
-"  --block-size SIZE  unit of tracking, 4K to 2M; default: 4K, more for devices\n"
-"                     over 4T\n"
-"  --on-error POLICY  when streaming meets an error: report (the job fails, the\n"
-"                     default), ignore (go on), stop (wait for dmlive stream\n"
-"                     NAME resume), enospc (stop if it is lack of space)\n"
-"  --size target      the device gets the size of DEVICE, not of the image\n"
-"  --meta DEV|auto    keep on DEV what is on DEVICE already, so that the restore\n"
-"                     goes on after a crash or a restart of the machine, see\n"
-"                     dmlive resume; auto: on a small logical volume beside\n"
-"                     DEVICE, which is removed at the end\n"
+"  --block-size SIZE  unit of the allocation bitmap, 4K to 2M; default: 4K, more\n"
+"                     for devices over 4T\n"
+"  --on-error POLICY  after an error while streaming: report (the job fails, the\n"
+"                     default), ignore (continue), stop (wait for dmlive stream\n"
+"                     NAME resume), enospc (stop if space has run out)\n"
+"  --size target      make NAME as large as DEVICE, not as the image\n"
+"  --meta DEV|auto    record on DEV what DEVICE has already, so that the restore\n"
+"                     can be resumed after a crash or a restart of the machine,\n"
+"                     see dmlive resume; auto: on a small logical volume beside\n"
+"                     DEVICE, which is removed in the end\n"
 "  --track B          record in bitmap B what is written to NAME, so that its\n"
 "                     next backup is an increment of IMAGE: dmlive backup NAME\n"
-"                     OUT --bitmap B --base IMAGE. NAME stays attached in the end\n"
+"                     OUT --bitmap B --base IMAGE. In the end NAME stays attached\n"
 "  --track-meta DEV|auto\n"
 "                     keep B on the metadata device DEV; auto, the default: on a\n"
-"                     small logical volume beside DEVICE, which stays\n"
-"  --force            overwrite a DEVICE that holds something; give up a restore\n"
-"                     that was begun; read an image that is marked corrupt, or\n"
-"                     whose chain of backups is broken; restore one that is made\n"
-"                     for other sectors than DEVICE has\n"
+"                     small logical volume beside DEVICE, which is kept\n"
+"  --force            overwrite what DEVICE holds; give up an unfinished restore;\n"
+"                     read an image that is marked corrupt, or whose chain of\n"
+"                     backups is broken; restore an image whose sector size\n"
+"                     DEVICE does not have\n"
 "  --allow-paths      IMAGE may name any file or device as its backing or data\n"
 "                     file; default: only files in its folder, or, if it is a\n"
 "                     logical volume, volumes of its group\n"
-"  --format FORMAT    qcow2 or raw; default: what the content of IMAGE says\n"
+"  --format FORMAT    qcow2 or raw; default: detected from the content of IMAGE\n"
 "  --snapshot ID|NAME restore an internal snapshot of the image\n"
-"  --threads N        decompress and stream with N threads; default: two a CPU\n"
-"  --user-timeout S   I/O that waits longer than S seconds for the image fails;\n"
-"                     default: it waits for ever\n"
-"  --no-finish        do not swap to a linear mapping at the end\n"
-"  --json             print one JSON object a line\n";
+"  --threads N        decompress and stream with N threads; default: two per CPU\n"
+"  --user-timeout S   fail I/O that waits longer than S seconds for the image;\n"
+"                     default: it waits forever\n"
+"  --no-finish        do not swap to a linear mapping in the end\n"
+"  --json             print one JSON object per line\n";
 
 static const char resume_help[] =
 "Usage: dmlive resume NAME|META [IMAGE] [OPTION]...\n"
 "\n"
-"Goes on with a restore: of the mapped device NAME after its server process has\n"
-"ended, so that I/O that waits is served at once; or of what the metadata device\n"
-"META (a path) tells of, after a crash or a restart of the machine, so that the\n"
-"mapped device is made again. IMAGE is needed only if it is not known (the device\n"
-"was made with dmsetup), or has moved.\n"
+"Resumes a restore. NAME: the mapped device is there, but its server has ended;\n"
+"I/O that waits for it is served at once. META, a path: after a crash or a\n"
+"restart of the machine, the mapped device is made again from its metadata\n"
+"device. IMAGE is needed only if it has moved, or is not on record because the\n"
+"device was made with dmsetup.\n"
 "\n"
 "  --allow-paths, --background, --foreground, --format, --snapshot, --threads,\n"
 "  --no-finish, --json\n"
 "                     as for dmlive restore\n"
-"  --name NAME        another name for the mapped device that META tells of\n"
-"  --target DEVICE    where the device is now that META tells of\n"
-"  --force            take the image, or the device, although it is not as it was\n";
+"  --name NAME        another name for the mapped device that is made from META\n"
+"  --target DEVICE    the present path of the device that is restored\n"
+"  --force            use the image, or the device, although it has changed\n";
 
 enum {
 	OPTION_ALLOW_PATHS = 256,
@@ -236,7 +236,7 @@ static bool take_option(struct restore_request *request, int option)
 	}
 }
 
-/* EXIT_OK: parsed; another status: to be returned; -1: help was printed. */
+/* Returns an exit status, EXIT_OK to continue; -1: help was printed. */
 static int parse(int argc, char **argv, const struct option *options,
 		 const char *help, struct restore_request *request)
 {
@@ -282,13 +282,13 @@ int cmd_restore(int argc, char **argv)
 	if (argc - optind != 2)
 		return argument_error("restore", "IMAGE DEVICE --name NAME");
 	if (!request.name) {
-		error("restore: needs --name NAME, the mapped device to make");
+		error("restore: --name NAME is missing, the mapped device to make");
 		return EXIT_USAGE;
 	}
 	if (!dm_name_is_valid(request.name))
 		return EXIT_USAGE;
 	if (request.track_meta && !request.track) {
-		error("restore: --track-meta says where a bitmap is: name it (--track B)");
+		error("restore: --track-meta requires --track B, the bitmap to keep there");
 		return EXIT_USAGE;
 	}
 	request.image = argv[optind];
@@ -301,15 +301,15 @@ int cmd_restore(int argc, char **argv)
 }
 
 /*
- * resume META: the current or former name of the mapped device, in @name. If it is
- * there, it is resumed by its name.
+ * resume META: put the name of the mapped device into @name. If that exists, it is
+ * resumed by its name.
  */
 static int find_name(struct restore_request *request, char name[DM_NAME_BYTES])
 {
 	struct metadata metadata;
 
 	if (!path_is_blockdev(request->meta)) {
-		error("%s is not a block device; resume needs the mapped device that is restored (its name, a path or VG/LV), or its metadata device",
+		error("%s is not a block device; resume takes the mapped device that is restored (its name, a path or VG/LV), or its metadata device",
 		      request->meta);
 		return EXIT_ERROR;
 	}
@@ -333,7 +333,7 @@ static int find_name(struct restore_request *request, char name[DM_NAME_BYTES])
 		request->name = name;
 	if (request->name[0])
 		return EXIT_OK;
-	error("%s does not say how the mapped device is called; name it with --name",
+	error("%s does not hold the name of the mapped device; choose one: --name NAME",
 	      request->meta);
 	return EXIT_USAGE;
 }
@@ -350,7 +350,7 @@ static int take_name(struct restore_request *request, const char *name)
 	return EXIT_OK;
 }
 
-/* A path of a mapped device that is being restored is as good as its name. */
+/* Is @path that of a mapped device that is being restored? Then resume it by name. */
 static bool is_restored(const char *path, char name[DM_NAME_BYTES])
 {
 	char inner[DM_NAME_BYTES];

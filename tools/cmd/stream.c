@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* `dmlive stream`: steer the stream job of a device. */
+/* `dmlive stream`: control the stream job of a device. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,13 +20,13 @@ static const char help[] =
 "       dmlive stream NAME speed SIZE\n"
 "       dmlive stream NAME on-error POLICY\n"
 "\n"
-"Steers how the rest of the mapped device NAME (or its path, or VG/LV) is brought\n"
-"to its target. Reads and writes are served whatever the job does.\n"
+"Controls the stream job of the mapped device NAME (or its path, or VG/LV), which\n"
+"copies the rest of the image to the volume. Reads and writes are always served.\n"
 "\n"
-"  start         begin, also again after the job failed or was cancelled\n"
-"  pause         hold\n"
-"  resume        go on after pause, or after an error stopped the job\n"
-"  cancel        end; what is not on the target is still read from the image\n"
+"  start         start the job, also after it has failed or was cancelled\n"
+"  pause         pause the job\n"
+"  resume        resume it after pause, or after an error has stopped it\n"
+"  cancel        end the job; the rest is still read from the image on demand\n"
 "  speed SIZE    at most SIZE per second (K, M, G); 0: no limit\n"
 "  on-error POLICY  report, ignore, stop or enospc; see dmlive help restore\n";
 
@@ -48,7 +48,7 @@ static bool is_verb(const char *word)
 	return false;
 }
 
-/* The words after NAME as a message of the target. */
+/* Translate the words after NAME to a message for the target. */
 static int make_message(int nr_words, char **words, char *message,
 			size_t message_bytes)
 {
@@ -93,7 +93,7 @@ static int get_status(const char *name, struct alloctrack_status *status)
 		exit_status = EXIT_ERROR;
 	} else if (strcmp(line.target, "alloctrack") ||
 		   status_line_parse(line.params, status)) {
-		error("%s is no alloctrack device (any more): its target is %s",
+		error("%s is not an alloctrack device: its target is %s",
 		      name, line.target);
 		exit_status = EXIT_REFUSED;
 	}
@@ -114,7 +114,7 @@ static int send(const char *name, const char *message,
 		      name, message, state_name(status->state));
 		return EXIT_REFUSED;
 	case -ESRCH:
-		error("%s: '%s' was refused: the stream job is %s; begin with dmlive stream %s start",
+		error("%s: '%s' was refused: the stream job is %s; start it first: dmlive stream %s start",
 		      name, message, state_name(status->state), name);
 		return EXIT_REFUSED;
 	case -EROFS:
@@ -128,7 +128,7 @@ static int send(const char *name, const char *message,
 	}
 }
 
-/* A job makes no progress when its data come from a process that is not there. */
+/* The job makes no progress without the server that reads its image. */
 static void warn_without_server(const char *name)
 {
 	struct alloctrack_table table;
@@ -139,7 +139,7 @@ static void warn_without_server(const char *name)
 		return;
 	if (!table_line_parse(line.params, &table) &&
 	    !strcmp(table.backing, "user"))
-		warning("no server process of dmlive serves %s, so nothing is streamed; go on with: dmlive resume %s",
+		warning("%s has no server, so nothing is streamed; to start one: dmlive resume %s",
 			name, name);
 	dm_line_free(&line);
 }

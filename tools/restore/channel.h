@@ -3,13 +3,12 @@
 #define DMLIVE_RESTORE_CHANNEL_H
 
 /*
- * The kernel's side of a restore, as the engine sees it: the ioctls of
- * include/uapi/linux/dm-alloctrack.h, one function each. Uses function pointers, so
- * that the engine can be tested against something else than the running kernel.
+ * The kernel, as the engine sees it: a function for each ioctl of
+ * include/uapi/linux/dm-alloctrack.h. Tests of the engine replace it by a fake.
  *
- * All functions may be called by any number of threads at the same time, and
- * return 0 or a negative errno; -ENODEV once the mapped device is gone. Offsets
- * and lengths are in bytes, aligned as the header says.
+ * Any number of threads may call the functions at the same time. They return 0 or a
+ * negative errno; -ENODEV once the mapped device is gone. Offsets and lengths are in
+ * bytes, aligned as that header says.
  */
 
 #include <stdbool.h>
@@ -23,17 +22,17 @@ struct channel_ops {
 	int (*info)(struct channel *channel, struct dm_alloctrack_info *info);
 
 	/*
-	 * Sleep until guest I/O waits for something, and take at most @max
-	 * ranges. Return: their number, 0 when @stop was called or nothing is left
-	 * to take, or an error.
+	 * Sleep until guest I/O waits, and take at most @max ranges. Returns their
+	 * number; 0: @stop was called, or streaming has served them already; or an
+	 * error.
 	 */
 	int (*wait)(struct channel *channel, struct dm_alloctrack_range *ranges,
 		    unsigned int max);
 
 	/*
-	 * Sleep until the stream control changed since the last INFO of any caller,
-	 * or @wake was called (returns 1), or until @stop was called or the time is
-	 * up (returns 0); or an error.
+	 * Sleep. Returns 1: the state of the job has changed since the last INFO of any
+	 * thread, or @wake was called; 0: @stop was called, or the time is up; or an
+	 * error.
 	 */
 	int (*wait_control)(struct channel *channel, int timeout_ms);
 
@@ -45,8 +44,7 @@ struct channel_ops {
 		    uint64_t length, int error);
 
 	/*
-	 * The first unallocated extent at or after *@offset; *@length is 0 when
-	 * there is none.
+	 * The first unallocated extent at or after *@offset. *@length 0: there is none.
 	 */
 	int (*next_unallocated)(struct channel *channel, uint64_t *offset,
 				uint64_t *length);
@@ -55,10 +53,10 @@ struct channel_ops {
 	int (*set_on_error)(struct channel *channel,
 			    enum dm_alloctrack_on_error on_error);
 
-	/* Make one call of wait_control return, the present or the next one. */
+	/* Make the present or the next call of wait_control return. */
 	void (*wake)(struct channel *channel);
 
-	/* Wake up those who sleep in wait and wait_control, for good. */
+	/* From now on wait and wait_control return at once. */
 	void (*stop)(struct channel *channel);
 };
 
@@ -67,9 +65,9 @@ struct channel {
 };
 
 /*
- * The channel to a mapped device through /dev/dm-alloctrack. Prints why it cannot be
- * opened: -EBUSY when another server is attached, -EOPNOTSUPP when the device is not
- * served from user space. @name is kept by reference.
+ * Open the channel to a mapped device, /dev/dm-alloctrack. @name is kept by reference.
+ * Returns 0 or a negative errno after a message; -EBUSY: another server is attached;
+ * -EOPNOTSUPP: the device is not served from user space.
  */
 int control_channel_open(const char *name, unsigned int major,
 			 unsigned int minor, struct channel **channel);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is streamed next: chunks are claimed, one worker each.
+ * What is streamed next: each worker claims a chunk.
  *
- * A pass goes over the device in ascending order; chunks just after what the guest has
- * waited for are claimed first. The bitmap in the kernel says what is left to do in a
- * chunk, so any chunk may be claimed at any time, and more than once.
+ * A pass goes over the device in ascending order, but chunks just after what the guest
+ * has waited for come first. The kernel's bitmap says what is left to do in a chunk, so
+ * any chunk may be claimed at any time, and more than once.
  */
 #include "base/process.h"
 #include "restore/engine-internal.h"
@@ -13,10 +13,10 @@
 
 #define NO_HINT UINT64_MAX
 
-/* At the speed limit a chunk takes no longer than a fraction of a second. */
+/* At the speed limit a chunk takes no more than a fraction of a second. */
 #define CHUNKS_PER_SECOND 8
 
-/* While faults come in, streaming pauses this long for them. */
+/* Streaming pauses for this long after a fault. */
 #define FAULT_PAUSE_NS (20 * NS_PER_MS)
 
 void claims_new_pass(struct engine *engine)
@@ -48,7 +48,7 @@ void claims_hint(struct engine *engine, uint64_t offset)
 		if (streamer->hints[i] == hint)
 			return;
 	if (streamer->nr_hints == NR_HINTS) {
-		/* The oldest one is dropped. */
+		/* Drop the oldest. */
 		for (i = 1; i < NR_HINTS; i++)
 			streamer->hints[i - 1] = streamer->hints[i];
 		streamer->nr_hints--;
@@ -69,7 +69,7 @@ static bool is_claimed(struct engine *engine, uint64_t offset)
 	return false;
 }
 
-/* The newest hint that is still of use, or NO_HINT. */
+/* The newest hint that is still useful, or NO_HINT. */
 static uint64_t take_hint(struct engine *engine)
 {
 	struct streamer *streamer = &engine->streamer;
@@ -83,14 +83,14 @@ static uint64_t take_hint(struct engine *engine)
 	return NO_HINT;
 }
 
-/* The time before which no worker may begin to stream. */
+/* No worker may start to stream before this time. */
 static uint64_t ready_ns(struct engine *engine)
 {
 	const struct streamer *streamer = &engine->streamer;
 	uint64_t ready = max_u64(streamer->not_before_ns,
 			       rate_ready_ns(&streamer->rate));
 
-	/* Half of the workers go on, so that the job ends under any load. */
+	/* Half of the workers continue, so that the job completes under any load. */
 	if (streamer->nr_busy * 2 >= engine->nr_streaming_workers &&
 	    engine->faults.last_ns)
 		ready = max_u64(ready, engine->faults.last_ns + FAULT_PAUSE_NS);
@@ -136,7 +136,7 @@ bool claim_take(struct worker *worker, uint64_t *wake_ns)
 	if (engine->info.state != DM_ALLOCTRACK_RUNNING || streamer->idle)
 		return false;
 	worker->ends_pass = streamer->cursor >= engine->device_bytes;
-	/* The last one takes care of the end of the pass. */
+	/* The last worker ends the pass. */
 	if (worker->ends_pass && streamer->nr_busy)
 		return false;
 	*wake_ns = ready_ns(engine);
@@ -189,7 +189,7 @@ void claim_release(struct worker *worker, uint64_t nr_errors,
 	worker->claim_start = 0;
 	worker->claim_end = 0;
 	worker->charged_bytes = 0;
-	/* Others may wait for the last one of the pass. */
+	/* Others may wait for the end of the pass. */
 	if (!--streamer->nr_busy)
 		pthread_cond_broadcast(&engine->work);
 	pthread_mutex_unlock(&engine->lock);

@@ -29,7 +29,7 @@ int companion_init(struct companion *companion,
 	return EXIT_OK;
 }
 
-/* It must be neither the volume nor the metadata device that was taken before. */
+/* Refuse a device that shares a device with the volume or with the other one. */
 static int check_distinct(const struct server *server,
 			  const struct blockdev *device)
 {
@@ -48,7 +48,7 @@ static int check_distinct(const struct server *server,
 	return EXIT_REFUSED;
 }
 
-/* What is not a block device is refused after this. */
+/* What is not a block device is refused later. */
 static int lock(struct server *server, const char *path)
 {
 	struct blockdev device;

@@ -22,7 +22,7 @@ struct server;
 /*
  * @automatic: the option that asks for a companion volume
  * @given: the option that names a device
- * @suffix: a companion volume is called as the volume, and this
+ * @suffix: of the name of a companion volume, behind that of the volume
  * @purpose: for messages
  * @check_content: may the device be overwritten, or used as it is? @path is that of
  *	the user. Sets companion.format to false if the store on it is used.

@@ -2,11 +2,11 @@
 /*
  * The channel over the ioctls of /dev/dm-alloctrack.
  *
- * The file descriptor blocks: on a suspended device the ioctls wait for the resume.
- * Threads sleep for faults or control in poll(), together with an eventfd by which
- * stop() wakes them; so WAIT itself must not sleep, even when streaming has served
- * what woke poll(). For modules without a flag for that, O_NONBLOCK is set; then the
- * other ioctls return EAGAIN on a suspended device, and wait for the resume here.
+ * The file descriptor blocks: while the device is suspended, ioctls wait. Threads sleep
+ * in poll(), on the descriptor and on an eventfd by which stop() wakes them. So WAIT must
+ * not sleep, even if streaming has served what woke poll(). Older modules have no flag for
+ * that: O_NONBLOCK is set, and then the other ioctls return EAGAIN while the device is
+ * suspended, and are repeated here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,7 +57,7 @@ static int call(struct control_channel *control, unsigned long request,
 	return 0;
 }
 
-/* 0 with *@nr 0: streaming was faster. */
+/* 0, and wait->nr is 0: streaming was faster. */
 static int call_wait(struct control_channel *control,
 		     struct dm_alloctrack_wait *wait)
 {
@@ -75,12 +75,12 @@ static int call_wait(struct control_channel *control,
 	return r;
 }
 
-/* Keep WAIT from sleeping where it has no flag for that. */
+/* Keep WAIT from sleeping if it has no flag for that. */
 static int set_nonblocking(struct control_channel *control)
 {
 	int flags = fcntl(control->fd, F_GETFL);
 
-	/* Set this first: others may get EAGAIN from then on. */
+	/* First: other threads may get EAGAIN from then on. */
 	__atomic_store_n(&control->is_nonblocking, true, __ATOMIC_RELAXED);
 	if (flags < 0 || fcntl(control->fd, F_SETFL, flags | O_NONBLOCK))
 		return -errno;
@@ -94,7 +94,7 @@ static int channel_info(struct channel *channel,
 	return call(control_of(channel), DM_ALLOCTRACK_IOC_INFO, info);
 }
 
-/* 1: there is an event, 0: stopped or time is up. @wake_fd may be -1. */
+/* 1: there is an event; 0: stopped, or the time is up. @wake_fd may be -1. */
 static int sleep_for(struct control_channel *control, short events,
 		     int wake_fd, int timeout_ms)
 {
@@ -240,7 +240,7 @@ static void say_attach_failed(const char *name, int r)
 {
 	switch (r) {
 	case -EBUSY:
-		error("%s: another server is attached; dmlive status %s may tell which",
+		error("%s: another server is attached; to find it: dmlive status %s",
 		      name, name);
 		break;
 	case -EOPNOTSUPP:

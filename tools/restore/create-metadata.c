@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The metadata device of a new restore: where it is, whether it may be taken, and
- * making the store.
+ * The metadata of a new restore, and those of earlier ones.
  *
- * Metadata of an earlier restore onto the same volume become wrong with the first
- * block that is written to it. So they are retired before that; if they are still
- * needed, only when that is forced.
+ * Metadata of an earlier restore onto the same volume become wrong with the first block
+ * that is written to it. So they are retired before that, and, while they are needed,
+ * only if the user insists.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -24,6 +23,7 @@
 
 #define AUTOMATIC "auto"
 
+/* Is @path the metadata device that the user names? */
 static bool is_wanted(const struct server *server, const char *path)
 {
 	struct stat a, b;
@@ -33,25 +33,25 @@ static bool is_wanted(const struct server *server, const char *path)
 	       a.st_rdev == b.st_rdev;
 }
 
-/* @path may hold the record of an earlier restore onto the volume. */
+/* @path may hold the metadata of an unfinished restore onto the volume. */
 static int check_begun(struct server *server, const char *path)
 {
 	char what[256];
 	int state;
 
-	/* The device that was asked for is checked later. */
+	/* The device that the user names is checked later. */
 	if (server->request->force || is_wanted(server, path) ||
 	    !path_is_blockdev(path))
 		return EXIT_OK;
 	state = metadata_probe(path, what, sizeof(what));
 	if (state < 0) {
-		error("%s, which may tell of a restore onto %s, cannot be read; to give that up: --force",
+		error("%s, which may hold the metadata of a restore onto %s, cannot be read; to give that restore up: --force",
 		      path, server->volume.path);
 		return EXIT_ERROR;
 	}
 	if (state != METADATA_UNFINISHED)
 		return EXIT_OK;
-	error("a restore onto %s has begun and is not finished; to go on with it: dmlive resume %s; to give it up and start over: --force",
+	error("a restore onto %s has begun and is not finished; to continue it: dmlive resume %s; to give it up and start over: --force",
 	      server->volume.path, path);
 	return EXIT_REFUSED;
 }
@@ -77,7 +77,7 @@ static int act_on_record(const char *name,
 	return records->act(records->server, options->meta);
 }
 
-/* Call @act for each device that may record an earlier restore. */
+/* Call @act for each device that may hold metadata of an earlier restore. */
 static int with_each_begun(struct server *server, act_fn act)
 {
 	struct records records = { .server = server, .act = act };

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A new restore: checks of the volume, and geometry.
+ * A new restore: checks of image and volume, and geometry.
  *
- * Everything that can be refused is refused before anything is changed. Then the
- * metadata are made durable, before the mapped device is made: a crash leaves either
- * the volume as it was, or a store that says how to go on.
+ * Everything that can be refused is refused before anything is changed. The metadata are
+ * durable before the mapped device is made: a crash leaves either the volume as it was,
+ * or a store from which the restore can be resumed.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -25,7 +25,7 @@
 #define MIN_BLOCK_BYTES		4096u
 #define MAX_BLOCK_BYTES		(2u << 20)
 
-/* With 4 KiB blocks few writes of a guest need a fill. */
+/* Blocks are as small as this allows: 4 KiB are best, few writes then need a fill. */
 #define MAX_BITMAP_BYTES	(128ull << 20)
 
 static uint64_t round_up_bytes(uint64_t bytes, uint32_t unit)
@@ -33,7 +33,7 @@ static uint64_t round_up_bytes(uint64_t bytes, uint32_t unit)
 	return (bytes + unit - 1) / unit * unit;
 }
 
-/* Size of the device. */
+/* The size of the mapped device. */
 static int choose_size(struct server *server)
 {
 	const struct blockdev *volume = &server->volume;
@@ -49,7 +49,7 @@ static int choose_size(struct server *server)
 	}
 	server->device_bytes = round_up_bytes(server->image_bytes, unit);
 	if (volume->bytes < server->device_bytes) {
-		error("the volume %s is too small: %s (%" PRIu64 "); the image has %s (%" PRIu64 ")",
+		error("%s is too small: %s (%" PRIu64 ") available, %s (%" PRIu64 ") required",
 		      volume->path, size_format(volume->bytes, volume_text),
 		      volume->bytes,
 		      size_format(server->image_bytes, image_text),
@@ -88,7 +88,7 @@ static int check_content(struct server *server)
 		     what);
 		return EXIT_OK;
 	}
-	error("%s holds a %s; to overwrite it use --force", server->volume.path,
+	error("%s holds a %s; to overwrite it: --force", server->volume.path,
 	      what);
 	return EXIT_REFUSED;
 }
@@ -110,7 +110,7 @@ static int check_volume(struct server *server)
 		return status;
 	if (blockdev_check_own_files(volume) || blockdev_check_unused(volume))
 		return EXIT_REFUSED;
-	/* First: leftovers of an unfinished restore must not be taken for content. */
+	/* First: to check_content(), an unfinished restore looks like data. */
 	status = create_check_begun(server);
 	if (!status)
 		status = choose_size(server);
@@ -130,8 +130,8 @@ static bool show_check(void *context, uint64_t done_bytes, uint64_t total_bytes)
 }
 
 /*
- * Does the image hold all that its tables name? With the policy "ignore", what can be
- * read is restored.
+ * Do the tables of the image point to data that are there? With the policy "ignore",
+ * whatever can be read is restored.
  */
 static int check_image(struct server *server)
 {
@@ -142,10 +142,10 @@ static int check_image(struct server *server)
 	if (!r || r == -ECANCELED)
 		return r ? EXIT_ERROR : EXIT_OK;
 	if (server->request->on_error == DM_ALLOCTRACK_ON_ERROR_IGNORE) {
-		warning("%s; what can be read is restored", err.message);
+		warning("%s; the rest of it is restored", err.message);
 		return EXIT_OK;
 	}
-	error("%s; nothing was written (what can be read of it is restored with --on-error ignore)",
+	error("%s; nothing was written; to restore what can be read: --on-error ignore",
 	      err.message);
 	return EXIT_ERROR;
 }

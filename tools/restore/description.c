@@ -10,7 +10,7 @@
 #include "base/process.h"
 #include "restore/description.h"
 
-/* As json-c prints it without spaces. A quote within a string is escaped. */
+/* As json-c prints it. It cannot be part of a string, where quotes are escaped. */
 static const char finished_key[] = "\"finished\":";
 
 static void add_image(struct json_object *object,
@@ -91,7 +91,7 @@ static void take_members(struct json_object *object,
 	description->nr_threads = json_get_number(object, "threads");
 	description->no_finish = json_get_bool(object, "no_finish");
 	description->force = json_get_bool(object, "force");
-	/* A restore that an earlier version began was allowed it. */
+	/* Earlier versions of dmlive always allowed it. */
 	description->allow_paths =
 		json_get_bool_or(object, "allow_paths", description->uuid);
 	description->image.bytes = json_get_number(object, "image_bytes");
@@ -175,7 +175,7 @@ void image_identity_free(struct image_identity *identity)
 	identity->device = NULL;
 }
 
-/* A file is never the device that is on record, nor the other way round. */
+/* A file never matches a device. */
 bool image_identity_matches(const struct image_identity *recorded,
 			    const struct image_identity *now)
 {

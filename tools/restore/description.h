@@ -3,10 +3,9 @@
 #define DMLIVE_RESTORE_DESCRIPTION_H
 
 /*
- * The description of a restore that a bitmap store carries, as JSON text in the
- * header extension "dmlr": see Documentation/bitmap-format.rst. Together with the
- * store's own header (image, size) and bitmap (block size) it is all that a resume
- * needs.
+ * The description of a restore in its bitmap store: JSON text in the header extension
+ * "dmlr", see Documentation/bitmap-format.rst. With the store's header (image, size) and
+ * bitmap (block size) it is all that dmlive resume needs.
  */
 
 #include <stdbool.h>
@@ -15,9 +14,9 @@
 
 #include "lines/status-line.h"
 
-/* What distinguishes an image from another one of the same name; 0 or NULL: unknown. */
+/* What distinguishes an image from another of the same name; 0, NULL: unknown. */
 struct image_identity {
-	uint64_t bytes;			/* of the disk in it */
+	uint64_t bytes;			/* of the virtual disk */
 	uint64_t file_bytes;
 	uint64_t mtime_ns;
 	char *device;			/* if it is a block device */
@@ -25,13 +24,13 @@ struct image_identity {
 
 struct restore_description {
 	bool finished;			/* there is nothing to resume */
-	bool automatic;			/* remove the store's volume with it */
+	bool automatic;			/* the store is on a companion volume */
 	char *name;			/* NULL: unknown, as all strings */
 	char *uuid;
 	char *volume;
 	char *volume_identity;
 	char *snapshot;
-	/* The bitmap that changes are recorded in; its store: path, and UUID. */
+	/* The bitmap that records changes; path and UUID of its store. */
 	char *track;
 	char *track_meta;
 	char *track_store;
@@ -43,32 +42,32 @@ struct restore_description {
 	struct image_identity image;
 };
 
-/* To be freed. */
+/* Return the text, to be freed. */
 char *description_format(const struct restore_description *description);
 
 /*
- * Unknown members are ignored, missing ones are 0. @text may be NULL.
- * Return: 0 or -EINVAL. In any case to be freed with description_free().
+ * Unknown members are ignored, missing ones are 0. @text may be NULL. Returns 0 or
+ * -EINVAL. Call description_free() also after an error.
  */
 int description_parse(const char *text,
 		      struct restore_description *description);
 void description_free(struct restore_description *description);
 
 /*
- * Offset in the text of the one byte that says whether the restore is finished: '0'
- * or '1', so that it can be changed in place, atomically. -1: there is none.
+ * The offset in the text of the byte that says whether the restore is finished, '0' or
+ * '1': a single byte can be changed in place, atomically. -1: there is none.
  */
 long description_finished_offset(const char *text, size_t text_bytes);
 
 /*
- * Fill in what can be found out about the image at @path; @bytes is the size of
- * the disk in it.
+ * Get the identity of the image at @path, as far as possible. @bytes: size of its
+ * virtual disk.
  */
 void image_identity_get(const char *path, uint64_t bytes,
 			struct image_identity *identity);
 void image_identity_free(struct image_identity *identity);
 
-/* Also true if nothing is on record. */
+/* Also true if the record is empty. */
 bool image_identity_matches(const struct image_identity *recorded,
 			    const struct image_identity *now);
 

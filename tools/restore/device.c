@@ -2,8 +2,8 @@
 /*
  * The mapped device of a restore: making it, and serving it.
  *
- * The server attaches while the table is still inactive, so that the first to open
- * the node, usually udev, is served.
+ * The server attaches while the table is still inactive, so that the first reader of the
+ * new node, usually udev, is served.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -45,10 +45,10 @@ static int check_name(const char *name)
 	if (r == -ENXIO)
 		return EXIT_OK;
 	if (r) {
-		error_errno(r, "cannot talk to device-mapper; is the module dm-mod loaded, and are you root?");
+		error_errno(r, "device-mapper does not answer; is the module dm-mod loaded, and are you root?");
 		return EXIT_ERROR;
 	}
-	error("there is a mapped device %s already; take another name, or, if its restore was interrupted: dmlive resume %s",
+	error("there is a mapped device %s already; choose another name, or, if its restore was interrupted: dmlive resume %s",
 	      name, name);
 	return EXIT_REFUSED;
 }
@@ -179,7 +179,7 @@ int device_message(struct server *server, const char *text)
 {
 	int r = dm_message(server->name, text);
 
-	/* Reads alone may have copied everything already. */
+	/* Reads may have brought all blocks already. */
 	if (r == -EALREADY && !strcmp(text, "stream start"))
 		return 0;
 	if (r)
@@ -188,7 +188,7 @@ int device_message(struct server *server, const char *text)
 	return r;
 }
 
-/* Decide who reads the image: this process, the kernel, or nobody any more. */
+/* The image is read by this process, by the kernel, or not at all. */
 static int choose_reader(struct server *server)
 {
 	if (server->nothing_left)
@@ -215,11 +215,11 @@ int device_start(struct server *server)
 	if (server_is_interrupted() ||
 	    runtime_save(server->name, &server->options) || resume(server))
 		return EXIT_ERROR;
-	/* With nothing left to copy, the device is complete already. */
+	/* With nothing left to copy, the job has completed already. */
 	if (!server->nothing_left && device_message(server, "stream start"))
 		return EXIT_ERROR;
 	if (server_is_interrupted())
 		return EXIT_ERROR;
-	/* Last: from then on a guest may write, and its writes must not be given up. */
+	/* Last: a guest may write from now on, so nothing may be undone after this. */
 	return server->outer ? outer_make(server) : EXIT_OK;
 }

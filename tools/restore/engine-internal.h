@@ -14,9 +14,8 @@
  *   engine-state.c	the state of the stream job
  *   claims.c		what is streamed next, and by which worker
  *
- * Lock order: control_lock, then lock. No lock is held during an ioctl or I/O,
- * but control_lock during INFO, so that no answer is overtaken by an older one,
- * and during messages.
+ * Lock order: control_lock, then lock. No lock is held during I/O and ioctls, except
+ * control_lock during messages, and during INFO, so that results are applied in order.
  */
 
 #include <pthread.h>
@@ -28,9 +27,9 @@
 #define NR_HINTS 16
 
 /*
- * A range that guest I/O waits for. While a worker serves it, it is on the active
- * list, and faults within its window are attached to it: its data answer them too. If
- * any part of it fails, they are served on their own.
+ * A range that guest I/O waits for. While a worker serves it, it is on the active list,
+ * and faults within its window are attached to it: its data answer them too. If a part of
+ * it fails, they are served separately.
  */
 struct fault {
 	struct fault *next;
@@ -45,17 +44,17 @@ struct faults {
 	struct fault **last_next;
 	struct fault *active;
 	struct fault *spare;		/* kept for reuse */
-	uint64_t last_ns;		/* when one came last */
+	uint64_t last_ns;		/* time of the last one */
 };
 
 /*
- * @cursor: all before it was claimed in this pass
+ * @cursor: everything before it was claimed in this pass
  * @nr_busy: workers that hold a claim or end the pass
  * @nr_errors: ranges of this pass that could not be copied
  * @last_try: an error in this pass ends the job, whatever the policy
  * @idle: nothing to do until the state changes
  * @not_before_ns: nothing is claimed before this time
- * @pass_allocated_blocks: how many there were when the pass began
+ * @pass_allocated_blocks: how many were allocated when the pass began
  */
 struct streamer {
 	uint64_t cursor;
@@ -74,11 +73,11 @@ struct worker {
 	struct engine *engine;
 	pthread_t thread;
 	bool started;
-	bool streams;		/* or serves faults only */
+	bool streams;		/* false: serves faults only */
 	void *buffer;
 	uint64_t claim_start, claim_end;	/* what it streams */
 	uint64_t charged_bytes;		/* for the claim */
-	bool ends_pass;		/* what it does instead */
+	bool ends_pass;		/* instead of streaming */
 };
 
 struct engine {
@@ -92,7 +91,7 @@ struct engine {
 	uint64_t buffer_bytes;	/* of a worker */
 
 	pthread_mutex_t control_lock;
-	/* @lock protects all below; @work: there is something to do, or to stop. */
+	/* Protects all below. @work: wakes workers, to work or to stop. */
 	pthread_mutex_t lock;
 	pthread_cond_t work;
 	struct dm_alloctrack_info info;
@@ -152,9 +151,9 @@ void streamer_run(struct worker *worker);
 /* transfer.c; without the lock */
 
 /*
- * @stream: this is streaming: it counts as such, errors are handled by the policy,
- *	and it ends early when the job stops running
- * @answer_start, @answer_end: errors outside of these are not reported
+ * @stream: for the stream job, which counts it; the policy applies to errors, and it
+ *	ends early when the job stops running
+ * @answer_start, @answer_end: errors outside of this range are not reported
  * @nr_errors: out: ranges that were not copied
  * @charged_bytes: out: bytes that count against the speed limit
  */
@@ -167,14 +166,13 @@ struct transfer {
 };
 
 /*
- * Copy [@start, @end) to the volume: whole blocks, up to the device's end.
- * Return: where it stopped: @end, past it when more was done in one go, before
- * it when streaming has to stop.
+ * Copy [@start, @end) to the volume: whole blocks, or up to the device's end. Returns
+ * where it stopped: @end; after it, if zeros continued; before it, if it had to stop.
  */
 uint64_t transfer_range(struct transfer *transfer, uint64_t start,
 			uint64_t end);
 
-/* The extent at @offset, at most up to @end, which is past @offset. */
+/* The extent at @offset, cut at @end. */
 int transfer_map(struct engine *engine, uint64_t offset, uint64_t end,
 		 uint64_t *extent_end, enum image_extent_kind *kind,
 		 struct image_error *err);
@@ -184,31 +182,31 @@ int transfer_map(struct engine *engine, uint64_t offset, uint64_t end,
 /* Read INFO and act on it. */
 int engine_refresh(struct engine *engine);
 
-/* An ioctl returned @r: notices when the device is gone. */
+/* Called with what an ioctl returned: the device may be gone. */
 void engine_note(struct engine *engine, int r);
 
-/* Is the job running, so that streaming may go on? */
+/* Is the job running, so that streaming may continue? */
 bool engine_is_streaming(struct engine *engine);
 
 /* claims.c, called with the lock held */
 
 void claims_new_pass(struct engine *engine);
 
-/* The job starts or goes on: begin with a new pass. */
+/* The job starts or resumes: begin a new pass. */
 void claims_restart(struct engine *engine);
 
-/* The guest has waited for @offset: it may want what follows next. */
+/* The guest has waited for data before @offset, and may want what follows. */
 void claims_hint(struct engine *engine, uint64_t offset);
 
 /*
- * Claim something to stream for @worker. False: nothing now; *@wake_ns is when
- * to look again, 0 for not before something happens.
+ * Claim something to stream for @worker. False: there is nothing now; try again at
+ * *@wake_ns, or, if that is 0, when the state has changed.
  */
 bool claim_take(struct worker *worker, uint64_t *wake_ns);
 
 /* claims.c, called without the lock */
 
-/* Also claim what lies up to @new_end, unless another worker was faster. */
+/* Extend the claim to @new_end, unless another worker has claimed what follows. */
 bool claim_extend(struct worker *worker, uint64_t new_end);
 
 /*

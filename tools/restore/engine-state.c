@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the kernel says about the stream job, and that the device is gone: read from
+ * The state of the stream job, and whether the device is gone: read from the kernel by
  * INFO, and kept in the engine for all threads.
  */
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 void engine_note(struct engine *engine, int r)
 {
-	/* A volume that is offline gives ENODEV too: so ask again. */
+	/* Ask INFO: a volume that is offline gives ENODEV too. */
 	if (r == -ENODEV)
 		engine_refresh(engine);
 }
@@ -34,7 +34,7 @@ bool engine_is_streaming(struct engine *engine)
 	return streaming;
 }
 
-/* Return: is the last try of the streamer over? */
+/* Returns whether the last try has just ended. */
 static bool apply_info(struct engine *engine,
 		       const struct dm_alloctrack_info *info)
 {
@@ -74,7 +74,7 @@ int engine_refresh(struct engine *engine)
 		if (old_state != info.state && engine->options.on_state)
 			engine->options.on_state(&info,
 						 engine->options.argument);
-		/* The kernel reports a change once; engine_run() may sleep. */
+		/* engine_run() may sleep, and the kernel reports a change only once. */
 		if (old_state != info.state)
 			channel->ops->wake(channel);
 	}

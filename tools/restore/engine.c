@@ -2,11 +2,10 @@
 /*
  * The engine: its threads and its life.
  *
- * One thread takes faults from the kernel and queues them. Workers serve them. Some
- * serve nothing else, so that a fault never waits until a chunk has been streamed.
- * One streams before it serves faults, so that the job ends under any load. The
- * others stream while there is no fault. The thread that calls engine_run() follows
- * the stream control.
+ * One thread takes faults from the kernel and queues them; workers serve them. Some
+ * workers do nothing else, so a fault never waits until a chunk has been streamed. One
+ * prefers streaming, so the job completes under any load. The others stream while there
+ * are no faults. The thread that calls engine_run() follows the state of the job.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -21,21 +20,21 @@
 #define MIN_BUFFER_BYTES	(1ull << 20)
 #define MAX_WINDOW_BYTES	(64ull << 10)
 
-/* Memory is locked, stacks too. */
+/* Stacks are locked in memory. */
 #define STACK_BYTES		(512u << 10)
 
-/* More than CPUs: they also wait for the image and for the volume. */
+/* More than one: they also wait for the image and for the volume. */
 #define THREADS_PER_CPU		2
 #define MIN_THREADS		4u
 #define MAX_THREADS		16u
 
-/* Ranges that are taken from the kernel at once. */
+/* Ranges per call of WAIT. */
 #define WAIT_RANGES		64
 
 /* Streaming yields to the threads that serve faults. */
 #define STREAM_NICE		5
 
-/* Only a backstop: the kernel reports changes. */
+/* A precaution: the kernel reports changes. */
 #define CONTROL_TIMEOUT_MS	10000
 #define DRAIN_POLL_MS		20
 
@@ -46,7 +45,7 @@ static void queue_faults(struct engine *engine,
 
 	pthread_mutex_lock(&engine->lock);
 	for (i = 0; i < nr; i++) {
-		/* A fault must not be lost: try until there is memory again. */
+		/* A fault must not be lost: retry until there is memory. */
 		while (faults_add(engine, ranges[i].offset,
 				  ranges[i].offset + ranges[i].length)) {
 			pthread_mutex_unlock(&engine->lock);
@@ -92,7 +91,7 @@ static void *fault_thread(void *argument)
 			queue_faults(engine, ranges, r);
 		engine_note(engine, r);
 		if (r < 0 && !is_over(engine)) {
-			error_errno(r, "%s: cannot ask for what waits; trying again",
+			error_errno(r, "%s: cannot get what guest I/O waits for; trying again",
 				    engine->options.name);
 			usleep(100000);
 		}
@@ -100,7 +99,7 @@ static void *fault_thread(void *argument)
 	return NULL;
 }
 
-/* Sleep until there may be something to do, at most until @wake_ns if not 0. */
+/* Sleep until there may be something to do, or until @wake_ns if that is not 0. */
 static void sleep_until_work(struct engine *engine, uint64_t wake_ns)
 {
 	struct timespec until = {
@@ -143,7 +142,7 @@ static void *worker_thread(void *argument)
 {
 	struct worker *worker = argument;
 	struct engine *engine = worker->engine;
-	/* Streaming must complete however many faults there are. */
+	/* The job must complete however many faults there are. */
 	bool streams_first = worker == &engine->workers[0];
 	uint64_t wake_ns;
 
@@ -224,7 +223,7 @@ int engine_create(struct channel *channel, struct source *source,
 	engine->source = source;
 	r = channel->ops->info(channel, &engine->info);
 	if (r) {
-		error_errno(r, "%s: cannot ask the kernel about it",
+		error_errno(r, "%s: cannot get its state from the kernel",
 			    options->name);
 		goto destroy;
 	}
@@ -235,7 +234,7 @@ int engine_create(struct channel *channel, struct source *source,
 					       MAX_WINDOW_BYTES),
 				       engine->block_bytes);
 	engine->buffer_bytes = max_u64(MIN_BUFFER_BYTES, engine->unit_bytes);
-	/* The first refresh picks up a job that is running already. */
+	/* So that the first refresh notices a job that is already running. */
 	engine->info.state = DM_ALLOCTRACK_IDLE;
 	r = make_workers(engine);
 	if (r) {

@@ -2,11 +2,11 @@
 /*
  * What guest I/O waits for: the queue of faults, and how one is served.
  *
- * Every range that the kernel reported must be answered, even when all of it is
- * allocated meanwhile: only the answer releases a write that waits for its block. An
- * answer that succeeds answers all I/O that waits for any of its blocks, so a fault
- * within the window of one that is being served is just attached to it. If the answer
- * fails in part, the attached ones are queued again, each to be served on its own.
+ * Every range that the kernel reports must be answered, even if it has been allocated
+ * since: only the answer releases a write to a part of a block. An answer releases all
+ * I/O that waits for its blocks, so a fault within the window of one that is being served
+ * is attached to that. If the answer fails in part, attached faults are queued again, and
+ * served separately.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "base/process.h"
 #include "restore/engine-internal.h"
 
-/* Zeros past what was asked for cost little. */
+/* Zeros beyond the fault cost little. */
 #define ZERO_AHEAD_BYTES (1ull << 20)
 
 void faults_init(struct faults *faults)
@@ -163,8 +163,8 @@ static void finish(struct engine *engine, struct fault *fault, bool failed)
 }
 
 /*
- * A compressed cluster is read as a whole anyway, so all of it is given to the
- * kernel. For zeros, more is given than was asked for.
+ * A compressed cluster has to be read as a whole, so the kernel gets all of it. Of zeros
+ * the kernel gets more than the guest waits for.
  */
 static void widen_window(struct engine *engine, struct fault *fault)
 {

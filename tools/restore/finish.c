@@ -2,10 +2,10 @@
 /*
  * The swap to a linear mapping, and the end of the metadata.
  *
- * The new table is loaded before the device is suspended, so most failures happen
- * while I/O still runs. The kernel suspends, swaps and resumes in one step, so that a
- * process that is killed leaves no suspended device. If that step fails, this process
- * must not need the device: it is independent, see process.h.
+ * The new table is loaded before the device is suspended, so most failures happen while
+ * I/O still runs. The kernel suspends, swaps and resumes in one step, so a killed process
+ * leaves no suspended device. That step may fail and leave the device suspended, so this
+ * process must not depend on it, see process_become_independent().
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -34,7 +34,7 @@ static void say_incomplete(const char *name,
 		break;
 	case DM_ALLOCTRACK_PAUSED:
 	case DM_ALLOCTRACK_STOPPED:
-		hint = "let the stream job go on: dmlive stream NAME resume";
+		hint = "resume the stream job: dmlive stream NAME resume";
 		break;
 	default:
 		hint = "start the stream job: dmlive stream NAME start";
@@ -57,7 +57,7 @@ static int check_complete(const char *name)
 	}
 	r = status_line_parse(line.params, &status);
 	if (r) {
-		error("%s: its status line is not understood: %s", name,
+		error("%s: its status line cannot be parsed: %s", name,
 		      line.params);
 	} else if (status.state != DM_ALLOCTRACK_COMPLETE) {
 		say_incomplete(name, &status);
@@ -85,7 +85,7 @@ static int swap(const char *name, const struct dm_line *line,
 	else if (r)
 		r = dm_resume_or_retry(name);
 	if (r && dm_is_suspended(name))
-		error("%s may be suspended now: try dmsetup resume %s", name,
+		error("%s may be suspended; to resume it: dmsetup resume %s", name,
 		      name);
 	process_become_ordinary(&state);
 	return r;
@@ -137,12 +137,12 @@ int finish_device(const char *name)
 	}
 	if (strcmp(line.target, "alloctrack") || line.nr_lines != 1 ||
 	    table_line_parse(line.params, &table)) {
-		error("%s is no alloctrack device: its table is '%s %s'", name,
+		error("%s is not an alloctrack device: its table is '%s %s'", name,
 		      line.target, line.params);
 		r = -EINVAL;
 		goto free;
 	}
-	/* With a new table loaded, it is an interrupted swap. */
+	/* With a new table loaded it is an interrupted swap, which is repeated. */
 	if (device.suspended && !device.has_inactive_table) {
 		error("%s is suspended; resume it first: dmsetup resume %s",
 		      name, name);

@@ -3,14 +3,12 @@
 #define DMLIVE_RESTORE_FINISH_H
 
 /*
- * Swap the table of a complete alloctrack device for a plain linear mapping, with I/O
- * going on: I/O is held during the swap, and no file system is frozen. Its metadata
- * device, if there is one, is not needed any more: it is removed, or marked as
- * finished. Prints why it cannot be done.
+ * Replace the table of a complete alloctrack device by a linear mapping, under running
+ * I/O: I/O is held during the swap, and no file system is frozen. The metadata are
+ * retired: their companion volume is removed, or they are marked as finished.
  *
- * Return: 0, also when the device is a linear mapping already; -EAGAIN when it is not
- * complete, -EBUSY when it is suspended, -EINVAL when it is not an alloctrack device,
- * or another negative errno.
+ * Returns 0, also if the device is a linear mapping already, or a negative errno after a
+ * message: -EAGAIN: not complete; -EBUSY: suspended; -EINVAL: not an alloctrack device.
  */
 int finish_device(const char *name);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Restores that are finished, see finished.h. */
+/* Finished restores, see finished.h. */
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -46,7 +46,7 @@ void finished_save(const char *name, const char *uuid, const char *volume,
 	json_object_put(object);
 }
 
-/* The device may have got another name since, and another device its name. */
+/* By UUID: devices may have been renamed. */
 static bool is_of(struct json_object *object, const char *name,
 		  const char *uuid)
 {
@@ -63,7 +63,7 @@ static bool is_gone(struct json_object *object)
 		       dm_get_device(text_of(object, "name"), NULL) == -ENXIO;
 }
 
-/* Call @each for one after the other, until it returns true. */
+/* Call @each for each record until it returns true. */
 static void for_each(bool (*each)(const char *path, struct json_object *object,
 				  void *argument), void *argument)
 {
@@ -123,7 +123,7 @@ static bool remove_if_gone(const char *path, struct json_object *object,
 			   void *argument)
 {
 	(void)argument;
-	/* A file that cannot be read is useless, or just being written. */
+	/* A file that cannot be read may be in the process of being written. */
 	if (object && is_gone(object))
 		unlink(path);
 	return false;

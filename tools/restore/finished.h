@@ -3,8 +3,8 @@
 #define DMLIVE_FINISHED_H
 
 /*
- * Restores that are finished, in /run/dmlive-finished: for `dmlive status`, as long as
- * their mapped devices are there.
+ * Finished restores, in /run/dmlive-finished: for `dmlive status`, as long as their
+ * mapped devices exist.
  */
 
 #include <stdint.h>
@@ -16,18 +16,18 @@ struct finished {
 };
 
 /*
- * Record that the mapped device @name with this UUID is a linear mapping of @volume
- * now. Failing to record it is not an error.
+ * Record that the mapped device @name with this UUID is a linear mapping of @volume now.
+ * A failure is ignored.
  */
 void finished_save(const char *name, const char *uuid, const char *volume,
 		   const char *image);
 
-/* What is on record of the device with this UUID, or "" and this name. To be freed. */
+/* The record of the device with this UUID, or, if that is "", this name. To be freed. */
 void finished_load(const char *name, const char *uuid,
 		   struct finished *finished);
 void finished_free(struct finished *finished);
 
-/* Forget those whose mapped devices are gone. */
+/* Remove the records of mapped devices that are gone. */
 void finished_clean(void);
 
 #endif /* DMLIVE_FINISHED_H */

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The process in the foreground: shows progress and messages, and turns the outcome
- * into an exit status. It owns nothing: it may end at any time, and the server goes
- * on.
+ * The front end: shows progress and messages, and turns the outcome into an exit status.
+ * It owns nothing, so it may end at any time, and the server continues.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -28,13 +27,13 @@
 #define UPDATE_MS	250
 #define JSON_UPDATE_MS	1000
 
-/* The front goes on. */
+/* The front end continues. */
 #define NOT_YET		(-1)
 
 struct front_end {
 	const struct restore_request *request;
 	const char *name;
-	/* What is restored: itself or, known once it is usable, its inner device. */
+	/* What is restored: the device itself or, once it is usable, its inner device. */
 	const char *restored;
 	char inner[DM_NAME_BYTES];
 	pid_t server;
@@ -153,26 +152,26 @@ static void say(struct front_end *front, const char *format, ...)
 	fflush(stdout);
 }
 
-static void say_how_to_go_on(struct front_end *front)
+static void say_commands(struct front_end *front)
 {
-	say(front, "  how far it is:      dmlive status %s\n"
-		   "  hold and go on:     dmlive stream %s pause; dmlive stream %s resume\n"
+	say(front, "  show progress:      dmlive status %s\n"
+		   "  pause and resume:   dmlive stream %s pause; dmlive stream %s resume\n"
 		   "  stop streaming:     dmlive stream %s cancel (reads are still served)",
 	    front->name, front->name, front->name, front->name);
 }
 
-/* The user interrupts. The device must stay usable. */
+/* The user has interrupted. A device that is usable must stay so. */
 static int take_interrupt(struct front_end *front)
 {
 	if (!front->usable) {
-		/* The server undoes what it has done so far. */
+		/* The server undoes everything. */
 		front->interrupted = true;
 		kill(front->server, SIGTERM);
 		return NOT_YET;
 	}
-	say(front, "%s: %s stays usable; the restore goes on in the background (process %d).",
+	say(front, "%s: %s stays usable; the restore continues in the background (process %d).",
 	    front->name, dm_node_path(front->name), front->server);
-	say_how_to_go_on(front);
+	say_commands(front);
 	if (front->request->json)
 		print_event(front, "detached", NULL, NULL);
 	return EXIT_DETACHED;
@@ -206,16 +205,16 @@ static int take_usable(struct front_end *front)
 		show_progress(front, true);
 		return NOT_YET;
 	}
-	say(front, "The restore goes on in the background (process %d).",
+	say(front, "The restore continues in the background (process %d).",
 	    front->server);
-	say_how_to_go_on(front);
+	say_commands(front);
 	return EXIT_OK;
 }
 
 static int end_incomplete(struct front_end *front, const char *state)
 {
 	progress_clear(&front->progress);
-	error("%s: the stream job is %s and not all data are on the volume; the device is usable and still served by process %d; try again with: dmlive stream %s start",
+	error("%s: the stream job is %s, and not all data are on the volume; the device stays usable, served by process %d; to try again: dmlive stream %s start",
 	      front->name, state, front->server, front->name);
 	return EXIT_INCOMPLETE;
 }
@@ -227,7 +226,7 @@ static int take_state(struct front_end *front, const char *state)
 	if (!strcmp(state, "failed") || !strcmp(state, "cancelled"))
 		return end_incomplete(front, state);
 	if (!strcmp(state, "stopped"))
-		say(front, "%s: streaming stopped at an error; when its cause is gone: dmlive stream %s resume",
+		say(front, "%s: streaming has stopped after an error; once that is fixed: dmlive stream %s resume",
 		    front->name, front->name);
 	show_progress(front, true);
 	return NOT_YET;
@@ -260,11 +259,11 @@ static int end_done(struct front_end *front)
 	    size_format(front->total_bytes, total), seconds_since_start(front),
 	    !linear ? "" : front->restored == front->name ?
 	    "; the device is a plain linear mapping now" :
-	    "; its changes are tracked, as after dmlive attach");
+	    "; its changes are tracked, see dmlive attach");
 	return EXIT_OK;
 }
 
-/* Wait for the server's end. False: how it ended is not known. */
+/* Wait until the server has ended. False: its exit status is not known. */
 static bool reap(struct front_end *front, int *status)
 {
 	pid_t pid;
@@ -279,13 +278,13 @@ static int take_done(struct front_end *front, int status)
 {
 	int unused;
 
-	/* The server only has to release what it holds. */
+	/* The server only has to free its resources. */
 	reap(front, &unused);
 	progress_clear(&front->progress);
 	return status == EXIT_OK ? end_done(front) : status;
 }
 
-/* How far the check of the image's tables has come, which precedes all else. */
+/* Progress of the check of the image's tables, which comes first. */
 static void take_check(struct front_end *front, const char *numbers)
 {
 	uint64_t done_bytes, total_bytes;
@@ -304,7 +303,7 @@ static void take_check(struct front_end *front, const char *numbers)
 	json_print_line(object);
 }
 
-/* People get a warning as well. */
+/* The user gets a warning as well. */
 static void take_gap(struct front_end *front, const char *json)
 {
 	struct json_object *object;
@@ -352,7 +351,7 @@ static int take_line(struct front_end *front, const char *line)
 	return NOT_YET;
 }
 
-/* The server has ended without a last word. */
+/* The server has ended without a final report. */
 static int take_end(struct front_end *front)
 {
 	int status;
@@ -360,16 +359,16 @@ static int take_end(struct front_end *front)
 
 	progress_clear(&front->progress);
 	if (front->interrupted && !front->usable) {
-		error("interrupted before %s was usable; it was removed again",
+		error("interrupted before %s was usable; it has been removed",
 		      front->name);
 		return EXIT_ERROR;
 	}
 	if (!front->usable && known && WEXITSTATUS(status))
 		return WEXITSTATUS(status);
-	/* Its last report did not fit into the pipe. */
+	/* The final report did not fit into the pipe. */
 	if (front->usable && known && WEXITSTATUS(status) == EXIT_OK)
 		return end_done(front);
-	error("%s: the server process %d has ended; what reads of the device it did not answer wait for the next one: dmlive resume %s",
+	error("%s: the server, process %d, has ended; I/O that needs the image waits until a new one is started: dmlive resume %s",
 	      front->name, front->server, front->name);
 	return EXIT_ERROR;
 }
@@ -410,14 +409,14 @@ static void catch_signals(sigset_t *unblocked)
 		sigaddset(&blocked, numbers[i]);
 	}
 	signal(SIGPIPE, SIG_IGN);
-	/* Signals arrive only while this process waits in ppoll(). */
+	/* Signals are delivered only in ppoll(). */
 	sigprocmask(SIG_BLOCK, &blocked, unblocked);
 	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		sigdelset(unblocked, numbers[i]);
 }
 
 int front_end_main(const struct restore_request *request, int server_pid,
-	       int report_fd)
+		   int report_fd)
 {
 	struct front_end front = {
 		.request = request,

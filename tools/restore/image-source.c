@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The source over the image reader. */
+/* An image as the source of the engine. */
 #include "restore/source.h"
 
 static struct image *image_of(struct source *source)

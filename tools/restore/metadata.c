@@ -2,9 +2,8 @@
 /*
  * The metadata device of a restore.
  *
- * A device may be used for a new restore when nothing is lost by that: it holds
- * nothing, or a restore that is finished, or complete, or that never began (no
- * target has used the store).
+ * A device may be overwritten if nothing is lost: it holds nothing, or a restore that is
+ * finished, complete, or never began (no target has used the store).
  */
 #include <endian.h>
 #include <errno.h>
@@ -23,7 +22,7 @@
 #include "qcow2/content.h"
 #include "restore/metadata.h"
 
-/* A multiple of every logical block size that the kernel takes. */
+/* A multiple of every logical block size. */
 #define BLOCK_BYTES 4096u
 
 static int add_length(void *context, uint64_t offset, uint64_t length)
@@ -43,12 +42,12 @@ static int read_bitmap(struct metadata *metadata)
 							   METADATA_BITMAP);
 
 	if (!bitmap) {
-		error("%s: there is no bitmap %s: it is not the metadata of a restore",
+		error("%s does not hold the metadata of a restore: it has no bitmap %s",
 		      store->path, METADATA_BITMAP);
 		return -EINVAL;
 	}
 	if (!store->header.bitmaps_valid || !store->header.state_offset) {
-		error("%s: its bitmap cannot be trusted: a program that does not know bitmaps has changed it",
+		error("%s: its bitmap cannot be trusted: it was changed by a program that does not know bitmaps",
 		      store->path);
 		return -EINVAL;
 	}
@@ -129,7 +128,7 @@ static enum metadata_state state_of(const struct metadata *metadata)
 {
 	const struct qcow2_store_header *header = &metadata->store.header;
 
-	/* Somebody else may rely on the other bitmaps. */
+	/* The other bitmaps may be needed. */
 	if (header->nr_bitmaps != 1)
 		return METADATA_FOREIGN;
 	if (metadata->description.finished)
@@ -158,7 +157,7 @@ int metadata_probe(const char *path, char *what, size_t what_bytes)
 	}
 	snprintf(what, what_bytes, "qcow2 image");
 	r = metadata_open(path, &metadata);
-	/* A store that cannot be read may well be a restore. */
+	/* After an I/O error it may still be a restore. */
 	if (r)
 		return r == -EINVAL || r == -EOPNOTSUPP ? METADATA_FOREIGN : r;
 	if (metadata.store.header.nr_bitmaps > 1)
@@ -177,12 +176,12 @@ int metadata_check_content(const char *path, bool force)
 		return EXIT_OK;
 	state = metadata_probe(path, what, sizeof(what));
 	if (state == METADATA_FOREIGN) {
-		error("%s holds a %s; to use it for the metadata of the restore all the same, --force",
+		error("%s holds a %s; to overwrite it with the metadata of the restore: --force",
 		      path, what);
 		return EXIT_REFUSED;
 	}
 	if (state == METADATA_UNFINISHED) {
-		error("%s holds an unfinished restore; to go on with it: dmlive resume %s; to give it up and start over: --force",
+		error("%s holds an unfinished restore; to continue it: dmlive resume %s; to give it up and start over: --force",
 		      path, path);
 		return EXIT_REFUSED;
 	}
@@ -192,7 +191,7 @@ int metadata_check_content(const char *path, bool force)
 int metadata_check_device(const char *path, struct blockdev *device)
 {
 	if (!path_is_blockdev(path)) {
-		error("%s is not a block device, which metadata must be on; losetup makes one of a file",
+		error("%s is not a block device, as metadata require; losetup makes one from a file",
 		      path);
 		return EXIT_REFUSED;
 	}
@@ -212,7 +211,7 @@ int metadata_check_distinct(const struct blockdev *meta,
 	if (!blockdev_is_above(meta->devt, volume->devt) &&
 	    !blockdev_is_above(volume->devt, meta->devt))
 		return EXIT_OK;
-	error("%s and the volume %s are, or lie on, the same device; give another one for the metadata",
+	error("%s and the volume %s are, or lie on, the same device; choose another metadata device",
 	      meta->path, volume->path);
 	return EXIT_REFUSED;
 }
@@ -252,11 +251,11 @@ static void mark_finished(const char *path, const struct meta_store *store)
 		return;
 	r = write_byte(path, offset, '1');
 	if (r)
-		warning("%s: the restore is over, but that cannot be written there (%s); do not resume it",
+		warning("%s: the restore is finished, but cannot be marked so (%s); do not resume it",
 			path, strerror(-r));
 }
 
-/* The description may be a copy, on a volume that somebody else made. */
+/* The description may be a copy, on a volume that dmlive has not made. */
 static bool is_automatic(const struct lvm_volume *volume)
 {
 	const size_t suffix_bytes = strlen(METADATA_LV_SUFFIX);
@@ -271,13 +270,13 @@ static void remove_volume(const char *path)
 {
 	struct lvm_volume volume;
 	struct blockdev device;
-	char reason[512] = "it is no volume that --meta auto has made";
+	char reason[512] = "--meta auto has not made it";
 
 	if (blockdev_open(path, &device))
 		return;
 	if (!lvm_find(&device, &volume) || !is_automatic(&volume) ||
 	    lvm_remove(&volume, reason, sizeof(reason)))
-		warning("%s is not needed any more, but could not be removed (%s)",
+		warning("%s is no longer needed, but could not be removed (%s)",
 			path, reason);
 }
 

@@ -3,11 +3,11 @@
 #define DMLIVE_RESTORE_METADATA_H
 
 /*
- * The metadata device of a restore: what it holds, and what happens to it in the end.
- * store/ writes and reads the store.
+ * The metadata device of a restore: what it holds, and what becomes of it. The store on
+ * it is read and written by store/.
  *
- * Functions that return an int give an exit status, after a message, unless they
- * say otherwise.
+ * Functions that return an int return an exit status, after a message, unless they say
+ * otherwise.
  */
 
 #include "block/blockdev.h"
@@ -18,14 +18,14 @@
 /* The bitmap that the target alloctrack looks for. */
 #define METADATA_BITMAP "alloctrack"
 
-/* The name of the store that --meta auto makes for a volume: NAME and this. */
+/* --meta auto: suffix of the name of the companion volume. */
 #define METADATA_LV_SUFFIX "_dmlive"
 
 enum metadata_state {
-	METADATA_FREE,		/* holds nothing, or nothing that is needed */
-	METADATA_FOREIGN,	/* holds something that is not a restore */
-	METADATA_UNFINISHED,	/* a restore that has begun and is not finished */
-	METADATA_COMPLETE,	/* all is on the volume; the swap may remain */
+	METADATA_FREE,		/* nothing, or nothing that is needed */
+	METADATA_FOREIGN,	/* something other than a restore */
+	METADATA_UNFINISHED,	/* a restore that is not finished */
+	METADATA_COMPLETE,	/* a restore that lacks the swap at most */
 };
 
 /* A restore that is recorded on a metadata device. */
@@ -37,8 +37,8 @@ struct metadata {
 };
 
 /*
- * Read and check it all. @path is kept by reference. Return: 0, or a negative
- * errno after a message.
+ * Read and check everything. @path is kept by reference. Returns 0, or a negative errno
+ * after a message.
  */
 int metadata_open(const char *path, struct metadata *metadata);
 void metadata_close(struct metadata *metadata);
@@ -50,25 +50,25 @@ void metadata_close(struct metadata *metadata);
 int metadata_find_user(const char *path, char name[DM_NAME_BYTES]);
 
 /*
- * What is on the block device? @what describes foreign content. Return: a state, or a
- * negative errno after a message.
+ * What does the block device hold? @what describes foreign content. Returns a state, or
+ * a negative errno after a message.
  */
 int metadata_probe(const char *path, char *what, size_t what_bytes);
 
-/* Refuse @path unless it is a device that may be written to, whatever it holds. */
+/* Refuse @path unless it is a block device that can be written and is not in use. */
 int metadata_check_device(const char *path, struct blockdev *device);
 
-/* Refuse to lose what it holds, unless forced. */
+/* Refuse to overwrite what is still needed, unless forced. */
 int metadata_check_content(const char *path, bool force);
 
-/* Refuse to put the metadata on the device that is restored. */
+/* Refuse a metadata device that shares a device with the volume. */
 int metadata_check_distinct(const struct blockdev *meta,
 			    const struct blockdev *volume);
 
 /*
- * The restore is over: remove the device if it was made for it, else mark it as
- * finished. Nothing may use it. A failure is only a warning. A device without a
- * restore is left alone.
+ * The restore is over: remove its companion volume, or mark the restore as finished. The
+ * device must not be in use. A failure is only a warning. A device that holds no restore
+ * is left alone.
  */
 void metadata_retire(const char *path);
 

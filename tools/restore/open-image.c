@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The image that the server restores from. */
+/* The image that is restored. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,7 @@ static void note_identity(struct server *server)
 				  st.st_mtim.tv_nsec;
 }
 
-/* It must be where it was when the restore began. */
+/* The path on record may be out of date. */
 static int check_moved(const struct server *server)
 {
 	const struct restore_request *request = server->request;
@@ -35,7 +35,7 @@ static int check_moved(const struct server *server)
 
 	if (request->image || !stat(image, &st))
 		return EXIT_OK;
-	error("%s, the image of %s, cannot be opened (%s); if it was moved, name its new path: dmlive resume %s IMAGE",
+	error("%s, the image of %s, cannot be opened (%s); if it was moved, give its new path: dmlive resume %s IMAGE",
 	      image, request->name, strerror(errno),
 	      request->meta ?: request->name);
 	return EXIT_ERROR;
@@ -81,7 +81,7 @@ int server_reopen_image(struct server *server)
 	int status;
 
 	if (!server->options.image) {
-		error("it is not on record what image %s is restored from; name it: dmlive resume %s IMAGE",
+		error("the image of %s is not on record; name it: dmlive resume %s IMAGE",
 		      name, name);
 		return EXIT_USAGE;
 	}
@@ -101,7 +101,7 @@ int server_check_image(const struct server *server, bool is_same)
 {
 	if (is_same || server->request->force)
 		return EXIT_OK;
-	error("%s has changed, or is another file, since the restore of %s began; if its content is the same all the same, use --force",
+	error("%s has changed, or was replaced, since the restore of %s began; if its content is still the same, use --force",
 	      server->options.image, server->name);
 	return EXIT_REFUSED;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The cbw device that the guest uses, over what is restored; see tracking.h. */
+/* The cbw device that the guest uses, over the device that is restored; see tracking.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,7 +35,7 @@ static int make_params(const struct server *server, char *params)
 								  EXIT_OK;
 }
 
-/* An empty device was left by a killed process. */
+/* A killed process leaves a device without a table. */
 int outer_clear_name(struct server *server)
 {
 	struct dm_device device;
@@ -44,18 +44,18 @@ int outer_clear_name(struct server *server)
 	if (r == -ENXIO)
 		return EXIT_OK;
 	if (r) {
-		error_errno(r, "%s: cannot be looked at", server->outer);
+		error_errno(r, "%s: cannot get its state", server->outer);
 		return EXIT_ERROR;
 	}
 	if (!device.has_table && *device.uuid &&
 	    !strcmp(device.uuid, server->options.uuid))
 		return dm_remove(server->outer) ? EXIT_ERROR : EXIT_OK;
-	error("there is a mapped device %s already, which is not that over %s; rename it: dmsetup rename",
+	error("there is a mapped device %s already, which does not lie over %s; rename it: dmsetup rename",
 	      server->outer, server->name);
 	return EXIT_REFUSED;
 }
 
-/* What its seal says; zeroed when it has none. */
+/* All zeros if there is none. */
 static int read_seal(const struct server *server, struct qcow2_seal *seal)
 {
 	struct meta_store store;
@@ -70,8 +70,8 @@ static int read_seal(const struct server *server, struct qcow2_seal *seal)
 /*
  * A store that was closed cleanly is trusted only over the device that it was closed
  * over. When that device is made again, the seal cannot be adapted as `dmlive attach`
- * does it: the counts begin at 0, those of the volume include what was streamed, and
- * no digest is made of a device that cannot be detached yet.
+ * does: the device's counts start at 0, the volume's include what was streamed, and a
+ * device that cannot be detached yet has no digest.
  */
 static void report_new_gap(const struct server *server, uint64_t last_gap_s)
 {
@@ -118,7 +118,7 @@ int outer_remove(struct server *server)
 		return 0;
 	r = dm_remove(server->outer);
 	if (r)
-		error("%s is still there, over %s; to give it up: dmsetup remove %s %s",
+		error("%s could not be removed from above %s; to give the restore up: dmsetup remove %s %s",
 		      server->outer, server->name, server->outer, server->name);
 	return r;
 }

@@ -2,8 +2,8 @@
 /*
  * The two processes of a restore, and the pipe between them.
  *
- * The server lives on when those who started it are gone. It keeps nothing of theirs
- * open, neither a lock nor an end of a pipe that somebody reads until it is closed.
+ * The server outlives the processes that started it. It inherits none of their file
+ * descriptors: they could be locks, or pipes whose readers wait for the end of file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "restore/processes.h"
 
-#define FIRST_UNKNOWN_FD (STDERR_FILENO + 1)
+#define FIRST_INHERITED_FD (STDERR_FILENO + 1)
 
 static bool is_of_descriptor(const char *path)
 {
@@ -32,7 +32,7 @@ static bool is_of_descriptor(const char *path)
 	return false;
 }
 
-/* The path of a descriptor's file: the server will not have the descriptor. */
+/* Replace the path of a descriptor, which the server closes, by that of its file. */
 static int resolve(const char **path)
 {
 	char *real;
@@ -41,7 +41,7 @@ static int resolve(const char **path)
 		return EXIT_OK;
 	real = realpath(*path, NULL);
 	if (!real) {
-		error("%s: is no file or device that could be opened by name, as a restore has to after a crash; give its path",
+		error("%s cannot be opened by name, as dmlive resume must be able to do; give the path of a file or device",
 		      *path);
 		return EXIT_REFUSED;
 	}
@@ -64,20 +64,20 @@ static int resolve_all(struct restore_request *request)
 	return status;
 }
 
-static void close_unknown(int report_fd)
+static void close_inherited(int report_fd)
 {
 	dm_release();
-	if (report_fd > FIRST_UNKNOWN_FD)
-		close_range(FIRST_UNKNOWN_FD, report_fd - 1, 0);
-	close_range(report_fd < FIRST_UNKNOWN_FD ? FIRST_UNKNOWN_FD :
+	if (report_fd > FIRST_INHERITED_FD)
+		close_range(FIRST_INHERITED_FD, report_fd - 1, 0);
+	close_range(report_fd < FIRST_INHERITED_FD ? FIRST_INHERITED_FD :
 		    report_fd + 1, UINT_MAX, 0);
 }
 
 static int serve(const struct restore_request *request, int report_fd)
 {
-	/* Out of reach of the terminal's signals. */
+	/* The terminal's signals no longer reach this process. */
 	setsid();
-	close_unknown(report_fd);
+	close_inherited(report_fd);
 	return server_main(request, report_fd);
 }
 
@@ -90,7 +90,7 @@ int processes_run(struct restore_request *request)
 	if (status)
 		return status;
 	if (pipe2(fds, O_CLOEXEC)) {
-		error_errno(errno, "cannot make a pipe");
+		error_errno(errno, "cannot create a pipe");
 		return EXIT_ERROR;
 	}
 	fflush(NULL);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A restore that is recorded on a metadata device, and has no mapped device any more:
- * after a restart of the machine, or a crash. The mapped device is made again as it
- * was. If all data are on the volume already, neither image nor server is needed for
- * that, and only the swap to a linear mapping is left.
+ * Recover: after a crash or a restart of the machine, only the metadata device is left
+ * of an unfinished restore. Its mapped device is made again as it was. If all data are on
+ * the volume already, that needs neither image nor server, and only the swap to a linear
+ * mapping is left to do.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -23,7 +23,7 @@
 #define MAX_BLOCK_BYTES (2u << 20)
 #define MAX_THREADS	64u
 
-/* The command line takes precedence over what is recorded. */
+/* The command line takes precedence over the metadata. */
 static void take_options(struct server *server, const struct metadata *metadata)
 {
 	const struct restore_description *recorded = &metadata->description;
@@ -39,13 +39,13 @@ static void take_options(struct server *server, const struct metadata *metadata)
 	restore_options_set(&options->outer, server->outer);
 	options->nr_threads = request->nr_threads ? request->nr_threads :
 						    recorded->nr_threads;
-	/* It comes from a disk, where it can be anything. */
+	/* From a disk: it may be anything. */
 	if (options->nr_threads > MAX_THREADS)
 		options->nr_threads = MAX_THREADS;
 	options->no_finish = request->no_finish || recorded->no_finish;
 	options->force = request->force || recorded->force;
 	options->allow_paths = request->allow_paths || recorded->allow_paths;
-	/* Nor may it look like a device of another kind. */
+	/* The same: it must not be the UUID of another kind of device. */
 	if (recorded->uuid && !strncmp(recorded->uuid, DM_UUID_PREFIX,
 				       strlen(DM_UUID_PREFIX)))
 		snprintf(options->uuid, sizeof(options->uuid), "%s",
@@ -64,20 +64,20 @@ static int check_metadata(const struct metadata *metadata)
 	const char *path = metadata->store.path;
 
 	if (metadata->description.finished) {
-		error("%s: the restore that it tells of is over, there is nothing to resume",
+		error("%s: its restore is over, there is nothing to resume",
 		      path);
 		return EXIT_REFUSED;
 	}
 	if (metadata->block_bytes < MIN_BLOCK_BYTES ||
 	    metadata->block_bytes > MAX_BLOCK_BYTES) {
-		error("%s: its bitmap %s has a granularity of %" PRIu64 " bytes; the target takes 4K to 2M",
+		error("%s: its bitmap %s has a granularity of %" PRIu64 " bytes; 4K to 2M are supported",
 		      path, METADATA_BITMAP, metadata->block_bytes);
 		return EXIT_REFUSED;
 	}
 	return EXIT_OK;
 }
 
-/* A disk that got the path of another one must not be written to. */
+/* Another disk may have this path now: it must not be overwritten. */
 static int check_identity(struct server *server,
 			  const struct restore_description *recorded)
 {
@@ -87,10 +87,10 @@ static int check_identity(struct server *server,
 	if (server->request->force || !recorded->volume_identity ||
 	    !strcmp(identity, recorded->volume_identity))
 		return EXIT_OK;
-	error("%s is %s, not the device %s that the restore was begun on; name that with --target, or, if it is right, use --force",
+	error("%s is %s, but the restore began on the device %s; name that with --target, or, if %s is the right one, use --force",
 	      server->volume.path,
 	      identity[0] ? identity : "a device without an identity",
-	      recorded->volume_identity);
+	      recorded->volume_identity, server->volume.path);
 	return EXIT_REFUSED;
 }
 
@@ -111,7 +111,7 @@ static int open_volume(struct server *server, const struct metadata *metadata)
 		return EXIT_ERROR;
 	server->options.volume = strdup(volume->path);
 	if (volume->bytes < server->device_bytes) {
-		error("%s is too small: it has %" PRIu64 " bytes, the restore needs %" PRIu64 "; is it another device than before?",
+		error("%s is too small: %" PRIu64 " bytes available, %" PRIu64 " required; is it the right device?",
 		      path, volume->bytes, server->device_bytes);
 		return EXIT_REFUSED;
 	}
@@ -215,7 +215,6 @@ int recover_prepare(struct server *server)
 	if (blockdev_open(path, &device))
 		return EXIT_ERROR;
 	status = device_lock(server, &device);
-	/* Whatever it holds: that is checked below. */
 	if (!status)
 		status = metadata_check_device(path, &device);
 	if (status)

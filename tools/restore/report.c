@@ -2,9 +2,9 @@
 /*
  * The server's side of the reports, and where its messages go.
  *
- * Nothing here may block: the log daemon or the terminal may themselves wait for
- * the device that this process serves. So the pipe and the socket of the log
- * daemon do not block, and the log file is in memory (/run).
+ * Nothing here may block: the log daemon or the terminal may wait for the device that
+ * this process serves. So the pipe and the socket of the log daemon do not block, and the
+ * log file is in memory (/run).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +40,7 @@ static void put(char kind, const char *text)
 
 	if (report_fd < 0)
 		return;
-	/* A line is shorter than PIPE_BUF: it is written whole or not at all. */
+	/* Shorter than PIPE_BUF, so it is written whole or not at all. */
 	if (write(report_fd, line, length) < 0 && errno == EPIPE)
 		report_fd = -1;
 }

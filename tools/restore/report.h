@@ -3,25 +3,25 @@
 #define DMLIVE_RESTORE_REPORT_H
 
 /*
- * What the server process reports to the process that was started in the terminal:
- * lines through a pipe. The first character is the kind:
+ * What the server reports to the front end: lines through a pipe. The first character is
+ * the kind:
  *
  *   U		the device is usable
- *   E, W, I	an error, a warning, a remark: the text follows
- *   N		a note that people want to see: the text follows
+ *   E, W, I	an error, a warning, information: the text follows
+ *   N		a note for the user: the text follows
  *   G		changes were not tracked: a JSON object follows, see meta_gap_json()
- *   S		the stream job has another state: its name follows
- *   P		how far the image's tables have been looked through: bytes of bytes
- *   D		all done: the exit status follows
+ *   S		the state of the stream job has changed: its name follows
+ *   P		progress of checking the image's tables: bytes, total bytes
+ *   D		the server has finished: the exit status follows
  *
- * The server never waits for the reader and does not care if there is one.
+ * The server never waits for the front end, which may be gone.
  */
 
 #include <stdint.h>
 
 #include "base/log.h"
 
-/* For the server: reports go to @fd; fd -1: to nobody. */
+/* Reports go to @fd; -1: they are dropped. */
 void report_init(int fd);
 void report_usable(void);
 void report_note(const char *text);
@@ -31,8 +31,8 @@ void report_check(uint64_t done_bytes, uint64_t total_bytes);
 void report_done(int exit_status);
 
 /*
- * From now on messages go to the log file of @name in /run/dmlive, to the
- * system's log if there is one, and to the reader.
+ * From now on messages go to the log file of @name in /run/dmlive, to the system's log
+ * if there is one, and to the front end.
  */
 void report_take_messages(const char *name);
 

@@ -15,16 +15,16 @@
 #include "base/log.h"
 #include "restore/runtime.h"
 
-/* The log of one restore is truncated at this size, and starts again. */
+/* A log that exceeds this size is truncated when a server opens it. */
 #define MAX_LOG_BYTES (256 << 10)
 
-/* "MAJOR:MINOR UUID" of a device, as the second line of its lock file has it. */
+/* A device, as in the second line of its lock file: "MAJOR:MINOR UUID". */
 struct identity {
 	unsigned int major, minor;	/* 0: no device */
 	char uuid[129];
 };
 
-/* What this process has locked keeps its files, even if the device is renamed. */
+/* What this process has locked. A device that is renamed keeps its files. */
 struct held {
 	struct held *next;
 	char name[DM_NAME_BYTES];
@@ -52,7 +52,7 @@ static bool find_identity(const char *name, struct identity *identity)
 	return true;
 }
 
-/* False: there is no such file, or it was written when there was no device yet. */
+/* False: there is no such file, or it names no device, which did not exist then. */
 static bool read_identity(const char *key, struct identity *identity)
 {
 	char path[PATH_MAX];
@@ -120,8 +120,8 @@ static bool find_file_of(const struct identity *identity, const char *but,
 }
 
 /*
- * Files have the name that the device had at first: look for that. If the files of that
- * name belong to a device that was renamed, a new device of that name gets others.
+ * Files have the first name of their device: look for that. If the files of @name belong
+ * to a device that was renamed, the present device of that name gets others.
  */
 static void find_key(const char *name, char key[NAME_MAX + 1])
 {
@@ -159,11 +159,11 @@ static int make_folder(void)
 	if (!mkdir(RUNTIME_FOLDER, 0755) || errno == EEXIST)
 		return 0;
 	r = -errno;
-	error_errno(r, "%s cannot be made", RUNTIME_FOLDER);
+	error_errno(r, "%s cannot be created", RUNTIME_FOLDER);
 	return r;
 }
 
-/* Was the file that is open as @fd replaced or removed since? */
+/* Has the file that is open as @fd been replaced or removed? */
 static bool is_stale(int fd, const char *path)
 {
 	struct stat opened, named;
@@ -172,7 +172,7 @@ static bool is_stale(int fd, const char *path)
 	       opened.st_ino != named.st_ino || opened.st_dev != named.st_dev;
 }
 
-/* Write which process is at work, and on which device. */
+/* Write the process and the device. */
 static int write_owner(int fd, const char *name)
 {
 	struct identity identity;
@@ -192,7 +192,7 @@ static int write_owner(int fd, const char *name)
 	return n == length ? 0 : -ENOSPC;
 }
 
-/* A locked file of this name, or a negative errno, -EBUSY: it is locked. No message. */
+/* Lock the file. Returns its descriptor or a negative errno; -EBUSY: locked. No message. */
 static int lock_file(const char *path)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -231,8 +231,8 @@ static pid_t server_of(const char *key)
 }
 
 /*
- * The device may have been renamed after another process looked and before this one
- * locked it: each writes which device it is before it looks for the other's file.
+ * Two processes may have locked different files if the device was renamed in between. So
+ * each writes its device into its file before it looks for the other's.
  */
 static int check_alone(const char *name, const char *key)
 {
@@ -245,7 +245,7 @@ static int check_alone(const char *name, const char *key)
 		pid = server_of(other);
 	if (!pid)
 		return 0;
-	error("%s is being served by process %d already, which calls it %s; how far that is: dmlive status %s",
+	error("%s is being served by process %d already, under the name %s; to show progress: dmlive status %s",
 	      name, pid, other, name);
 	return -EBUSY;
 }
@@ -302,7 +302,7 @@ int runtime_lock(const char *name)
 	make_path(path, key, "lock");
 	fd = lock_file(path);
 	if (fd == -EBUSY)
-		error("%s is being served by process %d already; how far that is: dmlive status %s",
+		error("%s is being served by process %d already; to show progress: dmlive status %s",
 		      name, server_of(key), name);
 	else if (fd < 0)
 		error_errno(fd, "%s", path);
@@ -323,7 +323,7 @@ void runtime_unlock(const char *name, int lock_fd)
 	runtime_path(path, name, "json");
 	if (access(path, F_OK)) {
 		runtime_path(path, name, "lock");
-		/* The next server may have made a new one already. */
+		/* The next server may have created a new one. */
 		if (!is_stale(lock_fd, path))
 			unlink(path);
 	}
@@ -339,7 +339,7 @@ pid_t runtime_server(const char *name)
 	return server_of(key);
 }
 
-/* The device may have been made since it was locked. */
+/* The device may not have existed when it was locked. */
 static void note_device(const char *name)
 {
 	char path[PATH_MAX];
@@ -349,7 +349,7 @@ static void note_device(const char *name)
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	/* Without it, the files belong to any device of this name. */
+	/* If this fails, the files belong to any device of this name. */
 	write_owner(fd, name);
 	close(fd);
 }
@@ -382,7 +382,7 @@ int runtime_save(const char *name, const struct restore_options *options)
 	runtime_path(path, name, "json");
 	r = json_save(object, path);
 	if (r)
-		error_errno(r, "%s cannot be written, and without it dmlive status and resume know nothing of %s",
+		error_errno(r, "%s cannot be written; dmlive status and dmlive resume need it for %s",
 			    path, name);
 	else
 		note_device(name);
@@ -408,7 +408,7 @@ static int load(const char *path, const char *name,
 		return -ENOENT;
 	object = json_object_from_file(path);
 	if (!object || !json_object_is_type(object, json_type_object)) {
-		error("%s cannot be read; remove it, and name the image: dmlive resume %s IMAGE",
+		error("%s cannot be read; remove it, then name the image: dmlive resume %s IMAGE",
 		      path, name);
 		json_object_put(object);
 		return -EINVAL;
@@ -424,7 +424,7 @@ static int load(const char *path, const char *name,
 	options->kernel_streams = json_get_bool(object, "kernel_streams");
 	options->no_finish = json_get_bool(object, "no_finish");
 	options->force = json_get_bool(object, "force");
-	/* A restore that an earlier version began was allowed it. */
+	/* Earlier versions of dmlive always allowed it. */
 	options->allow_paths = json_get_bool_or(object, "allow_paths", true);
 	options->nr_threads = json_get_number(object, "threads");
 	options->image_bytes = json_get_number(object, "image_bytes");
@@ -498,7 +498,7 @@ void runtime_remove(const char *name, int lock_fd)
 	int own_fd = -1;
 
 	find_key(name, key);
-	/* Held until all is gone: a server that begins now must keep its files. */
+	/* Locked until all are removed: a server that starts now must keep its files. */
 	if (lock_fd < 0) {
 		make_path(path, key, "lock");
 		own_fd = lock_file(path);
@@ -525,7 +525,7 @@ int runtime_open_log(const char *name)
 		return -errno;
 	if (!fstat(fd, &st) && st.st_size > MAX_LOG_BYTES &&
 	    ftruncate(fd, 0))
-		warning("%s: cannot be cut: %m", path);
+		warning("%s cannot be truncated: %m", path);
 	return fd;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The life of the server process: prepare the device, report that it is usable, serve
- * it until everything is on the volume, swap it to a linear mapping, end.
+ * The life of the server: prepare the device, report that it is usable, serve it until
+ * all data are on the volume, swap it to a linear mapping, end.
  */
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static void announce(struct server *server)
 {
 	server_set_needed(true);
 	dm_pin(server->name);
-	/* First: a front end that reads on has to get all messages. */
+	/* Messages went to the terminal; now they go to the log and the front end. */
 	report_usable();
 	report_take_messages(server->name);
 	process_leave_terminal();
@@ -35,7 +35,7 @@ static void announce(struct server *server)
 		     server->options.image);
 }
 
-/* The kernel streams: wait for its events until it is complete. */
+/* The kernel reads the image: wait for its events until the device is complete. */
 static enum engine_end follow_kernel(struct server *server)
 {
 	enum dm_alloctrack_state last = DM_ALLOCTRACK_IDLE;
@@ -57,13 +57,13 @@ static enum engine_end follow_kernel(struct server *server)
 		last = status.state;
 		if (status.state == DM_ALLOCTRACK_COMPLETE)
 			return ENGINE_COMPLETE;
-		/* Avoid a tight loop if that fails. */
+		/* No busy loop if that fails. */
 		if (dm_wait_event(server->name, device.event_nr))
 			usleep(POLL_MS * 1000);
 	}
 }
 
-/* Was it finished by somebody else, or removed? */
+/* The device has another table: find out why. */
 static int judge_gone(struct server *server)
 {
 	struct dm_line line;
@@ -80,12 +80,12 @@ static int judge_gone(struct server *server)
 		info("%s: finished by another process", server->name);
 		return EXIT_OK;
 	}
-	error("%s has another table now; this process serves it no longer",
+	error("%s has another table now, so this process stops serving it",
 	      server->name);
 	return EXIT_INCOMPLETE;
 }
 
-/* Somebody may have suspended the device: wait until it is resumed. */
+/* Suspended by someone else: wait until it is resumed. */
 static void wait_while_suspended(struct server *server)
 {
 	struct dm_device device;
@@ -103,11 +103,11 @@ static int end_complete(struct server *server)
 	info("%s: all data are on the volume", server->name);
 	wait_while_suspended(server);
 	if (!server->options.no_finish && finish_device(server->name)) {
-		error("%s is complete and stays an alloctrack device; try again: dmlive finish %s",
+		error("%s is complete, but still an alloctrack device; try again: dmlive finish %s",
 		      server->name, server->name);
 		status = EXIT_ERROR;
 	}
-	/* A write that waited for its block may still need its answer. */
+	/* Writes to parts of blocks may still wait for a reply. */
 	if (server->engine)
 		engine_drain(server->engine);
 	return status;
@@ -124,7 +124,7 @@ static int serve(struct server *server)
 					  judge_gone(server);
 	runtime_remove(server->name, server->lock_fd);
 	report_done(status);
-	/* A thread may wait in vain for the resume of the device: leave it. */
+	/* A thread may be stuck waiting for the device to be resumed: do not join it. */
 	if (server_is_interrupted())
 		_exit(status);
 	return status;
@@ -145,14 +145,14 @@ static void release(struct server *server)
 	restore_options_free(&server->options);
 }
 
-/* Undo what was made. The metadata of a device that is still there are still needed. */
+/* Undo everything, but keep the metadata of a device that cannot be removed. */
 static void take_back(struct server *server)
 {
 	if (outer_remove(server))
 		return;
 	if (server->created) {
 		if (dm_remove(server->name)) {
-			error("%s is still there: dmlive resume %s goes on with it; to give it up: dmsetup remove %s",
+			error("%s could not be removed; to continue its restore: dmlive resume %s; to give it up: dmsetup remove %s",
 			      server->name, server->name, server->name);
 			return;
 		}
@@ -162,7 +162,7 @@ static void take_back(struct server *server)
 	tracking_undo(server);
 }
 
-/* With tracking, the inner device of the one that the user names is restored. */
+/* With tracking, it is the inner device that is restored. */
 static int go_inside(struct server *server, const char *outer)
 {
 	struct inner inner;
@@ -178,7 +178,7 @@ static int go_inside(struct server *server, const char *outer)
 	return EXIT_OK;
 }
 
-/* Before it is locked: a backup may hold the device that the guest uses. */
+/* The device to lock: a backup may hold the one that the guest uses. */
 static int choose_name(struct server *server)
 {
 	const struct restore_request *request = server->request;
@@ -201,7 +201,7 @@ static int choose_name(struct server *server)
 	return status;
 }
 
-/* A restore onto a name that another process is at work on. */
+/* Refuse a new restore whose name another process works on. */
 static int check_not_served(const struct server *server)
 {
 	const char *name = server->request->name;
@@ -209,7 +209,7 @@ static int check_not_served(const struct server *server)
 
 	if (!server->request->volume || !pid)
 		return EXIT_OK;
-	error("the mapped device %s is being restored, or backed up, by process %d already, see dmlive status %s; take another name, or, if it is a restore that is to be given up: dmsetup remove %s%s%s",
+	error("the mapped device %s is already being restored, or backed up, by process %d, see dmlive status %s; choose another name, or give up its restore: dmsetup remove %s%s%s",
 	      name, pid, name, name, server->outer ? " " : "",
 	      server->outer ? server->name : "");
 	return EXIT_REFUSED;
@@ -234,7 +234,7 @@ static int prepare(struct server *server)
 		status = takeover_prepare(server);
 	if (status)
 		take_back(server);
-	/* The locks are not needed any more: the devices are visibly in use now. */
+	/* The mapped device holds them open now, so the locks are no longer needed. */
 	device_unlock_all(server);
 	return status;
 }

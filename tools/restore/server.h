@@ -3,14 +3,21 @@
 #define DMLIVE_RESTORE_SERVER_H
 
 /*
- * What the files of the server process share: server.c has its life, create.c
- * prepares a restore, create-metadata.c its metadata device, recover.c prepares to
- * go on with a restore that is recorded on a metadata device; both use device.c to
- * make the mapped device. takeover.c takes over one that is there. tracking.c and
- * outer.c add what records changes.
+ * What the files of the server share. Upper files call lower ones:
  *
- * Functions that prepare return an exit status, after a message: EXIT_OK, or the one
- * to end with.
+ *   server.c		life of the process
+ *   create.c		a new restore, its metadata in create-metadata.c
+ *   recover.c		an unfinished restore, made again from its metadata
+ *   takeover.c		a mapped device that is there and lacks a server
+ *   tracking.c		the bitmap that records changes, and tracking-resume.c
+ *   companion.c	metadata devices beside the volume
+ *   device.c		the mapped device
+ *   outer.c		the cbw device over it
+ *   open-image.c	the image
+ *   signals.c		requests to terminate
+ *
+ * Functions that return an int return an exit status, after a message, unless they say
+ * otherwise.
  */
 
 #include <limits.h>
@@ -32,14 +39,14 @@
 #define NR_DEVICE_LOCKS 3
 
 /*
- * The bitmap that records changes, see tracking.h. All is 0 without.
+ * The bitmap that records changes, see tracking.h. All zeros: there is none.
  *
  * @device: its metadata device
  * @uuid: of a store that is made
  * @store: UUID of the store, as text
  * @identity: of the image; NULL: nothing identifies it
  * @outer_made: to be undone if something fails
- * @online: the cbw device is there already
+ * @online: the cbw device exists already
  */
 struct tracking {
 	struct companion device;
@@ -53,10 +60,9 @@ struct tracking {
 /*
  * @name: the device that is restored: the one that the user names, or its inner
  *	device
- * @outer: the device that the user names; NULL: there is no inner device
+ * @outer: the device that the user names, if it has an inner device, else NULL
  * @lock_fd: the lock of @name; -1: none
- * @device_locks: of what the mapped device is made of, until it is there, or all is
- *	undone
+ * @device_locks: of the devices below the mapped device, until it holds them open
  */
 struct server {
 	const struct restore_request *request;
@@ -69,7 +75,7 @@ struct server {
 	int device_locks[NR_DEVICE_LOCKS];
 	unsigned int nr_device_locks;
 	struct restore_options options;
-	struct image *image;		/* NULL: the kernel streams */
+	struct image *image;		/* NULL: the kernel reads it */
 	struct image_source source;
 	struct channel *channel;
 	struct engine *engine;
@@ -79,7 +85,7 @@ struct server {
 	uint64_t image_bytes;
 	uint64_t device_bytes;
 	uint64_t block_bytes;
-	bool nothing_left;		/* to copy: no image is needed */
+	bool nothing_left;		/* to copy, so no image is needed */
 	bool created;			/* to be removed if something fails */
 };
 
@@ -91,49 +97,46 @@ int recover_prepare(struct server *server);
 
 /* create-metadata.c */
 
-/*
- * Refuse, unless forced, to start over what another restore onto the volume has
- * begun.
- */
+/* Refuse, unless forced, to start over an unfinished restore onto the volume. */
 int create_check_begun(struct server *server);
 
-/* Check whether the metadata device that was asked for can be used. */
+/* Refuse a metadata device that cannot be used. */
 int create_check_metadata(struct server *server);
 
 /*
- * Give up what was begun before, then make the store. When this returns, the store is
- * durable, and nothing has been written to the volume.
+ * Retire the metadata of earlier restores onto the volume, then write the new ones. They
+ * are durable when this returns, and nothing has been written to the volume yet.
  */
 int create_make_metadata(struct server *server);
 
-/* The mapped device could not be made: undo what was made. */
+/* The mapped device could not be made: undo create_make_metadata(). */
 void create_undo_metadata(struct server *server);
 
 /* device.c */
 
-/* Keep other processes off a device, from before it is looked at. */
+/* Keep other processes off a device; call this before it is examined. */
 int device_lock(struct server *server, const struct blockdev *device);
 void device_unlock_all(struct server *server);
 
-/* Refuse a name that is taken. */
+/* Refuse a name that exists. */
 int device_check_name(struct server *server);
 
-/* A new UUID for the mapped device, in the options. */
+/* Put a new UUID for the mapped device into the options. */
 void device_make_uuid(struct server *server);
 
-/* Attach to the device and serve its faults from now on. */
+/* Attach to the device, and serve its faults from now on. */
 int device_attach(struct server *server);
 
 /*
- * Return: 0, or an error after a message if it was refused. A job that need not be
- * started any more is not an error.
+ * Send a message to the device. Returns 0 or a negative errno, after a message. Starting
+ * a job that has completed already is not an error.
  */
 int device_message(struct server *server, const char *text);
 
-/* Make the mapped device, with its table inactive. */
+/* Make the mapped device, with its table loaded but inactive. */
 int device_make(struct server *server);
 
-/* Attach, make the table active and start the stream job. */
+/* Attach, activate the table and start the stream job. */
 int device_start(struct server *server);
 
 /* takeover.c */
@@ -142,12 +145,12 @@ int takeover_prepare(struct server *server);
 /* open-image.c */
 
 /*
- * Open server->options.image, and find out who streams. Fills in what the options say
- * about the image.
+ * Open server->options.image, and decide whether the kernel or this process reads it.
+ * Records its identity in the options.
  */
 int server_open_image(struct server *server);
 
-/* Resume: the same, if it is known where it is and fits the device. */
+/* Resume: the same, for an image that must be on record and fit the device. */
 int server_reopen_image(struct server *server);
 
 /* Resume: refuse an image that is not the one on record, unless forced. */
@@ -156,10 +159,10 @@ int server_check_image(const struct server *server, bool is_same);
 /* signals.c */
 void server_catch_signals(void);
 
-/* From now on the device needs this process, or does not need it any longer. */
+/* Does the device need this process from now on? */
 void server_set_needed(bool needed);
 
-/* Was this process asked to end, while it was not needed? */
+/* Was this process asked to terminate while it was not needed? */
 bool server_is_interrupted(void);
 
 #endif /* DMLIVE_RESTORE_SERVER_H */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the server does about requests to terminate.
+ * Requests to terminate the server.
  *
- * While the device is usable and not complete, it ignores them: reads would hang
- * without it. (SIGKILL ends it; then I/O waits for the next server.) Before and after
- * that, a request is obeyed.
+ * While the device is usable and not complete, the server ignores them, since I/O would
+ * hang without it. (SIGKILL ends it; I/O then waits for the next server.) Before and
+ * after that, it obeys.
  */
 #include <signal.h>
 
@@ -20,7 +20,7 @@ static void take_terminate(int number)
 	if (!is_needed)
 		is_interrupted = 1;
 	else
-		report_from_signal_handler("info: asked to terminate, but the device needs this process; it ends by itself\n");
+		report_from_signal_handler("info: not terminated: the device needs this process, which ends when all is restored\n");
 }
 
 void server_catch_signals(void)

@@ -3,11 +3,10 @@
 #define DMLIVE_RESTORE_SOURCE_H
 
 /*
- * Where a restore reads from, as the engine sees it. Uses function pointers, so
- * that the engine can be tested with sources that fail.
+ * What the engine reads: an image, or, in tests of the engine, a source that fails.
  *
- * All functions may be called by any number of threads at the same time.
- * Offsets and lengths are in bytes and lie within the size.
+ * Any number of threads may call the functions at the same time. Offsets and lengths are
+ * in bytes and lie within the size.
  */
 
 #include <stdint.h>
@@ -17,7 +16,7 @@
 struct source;
 
 struct source_ops {
-	/* The extent at @offset: *@length is at most what it was. */
+	/* The extent at @offset. In: *@length is its maximal length. */
 	int (*map)(struct source *source, uint64_t offset, uint64_t *length,
 		   enum image_extent_kind *kind, struct image_error *err);
 	int (*read)(struct source *source, uint64_t offset, void *buffer,

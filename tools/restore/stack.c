@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The devices of a restore with tracking, see stack.h. */
+/* The devices of a restore that tracks changes, see stack.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +14,7 @@ int stack_plan(const char *name, struct inner *inner)
 	return inner_find(&volume, inner);
 }
 
-/* The cbw device was not made yet, or it alone was removed. */
+/* Is there an inner device, but no cbw device over it? */
 static bool is_alone(const char *name, struct inner *inner)
 {
 	struct dm_line line = { 0 };
@@ -83,7 +83,7 @@ bool stack_find_upper(const char *inner, char name[DM_NAME_BYTES])
 bool stack_is_record_of(const struct restore_options *options,
 			const char *uuid)
 {
-	/* The device over it may have got another name since; its own stays. */
+	/* options->uuid is that of the device over it. */
 	if (options->outer)
 		return inner_is_uuid(uuid);
 	return !strcmp(options->uuid, uuid);

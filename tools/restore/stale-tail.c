@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Wiping stale signatures behind the end of what is restored.
+ * Wiping stale signatures behind the end of the restored device.
  *
- * libblkid looks at the whole volume, since where these signatures are, and what is in
- * some of them, depends on its size. What it finds before the end of what is restored
- * is hidden from it, in memory: that is overwritten anyway, and may cover something
- * behind it, as a GPT covers its copy, and a partition a superblock at its end.
+ * libblkid examines the whole volume, since the place of these signatures, and the
+ * content of some, depends on its size. What it finds before the end of the restored
+ * device is hidden from it, in memory: it is overwritten anyway, and may hide something
+ * behind it, as a GPT hides its copy, and a partition a superblock at its end.
  */
 #include <blkid/blkid.h>
 #include <errno.h>
@@ -22,9 +22,9 @@
 #include "restore/report.h"
 #include "restore/stale-tail.h"
 
-/* ZFS has hundreds of what libblkid finds one by one. */
+/* ZFS has hundreds, which libblkid finds one by one. */
 #define MAX_SIGNATURES 5000
-/* Each pass finds what was covered by what earlier ones have wiped or hidden. */
+/* Each pass finds what was behind signatures that earlier ones wiped or hid. */
 #define MAX_PASSES 10
 
 /*
@@ -49,12 +49,12 @@ struct signature {
 
 static int fail(const struct tail *tail)
 {
-	error("%s: cannot be searched for what a former owner left behind the end of the image",
+	error("%s: cannot be searched for stale signatures behind the end of the image",
 	      tail->volume->path);
 	return EXIT_ERROR;
 }
 
-/* What the last probe found. False: it has no place. */
+/* What the last probe found. False: it has no offset. */
 static bool locate(const struct tail *tail, struct signature *found)
 {
 	const char *offset, *name;
@@ -72,10 +72,10 @@ static bool locate(const struct tail *tail, struct signature *found)
 	return true;
 }
 
-/* libblkid then looks for the same again: there may be copies. */
+/* libblkid then looks for the same kind again: there may be copies. */
 static int hide(struct tail *tail, const struct signature *found)
 {
-	/* libblkid read this elsewhere than in the memory where it was hidden. */
+	/* Found again: libblkid does not read it from where it was hidden. */
 	if (tail->hidden == found->offset)
 		return EXIT_OK;
 	tail->hidden = found->offset;
@@ -92,7 +92,7 @@ static int wipe(struct tail *tail, const struct signature *found)
 		return EXIT_ERROR;
 	}
 	tail->wiped = true;
-	/* libblkid has read the device again. */
+	/* libblkid has read the device again, so nothing is hidden any longer. */
 	tail->hidden = UINT64_MAX;
 	if (!strcmp(found->name, tail->noted))
 		return EXIT_OK;
@@ -140,7 +140,7 @@ static int search(struct tail *tail, int fd)
 	blkid_probe_enable_partitions(tail->probe, 1);
 	blkid_probe_set_partitions_flags(tail->probe, BLKID_PARTS_MAGIC |
 					 BLKID_PARTS_FORCE_GPT);
-	/* The next pass shows what was covered by something hidden. */
+	/* At least twice: the second pass finds what was behind something hidden. */
 	do {
 		status = pass(tail);
 	} while (!status && ++passes < MAX_PASSES &&

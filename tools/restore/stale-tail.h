@@ -3,8 +3,8 @@
 #define DMLIVE_RESTORE_STALE_TAIL_H
 
 /*
- * What a previous user left at the end of a volume that is larger than what is
- * restored: the copy of a GPT, RAID superblocks, ZFS labels. Programs that look at
+ * Signatures that an earlier user left at the end of a volume that is larger than the
+ * restored device: the copy of a GPT, RAID superblocks, ZFS labels. Programs that examine
  * the whole volume would find them.
  */
 
@@ -13,9 +13,8 @@
 #include "block/blockdev.h"
 
 /*
- * Wipe the signatures that lie behind @from_bytes, durably, and report each kind. What
- * lies before that is neither changed nor needed. Returns an exit status, after a
- * message.
+ * Wipe the signatures behind @from_bytes, durably, and report each kind. What lies before
+ * is not changed, and may be anything. Returns an exit status, after a message.
  */
 int stale_tail_wipe(const struct blockdev *volume, uint64_t from_bytes);
 

@@ -2,13 +2,13 @@
 /*
  * Streaming: a worker copies what it has claimed, or ends the pass.
  *
- * At the end of a pass everything is allocated, or ranges are left by errors that the
- * policy ignores. These are tried once more, and if one fails again, so does the job.
+ * After a pass everything is allocated, except ranges whose errors the policy ignores.
+ * They are tried once more; if one fails again, the job fails.
  */
 #include "base/process.h"
 #include "restore/engine-internal.h"
 
-/* A pass that changed nothing is repeated after this time at the earliest. */
+/* A pass that changed nothing is not repeated before this time. */
 #define RETRY_NS NS_PER_SECOND
 
 /* The first unallocated extent at or after @offset; none: at the very end. */
@@ -50,7 +50,7 @@ static void stream_claim(struct worker *worker, struct transfer *transfer)
 	}
 }
 
-/* Only one worker is here, and no other one streams. */
+/* Called by one worker, while no other streams. */
 static void end_pass(struct engine *engine)
 {
 	struct streamer *streamer = &engine->streamer;
@@ -61,7 +61,7 @@ static void end_pass(struct engine *engine)
 	if (engine_refresh(engine) || next_extent(engine, 0, &start, &end))
 		return;
 
-	/* Start the last try and set its policy in one step. */
+	/* Start the last try and set its policy together. */
 	pthread_mutex_lock(&engine->control_lock);
 	pthread_mutex_lock(&engine->lock);
 	had_errors = streamer->nr_errors;

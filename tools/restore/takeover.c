@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A device that is there and has lost its server, or never had one: find out which
- * image it needs, make sure that it is that image, and serve it.
+ * Take over: a mapped device has lost its server, or never had one. Find its image, make
+ * sure that it is the right one, and serve the device.
  */
 #include <errno.h>
 #include <limits.h>
@@ -26,16 +26,16 @@ static int parse_device(struct server *server, struct dm_device *device,
 	int r = dm_get_line(server->name, DM_LINE_TABLE, &line, device);
 
 	if (r == -ENXIO) {
-		error("there is no mapped device %s; after a restart of the machine give its metadata device, by its path, if it has one: dmlive resume META",
+		error("there is no mapped device %s; after a restart of the machine, resume from its metadata device, if it has one: dmlive resume META",
 		      server->name);
 	} else if (r == -ENODATA) {
-		error("%s has no active table; remove it (dmsetup remove %s), then go on with its metadata device (dmlive resume META), or without one begin anew",
+		error("%s has no active table; remove it (dmsetup remove %s), then resume from its metadata device (dmlive resume META), or, if it has none, start over",
 		      server->name, server->name);
 	} else if (r) {
 		error_errno(r, "%s: cannot get its table", server->name);
 	} else if (strcmp(line.target, "alloctrack") || line.nr_lines != 1 ||
 		   table_line_parse(line.params, table)) {
-		error("%s is no alloctrack device: its table is '%s %s'",
+		error("%s is not an alloctrack device: its table is '%s %s'",
 		      server->name, line.target, line.params);
 		status = EXIT_REFUSED;
 	} else {
@@ -63,8 +63,8 @@ static int load_options(struct server *server, const struct dm_device *device)
 }
 
 /*
- * The device over an inner one, and where it tracks changes: as it is now, else as it
- * is on record.
+ * Find the device over an inner one, and where it tracks changes: as they are now, or,
+ * if it is gone, as they are on record.
  */
 static int find_upper(struct server *server, const struct dm_device *device)
 {
@@ -81,9 +81,10 @@ static int find_upper(struct server *server, const struct dm_device *device)
 		restore_options_set(&options->outer, name);
 		if (!dm_get_line(name, DM_LINE_TABLE, &line, &upper) &&
 		    !cbw_table_parse(line.params, &cbw) &&
-		    strcmp(cbw.meta, "-"))
-			restore_options_set(&options->track_meta,
-				blockdev_path_of(cbw.meta, path, sizeof(path)));
+		    strcmp(cbw.meta, "-")) {
+			blockdev_path_of(cbw.meta, path, sizeof(path));
+			restore_options_set(&options->track_meta, path);
+		}
 		dm_line_free(&line);
 		snprintf(options->uuid, sizeof(options->uuid), "%s",
 			 upper.uuid);
@@ -91,12 +92,12 @@ static int find_upper(struct server *server, const struct dm_device *device)
 	server->outer = options->outer;
 	if (server->outer)
 		return EXIT_OK;
-	error("%s is an inner device, and the one over it is gone and not on record; go on with its metadata device, if it has one: dmsetup remove %s; dmlive resume META",
+	error("%s is an inner device, and the one over it is gone and not on record; resume from its metadata device, if it has one: dmsetup remove %s; dmlive resume META",
 	      server->name, server->name);
 	return EXIT_REFUSED;
 }
 
-/* The command line takes precedence over what is on record. */
+/* The command line takes precedence over the record. */
 static void take_request(struct server *server)
 {
 	const struct restore_request *request = server->request;
@@ -126,7 +127,7 @@ static int open_image(struct server *server)
 		recorded.image_mtime_ns == now->image_mtime_ns);
 }
 
-/* If the volume can zero ranges, zeros are not charged as writes. */
+/* Look up the volume, which may be able to zero ranges, and the metadata device. */
 static void find_volume(struct server *server,
 			const struct alloctrack_table *table)
 {
@@ -137,12 +138,13 @@ static void find_volume(struct server *server,
 		blockdev_open(path, &server->volume);
 	if (!server->options.volume && server->volume.path[0])
 		server->options.volume = strdup(server->volume.path);
-	if (strcmp(table->meta, "-"))
-		restore_options_set(&server->options.meta,
-			blockdev_path_of(table->meta, path, sizeof(path)));
+	if (!strcmp(table->meta, "-"))
+		return;
+	blockdev_path_of(table->meta, path, sizeof(path));
+	restore_options_set(&server->options.meta, path);
 }
 
-/* What the kernel streams from: a name if it has one, rather than its number. */
+/* What the kernel reads: by a lasting name if it has one, else by number. */
 static void take_backing(struct restore_options *options, const char *number)
 {
 	char path[PATH_MAX], *stable = NULL;
@@ -154,7 +156,7 @@ static void take_backing(struct restore_options *options, const char *number)
 	free(stable);
 }
 
-/* Make the stream job run, unless somebody paused it. */
+/* Make the stream job run, unless the user has paused it. */
 static int start_job(struct server *server)
 {
 	struct alloctrack_status status = { 0 };
@@ -183,7 +185,7 @@ static int start_job(struct server *server)
 	return r ? EXIT_ERROR : EXIT_OK;
 }
 
-/* The cbw device over the restored one is gone, and its metadata device is free. */
+/* The cbw device over the restored one is gone, which leaves its metadata device free. */
 static int make_upper(struct server *server)
 {
 	const char *path = server->options.track_meta;

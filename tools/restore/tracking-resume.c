@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Going on with a restore whose changes are tracked: the store must be the one that it
- * was begun with, since another one lacks what was written so far; and the image must
- * be the one that the bitmap belongs to. See tracking.h.
+ * Resuming a restore whose changes are tracked. The store must be the one that it began
+ * with, since another one lacks what was written so far. The image must be the one that
+ * the bitmap belongs to. See tracking.h.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "store/origin.h"
 #include "restore/tracking.h"
 
-/* Is it the store that the restore was begun with? */
+/* Is it the store that the restore began with? */
 static int check_found(struct server *server, struct meta_store *store,
 		       const struct restore_description *recorded)
 {
@@ -26,14 +26,14 @@ static int check_found(struct server *server, struct meta_store *store,
 
 	if (!recorded->track_store ||
 	    strcmp(meta_uuid(store, uuid), recorded->track_store)) {
-		error("%s is not the metadata device that changes of %s were recorded on: that has the UUID %s",
+		error("%s is not the metadata device that changes of %s were recorded on, which has the UUID %s",
 		      path, server->outer,
 		      recorded->track_store ? recorded->track_store : "-");
 		return EXIT_REFUSED;
 	}
 	if (store->header.size_bytes != server->device_bytes || !bitmap ||
 	    !(bitmap->entry.flags & QCOW2_BITMAP_AUTO)) {
-		error("%s has no bitmap '%s' that records changes of %s (any more): see dmlive bitmap list %s",
+		error("%s has no bitmap '%s' that records changes of %s; see dmlive bitmap list %s",
 		      path, recorded->track, server->outer, path);
 		return EXIT_REFUSED;
 	}
@@ -49,7 +49,7 @@ int tracking_find(struct server *server,
 	int status;
 
 	if (!path || !path_is_blockdev(path)) {
-		error("%s, where changes of %s are recorded, is no block device (any more): it must be there for the restore to go on",
+		error("%s, where changes of %s are recorded, is not a block device; without it the restore cannot be resumed",
 		      path ? path : "the metadata device", server->outer);
 		return EXIT_REFUSED;
 	}
@@ -71,9 +71,9 @@ int tracking_find(struct server *server,
 	return EXIT_OK;
 }
 
-/* Does the bitmap still belong to the image that the restore was begun with? */
-static bool goes_with_origin(struct meta_store *store,
-			     struct meta_origin *origin)
+/* Does the bitmap still belong to the image that the restore began with? */
+static bool belongs_to_origin(struct meta_store *store,
+			      struct meta_origin *origin)
 {
 	const struct meta_store_bitmap *bitmap;
 
@@ -99,7 +99,7 @@ static int compare(const struct server *server, const struct meta_origin *origin
 	free(identity);
 	if (same)
 		return EXIT_OK;
-	error("%s is not the image that bitmap '%s' of %s goes with; to go on with it all the same, so that the next backup is a full one: dmlive bitmap clear %s %s",
+	error("%s is not the image that bitmap '%s' of %s belongs to; to use it nevertheless, which makes the next backup a full one: dmlive bitmap clear %s %s",
 	      server->options.image, origin->bitmap,
 	      server->options.track_meta, server->tracking.online ?
 	      server->outer : server->options.track_meta, origin->bitmap);
@@ -116,7 +116,7 @@ int tracking_check_image(struct server *server)
 		return EXIT_OK;
 	if (meta_store_open(server->options.track_meta, &store))
 		return EXIT_ERROR;
-	if (goes_with_origin(&store, &origin))
+	if (belongs_to_origin(&store, &origin))
 		status = compare(server, &origin);
 	meta_origin_free(&origin);
 	meta_store_close(&store);

@@ -2,10 +2,9 @@
 /*
  * The store that tracks a device from the start of its restore, see tracking.h.
  *
- * A store that was in use before is never used as it is: its other bitmaps record
- * changes of what the device held until now, and each of them would lack what the
- * restore changes. A newly formatted one has another UUID, so that it belongs to no
- * earlier backup.
+ * A store that was in use before is refused, or formatted again: its bitmaps record
+ * changes to what the volume held until now, and would lack what the restore changes.
+ * With its new UUID it belongs to no earlier backup.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -29,7 +28,7 @@
 
 #define AUTOMATIC	"auto"
 
-/* The name of the store that is made beside a volume: NAME and this. */
+/* Suffix of the name of the companion volume. */
 #define LV_SUFFIX	"_dmlive_track"
 
 /* The contents of a new store. */
@@ -60,7 +59,7 @@ static void plan_contents(const struct server *server,
 
 static int say_no_base(const struct server *server, const char *why)
 {
-	warning("%s: so bitmap '%s' goes with no backup, and the next one of %s is a full one",
+	warning("%s: bitmap '%s' belongs to no backup, so the next backup of %s is a full one",
 		why, server->request->track, server->outer);
 	return EXIT_OK;
 }
@@ -73,7 +72,7 @@ static int find_identity(struct server *server)
 
 	if (server->options.snapshot)
 		return say_no_base(server,
-				   "no image can lie on the internal snapshot of another");
+				   "an image cannot have an internal snapshot as its backing");
 	r = image_identity_text(server->image, 0, &server->tracking.identity,
 				&err);
 	if (r == -ENOTSUP)
@@ -84,7 +83,7 @@ static int find_identity(struct server *server)
 	return EXIT_ERROR;
 }
 
-/* The reason why the store cannot be used as it is, NULL: it can. */
+/* Why the store cannot be used as it is; NULL: it can. */
 static const char *judge_store(const struct server *server,
 			       struct meta_store *store, char *why,
 			       size_t why_bytes)
@@ -95,12 +94,12 @@ static const char *judge_store(const struct server *server,
 
 	if (!*meta_uuid(store, uuid) || !store->header.bitmaps_valid ||
 	    !store->header.state_offset)
-		return "holds a qcow2 image that is no store for tracking";
+		return "holds a qcow2 image that is no store for tracking changes";
 	if (store->header.state_flags & QCOW2_DMLIVE_USED)
-		return "holds bitmaps that were in use: they would lack what the restore changes";
+		return "holds bitmaps that were in use, and would lack what the restore changes";
 	if (store->header.size_bytes != server->device_bytes) {
 		snprintf(why, why_bytes,
-			 "holds bitmaps for a device of %" PRIu64 " bytes, and %s gets %" PRIu64,
+			 "holds bitmaps for a device of %" PRIu64 " bytes, and %s gets %" PRIu64 " bytes",
 			 (uint64_t)store->header.size_bytes, server->outer,
 			 server->device_bytes);
 		return why;
@@ -127,8 +126,8 @@ static int check_store(struct server *server, const char *path)
 	server->tracking.device.format = reason;
 	if (!reason || server->request->force)
 		return EXIT_OK;
-	error("%s %s; to format it anew for the tracking of %s: --force", path,
-	      reason, server->outer);
+	error("%s %s; to format it again for the tracking of %s: --force",
+	      path, reason, server->outer);
 	return EXIT_REFUSED;
 }
 
@@ -147,7 +146,7 @@ static int check_content(struct server *server, const char *path,
 		return EXIT_ERROR;
 	if (!r || server->request->force)
 		return EXIT_OK;
-	error("%s holds a %s; to use it for the tracking of %s all the same: --force",
+	error("%s holds a %s; to overwrite it for the tracking of %s: --force",
 	      path, what, server->outer);
 	return EXIT_REFUSED;
 }
@@ -183,7 +182,7 @@ static int check_device(struct server *server)
 	status = companion_plan(server, device);
 	if (status || !device->left)
 		return status;
-	/* An earlier restore has left it: it may be in use, as any other device. */
+	/* Left by an earlier restore: check it as a device that the user names. */
 	device->automatic = false;
 	return companion_take(server, device, device->path);
 }
@@ -249,7 +248,7 @@ static int bind_store(struct server *server, struct meta_writer *writer)
 	return meta_seal_write(writer, &seal);
 }
 
-/* The bitmap is empty, and belongs to the image. */
+/* Empty the bitmap, and tie it to the image. */
 static int begin_bitmap(struct server *server)
 {
 	struct meta_store_bitmap *bitmap;
@@ -261,7 +260,7 @@ static int begin_bitmap(struct server *server)
 		return r == -EBUSY ? EXIT_REFUSED : EXIT_ERROR;
 	bitmap = meta_store_find(&writer.store, server->request->track);
 	if (!bitmap) {
-		error("%s: bitmap '%s' was removed just now",
+		error("%s: bitmap '%s' has just been removed",
 		      server->tracking.device.path, server->request->track);
 		r = -ENOENT;
 	}

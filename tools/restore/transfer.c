@@ -2,10 +2,9 @@
 /*
  * How a range gets from the source to the volume.
  *
- * It is cut into pieces: zeros, which are reported to the kernel as a range,
- * and data, which are read into the worker's buffer and filled. A piece that
- * cannot be read is read again in parts, so that only those blocks fail that
- * really cannot be read.
+ * It is cut into pieces: zeros, which the kernel gets as a range, and data, which are
+ * read into the worker's buffer and filled. A piece that cannot be read is read again in
+ * smaller parts, so that only blocks fail that really cannot be read.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -14,7 +13,7 @@
 
 #include "restore/engine-internal.h"
 
-/* Zeroed by one call; less where zeroing means writing. */
+/* At most so much per ZERO; less if zeroing means writing. */
 #define ZERO_BYTES		(32ull << 20)
 #define SLOW_ZERO_BYTES		(1ull << 20)
 
@@ -26,7 +25,7 @@ int transfer_map(struct engine *engine, uint64_t offset, uint64_t end,
 	uint64_t length;
 	int r;
 
-	/* Beyond the end of the source there are zeros. */
+	/* Zeros follow the end of the source. */
 	if (offset >= source->bytes) {
 		*extent_end = end;
 		*kind = IMAGE_EXTENT_ZERO;
@@ -40,7 +39,7 @@ int transfer_map(struct engine *engine, uint64_t offset, uint64_t end,
 	return r;
 }
 
-/* Where the zeros at @start end, in whole blocks; @start: no block of zeros. */
+/* Where the whole blocks of zeros at @start end; @start: there are none. */
 static int find_zeros(struct engine *engine, uint64_t start, uint64_t end,
 		      uint64_t *zeros_end, struct image_error *err)
 {
@@ -63,7 +62,7 @@ static int find_zeros(struct engine *engine, uint64_t start, uint64_t end,
 	return 0;
 }
 
-/* Where the data at @start end: at the next whole block of zeros. */
+/* Where the data at @start end, which is at the next whole block of zeros. */
 static int find_data(struct engine *engine, uint64_t start, uint64_t end,
 		     uint64_t *data_end, struct image_error *err)
 {
@@ -128,7 +127,7 @@ static void say_read_failed(struct engine *engine, uint64_t start, uint64_t end,
 			    engine->options.name, start, end);
 }
 
-/* The blocks [start, end) cannot be read: tell the kernel. */
+/* Report to the kernel that blocks cannot be read. */
 static void give_up(struct transfer *transfer, uint64_t start, uint64_t end,
 		    int r, const struct image_error *err)
 {
@@ -148,7 +147,7 @@ static void give_up(struct transfer *transfer, uint64_t start, uint64_t end,
 		engine_refresh(engine);
 }
 
-/* The result of a FILL or ZERO; the policy has been applied already. */
+/* The result of FILL or ZERO. The kernel has applied the policy already. */
 static void take_result(struct transfer *transfer, uint64_t start, int r)
 {
 	struct engine *engine = transfer->worker->engine;
@@ -160,7 +159,7 @@ static void take_result(struct transfer *transfer, uint64_t start, int r)
 	if (is_gone(engine))
 		return;
 	if (log_allowed(&engine->write_log))
-		error_errno(r, "%s: the volume cannot be written at byte %" PRIu64,
+		error_errno(r, "%s: the volume cannot be written to at byte %" PRIu64,
 			    engine->options.name, start);
 	if (transfer->stream)
 		engine_refresh(engine);
@@ -176,7 +175,7 @@ static void fill(struct transfer *transfer, uint64_t start, uint64_t length)
 				       worker->buffer));
 }
 
-/* Size of the parts that are read again after an error; 0: do not. */
+/* The size of the parts to read again after an error; 0: none. */
 static uint64_t smaller_part(struct engine *engine, uint64_t start,
 			     uint64_t end)
 {
@@ -188,14 +187,14 @@ static uint64_t smaller_part(struct engine *engine, uint64_t start,
 		return engine->unit_bytes;
 	if (end - start <= engine->block_bytes)
 		return 0;
-	/* A compressed cluster is readable as a whole or not at all. */
+	/* Within a compressed cluster there is nothing to gain. */
 	if (transfer_map(engine, start, end, &extent_end, &kind, &err) ||
 	    (kind == IMAGE_EXTENT_COMPRESSED && extent_end >= end))
 		return 0;
 	return engine->block_bytes;
 }
 
-/* Data of at most the buffer's size. Recurses to units and then to blocks. */
+/* At most the buffer's size. Recurses to units, then to blocks. */
 static void copy_data(struct transfer *transfer, uint64_t start, uint64_t end)
 {
 	struct engine *engine = transfer->worker->engine;
@@ -234,8 +233,8 @@ static void zero(struct transfer *transfer, uint64_t start, uint64_t end)
 }
 
 /*
- * Zeros that go on past what this worker has claimed are claimed too: an image
- * that is mostly empty takes few calls.
+ * If zeros continue after the worker's claim, claim them too: a mostly empty image then
+ * takes few calls.
  */
 static uint64_t more_zeros(struct worker *worker, uint64_t start, uint64_t end)
 {
@@ -252,7 +251,7 @@ static uint64_t more_zeros(struct worker *worker, uint64_t start, uint64_t end)
 	return zeros_end;
 }
 
-/* One piece of one kind from @start. Returns where it ends. */
+/* Transfer a piece of one kind at @start. Returns its end. */
 static uint64_t transfer_piece(struct transfer *transfer, uint64_t start,
 			       uint64_t end)
 {
@@ -276,7 +275,7 @@ static uint64_t transfer_piece(struct transfer *transfer, uint64_t start,
 	if (!r)
 		r = find_data(engine, start, end, &piece_end, &err);
 	if (r) {
-		/* The map itself is damaged: give up this unit only. */
+		/* The image's map is damaged: give up this unit only. */
 		piece_end = min_u64(round_down_to(start, engine->unit_bytes) +
 				    engine->unit_bytes, end);
 		give_up(transfer, start, piece_end, r, &err);
