@@ -104,7 +104,7 @@ on_exit end_restore r
 # The pipe would be read until the restore ends.
 text=$(exec 8>&1; dmlive restore image.qcow2 "$disk" --name r --force --speed 1M \
 	--background 2>&1)
-like "descriptors: it continues in the background" "$text" "goes on in the background"
+like "descriptors: it continues in the background" "$text" "continues in the background"
 exec 9>&-
 check "descriptors: the caller's lock is free" flock --nonblock caller.lock true
 check "descriptors: the restore goes on" has_state r running

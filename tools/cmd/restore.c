@@ -18,9 +18,6 @@
 #include "restore/processes.h"
 #include "restore/stack.h"
 
-#define MIN_BLOCK_BYTES (4u << 10)
-#define MAX_BLOCK_BYTES (2u << 20)
-#define MAX_THREADS	64
 #define MAX_TIMEOUT_S	(30ull * 24 * 3600)
 
 static const char restore_help[] =
@@ -141,7 +138,7 @@ static bool take_block_size(struct restore_request *request)
 
 	if (!option_size("--block-size", optarg, &bytes))
 		return false;
-	if (bytes < MIN_BLOCK_BYTES || bytes > MAX_BLOCK_BYTES ||
+	if (bytes < RESTORE_MIN_BLOCK_BYTES || bytes > RESTORE_MAX_BLOCK_BYTES ||
 	    bytes & (bytes - 1)) {
 		error("--block-size %s: must be a power of two from 4K to 2M",
 		      optarg);
@@ -172,7 +169,7 @@ static bool take_threads(struct restore_request *request)
 {
 	uint64_t number;
 
-	if (!option_number("--threads", optarg, MAX_THREADS, &number))
+	if (!option_number("--threads", optarg, RESTORE_MAX_THREADS, &number))
 		return false;
 	request->nr_threads = number;
 	return true;
@@ -354,17 +351,11 @@ static int take_name(struct restore_request *request, const char *name)
 static bool is_restored(const char *path, char name[DM_NAME_BYTES])
 {
 	char inner[DM_NAME_BYTES];
-	struct dm_line line = { 0 };
 	struct stat st;
-	bool found;
 
-	if (stat(path, &st) || !S_ISBLK(st.st_mode) ||
-	    !dm_name_of(major(st.st_rdev), minor(st.st_rdev), name))
-		return false;
-	found = !dm_get_line(stack_restored(name, inner), DM_LINE_TABLE, &line,
-			     NULL) && !strcmp(line.target, "alloctrack");
-	dm_line_free(&line);
-	return found;
+	return !stat(path, &st) && S_ISBLK(st.st_mode) &&
+	       dm_name_of(major(st.st_rdev), minor(st.st_rdev), name) &&
+	       stack_has_target(stack_restored(name, inner), "alloctrack");
 }
 
 static int take_restored(struct restore_request *request, const char *name)

@@ -22,9 +22,6 @@
 #include "restore/server.h"
 #include "restore/tracking.h"
 
-#define MIN_BLOCK_BYTES		4096u
-#define MAX_BLOCK_BYTES		(2u << 20)
-
 /* Blocks are as small as this allows: 4 KiB are best, few writes then need a fill. */
 #define MAX_BITMAP_BYTES	(128ull << 20)
 
@@ -66,9 +63,9 @@ static void choose_block_size(struct server *server)
 	uint64_t block_bytes = server->request->block_bytes;
 
 	if (!block_bytes) {
-		block_bytes = MIN_BLOCK_BYTES;
+		block_bytes = RESTORE_MIN_BLOCK_BYTES;
 		while (server->device_bytes / block_bytes / 8 >
-		       MAX_BITMAP_BYTES && block_bytes < MAX_BLOCK_BYTES)
+		       MAX_BITMAP_BYTES && block_bytes < RESTORE_MAX_BLOCK_BYTES)
 			block_bytes *= 2;
 	}
 	server->block_bytes = block_bytes;

@@ -14,6 +14,7 @@
 
 #include "base/exit.h"
 #include "base/log.h"
+#include "restore/metadata.h"
 #include "restore/report.h"
 #include "restore/server.h"
 #include "restore/stale-tail.h"
@@ -29,6 +30,17 @@ int device_lock(struct server *server, const struct blockdev *device)
 		return EXIT_REFUSED;
 	server->device_locks[server->nr_device_locks++] = fd;
 	return EXIT_OK;
+}
+
+int device_lock_metadata(struct server *server, const char *path,
+			 struct blockdev *device)
+{
+	int status;
+
+	if (blockdev_open(path, device))
+		return EXIT_ERROR;
+	status = device_lock(server, device);
+	return status ? status : metadata_check_device(path, device);
 }
 
 void device_unlock_all(struct server *server)

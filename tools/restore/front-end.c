@@ -232,22 +232,10 @@ static int take_state(struct front_end *front, const char *state)
 	return NOT_YET;
 }
 
-static bool is_linear(struct front_end *front)
-{
-	struct dm_line line;
-	bool linear;
-
-	if (dm_get_line(front->restored, DM_LINE_TABLE, &line, NULL))
-		return false;
-	linear = !strcmp(line.target, "linear");
-	dm_line_free(&line);
-	return linear;
-}
-
 static int end_done(struct front_end *front)
 {
 	char total[SIZE_TEXT_BYTES];
-	bool linear = is_linear(front);
+	bool linear = stack_has_target(front->restored, "linear");
 
 	if (front->request->json) {
 		struct json_object *object = new_event(front, "finished");

@@ -13,6 +13,10 @@
 
 #include <linux/dm-alloctrack.h>
 
+#define RESTORE_MIN_BLOCK_BYTES	4096u
+#define RESTORE_MAX_BLOCK_BYTES	(2u << 20)
+#define RESTORE_MAX_THREADS	64u
+
 struct restore_request {
 	const char *name;
 	const char *image;		/* resume: NULL: the one on record */

@@ -19,10 +19,6 @@
 #include "restore/server.h"
 #include "restore/tracking.h"
 
-#define MIN_BLOCK_BYTES 4096u
-#define MAX_BLOCK_BYTES (2u << 20)
-#define MAX_THREADS	64u
-
 /* The command line takes precedence over the metadata. */
 static void take_options(struct server *server, const struct metadata *metadata)
 {
@@ -40,8 +36,8 @@ static void take_options(struct server *server, const struct metadata *metadata)
 	options->nr_threads = request->nr_threads ? request->nr_threads :
 						    recorded->nr_threads;
 	/* From a disk: it may be anything. */
-	if (options->nr_threads > MAX_THREADS)
-		options->nr_threads = MAX_THREADS;
+	if (options->nr_threads > RESTORE_MAX_THREADS)
+		options->nr_threads = RESTORE_MAX_THREADS;
 	options->no_finish = request->no_finish || recorded->no_finish;
 	options->force = request->force || recorded->force;
 	options->allow_paths = request->allow_paths || recorded->allow_paths;
@@ -68,8 +64,8 @@ static int check_metadata(const struct metadata *metadata)
 		      path);
 		return EXIT_REFUSED;
 	}
-	if (metadata->block_bytes < MIN_BLOCK_BYTES ||
-	    metadata->block_bytes > MAX_BLOCK_BYTES) {
+	if (metadata->block_bytes < RESTORE_MIN_BLOCK_BYTES ||
+	    metadata->block_bytes > RESTORE_MAX_BLOCK_BYTES) {
 		error("%s: its bitmap %s has a granularity of %" PRIu64 " bytes; 4K to 2M are supported",
 		      path, METADATA_BITMAP, metadata->block_bytes);
 		return EXIT_REFUSED;
@@ -212,11 +208,7 @@ int recover_prepare(struct server *server)
 	struct blockdev device;
 	int status;
 
-	if (blockdev_open(path, &device))
-		return EXIT_ERROR;
-	status = device_lock(server, &device);
-	if (!status)
-		status = metadata_check_device(path, &device);
+	status = device_lock_metadata(server, path, &device);
 	if (status)
 		return status;
 	if (metadata_open(path, &metadata))

@@ -116,6 +116,10 @@ void create_undo_metadata(struct server *server);
 
 /* Keep other processes off a device; call this before it is examined. */
 int device_lock(struct server *server, const struct blockdev *device);
+
+/* The same for a metadata device: open it, lock it, refuse it if it is in use. */
+int device_lock_metadata(struct server *server, const char *path,
+			 struct blockdev *device);
 void device_unlock_all(struct server *server);
 
 /* Refuse a name that exists. */

@@ -192,13 +192,8 @@ static int make_upper(struct server *server)
 	struct blockdev device;
 	int status = outer_clear_name(server);
 
-	if (!status && path) {
-		if (blockdev_open(path, &device))
-			return EXIT_ERROR;
-		status = device_lock(server, &device);
-		if (!status)
-			status = metadata_check_device(path, &device);
-	}
+	if (!status && path)
+		status = device_lock_metadata(server, path, &device);
 	return status ? status : outer_make(server);
 }
 

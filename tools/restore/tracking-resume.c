@@ -53,11 +53,7 @@ int tracking_find(struct server *server,
 		      path ? path : "the metadata device", server->outer);
 		return EXIT_REFUSED;
 	}
-	if (blockdev_open(path, &device))
-		return EXIT_ERROR;
-	status = device_lock(server, &device);
-	if (!status)
-		status = metadata_check_device(path, &device);
+	status = device_lock_metadata(server, path, &device);
 	if (status)
 		return status;
 	if (meta_store_open(path, &store))

@@ -39,50 +39,36 @@ int transfer_map(struct engine *engine, uint64_t offset, uint64_t end,
 	return r;
 }
 
-/* Where the whole blocks of zeros at @start end; @start: there are none. */
-static int find_zeros(struct engine *engine, uint64_t start, uint64_t end,
-		      uint64_t *zeros_end, struct image_error *err)
+/*
+ * Where the whole blocks of zeros at @start end, or, with @zeros false, the data, up to
+ * the next whole block of zeros. @start: there is nothing of that kind.
+ */
+static int find_end(struct engine *engine, uint64_t start, uint64_t end,
+		    bool zeros, uint64_t *piece_end, struct image_error *err)
 {
+	const uint64_t block = engine->block_bytes;
 	enum image_extent_kind kind;
 	uint64_t position = start;
 	uint64_t extent_end;
+	bool ends_data;
 	int r;
 
-	while (position < end) {
+	for (; position < end; position = extent_end) {
 		r = transfer_map(engine, position, end, &extent_end, &kind,
 				 err);
 		if (r)
 			return r;
-		if (kind != IMAGE_EXTENT_ZERO)
+		ends_data = kind == IMAGE_EXTENT_ZERO &&
+			    round_up_to(position, block) + block <= extent_end;
+		if (zeros ? kind != IMAGE_EXTENT_ZERO : ends_data)
 			break;
-		position = extent_end;
 	}
-	*zeros_end = position == engine->device_bytes ? position :
-		     round_down_to(position, engine->block_bytes);
-	return 0;
-}
-
-/* Where the data at @start end, which is at the next whole block of zeros. */
-static int find_data(struct engine *engine, uint64_t start, uint64_t end,
-		     uint64_t *data_end, struct image_error *err)
-{
-	enum image_extent_kind kind;
-	uint64_t position = start;
-	uint64_t extent_end;
-	int r;
-
-	while (position < end) {
-		r = transfer_map(engine, position, end, &extent_end, &kind,
-				 err);
-		if (r)
-			return r;
-		if (kind == IMAGE_EXTENT_ZERO &&
-		    round_up_to(position, engine->block_bytes) +
-		    engine->block_bytes <= extent_end)
-			break;
-		position = extent_end;
-	}
-	*data_end = min_u64(round_up_to(position, engine->block_bytes), end);
+	if (!zeros)
+		*piece_end = min_u64(round_up_to(position, block), end);
+	else if (position == engine->device_bytes)
+		*piece_end = position;
+	else
+		*piece_end = round_down_to(position, block);
 	return 0;
 }
 
@@ -245,7 +231,7 @@ static uint64_t more_zeros(struct worker *worker, uint64_t start, uint64_t end)
 	if (end != worker->claim_end || engine->options.zeroes_are_writes)
 		return end;
 	limit = min_u64(start + ZERO_BYTES, engine->device_bytes);
-	if (limit <= end || find_zeros(engine, end, limit, &zeros_end, &err) ||
+	if (limit <= end || find_end(engine, end, limit, true, &zeros_end, &err) ||
 	    zeros_end <= end || !claim_extend(worker, zeros_end))
 		return end;
 	return zeros_end;
@@ -263,8 +249,8 @@ static uint64_t transfer_piece(struct transfer *transfer, uint64_t start,
 	int r;
 
 	limit = max_u64(limit, engine->block_bytes);
-	r = find_zeros(engine, start, min_u64(end, start + limit), &piece_end,
-		       &err);
+	r = find_end(engine, start, min_u64(end, start + limit), true,
+		     &piece_end, &err);
 	if (!r && piece_end > start) {
 		if (piece_end == end && transfer->stream)
 			piece_end = more_zeros(transfer->worker, start, end);
@@ -273,7 +259,7 @@ static uint64_t transfer_piece(struct transfer *transfer, uint64_t start,
 	}
 	end = min_u64(end, start + engine->buffer_bytes);
 	if (!r)
-		r = find_data(engine, start, end, &piece_end, &err);
+		r = find_end(engine, start, end, false, &piece_end, &err);
 	if (r) {
 		/* The image's map is damaged: give up this unit only. */
 		piece_end = min_u64(round_down_to(start, engine->unit_bytes) +
