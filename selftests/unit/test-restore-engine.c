@@ -17,8 +17,8 @@
 #define MIB (1024 * KIB)
 
 /* An image: zeros in every fourth unit, otherwise a byte that depends on the place. */
-struct fake_source {
-	struct source source;
+struct fake_backing {
+	struct backing backing;
 	enum image_extent_kind kind;	/* of what is not zero */
 	uint64_t bad_start, bad_end;	/* cannot be read */
 	unsigned int reads_till_healed;	/* 0: never */
@@ -27,28 +27,28 @@ struct fake_source {
 	unsigned int nr_held;
 };
 
-static bool is_zero_unit(struct source *source, uint64_t offset)
+static bool is_zero_unit(struct backing *backing, uint64_t offset)
 {
-	return offset / source->unit_bytes % 4 == 3;
+	return offset / backing->unit_bytes % 4 == 3;
 }
 
-static uint8_t byte_at(struct source *source, uint64_t offset)
+static uint8_t byte_at(struct backing *backing, uint64_t offset)
 {
-	return is_zero_unit(source, offset) ? 0 : 1 + offset / 512 % 251;
+	return is_zero_unit(backing, offset) ? 0 : 1 + offset / 512 % 251;
 }
 
-static int fake_map(struct source *source, uint64_t offset, uint64_t *length,
+static int fake_map(struct backing *backing, uint64_t offset, uint64_t *length,
 		    enum image_extent_kind *kind, struct image_error *err)
 {
-	struct fake_source *fake = (struct fake_source *)source;
-	uint64_t end = offset - offset % source->unit_bytes +
-		       source->unit_bytes;
+	struct fake_backing *fake = (struct fake_backing *)backing;
+	uint64_t end = offset - offset % backing->unit_bytes +
+		       backing->unit_bytes;
 
 	(void)err;
-	assert_true(offset + *length <= source->bytes);
+	assert_true(offset + *length <= backing->bytes);
 	if (*length > end - offset)
 		*length = end - offset;
-	*kind = is_zero_unit(source, offset) ? IMAGE_EXTENT_ZERO : fake->kind;
+	*kind = is_zero_unit(backing, offset) ? IMAGE_EXTENT_ZERO : fake->kind;
 	return 0;
 }
 
@@ -57,14 +57,14 @@ static uint64_t load(uint64_t *number)
 	return __atomic_load_n(number, __ATOMIC_RELAXED);
 }
 
-static int fake_read(struct source *source, uint64_t offset, void *buffer,
+static int fake_read(struct backing *backing, uint64_t offset, void *buffer,
 		     uint64_t length, struct image_error *err)
 {
-	struct fake_source *fake = (struct fake_source *)source;
+	struct fake_backing *fake = (struct fake_backing *)backing;
 	uint8_t *bytes = buffer;
 	uint64_t i;
 
-	assert_true(offset + length <= source->bytes);
+	assert_true(offset + length <= backing->bytes);
 	__atomic_fetch_add(&fake->nr_held, 1, __ATOMIC_RELAXED);
 	while (__atomic_load_n(&fake->hold, __ATOMIC_RELAXED))
 		usleep(1000);
@@ -77,18 +77,18 @@ static int fake_read(struct source *source, uint64_t offset, void *buffer,
 		return -EIO;
 	}
 	for (i = 0; i < length; i++)
-		bytes[i] = byte_at(source, offset + i);
+		bytes[i] = byte_at(backing, offset + i);
 	return 0;
 }
 
-static const struct source_ops fake_source_ops = {
+static const struct backing_ops fake_backing_ops = {
 	.map = fake_map,
 	.read = fake_read,
 };
 
 struct setting {
 	struct fake_kernel *kernel;
-	struct fake_source source;
+	struct fake_backing backing;
 	struct engine *engine;
 	pthread_t runner;
 	enum engine_end end;
@@ -97,9 +97,9 @@ struct setting {
 /* From now on this range cannot be read. */
 static void set_bad(struct setting *setting, uint64_t start, uint64_t end)
 {
-	__atomic_store_n(&setting->source.bad_end, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&setting->source.bad_start, start, __ATOMIC_RELAXED);
-	__atomic_store_n(&setting->source.bad_end, end, __ATOMIC_RELAXED);
+	__atomic_store_n(&setting->backing.bad_end, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&setting->backing.bad_start, start, __ATOMIC_RELAXED);
+	__atomic_store_n(&setting->backing.bad_end, end, __ATOMIC_RELAXED);
 }
 
 static void *run_engine(void *argument)
@@ -125,12 +125,12 @@ static void begin(struct setting *setting, uint64_t device_bytes,
 	log_set_sink(silence);
 	memset(setting, 0, sizeof(*setting));
 	setting->kernel = fake_kernel_new(device_bytes, block_bytes);
-	setting->source.source.ops = &fake_source_ops;
-	setting->source.source.bytes = image_bytes;
-	setting->source.source.unit_bytes = unit_bytes;
-	setting->source.kind = IMAGE_EXTENT_DATA;
+	setting->backing.backing.ops = &fake_backing_ops;
+	setting->backing.backing.bytes = image_bytes;
+	setting->backing.backing.unit_bytes = unit_bytes;
+	setting->backing.kind = IMAGE_EXTENT_DATA;
 	assert_int_equal(engine_create(fake_channel(setting->kernel),
-				       &setting->source.source, &options,
+				       &setting->backing.backing, &options,
 				       &setting->engine), 0);
 	assert_int_equal(engine_start(setting->engine), 0);
 	assert_int_equal(pthread_create(&setting->runner, NULL, run_engine,
@@ -148,14 +148,14 @@ static void end(struct setting *setting)
 
 static void check_block(struct setting *setting, uint64_t offset)
 {
-	struct source *source = &setting->source.source;
+	struct backing *backing = &setting->backing.backing;
 	const uint8_t *data = fake_data(setting->kernel);
 	uint64_t device_bytes = fake_info(setting->kernel).device_bytes;
 	uint64_t limit = offset + fake_info(setting->kernel).block_bytes;
 
 	for (; offset < limit && offset < device_bytes; offset++)
-		assert_int_equal(data[offset], offset < source->bytes ?
-				 byte_at(source, offset) : 0);
+		assert_int_equal(data[offset], offset < backing->bytes ?
+				 byte_at(backing, offset) : 0);
 }
 
 static void check_all(struct setting *setting)
@@ -277,7 +277,7 @@ static void test_faults_are_served(void **state)
 	(void)state;
 	for (i = 0; i < NR_OF(states); i++) {
 		begin(&setting, 15 * MIB + 512, 4 * KIB, 14 * MIB, 64 * KIB);
-		setting.source.kind = i % 2 ? IMAGE_EXTENT_COMPRESSED :
+		setting.backing.kind = i % 2 ? IMAGE_EXTENT_COMPRESSED :
 					      IMAGE_EXTENT_DATA;
 		check_faults(&setting, states[i]);
 		stream_to_end(&setting);
@@ -354,22 +354,22 @@ static void test_faults_beside_errors(void **state)
 static void test_hanging_fault_is_answered(void **state)
 {
 	struct setting setting;
-	struct fake_source *source = &setting.source;
+	struct fake_backing *backing = &setting.backing;
 	unsigned int first, hanging;
 
 	(void)state;
 	begin(&setting, 4 * MIB, 4 * KIB, 4 * MIB, 64 * KIB);
 	set_bad(&setting, 8 * KIB, 12 * KIB);
-	__atomic_store_n(&source->hold, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&backing->hold, true, __ATOMIC_RELAXED);
 	first = fake_fault(setting.kernel, 0, 4 * KIB);
-	while (!__atomic_load_n(&source->nr_held, __ATOMIC_RELAXED))
+	while (!__atomic_load_n(&backing->nr_held, __ATOMIC_RELAXED))
 		usleep(1000);
 	hanging = fake_fault(setting.kernel, 8 * KIB, 4 * KIB);
 	fake_wait_quiet(setting.kernel);
 	/* It waits: there is no read of its own. */
-	assert_int_equal(__atomic_load_n(&source->nr_held, __ATOMIC_RELAXED),
+	assert_int_equal(__atomic_load_n(&backing->nr_held, __ATOMIC_RELAXED),
 			 1);
-	__atomic_store_n(&source->hold, false, __ATOMIC_RELAXED);
+	__atomic_store_n(&backing->hold, false, __ATOMIC_RELAXED);
 	assert_int_equal(fake_wait_answer(setting.kernel, first), FAKE_SERVED);
 	assert_int_equal(fake_wait_answer(setting.kernel, hanging),
 			 FAKE_FAILED);
@@ -427,10 +427,10 @@ static void test_on_error_ignore_heals(void **state)
 
 	(void)state;
 	begin(&setting, 8 * MIB, 4 * KIB, 8 * MIB, 64 * KIB);
-	setting.source.kind = IMAGE_EXTENT_COMPRESSED;
+	setting.backing.kind = IMAGE_EXTENT_COMPRESSED;
 	set_bad(&setting, 4 * MIB, 4 * MIB + 512);
 	/* As a chunk and as a cluster. */
-	setting.source.reads_till_healed = 2;
+	setting.backing.reads_till_healed = 2;
 	fake_set_on_error(setting.kernel, DM_ALLOCTRACK_ON_ERROR_IGNORE);
 	stream_to_end(&setting);
 	check_all(&setting);

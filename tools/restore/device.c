@@ -173,10 +173,10 @@ int device_attach(struct server *server)
 		error_errno(r, "%s: cannot get its number", server->name);
 		return EXIT_ERROR;
 	}
-	image_source_init(&server->source, server->image);
+	image_backing_init(&server->backing, server->image);
 	if (control_channel_open(server->name, device.major, device.minor,
 				 &server->channel) ||
-	    engine_create(server->channel, &server->source.source, &options,
+	    engine_create(server->channel, &server->backing.backing, &options,
 			  &server->engine))
 		return EXIT_ERROR;
 	if (engine_start(server->engine)) {

@@ -10,7 +10,7 @@
  *   engine.c		the threads
  *   faults.c		what guest I/O waits for
  *   streamer.c		streaming what was claimed
- *   transfer.c		how a range gets from the source to the volume
+ *   transfer.c		how a range gets from the backing to the volume
  *   engine-state.c	the state of the stream job
  *   claims.c		what is streamed next, and by which worker
  *
@@ -83,7 +83,7 @@ struct worker {
 struct engine {
 	struct engine_options options;
 	struct channel *channel;
-	struct source *source;
+	struct backing *backing;
 	uint64_t device_bytes;
 	uint32_t block_bytes;
 	uint64_t unit_bytes;	/* what is read at once: whole clusters and blocks */

@@ -208,7 +208,7 @@ static int make_workers(struct engine *engine)
 	return 0;
 }
 
-int engine_create(struct channel *channel, struct source *source,
+int engine_create(struct channel *channel, struct backing *backing,
 		  const struct engine_options *options, struct engine **engine_out)
 {
 	struct engine *engine = calloc(1, sizeof(*engine));
@@ -220,7 +220,7 @@ int engine_create(struct channel *channel, struct source *source,
 	faults_init(&engine->faults);
 	engine->options = *options;
 	engine->channel = channel;
-	engine->source = source;
+	engine->backing = backing;
 	r = channel->ops->info(channel, &engine->info);
 	if (r) {
 		error_errno(r, "%s: cannot get its state from the kernel",
@@ -229,8 +229,8 @@ int engine_create(struct channel *channel, struct source *source,
 	}
 	engine->device_bytes = engine->info.device_bytes;
 	engine->block_bytes = engine->info.block_bytes;
-	engine->unit_bytes = max_u64(source->unit_bytes, engine->block_bytes);
-	engine->window_bytes = max_u64(min_u64(source->unit_bytes,
+	engine->unit_bytes = max_u64(backing->unit_bytes, engine->block_bytes);
+	engine->window_bytes = max_u64(min_u64(backing->unit_bytes,
 					       MAX_WINDOW_BYTES),
 				       engine->block_bytes);
 	engine->buffer_bytes = max_u64(MIN_BUFFER_BYTES, engine->unit_bytes);

@@ -3,11 +3,11 @@
 #define DMLIVE_RESTORE_ENGINE_H
 
 /*
- * The engine serves a mapped device from a source. What guest I/O waits for comes first;
+ * The engine serves a mapped device from a backing. What guest I/O waits for comes first;
  * everything else is streamed in the background.
  *
  * Life: create, start (faults are served from now on, so the device may be resumed), run
- * until the job has completed, stop, destroy. The channel and the source must outlive
+ * until the job has completed, stop, destroy. The channel and the backing must outlive
  * the engine.
  */
 
@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "restore/channel.h"
-#include "restore/source.h"
+#include "restore/backing.h"
 
 struct engine;
 
@@ -35,7 +35,7 @@ enum engine_end {
 };
 
 /* Return: 0 or a negative errno, after a message. */
-int engine_create(struct channel *channel, struct source *source,
+int engine_create(struct channel *channel, struct backing *backing,
 		  const struct engine_options *options, struct engine **engine);
 int engine_start(struct engine *engine);
 

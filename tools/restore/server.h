@@ -33,7 +33,7 @@
 #include "restore/companion.h"
 #include "restore/engine.h"
 #include "restore/processes.h"
-#include "restore/source.h"
+#include "restore/backing.h"
 
 /* The volume, and the metadata devices of the restore and of its tracking. */
 #define NR_DEVICE_LOCKS 3
@@ -76,7 +76,7 @@ struct server {
 	unsigned int nr_device_locks;
 	struct restore_options options;
 	struct image *image;		/* NULL: the kernel reads it */
-	struct image_source source;
+	struct image_backing backing;
 	struct channel *channel;
 	struct engine *engine;
 	struct blockdev volume;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How a range gets from the source to the volume.
+ * How a range gets from the backing to the volume.
  *
  * It is cut into pieces: zeros, which the kernel gets as a range, and data, which are
  * read into the worker's buffer and filled. A piece that cannot be read is read again in
@@ -21,18 +21,18 @@ int transfer_map(struct engine *engine, uint64_t offset, uint64_t end,
 		 uint64_t *extent_end, enum image_extent_kind *kind,
 		 struct image_error *err)
 {
-	struct source *source = engine->source;
+	struct backing *backing = engine->backing;
 	uint64_t length;
 	int r;
 
-	/* Zeros follow the end of the source. */
-	if (offset >= source->bytes) {
+	/* Zeros follow the end of the backing. */
+	if (offset >= backing->bytes) {
 		*extent_end = end;
 		*kind = IMAGE_EXTENT_ZERO;
 		return 0;
 	}
-	length = min_u64(end, source->bytes) - offset;
-	r = source->ops->map(source, offset, &length, kind, err);
+	length = min_u64(end, backing->bytes) - offset;
+	r = backing->ops->map(backing, offset, &length, kind, err);
 	if (!r && !length)
 		r = -EINVAL;
 	*extent_end = offset + length;
@@ -72,17 +72,17 @@ static int find_end(struct engine *engine, uint64_t start, uint64_t end,
 	return 0;
 }
 
-static int read_source(struct engine *engine, uint64_t start, uint64_t length,
-		       void *buffer, struct image_error *err)
+static int read_backing(struct engine *engine, uint64_t start, uint64_t length,
+			void *buffer, struct image_error *err)
 {
-	struct source *source = engine->source;
+	struct backing *backing = engine->backing;
 	uint64_t present = 0;
 	int r = 0;
 
-	if (start < source->bytes)
-		present = min_u64(length, source->bytes - start);
+	if (start < backing->bytes)
+		present = min_u64(length, backing->bytes - start);
 	if (present)
-		r = source->ops->read(source, start, buffer, present, err);
+		r = backing->ops->read(backing, start, buffer, present, err);
 	memset((char *)buffer + present, 0, length - present);
 	return r;
 }
@@ -188,8 +188,8 @@ static void copy_data(struct transfer *transfer, uint64_t start, uint64_t end)
 	uint64_t part, next;
 	int r;
 
-	r = read_source(engine, start, end - start, transfer->worker->buffer,
-			&err);
+	r = read_backing(engine, start, end - start, transfer->worker->buffer,
+			 &err);
 	if (!r) {
 		transfer->charged_bytes += end - start;
 		fill(transfer, start, end - start);
