@@ -10,11 +10,13 @@
 #include "block/blockdev.h"
 #include "cmd/status.h"
 #include "lines/cbw-status.h"
+#include "lines/cbw-tracking.h"
 
 struct report {
 	struct status_device device;
 	struct cbw_table table;
 	struct cbw_status status;
+	struct cbw_tracking tracking;
 	bool inserted;
 	char origin[PATH_MAX];
 	char meta[PATH_MAX];			/* "": none */
@@ -26,7 +28,8 @@ static int parse(void *context, const char *table, const char *status)
 	struct report *report = context;
 
 	return cbw_table_parse(table, &report->table) ?:
-	       cbw_status_parse(status, &report->status);
+	       cbw_status_parse(status, &report->status) ?:
+	       cbw_tracking_parse(status, &report->tracking);
 }
 
 static void take_path(const char *word, char *path, size_t path_bytes)
@@ -84,6 +87,40 @@ static void add_session(const struct report *report, struct json_object *object)
 	json_add_number(object, "slots", status->slots);
 }
 
+static void add_bitmap(const struct cbw_tracked_bitmap *bitmap,
+		       struct json_object *array)
+{
+	struct json_object *object = json_new_object();
+
+	json_add_string(object, "name", bitmap->name);
+	json_add_number(object, "granularity", bitmap->granularity);
+	json_add_bool(object, "recording", bitmap->recording);
+	json_add_bool(object, "frozen", bitmap->frozen);
+	json_add_number(object, "set_bytes",
+			bitmap->set_bits * bitmap->granularity);
+	json_add_number(object, "generation", bitmap->generation);
+	json_append(array, object);
+}
+
+static void add_tracking(const struct cbw_tracking *tracking,
+			 struct json_object *object)
+{
+	struct json_object *member, *array;
+	uint64_t i;
+
+	if (!strcmp(tracking->state, "-")) {
+		json_add(object, "tracking", NULL);
+		return;
+	}
+	member = json_new_object();
+	array = json_new_array();
+	json_add_string(member, "state", tracking->state);
+	for (i = 0; i < tracking->nr_bitmaps; i++)
+		add_bitmap(&tracking->bitmaps[i], array);
+	json_add(member, "bitmaps", array);
+	json_add(object, "tracking", member);
+}
+
 static void add_report(const struct report *report, struct json_object *object)
 {
 	status_device_add(&report->device, "cbw", object);
@@ -94,6 +131,7 @@ static void add_report(const struct report *report, struct json_object *object)
 	json_add_number(object, "size_bytes", report->device.bytes);
 	json_add_number(object, "block_bytes", report->status.block_bytes);
 	add_session(report, object);
+	add_tracking(&report->tracking, object);
 }
 
 static void print_session(const struct report *report)
@@ -122,6 +160,27 @@ static void print_session(const struct report *report)
 		       store_name(report) ? store_name(report) : "store");
 }
 
+static void print_tracking(const struct report *report)
+{
+	const struct cbw_tracking *tracking = &report->tracking;
+	char text[SIZE_TEXT_BYTES];
+	uint64_t i;
+
+	if (!report->meta[0])
+		return;
+	printf("  metadata device %s%s\n", report->meta,
+	       strcmp(tracking->state, "failed") ? "" :
+	       ": it has failed, and changes are not recorded durably");
+	for (i = 0; i < tracking->nr_bitmaps; i++) {
+		const struct cbw_tracked_bitmap *bitmap = &tracking->bitmaps[i];
+
+		printf("  bitmap %s: %s changed%s%s\n", bitmap->name,
+		       size_format(bitmap->set_bits * bitmap->granularity, text),
+		       bitmap->recording ? "" : ", disabled",
+		       bitmap->frozen ? ", a backup is under way" : "");
+	}
+}
+
 static void print_report(const struct report *report)
 {
 	char size[SIZE_TEXT_BYTES];
@@ -132,8 +191,7 @@ static void print_report(const struct report *report)
 	       size_format(report->device.bytes, size),
 	       report->status.session == CBW_SESSION_NONE ? "no session" :
 	       "in a session");
-	if (report->meta[0])
-		printf("  metadata device %s\n", report->meta);
+	print_tracking(report);
 	print_session(report);
 }
 
@@ -142,11 +200,10 @@ int status_cbw(const char *name, struct json_object *object)
 	struct report report;
 	int r = collect(name, &report);
 
-	if (r)
-		return r;
-	if (object)
+	if (!r && object)
 		add_report(&report, object);
-	else
+	else if (!r)
 		print_report(&report);
-	return 0;
+	cbw_tracking_free(&report.tracking);
+	return r;
 }

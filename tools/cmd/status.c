@@ -13,15 +13,24 @@
 
 static const char help[] =
 "Usage: dmlive status [NAME|DEVICE] [--json]\n"
+"       dmlive status --metrics\n"
 "\n"
 "Shows the mapped device NAME (or its path, or VG/LV) if it is being restored\n"
 "(alloctrack), was restored, or is attached for backups (cbw). Without NAME,\n"
 "shows all devices that are being restored or attached, and what killed commands\n"
 "have left, with the command that cleans it up. --json prints an array of\n"
-"objects, or one object if NAME is given.\n";
+"objects, or one object if NAME is given. --metrics prints numbers of all devices\n"
+"in the text format of OpenMetrics, for Prometheus and its node_exporter.\n";
+
+enum format {
+	FORMAT_TEXT,
+	FORMAT_JSON,
+	FORMAT_METRICS,
+};
 
 static const struct option options[] = {
-	{ "json", no_argument, NULL, 'j' },
+	{ "json", no_argument, NULL, FORMAT_JSON },
+	{ "metrics", no_argument, NULL, FORMAT_METRICS },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ 0 }
 };
@@ -51,19 +60,23 @@ static int list_one(const char *name, void *argument)
 	return 0;
 }
 
-static int list_all(bool json)
+static int list_all(enum format format)
 {
 	struct listing listing = {
-		.array = json ? json_new_array() : NULL,
+		.array = format == FORMAT_TEXT ? NULL : json_new_array(),
 	};
 
 	if (dm_for_each(list_one, &listing))
 		return EXIT_ERROR;
 	listing.nr += status_recovery(NULL, listing.array);
-	if (json)
+	if (format == FORMAT_JSON) {
 		json_print_pretty(listing.array);
-	else if (!listing.nr)
+	} else if (format == FORMAT_METRICS) {
+		status_print_metrics(listing.array);
+		json_object_put(listing.array);
+	} else if (!listing.nr) {
 		printf("no device is being restored or attached\n");
+	}
 	return listing.exit_status;
 }
 
@@ -153,7 +166,7 @@ static int show_named(const char *argument, bool json)
 
 int cmd_status(int argc, char **argv)
 {
-	bool json = false;
+	enum format format = FORMAT_TEXT;
 	int found, status;
 
 	optind = 0;
@@ -165,12 +178,15 @@ int cmd_status(int argc, char **argv)
 			fputs(help, stdout);
 			return EXIT_OK;
 		}
-		json = true;
+		format = found;
 	}
+	if (format == FORMAT_METRICS && argc > optind)
+		return argument_error("status", "no NAME with --metrics");
 	if (argc - optind > 1)
 		return argument_error("status", "at most one NAME or DEVICE");
 	status = require("status", REQUIRE_DM);
 	if (status)
 		return status;
-	return optind == argc ? list_all(json) : show_named(argv[optind], json);
+	return optind == argc ? list_all(format) :
+				show_named(argv[optind], format == FORMAT_JSON);
 }

@@ -29,6 +29,12 @@ int status_finished(const char *name, struct json_object *object);
  */
 unsigned int status_recovery(const char *name, struct json_object *array);
 
+/*
+ * Print what `dmlive status --json` says of all devices, @array, as metrics in the text
+ * format of OpenMetrics 1.0.
+ */
+void status_print_metrics(struct json_object *array);
+
 /* status-device.c: what all kinds have. */
 struct status_device {
 	const char *name;
