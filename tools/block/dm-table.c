@@ -61,6 +61,8 @@ static int get_lines(const char *name, int type, bool inactive,
 		return -ENOMEM;
 	/* A status must not wait for I/O that the device itself has to serve. */
 	dm_task_no_flush(task);
+	/* Tables may have keys: buffers are wiped, here and in the kernel. */
+	dm_task_secure_data(task);
 	if (inactive)
 		dm_task_query_inactive_table(task);
 	r = task_run(task);
@@ -80,12 +82,20 @@ int dm_get_table(const char *name, bool inactive, struct dm_table *table,
 	return get_lines(name, DM_DEVICE_TABLE, inactive, table, device);
 }
 
+/* There may be a key in it. */
+static void wipe(char *params)
+{
+	if (params)
+		explicit_bzero(params, strlen(params));
+	free(params);
+}
+
 void dm_table_free(struct dm_table *table)
 {
 	unsigned int i;
 
 	for (i = 0; i < table->nr_lines; i++)
-		free(table->lines[i].params);
+		wipe(table->lines[i].params);
 	free(table->lines);
 	memset(table, 0, sizeof(*table));
 }
@@ -133,7 +143,7 @@ int dm_get_line(const char *name, enum dm_line_kind kind, struct dm_line *line,
 
 void dm_line_free(struct dm_line *line)
 {
-	free(line->params);
+	wipe(line->params);
 	line->params = NULL;
 }
 
@@ -159,6 +169,7 @@ int dm_load_table(const char *name, const struct dm_table *table,
 
 	if (!task)
 		return -ENOMEM;
+	dm_task_secure_data(task);
 	for (line = table->lines; line < table->lines + table->nr_lines; line++)
 		if (!dm_task_add_target(task, line->start_sector,
 					line->nr_sectors, line->target,

@@ -350,6 +350,54 @@ int dm_swap(const char *name)
 			task_run_with_udev(task, 0));
 }
 
+int dm_swap_private(const char *name, uint32_t *cookie)
+{
+	struct dm_task *task = new_resume(name);
+
+	if (!task)
+		return -ENOMEM;
+	if (!dm_task_no_flush(task) || !dm_task_skip_lockfs(task)) {
+		dm_task_destroy(task);
+		return -EINVAL;
+	}
+	if (!dm_task_set_cookie(task, cookie, PRIVATE_FLAGS))
+		*cookie = 0;
+	return task_end(task, name, "swap its table", task_run(task));
+}
+
+/*
+ * Without udev: the node of a device that the kernel has removed is left, and that of a
+ * device that is to be removed later is gone already.
+ */
+static void correct_node(const char *name)
+{
+	struct dm_task *task;
+
+	if (dm_udev_get_sync_support())
+		return;
+	task = task_new_by_name(DM_DEVICE_MKNODES, name);
+	if (!task)
+		return;
+	task_run(task);
+	dm_task_destroy(task);
+	dm_udev_wait(0);
+}
+
+int dm_remove_when_closed(const char *name)
+{
+	struct dm_task *task = task_new_by_name(DM_DEVICE_REMOVE, dm_name_now(name));
+	int r;
+
+	if (!task)
+		return -ENOMEM;
+	/* The node must stay. With this flag libdevmapper leaves it to udev. */
+	r = dm_task_deferred_remove(task) ?
+	    task_run_with_udev(task, DM_UDEV_DISABLE_LIBRARY_FALLBACK) : -EINVAL;
+	r = task_end(task, name, "have the mapped device removed when it is closed", r);
+	correct_node(dm_name_now(name));
+	return r;
+}
+
 int dm_remove(const char *name)
 {
 	struct dm_task *task;
@@ -365,6 +413,11 @@ int dm_remove(const char *name)
 		dm_task_destroy(task);
 	} while (r == -ENXIO && ++tries < REMOVE_TRIES &&
 		 !dm_get_device(name, NULL));
+	/* The kernel was faster: see dm_remove_when_closed(). */
+	if (r == -ENXIO && dm_get_device(name, NULL) == -ENXIO) {
+		correct_node(name);
+		r = 0;
+	}
 	task_say_failed(r, name, "remove the mapped device");
 	if (!r)
 		pin_drop(name);

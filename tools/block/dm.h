@@ -184,7 +184,17 @@ void dm_wait_for_udev(uint32_t cookie);
  */
 int dm_swap(const char *name);
 
+/*
+ * The same for a device that others must not look at, and without waiting for udev:
+ * @cookie as for dm_resume_group().
+ */
+int dm_swap_private(const char *name, uint32_t *cookie);
+
+/* A device that is gone already counts as removed. */
 int dm_remove(const char *name);
+
+/* The kernel removes the device when nothing has it open any more. */
+int dm_remove_when_closed(const char *name);
 
 int dm_message(const char *name, const char *text);
 
