@@ -54,6 +54,20 @@ dm_create s "0 $(sectors "$disk") snapshot-origin $other" 2> /dev/null && {
 	says "the reason" "snapshot-origin"
 	dm_remove s
 }
+cow=$(make_disk 16 512) || bail "disk"
+soil "$cow"
+dd if=/dev/zero of="$cow" bs=4096 count=1 oflag=direct status=none
+dm_create s "0 $(sectors "$other") snapshot $other $cow P 8" 2> /dev/null && {
+	run 3 "a snapshot" dmlive attach s
+	says "the reason" "keeps its exceptions in memory"
+	says "the way out" "--name NAME"
+	dm_remove s
+}
+dm_create s "0 $(sectors "$other") multipath 0 0 1 1 round-robin 0 1 1 $other 1000" 2> /dev/null && {
+	run 3 "a multipath device" dmlive attach s
+	says "the reason" "multipathd"
+	dm_remove s
+}
 dm_create s "0 $(sectors "$other") alloctrack $other - - 8" || bail "s"
 run 3 "a device that is being restored" dmlive attach s
 says "the way out" "wait"

@@ -13,25 +13,6 @@
 #include "block/stacking.h"
 #include "store/registry.h"
 
-/*
- * Targets without state of their own, in memory or on a device: they may be active
- * twice over the same devices during the move.
- */
-static const char *const movable_targets[] = {
-	"linear", "striped", "unstriped", "zero", "error", "delay", "flakey",
-};
-
-static bool is_movable(const char *target)
-{
-	unsigned int i;
-
-	for (i = 0; i < sizeof(movable_targets) / sizeof(movable_targets[0]);
-	     i++)
-		if (!strcmp(target, movable_targets[i]))
-			return true;
-	return false;
-}
-
 /* On the volume itself, writes would wait for metadata that wait for these writes. */
 static int check_meta(const struct volume *volume, const struct blockdev *meta)
 {
@@ -200,27 +181,6 @@ static int check_mapped(const struct volume *volume)
 	return EXIT_OK;
 }
 
-static int check_movable(const struct volume *volume)
-{
-	const struct dm_table *table = &volume->table;
-	const char *target;
-	unsigned int i;
-
-	for (i = 0; i < table->nr_lines; i++) {
-		target = table->lines[i].target;
-		if (is_movable(target))
-			continue;
-		if (!strcmp(target, "alloctrack"))
-			error("%s is being restored: wait until that is finished, see dmlive status %s",
-			      volume->name, volume->name);
-		else
-			error("%s has a table with the target %s, which cannot be moved in use, as it must not be active twice; while it is not in use, a new device can be made over it: --name NAME; or attach the device that it lies on",
-			      volume->name, target);
-		return EXIT_REFUSED;
-	}
-	return EXIT_OK;
-}
-
 struct insertion {
 	struct trust *trust;
 	dev_t volume, inner;
@@ -236,12 +196,24 @@ static int settle(const struct guard *guard, void *context)
 
 /* Steps 2 and 3; the volume is as it was if they fail. */
 static int insert(struct volume *volume, const struct attach_request *request,
-		  struct trust *trust, const struct inner *inner)
+		  struct trust *trust, const struct inner *inner,
+		  enum movable how)
 {
 	struct insertion insertion = {
 		.trust = trust,
 		.volume = volume->device.devt,
 		.inner = makedev(inner->dm.major, inner->dm.minor),
+	};
+	struct hand_over hand_over = {
+		.how = how,
+		.inserting = true,
+		.volume = volume,
+		.inner = inner,
+		.table = &volume->table,
+	};
+	struct swap_steps steps = {
+		.context = &insertion,
+		.hand_over = how == MOVABLE_SHARED ? NULL : &hand_over,
 	};
 	struct dm_table_line line = {
 		.nr_sectors = dm_table_sectors(&volume->table),
@@ -257,33 +229,42 @@ static int insert(struct volume *volume, const struct attach_request *request,
 	line.params = params;
 	if (status)
 		return status;
-	return swap_table_settled(volume, &table,
-				  trust->is_store ? settle : NULL, &insertion);
+	steps.settle = trust->is_store ? settle : NULL;
+	return swap_table(volume, &table, &steps);
+}
+
+static int check(const struct volume *volume, enum movable *how)
+{
+	int status = check_mapped(volume);
+
+	if (!status)
+		status = check_not_ours(volume);
+	if (!status)
+		status = movable_check(volume, how);
+	return status ? status : check_kernel();
 }
 
 int attach_insert(struct volume *volume, const struct attach_request *request,
 		  struct trust *trust, struct inner *inner)
 {
+	enum movable how;
 	bool found;
 	int status;
 
-	status = check_mapped(volume);
-	if (!status)
-		status = check_not_ours(volume);
-	if (!status)
-		status = check_movable(volume);
-	if (!status)
-		status = check_kernel();
+	movable_hide_keys(&volume->table);
+	status = check(volume, &how);
 	if (!status)
 		status = inner_find(volume, inner);
 	if (!status)
 		status = inner_clean(volume, inner, &found);
 	if (!status)
-		status = inner_make(volume, inner);
+		status = inner_make(volume, how, inner);
 	if (status)
 		return status;
-	status = insert(volume, request, trust, inner);
+	status = insert(volume, request, trust, inner, how);
 	if (status)
 		dm_remove(inner->name);
+	else if (!movable_may_be_left(&volume->table))
+		dm_remove_when_closed(inner->name);
 	return status;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "attach/hand-over.h"
 #include "attach/inner.h"
 #include "base/exit.h"
 #include "base/log.h"
@@ -90,14 +91,31 @@ bool inner_is(const struct volume *volume)
 	return volume->is_mapped && inner_is_uuid(volume->dm.uuid);
 }
 
-int inner_make(const struct volume *volume, struct inner *inner)
+static int load(const struct volume *volume, enum movable how,
+		const struct inner *inner)
+{
+	int r = 0;
+
+	if (how != MOVABLE_SHARED)
+		r = hand_over_load_placeholder(inner, &volume->table) ?:
+		    dm_resume_private(inner->name);
+	if (!r && how != MOVABLE_LOADED_LATE)
+		r = dm_load_table(inner->name, &volume->table,
+				  volume->dm.read_only);
+	if (!r && how == MOVABLE_SHARED)
+		r = dm_resume_private(inner->name);
+	return r;
+}
+
+int inner_make(const struct volume *volume, enum movable how,
+	       struct inner *inner)
 {
 	if (dm_create_empty(inner->name, inner->uuid))
 		return EXIT_ERROR;
 	inner->exists = true;
-	if (dm_load_table(inner->name, &volume->table, volume->dm.read_only) ||
-	    dm_resume_private(inner->name) ||
+	if (load(volume, how, inner) ||
 	    dm_get_device(inner->name, &inner->dm)) {
+		movable_explain(&volume->table, volume->name);
 		dm_remove(inner->name);
 		inner->exists = false;
 		return EXIT_ERROR;

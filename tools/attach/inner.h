@@ -12,11 +12,15 @@
  * volume's UUID and "-dmlive": lvm2 takes it for a part of the volume and removes it
  * with the volume, or when it gives the volume another table.
  *
- * Functions that return an int give an exit status, after a message.
+ * An inner device whose targets have a state must not stay live when another program has
+ * given the volume a table of its own: the kernel removes it when cbw closes it.
+ *
+ * Functions that return an int return an exit status, after a message.
  */
 
 #include <stdbool.h>
 
+#include "attach/movable.h"
 #include "attach/volume.h"
 
 #define INNER_UUID_BYTES 129
@@ -49,8 +53,12 @@ bool inner_is_uuid(const char *uuid);
 /* Is it the inner device of another volume? */
 bool inner_is(const struct volume *volume);
 
-/* Make it, with the table of @volume. */
-int inner_make(const struct volume *volume, struct inner *inner);
+/*
+ * Make it, with the table of @volume. If that must not be live twice, a placeholder is
+ * live, and the table is loaded at most.
+ */
+int inner_make(const struct volume *volume, enum movable how,
+	       struct inner *inner);
 
 /*
  * Remove what a killed attach or detach has left of @volume, which has no cbw table:

@@ -96,26 +96,7 @@ static int lacks_its_table(const struct volume *volume, bool *suspended)
 	return r;
 }
 
-/* However far the swap went. A new table that cannot be resumed leaves it suspended. */
-static void put_back(const struct volume *volume)
-{
-	bool suspended = true;
-	int r;
-
-	dm_clear(volume->name);
-	r = lacks_its_table(volume, &suspended);
-	if (!r && !suspended)
-		return;
-	if (r > 0)
-		r = dm_load_table(volume->name, &volume->table,
-				  volume->dm.read_only);
-	if (!r)
-		r = dm_resume_or_retry(volume->name);
-	if (r)
-		error("%s may be suspended now and must get its table by hand: dmsetup load %s; dmsetup resume %s",
-		      dm_name_now(volume->name), dm_name_now(volume->name),
-		      dm_name_now(volume->name));
-}
+#define RESUME_TRIES 3
 
 /*
  * How long a volume may be held while it is settled: its metadata device may be slow or
@@ -126,52 +107,130 @@ static void put_back(const struct volume *volume)
 /* @is_put_back: in the guard: it has done what there was to do */
 struct guarded_swap {
 	const struct volume *volume;
+	const struct swap_steps *steps;
 	struct guard guard;
 	bool is_put_back;
 };
 
+/* udev is not waited for: it may need the inner device, which may be suspended. */
+static int resume_or_retry(const char *name, uint32_t *udev_cookie)
+{
+	int r, tries;
+
+	for (tries = 0; tries < RESUME_TRIES; tries++) {
+		r = dm_resume_group(&name, 1, udev_cookie);
+		if (!r)
+			break;
+	}
+	return r;
+}
+
+/* Also when it has another table. */
+static int give_old_table(const struct volume *volume, bool load,
+			  uint32_t *udev_cookie)
+{
+	int r = load ? dm_load_table(volume->name, &volume->table,
+				     volume->dm.read_only) : 0;
+
+	return r ? r : resume_or_retry(volume->name, udev_cookie);
+}
+
+/* However far the swap went. A new table that cannot be resumed leaves it suspended. */
+static void put_back(const struct guarded_swap *swap)
+{
+	struct hand_over *hand_over = swap->steps->hand_over;
+	const struct volume *volume = swap->volume;
+	bool suspended = true, load;
+	uint32_t cookie = 0;
+	int r;
+
+	dm_clear(volume->name);
+	r = lacks_its_table(volume, &suspended);
+	if (hand_over && volume->dm.suspended)
+		suspended = true;
+	/* With a table that must not be live twice, it was swapped after all. */
+	if (r > 0 && !suspended && hand_over)
+		return;
+	load = r > 0;
+	if (suspended && hand_over && hand_over_start_undo(hand_over))
+		load = true;
+	if (r >= 0 && (load || suspended))
+		r = give_old_table(volume, load, &cookie);
+	if (hand_over) {
+		hand_over_end_undo(hand_over, load);
+		dm_wait_for_udev(hand_over->udev_cookie);
+		hand_over->udev_cookie = 0;
+	}
+	dm_wait_for_udev(cookie);
+	if (r)
+		error("%s may be suspended now and must get its table by hand: dmsetup load %s; dmsetup resume %s",
+		      dm_name_now(volume->name), dm_name_now(volume->name),
+		      dm_name_now(volume->name));
+}
+
+static bool is_under_way(const struct guarded_swap *swap)
+{
+	const struct hand_over *hand_over = swap->steps->hand_over;
+
+	return dm_is_suspended(swap->volume->name) ||
+	       (hand_over && hand_over_is_under_way(hand_over));
+}
+
 /*
- * In the guard. Else it runs, with the one table or the other. A process that has
- * committed to the swap and is alive puts it back itself. Once only: who suspends it
- * after that has reasons of their own.
+ * In the guard. Otherwise the volume runs, with the one table or the other. A process
+ * that has committed to the swap and is alive puts it back itself. Once only: if somebody
+ * suspends it after that, they have their own reasons.
  */
 static void put_back_abandoned(void *context)
 {
 	struct guarded_swap *swap = context;
-	const struct volume *volume = swap->volume;
 
 	if (swap->is_put_back ||
 	    (!guard_is_alone(&swap->guard) && !guard_has_acted(&swap->guard)))
 		return;
-	if (!volume->dm.suspended && dm_is_suspended(volume->name)) {
-		put_back(volume);
-		swap->is_put_back = !dm_is_suspended(volume->name);
+	if (!swap->volume->dm.suspended && is_under_way(swap)) {
+		put_back(swap);
+		swap->is_put_back = !is_under_way(swap);
 	}
 }
 
-static int hold_and_swap(struct guarded_swap *swap, swap_settle_fn settle,
-			 void *context)
+static int hold_and_prepare(struct guarded_swap *swap)
 {
+	const struct swap_steps *steps = swap->steps;
 	const char *name = swap->volume->name;
-	int r;
+	int r = swap->volume->dm.suspended ? 0 : dm_hold(name);
 
-	if (!settle)
-		return dm_swap(name);
-	r = dm_hold(name);
-	if (!r)
-		r = settle(&swap->guard, context);
+	if (!r && steps->hand_over)
+		r = hand_over_prepare(steps->hand_over);
+	if (!r && steps->settle)
+		r = steps->settle(&swap->guard, steps->context);
 	/* The guard may have let it go with its old table, and cleared the new one. */
 	if (!guard_commit(&swap->guard)) {
 		error("%s could not be suspended and its metadata written within %d s, as I/O is under way or the metadata device is slow; it is as it was",
 		      dm_name_now(name), SETTLE_LIMIT_S);
 		return -ECANCELED;
 	}
-	return r ? r : dm_swap(name);
+	return r;
 }
 
-static int swap(struct volume *volume, swap_settle_fn settle, void *context)
+static bool has_steps(const struct swap_steps *steps)
 {
-	struct guarded_swap swap = { .volume = volume };
+	return steps->settle || steps->hand_over;
+}
+
+static int hold_and_swap(struct guarded_swap *swap)
+{
+	const struct swap_steps *steps = swap->steps;
+	int r = has_steps(steps) ? hold_and_prepare(swap) : 0;
+
+	if (!r && steps->hand_over)
+		r = hand_over_commit(steps->hand_over);
+	return r ? r : dm_swap(swap->volume->name);
+}
+
+static int swap(struct volume *volume, const struct swap_steps *steps)
+{
+	struct guarded_swap swap = { .volume = volume, .steps = steps };
 	struct process_state state;
 	bool suspended;
 	int r;
@@ -182,16 +241,19 @@ static int swap(struct volume *volume, swap_settle_fn settle, void *context)
 		return say_changed(volume);
 	}
 	if (check_interrupted(volume) ||
-	    guard_start_limited(&swap.guard, settle ? SETTLE_LIMIT_S : 0,
+	    guard_start_limited(&swap.guard,
+				has_steps(steps) ? SETTLE_LIMIT_S : 0,
 				put_back_abandoned, &swap)) {
 		dm_clear(volume->name);
 		return EXIT_ERROR;
 	}
 	process_become_independent(&state, true);
-	r = hold_and_swap(&swap, settle, context);
+	r = hold_and_swap(&swap);
 	if (r)
-		put_back(volume);
+		put_back(&swap);
 	guard_end(&swap.guard);
+	if (steps->hand_over)
+		dm_wait_for_udev(steps->hand_over->udev_cookie);
 	process_become_ordinary(&state);
 	return r ? EXIT_ERROR : EXIT_OK;
 }
@@ -212,8 +274,17 @@ static int lock_group(const struct volume *volume,
 	return r == -EBUSY ? EXIT_REFUSED : EXIT_ERROR;
 }
 
-int swap_table_settled(struct volume *volume, const struct dm_table *table,
-		       swap_settle_fn settle, void *context)
+/* A table that is loaded late is loaded by hand_over_prepare(), if it is the volume's. */
+static bool is_loaded_now(const struct swap_steps *steps)
+{
+	const struct hand_over *hand_over = steps->hand_over;
+
+	return !hand_over || hand_over->inserting ||
+	       hand_over->how != MOVABLE_LOADED_LATE;
+}
+
+int swap_table(struct volume *volume, const struct dm_table *table,
+	       const struct swap_steps *steps)
 {
 	struct lvm_locks locks;
 	int status;
@@ -224,16 +295,13 @@ int swap_table_settled(struct volume *volume, const struct dm_table *table,
 		status = check_interrupted(volume);
 	if (!status)
 		status = check_unchanged(volume, table);
-	if (!status &&
-	    dm_load_table(volume->name, table, volume->dm.read_only))
+	if (!status && is_loaded_now(steps) &&
+	    dm_load_table(volume->name, table, volume->dm.read_only)) {
+		movable_explain(table, dm_name_now(volume->name));
 		status = EXIT_ERROR;
-	else if (!status)
-		status = swap(volume, settle, context);
+	} else if (!status) {
+		status = swap(volume, steps);
+	}
 	lvm_unlock(&locks);
 	return status;
-}
-
-int swap_table(struct volume *volume, const struct dm_table *table)
-{
-	return swap_table_settled(volume, table, NULL, NULL);
 }

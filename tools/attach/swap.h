@@ -2,17 +2,9 @@
 #ifndef DMLIVE_ATTACH_SWAP_H
 #define DMLIVE_ATTACH_SWAP_H
 
+#include "attach/hand-over.h"
 #include "attach/volume.h"
 #include "base/guard.h"
-
-/*
- * Give @volume another table, with I/O going on. When that fails, or a signal ends
- * the wait for I/O that hangs, it has its old table again; refused when the table of
- * @volume has changed since it was read.
- *
- * Return: an exit status, after a message.
- */
-int swap_table(struct volume *volume, const struct dm_table *table);
 
 /*
  * Called while the volume is suspended and its new table is loaded. It needs nothing that
@@ -21,8 +13,25 @@ int swap_table(struct volume *volume, const struct dm_table *table);
  */
 typedef int (*swap_settle_fn)(const struct guard *guard, void *context);
 
-/* The same, and @settle is called between. When it fails, nothing has changed. */
-int swap_table_settled(struct volume *volume, const struct dm_table *table,
-		       swap_settle_fn settle, void *context);
+/*
+ * What happens while the volume is suspended; NULL: nothing.
+ * @settle: its context is @context
+ * @hand_over: the table must not be live twice
+ */
+struct swap_steps {
+	swap_settle_fn settle;
+	void *context;
+	struct hand_over *hand_over;
+};
+
+/*
+ * Give @volume another table, with I/O going on. When that or a step fails, or a signal
+ * ends the wait for I/O that hangs, it has its old table again. Refused when the table of
+ * @volume has changed since it was read.
+ *
+ * Return: an exit status, after a message.
+ */
+int swap_table(struct volume *volume, const struct dm_table *table,
+	       const struct swap_steps *steps);
 
 #endif /* DMLIVE_ATTACH_SWAP_H */

@@ -134,6 +134,12 @@ static int take_out(struct volume *volume, const struct cbw_table *cbw,
 		    const struct inner *inner)
 {
 	struct dm_table table;
+	struct hand_over hand_over = {
+		.volume = volume,
+		.inner = inner,
+		.table = &table,
+	};
+	struct swap_steps steps = { NULL };
 	int status;
 	int r = dm_get_table(inner->name, false, &table, NULL);
 
@@ -141,9 +147,13 @@ static int take_out(struct volume *volume, const struct cbw_table *cbw,
 		error_errno(r, "%s: cannot get its table", inner->name);
 		return EXIT_ERROR;
 	}
+	movable_hide_keys(&table);
+	hand_over.how = movable_how(&table);
+	if (hand_over.how != MOVABLE_SHARED)
+		steps.hand_over = &hand_over;
 	status = check_loaded(volume, &table);
 	if (!status)
-		status = swap_table(volume, &table);
+		status = swap_table(volume, &table, &steps);
 	dm_table_free(&table);
 	if (!status && dm_remove(inner->name)) {
 		error("%s is detached, but its inner device %s is left; remove that with: dmsetup remove %s",
