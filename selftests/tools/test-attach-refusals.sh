@@ -90,7 +90,7 @@ mkfs.ext4 -q $A && mkdir mnt && mount $A mnt || bail "mount"
 on_exit sh -c "! mountpoint -q $TMP/mnt || umount $TMP/mnt"
 truncate -s 4M mnt/meta && loop=$(losetup -f --show mnt/meta) || bail "loop"
 run 3 "metadata in a file on the device" dmlive attach a --meta "$loop"
-says "the reason" "lies on, $A"
+says "the reason" "lies on, the volume $A"
 losetup -d "$loop"
 umount mnt
 run 3 "a metadata device in use" dmlive attach a --meta "$disk"

@@ -112,8 +112,8 @@ done
 # A volume that was resized.
 lvextend -q -L 16M t/vm > lvm.log 2>&1 || bail "lvextend: $(cat lvm.log)"
 run 3 "a resized volume" dmlive attach t/vm --meta t/track
-says "both sizes" "store on .* is for 8.0 MiB .*, and the volume .* has 16.0 MiB .*: it was resized"
-way=$(sed 's/.*make a new one: \(.*\) (what.*/\1/' "$err")
+says "both sizes" "store on .* is for a volume of 8.0 MiB .*, and .* has 16.0 MiB .*: it was resized"
+way=$(sed 's/.*make a new store: \(.*\) (its.*/\1/' "$err")
 run 0 "the command that makes a new one: $way" $way
 run 0 "then it is attached" dmlive attach t/vm --meta t/track
 dmlive detach t/vm
@@ -126,7 +126,7 @@ frees "an attached volume" "dmlive detach t-vm; lvchange -an t/vm"
 long=$(printf 'x%.0s' {1..121})
 lvcreate -q -y -W n -L 8M -n "$long" t > lvm.log 2>&1 || bail "lvcreate: $(cat lvm.log)"
 run 3 "attach: a name too long" dmlive attach "t/$long"
-says "the limit, the way out" "123 characters.*made of 110 at most.*--name NAME"
+says "the limit, the way out" "123 characters.*allows 110.*--name NAME"
 run 0 "as it says" dmlive attach "t/$long" --name "$long"
 run 0 "and back" dmlive detach "$long"
 run 3 "--meta auto: a name too long" dmlive restore image.qcow2 "t/$long" --name r --meta auto
@@ -134,7 +134,7 @@ says "the limit, the way out" "too long .* _dmlive .* 127 .*give a device of .*:
 run 2 "a mapped device" dmlive restore image.qcow2 "t/$long" --name "$long$long"
 says "the limit" "1 to 127 characters"
 run 3 "restore --track" dmlive restore image.qcow2 "t/$long" --name "$long" --track b
-says "the limit" "made of 110 at most"
+says "the limit" "allows 110"
 run 2 "a bitmap" dmlive restore image.qcow2 "t/$long" --name r --track "$long$long$long"
 says "the limit" "at most 255 bytes"
 

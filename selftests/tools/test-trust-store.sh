@@ -52,7 +52,7 @@ detach; dirty $V
 attach --trust-store
 is "$label: no gap" "$(jq -c .gap "$out")" null
 is "$label: it is in the JSON" "$(jq .trusted "$out")" true
-says "$label: and on the terminal" "believed on your word"
+says "$label: and on the terminal" "trusted because of --trust-store"
 is "$label: and recorded" "$(of_store trusted)" true
 dmlive backup $V trusted.qcow2 --bitmap B --base "$last" --no-full --json > "$out" 2> "$err"
 is "$label: an increment" "$(of_backup increment)" true

@@ -13,11 +13,11 @@
 #include "block/stacking.h"
 #include "store/registry.h"
 
-/* On the volume itself, writes would wait for metadata that wait for these writes. */
+/* If the metadata lay on the volume, a write would wait for itself. */
 static int check_meta(const struct volume *volume, const struct blockdev *meta)
 {
 	if (blockdev_is_above(meta->devt, volume->device.devt)) {
-		error("%s is, or lies on, %s, which is to be attached; take another metadata device",
+		error("%s is, or lies on, the volume %s itself; use another metadata device",
 		      meta->path, volume->device.path);
 		return EXIT_REFUSED;
 	}
@@ -63,12 +63,12 @@ static int check_not_ours(const struct volume *volume)
 	struct cbw_table cbw;
 
 	if (inner_is(volume)) {
-		error("%s is the inner device of an attached one: it must not be used by itself",
+		error("%s is the inner device of an attached volume and must not be used by itself",
 		      volume->name);
 		return EXIT_REFUSED;
 	}
 	if (volume->is_mapped && volume_is_cbw(volume, &cbw)) {
-		error("%s is a cbw device already; to begin anew: dmlive detach %s",
+		error("%s is a cbw device already; to start again: dmlive detach %s",
 		      volume->name, volume->name);
 		return EXIT_REFUSED;
 	}
@@ -81,7 +81,7 @@ static int check_name_is_free(const char *name)
 
 	if (dm_get_device(name, &device) == -ENXIO)
 		return EXIT_OK;
-	error("there is a mapped device %s already; take another name", name);
+	error("a mapped device %s exists already; choose another name", name);
 	return EXIT_REFUSED;
 }
 
@@ -97,7 +97,7 @@ static int check_unused(const struct volume *volume)
 	return EXIT_REFUSED;
 }
 
-/* The metadata device is checked when nobody else can open the volume any more. */
+/* The loaded table has the volume open, so nobody else can: check the store now. */
 static int load_new(const struct volume *volume,
 		    const struct attach_request *request, struct trust *trust,
 		    const char *params)
@@ -118,7 +118,7 @@ static int make_device(const struct volume *volume,
 {
 	char uuid[DM_NAME_BYTES + sizeof(DM_UUID_PREFIX)];
 
-	/* As much of it as a UUID has room for. */
+	/* The name, cut to what fits into a UUID. */
 	snprintf(uuid, sizeof(uuid), "%scbw-%.117s", DM_UUID_PREFIX,
 		 request->name);
 	if (dm_create_empty(request->name, uuid))
@@ -147,7 +147,7 @@ int attach_new(struct volume *volume, const struct attach_request *request,
 		status = make_params(volume, request,
 				     volume_number(volume, number), trust,
 				     params);
-	/* No other store records what is written to the new device. */
+	/* Another store of this volume would miss what is written to the new device. */
 	if (!status)
 		registry_void(&volume->device, request->meta);
 	if (!status)
@@ -160,7 +160,7 @@ static int check_mapped(const struct volume *volume)
 	const struct dm_device *dm = &volume->dm;
 
 	if (!volume->is_mapped) {
-		error("%s is no mapped device, so cbw cannot be inserted into it; while it is not in use, a new device can be made over it: --name NAME",
+		error("%s is not a mapped device, so cbw cannot be inserted into it; while it is not in use, a new device can be made over it: --name NAME",
 		      volume->device.path);
 		return EXIT_REFUSED;
 	}
@@ -174,7 +174,7 @@ static int check_mapped(const struct volume *volume)
 		return EXIT_REFUSED;
 	}
 	if (!strncmp(dm->uuid, "LVM-", 4) && strlen(dm->uuid) > 4 + 64) {
-		error("%s is an inner part of a logical volume, which lvm2 steers alone; attach that volume",
+		error("%s is an inner part of a logical volume, which only lvm2 may change; attach the logical volume",
 		      volume->name);
 		return EXIT_REFUSED;
 	}
@@ -194,7 +194,7 @@ static int settle(const struct guard *guard, void *context)
 			    insertion->volume);
 }
 
-/* Steps 2 and 3; the volume is as it was if they fail. */
+/* Steps 2 and 3 of attach.h. If they fail, the volume is as it was. */
 static int insert(struct volume *volume, const struct attach_request *request,
 		  struct trust *trust, const struct inner *inner,
 		  enum movable how)

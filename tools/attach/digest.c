@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The digest of a device, see digest.h. It is read past the page cache: what counts is
- * what the device has.
+ * The digest of a device, see digest.h. Read past the page cache, since what is on the
+ * device counts.
  */
 #include <blkid/blkid.h>
 #include <errno.h>
@@ -26,7 +26,7 @@ struct walk {
 	struct sha256 sha;
 };
 
-/* A place, extended to whole units of reading, up to the end of the device. */
+/* Rounded outward for direct I/O, and cut at the end of the device. */
 static bool add_place(struct walk *walk, uint64_t offset, uint64_t length)
 {
 	uint64_t start = offset & ~(uint64_t)(ALIGNMENT - 1), place[2];
@@ -81,7 +81,7 @@ static bool add_partition_table(struct walk *walk, const char *path)
 	if (!probe)
 		return false;
 	blkid_probe_enable_partitions(probe, 1);
-	/* NULL: there is no table that it understands. */
+	/* NULL: libblkid finds no partition table. */
 	list = blkid_probe_get_partitions(probe);
 	good = !list || add_partitions(walk, list);
 	blkid_free_probe(probe);
@@ -100,15 +100,15 @@ static bool add_samples(struct walk *walk)
 }
 
 /*
- * What a bitmap has set, as if it were one range.
- * @passed: bytes of it so far
- * @next: where in it the next sample is
+ * All that a bitmap has set, taken as one range.
+ * @passed: bytes of that range so far
+ * @next: offset of the next sample in it
  */
 struct set_bits {
 	struct walk *walk;
 	uint64_t passed;
 	uint64_t next;
-	uint64_t step;			/* 0: it is only counted */
+	uint64_t step;			/* 0: only count */
 };
 
 static int add_set_range(void *context, uint64_t offset, uint64_t length)

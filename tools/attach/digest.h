@@ -3,11 +3,11 @@
 #define DMLIVE_ATTACH_DIGEST_H
 
 /*
- * A digest of those places of a device that its users can hardly avoid: its first and
- * last MiB; of each partition the first MiB and the last 64 KiB; 64 samples of 4 KiB,
- * spread evenly; and as many of what bitmaps have set, since recently written places
- * are likely to be written again. Superblocks, partition tables, their copies and logs
- * are there. At most some dozens of MiB are read, whatever the size.
+ * A digest of places that hardly any user of a device avoids writing to: the first and
+ * the last MiB, which have superblocks, partition tables and their copies; the first MiB
+ * and the last 64 KiB of each partition; 64 samples of 4 KiB at equal distances; and as
+ * many samples of what each bitmap has set, since what was written recently is likely to
+ * be written again. Some dozens of MiB are read at most, whatever the size.
  */
 
 #include <stdbool.h>
@@ -18,8 +18,8 @@
 #include "store/inspect.h"
 
 /*
- * @store: of the bitmaps, not in use. False: it cannot be read; there may be a message
- * about the store.
+ * @store: has the bitmaps, and is not in use. False: the device or the store cannot be
+ * read; only for the store there is a message.
  */
 bool volume_digest(const struct blockdev *device, struct meta_store *store,
 		   uint8_t digest[SHA256_BYTES]);

@@ -15,7 +15,7 @@
 /* "LVM-" and the UUIDs of the group and the volume. */
 #define LVM_UUID_LENGTH	(strlen(LVM_PREFIX) + 64)
 
-/* Leaves room for names and UUIDs made from it. */
+/* Names and UUIDs are made from it, with something added. */
 #define MAX_NAME_LENGTH	110
 
 bool inner_is_uuid(const char *uuid)
@@ -51,7 +51,7 @@ int inner_find(const struct volume *volume, struct inner *inner)
 {
 	memset(inner, 0, sizeof(*inner));
 	if (strlen(volume->name) > MAX_NAME_LENGTH) {
-		error("%s: the name has %zu characters, and that of its inner device, which gets %s behind it, can be made of %d at most; use a shorter name, or attach it with --name NAME",
+		error("%s: its name has %zu characters, and the inner device, whose name is that and %s, allows %d; rename it, or attach it with --name NAME",
 		      volume->name, strlen(volume->name), INNER_SUFFIX,
 		      MAX_NAME_LENGTH);
 		return EXIT_REFUSED;
@@ -59,13 +59,13 @@ int inner_find(const struct volume *volume, struct inner *inner)
 	snprintf(inner->name, sizeof(inner->name), "%.*s%s", MAX_NAME_LENGTH,
 		 volume->name, INNER_SUFFIX);
 	make_uuid(volume, inner);
-	/* The volume may have got another name since. */
+	/* The volume may have been renamed since, and the inner device not. */
 	inner->exists = dm_name_of_uuid(inner->uuid, inner->name);
 	if (inner->exists)
 		dm_pin(inner->name);
 	if (inner->exists || dm_get_device(inner->name, NULL) == -ENXIO)
 		return EXIT_OK;
-	error("there is a mapped device %s already, which is not the inner device of %s; rename it: dmsetup rename",
+	error("the mapped device %s is not the inner device of %s, but has its name; rename it: dmsetup rename",
 	      inner->name, volume->name);
 	return EXIT_REFUSED;
 }
@@ -124,7 +124,7 @@ int inner_make(const struct volume *volume, enum movable how,
 	return EXIT_OK;
 }
 
-/* Is the table that is loaded on @volume a cbw table over its inner device? */
+/* Is the inactive table of @volume a cbw table over its inner device? */
 static bool has_loaded_ours(const struct volume *volume,
 			    const struct inner *inner)
 {
@@ -145,7 +145,7 @@ int inner_clean(struct volume *volume, struct inner *inner, bool *found)
 	*found = false;
 	if (volume->dm.has_inactive_table) {
 		if (!has_loaded_ours(volume, inner)) {
-			error("%s has a table that is loaded and not live: someone else is changing it; if nobody is: dmsetup clear %s",
+			error("%s has an inactive table: someone else is changing it; if not: dmsetup clear %s",
 			      volume->name, volume->name);
 			return EXIT_REFUSED;
 		}

@@ -3,14 +3,13 @@
 #define DMLIVE_ATTACH_INNER_H
 
 /*
- * The inner device of a live insertion: it has the table that the volume had, and
- * is the origin of the cbw table that the volume has now. It is NAME-dmlive.
+ * The inner device of a live insertion, NAME-dmlive. It has the table that the volume
+ * had, and is the origin of the cbw table that the volume has now.
  *
- * Its UUID is of a form that lvm2 and util-linux reserve for inner layers: "LVM-",
- * and something behind another dash. So neither looks in it for physical volumes or
- * file systems, which are those of the volume. For a logical volume it is the
- * volume's UUID and "-dmlive": lvm2 takes it for a part of the volume and removes it
- * with the volume, or when it gives the volume another table.
+ * lvm2 and util-linux reserve UUIDs with "LVM-" and something after another dash for
+ * inner layers. They ignore the physical volumes and file systems in them, and here these
+ * are the volume's. The inner device of a logical volume has the volume's UUID and
+ * "-dmlive", so lvm2 takes it for a part of the volume and removes it with the volume.
  *
  * An inner device whose targets have a state must not stay live when another program has
  * given the volume a table of its own: the kernel removes it when cbw closes it.
@@ -25,7 +24,7 @@
 
 #define INNER_UUID_BYTES 129
 
-/* Behind the name of the volume. */
+/* Follows the name of the volume. */
 #define INNER_SUFFIX "-dmlive"
 
 struct inner {
@@ -35,22 +34,19 @@ struct inner {
 	bool exists;
 };
 
-/* The present or future inner device of @volume, even if that lost its cbw table. */
+/* Of @volume, which may have lost its cbw table. @inner need not exist yet. */
 int inner_find(const struct volume *volume, struct inner *inner);
 
-/*
- * The inner device that the cbw table @cbw has as its origin. False: the origin is
- * not one.
- */
+/* The inner device below the cbw table @cbw. False: its origin is not an inner device. */
 bool inner_of_table(const struct cbw_table *cbw, struct inner *inner);
 
-/* The UUID that the inner device of @name has, which is not a logical volume. */
+/* The UUID for the inner device of @name, if that is not a logical volume. */
 void inner_make_uuid(const char *name, char uuid[INNER_UUID_BYTES]);
 
-/* Is it the UUID of an inner device? */
+/* Does an inner device have this UUID? */
 bool inner_is_uuid(const char *uuid);
 
-/* Is it the inner device of another volume? */
+/* Is @volume itself an inner device? */
 bool inner_is(const struct volume *volume);
 
 /*
@@ -61,9 +57,9 @@ int inner_make(const struct volume *volume, enum movable how,
 	       struct inner *inner);
 
 /*
- * Remove what a killed attach or detach has left of @volume, which has no cbw table:
- * an inner device, and a loaded table over it. @found: whether there was something.
- * Refused when it is somebody else's.
+ * Remove what a killed attach or detach has left on @volume, which has no cbw table: the
+ * inner device, and an inactive table over it. @found: there was something. An inactive
+ * table of somebody else is refused.
  */
 int inner_clean(struct volume *volume, struct inner *inner, bool *found);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Is a bitmap store for a volume of this size? */
+/* Refuses a bitmap store that was made for a volume of another size. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -31,7 +31,7 @@ int store_check_size(const struct volume *volume, const struct blockdev *meta)
 	struct image *image;
 	uint64_t bytes;
 
-	/* If it is not a store at all, the kernel refuses it, with the reason. */
+	/* If it is not a store, the kernel refuses it, with the reason. */
 	if (image_open(meta->path, &options, &image, &ignored))
 		return EXIT_OK;
 	bytes = image_size(image);
@@ -41,7 +41,7 @@ int store_check_size(const struct volume *volume, const struct blockdev *meta)
 	snprintf(command, sizeof(command),
 		 "dmlive meta format %.4000s --track --size %" PRIu64 " --force",
 		 meta->path, volume->device.bytes);
-	error("the store on %s is for %s, and the volume %s has %s: it was resized, or the store is another volume's; make a new one: %s (what its bitmaps recorded is lost, so the next backup is a full one)",
+	error("the store on %s is for a volume of %s, and %s has %s: it was resized, or the store belongs to another volume; make a new store: %s (its bitmaps start again, so the next backup is a full one)",
 	      meta->path, describe(bytes, store), volume->device.path,
 	      describe(volume->device.bytes, present), command);
 	return EXIT_REFUSED;

@@ -3,8 +3,8 @@
  * The swap of a table under I/O.
  *
  * The kernel suspends, swaps and resumes in one call, unless something has to be done
- * in between. While that waits for I/O that is under way, new I/O is held; a signal
- * ends the wait, and the device goes on as it was.
+ * in between. While it waits for I/O that is under way, new I/O is held. A signal ends
+ * that wait, and the device goes on as it was.
  */
 #include <errno.h>
 #include <signal.h>
@@ -24,7 +24,7 @@ static void take_signal(int number)
 	interrupted = number;
 }
 
-/* System calls are not restarted, so that the kernel's wait ends. */
+/* Without SA_RESTART, so that a wait in the kernel ends. */
 static void catch_signals(void)
 {
 	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
@@ -39,11 +39,11 @@ static int check_interrupted(const struct volume *volume)
 {
 	if (!interrupted)
 		return EXIT_OK;
-	error("interrupted; %s is as it was", dm_name_now(volume->name));
+	error("interrupted; %s is unchanged", dm_name_now(volume->name));
 	return EXIT_ERROR;
 }
 
-/* Has somebody else loaded a table? One like @table was left by a killed command. */
+/* A table like @table was left by a killed command, others are somebody else's. */
 static bool is_loaded_by_other(const struct volume *volume,
 			       const struct dm_table *table)
 {
@@ -59,12 +59,12 @@ static bool is_loaded_by_other(const struct volume *volume,
 
 static int say_changed(const struct volume *volume)
 {
-	error("%s got another table meanwhile, or was suspended: someone else is changing it; try again",
+	error("%s has got another table or was suspended: someone else is changing it; try again",
 	      dm_name_now(volume->name));
 	return EXIT_REFUSED;
 }
 
-/* Somebody else, lvm2 for example, may have given it a table meanwhile, or begun to. */
+/* Another program, lvm2 for example, may have loaded a table, or swapped it. */
 static int check_unchanged(const struct volume *volume,
 			   const struct dm_table *table)
 {
@@ -81,7 +81,7 @@ static int check_unchanged(const struct volume *volume,
 	return same ? EXIT_OK : say_changed(volume);
 }
 
-/* 1: it has another table. 0: it has its table. */
+/* 1: it has another table than before. 0: it has the same. */
 static int lacks_its_table(const struct volume *volume, bool *suspended)
 {
 	struct dm_table now = { 0 };
@@ -99,12 +99,12 @@ static int lacks_its_table(const struct volume *volume, bool *suspended)
 #define RESUME_TRIES 3
 
 /*
- * How long a volume may be held while it is settled: its metadata device may be slow or
- * dead. The drivers of a virtual machine give up a request after 30 s.
+ * How long a volume may stay suspended: its metadata device may be slow or dead. Drivers
+ * in a virtual machine give up a request after 30 s.
  */
 #define SETTLE_LIMIT_S 15
 
-/* @is_put_back: in the guard: it has done what there was to do */
+/* @is_put_back: the guard has put the old table back */
 struct guarded_swap {
 	const struct volume *volume;
 	const struct swap_steps *steps;
@@ -135,7 +135,10 @@ static int give_old_table(const struct volume *volume, bool load,
 	return r ? r : resume_or_retry(volume->name, udev_cookie);
 }
 
-/* However far the swap went. A new table that cannot be resumed leaves it suspended. */
+/*
+ * Undo, however far the swap went. A new table that cannot be resumed leaves the device
+ * suspended.
+ */
 static void put_back(const struct guarded_swap *swap)
 {
 	struct hand_over *hand_over = swap->steps->hand_over;
@@ -163,7 +166,7 @@ static void put_back(const struct guarded_swap *swap)
 	}
 	dm_wait_for_udev(cookie);
 	if (r)
-		error("%s may be suspended now and must get its table by hand: dmsetup load %s; dmsetup resume %s",
+		error("%s may be suspended, and needs its table by hand: dmsetup load %s; dmsetup resume %s",
 		      dm_name_now(volume->name), dm_name_now(volume->name),
 		      dm_name_now(volume->name));
 }
@@ -206,7 +209,7 @@ static int hold_and_prepare(struct guarded_swap *swap)
 		r = steps->settle(&swap->guard, steps->context);
 	/* The guard may have let it go with its old table, and cleared the new one. */
 	if (!guard_commit(&swap->guard)) {
-		error("%s could not be suspended and its metadata written within %d s, as I/O is under way or the metadata device is slow; it is as it was",
+		error("%s could not be suspended and its metadata written within %d s: I/O takes long, or the metadata device is slow; it is unchanged",
 		      dm_name_now(name), SETTLE_LIMIT_S);
 		return -ECANCELED;
 	}
@@ -235,7 +238,7 @@ static int swap(struct volume *volume, const struct swap_steps *steps)
 	bool suspended;
 	int r;
 
-	/* A program that takes no lock may have changed it since the check. */
+	/* A program without lvm2's lock may have changed it since the check. */
 	if (lacks_its_table(volume, &suspended) || suspended) {
 		dm_clear(volume->name);
 		return say_changed(volume);
@@ -258,14 +261,14 @@ static int swap(struct volume *volume, const struct swap_steps *steps)
 	return r ? EXIT_ERROR : EXIT_OK;
 }
 
-/* To take cbw away, it is enough that no lvm2 command holds a lock. */
+/* Taking cbw away goes on without the lock, unless an lvm2 command holds it. */
 static int lock_group(const struct volume *volume,
 		      const struct dm_table *table, struct lvm_locks *locks)
 {
 	int r = lvm_lock(&volume->device.devt, 1, true, locks);
 
 	if (r && r != -EBUSY && strcmp(table->lines[0].target, CBW_TARGET)) {
-		warning("%s is changed all the same, with no lock held",
+		warning("%s is changed without a lock",
 			dm_name_now(volume->name));
 		r = 0;
 	}

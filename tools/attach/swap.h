@@ -7,9 +7,9 @@
 #include "base/guard.h"
 
 /*
- * Called while the volume is suspended and its new table is loaded. It needs nothing that
- * could lie on the volume, and writes nothing when @guard has acted, which lets the volume
- * go after some seconds. 0, or other than 0 after a message.
+ * Called while the volume is suspended and its new table is loaded. It must not need
+ * anything that may lie on the volume. After some seconds @guard resumes the volume; then
+ * nothing may be written any more. Returns 0, or another number after a message.
  */
 typedef int (*swap_settle_fn)(const struct guard *guard, void *context);
 

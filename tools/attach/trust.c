@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The seal of a store that is attached, see trust.h. */
+/* Is the seal of a store right for a volume? See trust.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +17,7 @@ static bool is_untouched(const struct qcow2_seal_device *counters)
 	return !counters->written && !counters->discarded;
 }
 
-/* May a volume that was activated since be recognized by its digest? */
+/* Can the digest show that a volume, activated since, is unchanged? */
 static bool may_be_known(const struct trust *trust,
 			 const struct qcow2_seal *seal,
 			 const struct qcow2_seal_device *now)
@@ -42,7 +42,7 @@ static int check_volume(struct trust *trust, const struct qcow2_seal *seal)
 			  strcmp(seal->identity, trust->identity);
 	if (!trust->is_other || trust->force)
 		return EXIT_OK;
-	error("%s has recorded changes of another volume, %s, and %s is %s; take its own metadata device, or have all blocks of it count as changed: --force",
+	error("%s has recorded the changes of another volume, %s, and %s is %s; use the metadata device of this volume, or use --force, and all blocks count as changed",
 	      trust->meta, seal->identity, trust->volume->device.path,
 	      *trust->identity ? trust->identity :
 	      "a device without an identity");
@@ -55,7 +55,7 @@ static int look_at(struct trust *trust, struct meta_store *store)
 	struct qcow2_seal_device now;
 	struct qcow2_seal seal;
 
-	/* Over a read-only device the target only reads, the store included. */
+	/* On a read-only device, the target does not write to the store either. */
 	trust->is_store = store->header.state_offset &&
 			  store->header.generations_offset &&
 			  !device->read_only;
@@ -70,7 +70,7 @@ static int look_at(struct trust *trust, struct meta_store *store)
 	return EXIT_OK;
 }
 
-/* For an older store; without room for a seal it is used as before. */
+/* For a store of an earlier version. Without space for a seal it is used without one. */
 static int add_place(const struct trust *trust)
 {
 	struct meta_writer writer;
@@ -106,7 +106,7 @@ int trust_check(struct trust *trust, const struct volume *volume)
 	return !status && add ? add_place(trust) : status;
 }
 
-/* Seal the counts that were compared: the volume may have been written to since. */
+/* Seal the same counts that were compared, even if they have changed since. */
 static void seal_counts(const struct trust *trust,
 			const struct qcow2_seal_device *now, dev_t devt,
 			struct qcow2_seal_device *sealed)
@@ -117,7 +117,7 @@ static void seal_counts(const struct trust *trust,
 		blockdev_count(devt, sealed);
 }
 
-/* Make the seal describe what the target will find. */
+/* Rewrite the seal for the devices that the target will see. */
 static void carry_over(struct trust *trust, struct qcow2_seal *seal,
 		       const struct qcow2_seal_device *now, dev_t origin,
 		       dev_t mapped)
@@ -126,15 +126,15 @@ static void carry_over(struct trust *trust, struct qcow2_seal *seal,
 	seal_counts(trust, now, mapped, &seal->device);
 	dm_live_read_instance(seal->instance);
 	seal->flags |= QCOW2_DMLIVE_SEAL_SEALED;
-	/* The gap was noticed, but the store is trusted all the same. */
+	/* With --trust-store, also a gap that was noticed. */
 	seal->flags &= ~QCOW2_DMLIVE_SEAL_GAP;
 	if (trust->trusted)
 		seal->flags |= QCOW2_DMLIVE_SEAL_TRUSTED;
 }
 
 /*
- * Why the store cannot be trusted if the volume is not as it was at the close; 0: the
- * target will say.
+ * The volume is not as it was when the store was closed: why? 0: leave it to the target to
+ * say so.
  */
 static enum qcow2_dmlive_gap reason_of(const struct trust *trust,
 				       const struct qcow2_seal *seal,
@@ -151,7 +151,7 @@ static enum qcow2_dmlive_gap reason_of(const struct trust *trust,
 	return QCOW2_DMLIVE_GAP_NONE;
 }
 
-/* The target finds out whether it was written to; here more is known about how. */
+/* The target would notice a gap too, but not know as much about the reason. */
 static int settle_closed(struct trust *trust, struct meta_writer *writer,
 			 struct qcow2_seal *seal,
 			 const struct qcow2_seal_device *now, dev_t origin,
@@ -172,8 +172,8 @@ static int settle_closed(struct trust *trust, struct meta_writer *writer,
 }
 
 /*
- * A store that was not closed lacks what was written before it was attached again. In
- * the same run of the machine, its metadata device had failed, long ago.
+ * A store that was not closed lacks what was written to the volume before this attach. If
+ * that was in this run of the machine, the metadata device had failed at some time.
  */
 static int settle_crashed(struct trust *trust, struct meta_writer *writer,
 			  struct qcow2_seal *seal,
@@ -209,7 +209,7 @@ static int settle(struct trust *trust, struct meta_writer *writer, dev_t origin,
 		trust->is_gap = true;
 		r = meta_distrust(writer, &seal, QCOW2_DMLIVE_GAP_OTHER_VOLUME);
 	} else if (!was_used) {
-		/* The first time: nothing can be missing. */
+		/* Not used before, so nothing can be missing. */
 	} else if (!meta_was_closed(&writer->store)) {
 		r = settle_crashed(trust, writer, &seal, &now);
 	} else if (has_seal) {
@@ -229,7 +229,7 @@ int trust_settle(struct trust *trust, const struct guard *guard, dev_t origin,
 
 	if (!trust->is_store)
 		return 0;
-	/* The loaded table has it open already. */
+	/* The table that is loaded has it open. */
 	r = meta_writer_open(trust->meta, META_WRITER_HELD, &writer);
 	if (r)
 		return r;
@@ -250,10 +250,10 @@ struct json_object *trust_report(const struct trust *trust)
 	has_seal = meta_seal_read(&store, &seal);
 	meta_store_close(&store);
 	if (!has_seal)
-		warning("%s has no room for a seal: it cannot be noticed when %s is written to while it is not attached; a store of today has it: dmlive meta format --track",
+		warning("%s has no space for a seal, so writes to %s while it is not attached cannot be noticed; a new store has: dmlive meta format --track",
 			trust->meta, trust->volume->device.path);
 	if (trust->trusted)
-		warning("%s is believed on your word (--trust-store), though %s may have been written to meanwhile: if it was, the next increment is wrong",
+		warning("%s is trusted because of --trust-store, although %s may have been written to meanwhile; if it was, the next increment is wrong",
 			trust->meta, trust->volume->device.path);
 	if (!trust->is_gap && seal.gap_to_s == trust->last_gap_s)
 		return NULL;
@@ -266,7 +266,7 @@ static void ignore_message(enum log_level level, const char *line)
 	(void)line;
 }
 
-/* The count is taken twice: nothing may change while the digest is read. */
+/* The counts before and after show that nothing was written in between. */
 static const char *seal_volume(struct meta_writer *writer,
 			       const struct blockdev *volume)
 {

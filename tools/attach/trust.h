@@ -3,13 +3,13 @@
 #define DMLIVE_ATTACH_TRUST_H
 
 /*
- * May a store be trusted when it is attached to a volume again? The target finds out by
- * the seal, but only within one run of the machine and of the device below it. The
- * functions here adapt the seal to what the target will see, if the volume is the one
- * that the store is bound to, and was not written to since the store was closed.
+ * Can a store be trusted when it is attached to a volume again? The target compares the
+ * seal with the device below it, which is another one after each attach. So if the volume
+ * is the one that the store is bound to, and was not written to since the store was
+ * closed, the seal is rewritten here for what the target will see.
  *
  * The order: trust_check(), while I/O goes on; trust_settle(), when the table of the
- * target is loaded and nobody can write to the volume; the target is resumed;
+ * target is loaded and nobody can write to the volume; then the target is resumed;
  * trust_report().
  */
 
@@ -20,17 +20,18 @@
 #include "store/seal.h"
 
 /*
+ * Set by the caller:
  * @meta: canonical path of the metadata device
- * @force: bind the store to another volume
- * @trust_store: trust it, whatever the seal says
- * The rest is filled in by the functions.
- * @is_store: it is a store for the tracking of changes
- * @identity: of the volume; "": nothing identifies it
- * @is_other: it is bound to another
- * @digest: of the volume, where it is needed
- * @trusted: @trust_store decided
+ * @force: bind the store to this volume, even if it is bound to another one
+ * @trust_store: trust the store, whatever the seal says
+ * Set by the functions:
+ * @is_store: it is a store for change tracking
+ * @identity: of the volume; "": it has none
+ * @is_other: the store is bound to another volume
+ * @digest: of the volume, if it is needed
+ * @trusted: the store is trusted because of @trust_store alone
  * @is_gap: the target will set all bits
- * @last_gap_s: when the last gap before was noticed
+ * @last_gap_s: when the previous gap was noticed
  */
 struct trust {
 	char meta[4096];
@@ -48,26 +49,26 @@ struct trust {
 };
 
 /*
- * Check the store, and read what is needed from the volume. A store without a place for
- * a seal gets one, if there is room. The module dm-live is loaded. Returns an exit
+ * Check the store, and read the volume if its digest is needed. A store without a place
+ * for a seal gets one, if it has space. The module dm-live must be loaded. Returns an exit
  * status, after a message.
  */
 int trust_check(struct trust *trust, const struct volume *volume);
 
 /*
- * @origin, @mapped: what the target lies on, and the mapped device that it is part of.
- * When @guard, if it is not NULL, has acted, nothing is written any more: -ECANCELED,
- * without a message. 0 or another negative errno, after a message.
+ * @origin, @mapped: the device below the target, and the mapped device with the target.
+ * @guard may be NULL. When it has acted, nothing is written any more: -ECANCELED, without
+ * a message. Otherwise 0 or a negative errno, after a message.
  */
 int trust_settle(struct trust *trust, const struct guard *guard, dev_t origin,
 		 dev_t mapped);
 
-/* Warn of a gap. Returns it for JSON; null: there is none. */
+/* Warn of a gap. Returns it as JSON; NULL: there is none. */
 struct json_object *trust_report(const struct trust *trust);
 
 /*
- * The volume is detached: add to the seal what identifies its content after a restart
- * of the machine. Failing to do so is only a warning.
+ * The volume is detached: add its digest to the seal, so that its content is recognized
+ * after a restart of the machine. A failure is only a warning.
  */
 void trust_add_digest(const struct blockdev *volume, const char *meta);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Taking cbw away from a volume. */
+/* Takes cbw away from a volume. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "base/exit.h"
 #include "base/log.h"
 
-/* Its table must not be active twice, and the restore would lose its device. */
+/* The restore works with the inner device, and its table must not be live twice. */
 static int check_not_restored(const struct volume *volume,
 			      const struct inner *inner)
 {
@@ -23,7 +23,7 @@ static int check_not_restored(const struct volume *volume,
 	dm_line_free(&line);
 	if (!restored)
 		return EXIT_OK;
-	error("%s is being restored: wait until that is finished, see dmlive status %s",
+	error("%s is being restored; wait until that has completed: dmlive status %s",
 	      volume->name, volume->name);
 	return EXIT_REFUSED;
 }
@@ -70,18 +70,18 @@ static int check_session(const struct volume *volume, bool force)
 	int r = cbw_status_get(volume->name, &status, NULL);
 
 	if (r) {
-		error_errno(r, "%s: its status is not understood",
+		error_errno(r, "%s: cannot understand its status",
 			    volume->name);
 		return force ? EXIT_OK : EXIT_ERROR;
 	}
 	if (status.session != CBW_SESSION_ACTIVE)
 		return EXIT_OK;
 	if (!force) {
-		error("%s has a session: a backup is being made of it; wait until that is through, or end it with --force",
+		error("%s has a session, as a backup of it is being made; wait until that has completed, or end it with --force",
 		      volume->name);
 		return EXIT_REFUSED;
 	}
-	/* Writes that wait for copies must not hold up what comes. */
+	/* Otherwise the suspend waits for writes, and these for copies. */
 	r = dm_message(volume->name, "session cancel");
 	if (r)
 		warning("%s: its session cannot be cancelled: %s", volume->name,
@@ -92,14 +92,14 @@ static int check_session(const struct volume *volume, bool force)
 static int check_state(const struct volume *volume, bool force)
 {
 	if (volume->dm.suspended && !force) {
-		error("%s is suspended; resume it first: dmsetup resume %s; or take it away all the same with --force",
+		error("%s is suspended; resume it first with dmsetup resume %s, or detach it as it is with --force",
 		      volume->name, volume->name);
 		return EXIT_REFUSED;
 	}
 	return EXIT_OK;
 }
 
-/* Was the loaded table left by a detach that was killed? */
+/* An inactive table may have been left by a detach that was killed. */
 static int check_loaded(const struct volume *volume,
 			const struct dm_table *inner_table)
 {
@@ -114,12 +114,12 @@ static int check_loaded(const struct volume *volume,
 	dm_table_free(&loaded);
 	if (ours)
 		return EXIT_OK;
-	error("%s has a table that is loaded and not live: someone else is changing it; if nobody is: dmsetup clear %s",
+	error("%s has an inactive table: someone else is changing it; if not: dmsetup clear %s",
 	      volume->name, volume->name);
 	return EXIT_REFUSED;
 }
 
-/* Its metadata device is free now. */
+/* The metadata device is not in use any more. */
 static void add_digest(const struct blockdev *volume,
 		       const struct cbw_table *cbw)
 {
@@ -156,7 +156,7 @@ static int take_out(struct volume *volume, const struct cbw_table *cbw,
 		status = swap_table(volume, &table, &steps);
 	dm_table_free(&table);
 	if (!status && dm_remove(inner->name)) {
-		error("%s is detached, but its inner device %s is left; remove that with: dmsetup remove %s",
+		error("%s is detached, but its inner device %s is left; remove it: dmsetup remove %s",
 		      dm_name_now(volume->name), dm_name_now(inner->name),
 		      dm_name_now(inner->name));
 		status = EXIT_ERROR;
@@ -174,7 +174,7 @@ static int remove_device(const struct volume *volume,
 
 	if (blockdev_check_unused(&volume->device))
 		return EXIT_REFUSED;
-	/* Removing a suspended device would hang. */
+	/* A suspended device that has I/O cannot be removed: it would hang. */
 	if (volume->dm.suspended && dm_resume(volume->name))
 		return EXIT_ERROR;
 	switch (dm_remove(volume->name)) {
@@ -190,7 +190,7 @@ static int remove_device(const struct volume *volume,
 	}
 }
 
-/* Clean up a volume that has no cbw table (any more). */
+/* @volume has no cbw table: remove what a killed command has left. */
 static int clean(struct volume *volume)
 {
 	struct inner inner;
@@ -204,7 +204,7 @@ static int clean(struct volume *volume)
 	}
 	if (status || found)
 		return status;
-	error("%s is no cbw device; dmlive status tells which there are",
+	error("%s is not a cbw device; dmlive status lists them",
 	      volume->is_mapped ? volume->name : volume->device.path);
 	return EXIT_REFUSED;
 }

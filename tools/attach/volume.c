@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Finding the device that is meant. */
+/* Finds the device that an argument means. */
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -13,7 +13,7 @@
 #include "base/exit.h"
 #include "base/log.h"
 
-/* A path, GROUP/VOLUME, or a name. */
+/* @text: a path, GROUP/VOLUME, or a name. */
 static int choose_path(const char *text, char *path, size_t path_bytes)
 {
 	int status = device_name_path(text, path, path_bytes);
@@ -56,7 +56,7 @@ int volume_find(const char *text, struct volume *volume)
 		return status;
 	if (!path_is_blockdev(path)) {
 		if (access(path, F_OK))
-			error("there is no block device %s; want a path, VG/LV or a mapped device's name",
+			error("block device %s not found; give a path, VG/LV or the name of a mapped device",
 			      text);
 		else
 			error("%s is not a block device; give a path, VG/LV or the name of a mapped device",
@@ -72,7 +72,7 @@ int volume_find(const char *text, struct volume *volume)
 		return EXIT_OK;
 	if (!dm_name_of(major(volume->device.devt),
 			minor(volume->device.devt), volume->name)) {
-		error("%s: cannot find the mapped device that it is", text);
+		error("%s: cannot find its mapped device", text);
 		return EXIT_ERROR;
 	}
 	dm_pin(volume->name);
@@ -91,7 +91,7 @@ const char *volume_number(const struct volume *volume, char number[32])
 	return number;
 }
 
-/* The device below one of ours that is a plain mapping of all of it. */
+/* The device that a device of ours is a plain mapping of. */
 static bool find_restored(const struct volume *volume, struct blockdev *below)
 {
 	const struct dm_table *table = &volume->table;

@@ -3,8 +3,8 @@
 #define DMLIVE_ATTACH_VOLUME_H
 
 /*
- * The device that attach and detach work on, and its state. Functions that return an
- * int give an exit status, after a message.
+ * The device that attach and detach work on. Functions that return an int return an exit
+ * status, after a message.
  */
 
 #include <stdbool.h>
@@ -22,28 +22,25 @@ struct volume {
 	struct dm_table table;		/* none when there is no live one */
 };
 
-/*
- * @text is a path, GROUP/VOLUME or the name of a mapped device. To be freed also
- * after a failure.
- */
+/* @text: a path, GROUP/VOLUME or the name of a mapped device. Free it after errors too. */
 int volume_find(const char *text, struct volume *volume);
 void volume_free(struct volume *volume);
 
-/* Read the table and state of a mapped device again. */
+/* Read the table and the state of a mapped device again. */
 int volume_refresh(struct volume *volume);
 
 /* "MAJOR:MINOR", as table lines have it. Returns @number. */
 const char *volume_number(const struct volume *volume, char number[32]);
 
 /*
- * What identifies the volume; "" when nothing does. A device that a restore has made,
- * and that is a plain mapping now, is identified by what it lies on, which is there
+ * What identifies the volume; "": nothing. A restore's device that has completed, a plain
+ * mapping now, has the identity of the volume below it, since the device does not exist
  * after a restart of the machine. Returns @text.
  */
 const char *volume_identity(const struct volume *volume, char *text,
 			    size_t text_bytes);
 
-/* Is the table a single line of the target cbw? */
+/* Has it a cbw table? */
 bool volume_is_cbw(const struct volume *volume, struct cbw_table *cbw);
 
 #endif /* DMLIVE_ATTACH_VOLUME_H */

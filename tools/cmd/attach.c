@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* `dmlive attach`: a cbw device over a volume, or inserted into one in use. */
+/* `dmlive attach`: puts cbw over a volume, or inserts it into one in use. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,27 +19,27 @@
 static const char help[] =
 "Usage: dmlive attach DEVICE [OPTION]...\n"
 "\n"
-"Puts the target cbw over DEVICE, so that backups can be made of it in use.\n"
+"Puts the target cbw over DEVICE, so that it can be backed up in use.\n"
 "DEVICE is a path, VG/LV, or the name of a mapped device.\n"
 "\n"
-"Without --name, DEVICE must be a mapped device, a logical volume for example. It\n"
-"may be in use: it keeps its name and its users, and no I/O is lost; its table\n"
+"Without --name, DEVICE must be a mapped device, for example a logical volume. It\n"
+"may be in use: it keeps its name and its users, and no I/O is lost. Its table\n"
 "moves to the inner device DEVICE-dmlive. With --name, a new mapped device is\n"
 "made over DEVICE, which must not be in use.\n"
 "\n"
 "  --name NAME        make /dev/mapper/NAME\n"
-"  --meta META        keep track of changes on the metadata device META\n"
-"  --on-meta-error P  when META fails: break_guest_write (the default: writes\n"
-"                     that cannot be recorded fail), or break_tracking (no write\n"
-"                     fails, and after any crash all counts as changed)\n"
-"  --force            take META also when it has recorded changes of another\n"
-"                     volume: all blocks count as changed\n"
-"  --trust-store      believe META although DEVICE may have been written to while\n"
-"                     it was not attached; if so, the next increment is wrong\n"
+"  --meta META        track changes on the metadata device META\n"
+"  --on-meta-error P  when META fails: break_guest_write (the default): writes\n"
+"                     that cannot be recorded fail; break_tracking: no write\n"
+"                     fails, and after any crash everything counts as changed\n"
+"  --force            use META even if it has recorded the changes of another\n"
+"                     volume; all blocks count as changed\n"
+"  --trust-store      trust META although DEVICE may have been written to while\n"
+"                     it was not attached; if it was, the next increment is wrong\n"
 "  --block-size SIZE  unit of copying: a power of two from 4K to 2M, default 64K\n"
 "  --json             print the result as JSON\n"
 "\n"
-"dmlive detach undoes it.\n";
+"To undo this: dmlive detach.\n";
 
 enum option_number {
 	OPTION_NAME = 256,
@@ -103,15 +103,15 @@ static void print_result(const struct volume *volume, const char *name,
 	}
 	json_object_put(gap);
 	if (inner) {
-		printf("%s goes through cbw now; its own table is that of %s\n",
+		printf("%s has the target cbw now; its own table is on %s\n",
 		       name, inner->name);
 	} else {
-		printf("%s is a cbw device over %s; use it instead of that\n",
+		printf("%s is a cbw device over %s; use it instead\n",
 		       dm_node_path(name), volume->device.path);
 	}
 }
 
-/* Other paths than block devices, and the volume itself, are refused later. */
+/* Paths that are not block devices, and the volume itself, are refused later. */
 static int lock_meta(const struct volume *volume, const char *path, int *fd)
 {
 	struct blockdev meta;
@@ -135,7 +135,7 @@ static int attach(const char *device, struct attach_request *request,
 	int status;
 
 	status = volume_find(device, &volume);
-	/* The mapped device's own name: no new one is wanted. */
+	/* With the device's own name, cbw is inserted. */
 	if (!status && request->name && !strcmp(request->name, volume.name))
 		request->name = NULL;
 	if (!status) {
@@ -209,7 +209,7 @@ int cmd_attach(int argc, char **argv)
 	if (argc - optind != 1)
 		return argument_error("attach", "DEVICE");
 	if (request.break_tracking && !request.meta) {
-		error("--on-meta-error is about a metadata device: add --meta");
+		error("--on-meta-error needs --meta");
 		return EXIT_USAGE;
 	}
 	found = require("attach", REQUIRE_DM | REQUIRE_CBW) ?:

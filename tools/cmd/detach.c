@@ -15,14 +15,14 @@
 static const char help[] =
 "Usage: dmlive detach NAME|DEVICE [--force] [--json]\n"
 "\n"
-"Takes the target cbw away from the device NAME. A device that cbw was inserted\n"
-"into gets its own table back, in use; a device that dmlive attach --name has\n"
-"made is removed, and must not be in use. Also removes what an attach or detach\n"
-"left that was killed.\n"
+"Takes the target cbw away from the device NAME. If cbw was inserted, the device\n"
+"gets its own table back, and may be in use. A device that dmlive attach --name\n"
+"has made is removed, and must not be in use. What a killed attach or detach has\n"
+"left is removed too.\n"
 "\n"
-"Refused while there is a snapshot view, or a backup under way.\n"
+"Refused while a snapshot view exists or a backup is being made.\n"
 "\n"
-"  --force  end the backup session; also when the device is suspended\n"
+"  --force  end the backup session, and detach a suspended device too\n"
 "  --json   print the result as JSON\n";
 
 static const struct option options[] = {
@@ -58,13 +58,13 @@ static int detach(const char *device, bool force, bool json)
 
 	status = volume_find(device, &volume);
 	if (!status) {
-		/* This works even with /run full or read-only. */
+		/* Works without the lock too, if /run is full or read-only. */
 		lock_fd = blockdev_lock(&volume.device);
 		status = lock_fd == -EBUSY ? EXIT_REFUSED : EXIT_OK;
 	}
 	/*
-	 * A backup that was killed would keep it busy; one that begins now would put
-	 * cbw back, over an inner device that is gone.
+	 * A killed backup would keep it busy. A backup that begins now would put cbw
+	 * back, over an inner device that does not exist any more.
 	 */
 	if (!status && volume.is_mapped && volume_is_cbw(&volume, &cbw)) {
 		if (recovery_clear_to_detach(volume.name, &backup_fd))
