@@ -237,3 +237,22 @@ tracks()
 	detach_store
 	has_plain "in the end"
 }
+
+# refresh_is_noticed GROUP/VOLUME: lvm2 gives it its own table while it is attached; what is
+# written after that is a gap.
+refresh_is_noticed()
+{
+	local label="refreshed by lvm2"
+	make_store
+	attach_store
+	backup_is false
+	check "$label: refresh" lvchange --refresh "$1"
+	attach_store
+	is "$label: not written to, no gap" "$(jq -c .gap "$out")" null
+	check "$label: refresh" lvchange --refresh "$1"
+	write_at "$node" 4800
+	attach_store
+	like "$label: a gap" "$(jq -r .gap.reason "$out")" "was written to"
+	backup_is false
+	detach_store
+}

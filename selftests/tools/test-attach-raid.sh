@@ -96,6 +96,7 @@ run 0 "lvm2: detach" dmlive detach rvg/r
 umount_volume
 wait_until -t 60 in_sync rvg-r
 is "lvm2: in sync" "$(dmsetup status rvg-r | awk '{ print $6, $8 }')" "AA idle"
+refresh_is_noticed rvg/r
 run 0 "lvm2: attach" dmlive attach rvg/r
 check "lvm2: deactivate" lvchange -an rvg/r
 wait_until -t 20 inner_is_gone

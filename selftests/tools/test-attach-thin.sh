@@ -25,6 +25,7 @@ killed attach 12
 killed detach 12
 umount_volume
 tracks below
+refresh_is_noticed tvg/vol
 
 inner_count()
 {
