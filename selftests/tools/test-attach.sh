@@ -16,7 +16,7 @@ run 0 "attach" dmlive attach a
 like "the result is printed" "$(cat "$out")" "a-dmlive"
 is_attached "attached"
 run 0 "status" dmlive status a
-like "status shows it" "$(cat "$out")" "a: cbw over /dev/mapper/a-dmlive, inserted"
+like "status shows it" "$(cat "$out")" "a: cbw over /dev/mapper/a-dmlive, attached while in use"
 is "status in JSON" "$(dmlive status a --json | jq -c '[.kind, .inserted, .session, .block_bytes]')" \
 	'["cbw",true,"none",65536]'
 is "status of all" "$(dmlive status --json | jq -r '.[].name')" a
