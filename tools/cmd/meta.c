@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "block/blockdev.h"
 #include "block/device-name.h"
+#include "block/dm.h"
 #include "base/exit.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -20,6 +22,7 @@
 #include "store/generation.h"
 #include "store/inspect.h"
 #include "store/prepare.h"
+#include "store/resize.h"
 #include "store/seal.h"
 #include "store/show.h"
 #include "store/track.h"
@@ -57,6 +60,7 @@ static const char usage[] =
 "       dmlive meta dump DEVICE|FILE [--bits NAME] [--json]\n"
 "       dmlive meta check DEVICE|FILE [--json]\n"
 "       dmlive meta prepare DEVICE|FILE [--json]\n"
+"       dmlive meta resize DEVICE|FILE [--size N]\n"
 "\n"
 "A metadata device keeps bitmaps across crashes. It is a qcow2 image: qemu-img\n"
 "info, check and bitmap work on it while it is not in use.\n"
@@ -68,6 +72,9 @@ static const char usage[] =
 "          3: only leaked clusters (as qemu-img check)\n"
 "  prepare turn a qcow2 image that has bitmaps (qemu-img bitmap --add) into one;\n"
 "          bits that are set stay set\n"
+"  resize  make a store that was made with --track fit a volume of N bytes, by\n"
+"          default the present size of its volume; bits that are set stay set, and\n"
+"          the new area counts as changed\n"
 "\n"
 "Options:\n"
 "  --size N             bytes of the device that is tracked (K, M, G, T)\n"
@@ -464,6 +471,47 @@ static int prepare(int argc, char **argv)
 	return EXIT_OK;
 }
 
+/* Of the volume that the store is bound to. */
+static int find_size(const char *path, uint64_t *bytes)
+{
+	char name[DM_NAME_BYTES];
+	struct blockdev volume;
+	struct meta_store store;
+	struct qcow2_seal seal;
+
+	if (meta_store_open(path, &store))
+		return EXIT_ERROR;
+	meta_seal_read(&store, &seal);
+	meta_store_close(&store);
+	if (strncmp(seal.identity, "dm:", 3) ||
+	    !dm_name_of_uuid(seal.identity + 3, name)) {
+		error("%s: its volume is not known, or not active: give its size: --size N",
+		      path);
+		return EXIT_USAGE;
+	}
+	if (blockdev_open(dm_node_path(name), &volume))
+		return EXIT_ERROR;
+	*bytes = volume.bytes;
+	return EXIT_OK;
+}
+
+static int resize(int argc, char **argv)
+{
+	struct arguments arguments;
+	int r;
+
+	if (parse_arguments(&arguments, argc, argv, true))
+		return EXIT_USAGE;
+	r = arguments.size ? EXIT_OK :
+			     find_size(arguments.path, &arguments.size);
+	if (r)
+		return r;
+	r = meta_resize(arguments.path, arguments.size);
+	if (r == -EBUSY || r == -EINVAL || r == -ENOSPC)
+		return EXIT_REFUSED;
+	return r ? EXIT_ERROR : EXIT_OK;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
@@ -473,6 +521,7 @@ static const struct {
 	{ "dump", dump },
 	{ "check", check },
 	{ "prepare", prepare },
+	{ "resize", resize },
 };
 
 #define NR_SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))
