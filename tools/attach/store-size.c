@@ -26,7 +26,7 @@ int store_check_size(const struct volume *volume, const struct blockdev *meta)
 		.format = "qcow2",
 		.metadata_only = true,
 	};
-	char store[TEXT_BYTES], present[TEXT_BYTES], command[4200];
+	char store[TEXT_BYTES], present[TEXT_BYTES], resize[4200], command[4200];
 	struct image_error ignored;
 	struct image *image;
 	uint64_t bytes;
@@ -38,11 +38,14 @@ int store_check_size(const struct volume *volume, const struct blockdev *meta)
 	image_close(image);
 	if (bytes == volume->device.bytes)
 		return EXIT_OK;
+	snprintf(resize, sizeof(resize),
+		 "dmlive meta resize %.4000s --size %" PRIu64, meta->path,
+		 volume->device.bytes);
 	snprintf(command, sizeof(command),
 		 "dmlive meta format %.4000s --track --size %" PRIu64 " --force",
 		 meta->path, volume->device.bytes);
-	error("the store on %s is for a volume of %s, and %s has %s: it was resized, or the store belongs to another volume; make a new store: %s (its bitmaps start again, so the next backup is a full one)",
+	error("the store on %s is for a volume of %s, and %s has %s: it was resized, or the store belongs to another volume; if it was resized: %s; else make a new store: %s (its bitmaps start again, so the next backup is a full one)",
 	      meta->path, describe(bytes, store), volume->device.path,
-	      describe(volume->device.bytes, present), command);
+	      describe(volume->device.bytes, present), resize, command);
 	return EXIT_REFUSED;
 }

@@ -96,13 +96,14 @@ static int check_chain(const struct volume *volume, struct image *image,
 static int check_size(const struct volume *volume, const struct image *image,
 		      struct image_error *err)
 {
-	/* A restored device may be larger than the image: the rest was zeros. */
-	if (image_size(image) == volume->bytes ||
-	    (volume->increment.origin.identity &&
-	     image_size(image) < volume->bytes))
+	/*
+	 * A volume that has grown counts as changed there, see meta_resize(). A restored
+	 * device may be larger than the image: it had zeros there.
+	 */
+	if (image_size(image) <= volume->bytes)
 		return 0;
 	return image_fail(err, -EINVAL,
-			  "it has %" PRIu64 " bytes, and %s has %" PRIu64,
+			  "it is of a device of %" PRIu64 " bytes, and %s has become smaller: %" PRIu64,
 			  image_size(image), volume->name, volume->bytes);
 }
 
