@@ -14,6 +14,8 @@ KDIR ?= $(firstword $(wildcard /lib/modules/$(shell uname -r)/build $(installed_
 KMAKE ?=
 
 PREFIX ?= /usr/local
+# udev does not look in /usr/local/lib before version 253.
+UDEV_RULES ?= /lib/udev/rules.d
 DESTDIR ?=
 INSTALL_MOD_PATH ?= $(DESTDIR)
 
@@ -134,7 +136,7 @@ compile-commands: modules ## build/compile_commands.json, for language servers
 setup: ## install the Debian packages that building and testing need
 	@scripts/setup
 
-install: install-modules install-tools ## modules, tool, man pages, uapi header
+install: install-modules install-tools ## modules, tool, man pages, udev rules, uapi header
 
 install-modules: modules
 	$(KBUILD) INSTALL_MOD_PATH=$(INSTALL_MOD_PATH) CONFIG_MODULE_SIG_ALL= DEPMOD=true \
@@ -149,6 +151,11 @@ install-tools: tools
 	install -D -m 755 build/tools/dmlive $(DESTDIR)$(PREFIX)/sbin/dmlive
 	for page in $(wildcard Documentation/*.8); do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man8/$${page##*/} || exit; \
+	done
+	install -d $(DESTDIR)$(UDEV_RULES)
+	for rules in $(wildcard udev/*.rules); do \
+		sed 's:@SBINDIR@:$(PREFIX)/sbin:' $$rules > $(DESTDIR)$(UDEV_RULES)/$${rules##*/} && \
+			chmod 644 $(DESTDIR)$(UDEV_RULES)/$${rules##*/} || exit; \
 	done
 	for header in $(wildcard include/uapi/linux/*.h); do \
 		install -D -m 644 $$header $(DESTDIR)$(PREFIX)/include/linux/$${header##*/} || exit; \

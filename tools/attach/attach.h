@@ -37,6 +37,7 @@ struct attach_request {
 	const char *meta;		/* NULL: none */
 	bool break_tracking;		/* not guest writes, when @meta fails */
 	uint64_t block_bytes;		/* 0: the default */
+	bool is_persistent;		/* on record, see persist.h */
 };
 
 /*

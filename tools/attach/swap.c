@@ -265,8 +265,12 @@ static int swap(struct volume *volume, const struct swap_steps *steps)
 static int lock_group(const struct volume *volume,
 		      const struct dm_table *table, struct lvm_locks *locks)
 {
-	int r = lvm_lock(&volume->device.devt, 1, true, locks);
+	int r;
 
+	memset(locks, 0, sizeof(*locks));
+	if (volume->is_locked)
+		return EXIT_OK;
+	r = lvm_lock(&volume->device.devt, 1, true, locks);
 	if (r && r != -EBUSY && strcmp(table->lines[0].target, CBW_TARGET)) {
 		warning("%s is changed without a lock",
 			dm_name_now(volume->name));

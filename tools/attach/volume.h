@@ -20,6 +20,8 @@ struct volume {
 	char name[DM_NAME_BYTES];
 	struct dm_device dm;
 	struct dm_table table;		/* none when there is no live one */
+	/* The caller holds the lock of lvm2, or a command of lvm2 does and waits for it. */
+	bool is_locked;
 };
 
 /* @text: a path, GROUP/VOLUME or the name of a mapped device. Free it after errors too. */

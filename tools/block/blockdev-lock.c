@@ -17,7 +17,7 @@
 #define LOCK_PATH "/run/dmlive-devices.lock"
 
 /* One byte of the file stands for each device. */
-int blockdev_lock(const struct blockdev *device)
+int blockdev_try_lock(const struct blockdev *device)
 {
 	struct flock lock = {
 		.l_type = F_WRLCK,
@@ -31,14 +31,21 @@ int blockdev_lock(const struct blockdev *device)
 	if (fd >= 0 && !fcntl(fd, F_OFD_SETLK, &lock))
 		return fd;
 	r = fd >= 0 && (errno == EAGAIN || errno == EACCES) ? -EBUSY : -errno;
-	if (r == -EBUSY)
-		error("%s is being attached, detached, restored or backed up to by another process; try again when that is through",
-		      device->path);
-	else
-		error_errno(r, "%s", LOCK_PATH);
 	if (fd >= 0)
 		close(fd);
 	return r;
+}
+
+int blockdev_lock(const struct blockdev *device)
+{
+	int fd = blockdev_try_lock(device);
+
+	if (fd == -EBUSY)
+		error("%s is being attached, detached, restored or backed up to by another process; try again when that is through",
+		      device->path);
+	else if (fd < 0)
+		error_errno(fd, "%s", LOCK_PATH);
+	return fd;
 }
 
 bool blockdev_any_is_locked(void)

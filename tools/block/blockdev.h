@@ -32,6 +32,9 @@ int blockdev_open(const char *path, struct blockdev *device);
  */
 int blockdev_check_unused(const struct blockdev *device);
 
+/* From now on this process waits for a second at most there: others wait for it. */
+void blockdev_wait_briefly(void);
+
 /*
  * Would writes to @device change files or devices that this process has open, since
  * they lie on it, or it on them? Prints which. -EBUSY.
@@ -44,6 +47,9 @@ int blockdev_check_own_files(const struct blockdev *device);
  * negative errno after a message, -EBUSY: there is another one.
  */
 int blockdev_lock(const struct blockdev *device);
+
+/* The same without a message. */
+int blockdev_try_lock(const struct blockdev *device);
 
 /* Does a process hold such a lock of any device? */
 bool blockdev_any_is_locked(void);

@@ -20,6 +20,15 @@
 #define UDEV_TIMEOUT_NS (200 * NS_PER_SECOND)
 #define UDEV_POLL_NS 2000000
 
+static bool nodes_are_made;
+
+void dm_serve_event(void)
+{
+	/* Flags for udev's rules are passed all the same. */
+	dm_udev_set_sync_support(0);
+	nodes_are_made = !getenv("DM_DISABLE_UDEV");
+}
+
 void dm_release(void)
 {
 	dm_lib_release();
@@ -259,9 +268,10 @@ static struct dm_task *new_resume(const char *name)
 {
 	struct dm_task *task = task_new(DM_DEVICE_RESUME, name);
 
-	/* A pinned device has its node already. */
+	/* A pinned device has its node already; it is not resumed when it is made. */
 	if (!task || pin_find(name) ||
-	    dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME))
+	    dm_task_set_add_node(task, nodes_are_made ? DM_ADD_NODE_ON_CREATE :
+						       DM_ADD_NODE_ON_RESUME))
 		return task;
 	dm_task_destroy(task);
 	return NULL;

@@ -64,6 +64,12 @@ enum dm_line_kind {
 
 void dm_init(void);
 
+/*
+ * This process runs because of an event, for udev, and the program that caused the event
+ * may wait for it: from now on nothing waits for udev, which makes the nodes.
+ */
+void dm_serve_event(void);
+
 /* Close what libdevmapper keeps open; it is opened again when it is needed. */
 void dm_release(void);
 

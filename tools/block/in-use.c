@@ -26,6 +26,14 @@
 /* Ten seconds for programs that only look at it. */
 #define OPEN_POLL_NS 50000000
 #define OPEN_TRIES 200
+#define BRIEF_TRIES 20
+
+static int open_tries = OPEN_TRIES;
+
+void blockdev_wait_briefly(void)
+{
+	open_tries = BRIEF_TRIES;
+}
 
 /* Is @devt the device or one of its partitions? */
 static bool is_part(dev_t devt, dev_t device)
@@ -143,7 +151,7 @@ static int check_open_count(const struct blockdev *device)
 	    !dm_name_of(major(device->devt), minor(device->devt), name))
 		return 0;
 	while (is_open(name)) {
-		if (++tries == OPEN_TRIES) {
+		if (++tries == open_tries) {
 			error("%s is in use: another process has it open; fuser -v %s may tell which",
 			      device->path, device->path);
 			return -EBUSY;

@@ -31,6 +31,8 @@
 #define LOCK_POLL_NS 50000000
 #define LOCK_TRIES 200
 
+static int lock_tries = LOCK_TRIES;
+
 bool lvm_find(const struct blockdev *device, struct lvm_volume *volume)
 {
 	char word[256];
@@ -274,7 +276,7 @@ static int lock_group(const char *folder, const char *group, bool must)
 	fd = try_lock(path);
 	if (fd == -ENOENT && !mkdir(folder, 0700))
 		fd = try_lock(path);
-	for (tries = 0; fd == -EWOULDBLOCK && tries < LOCK_TRIES; tries++) {
+	for (tries = 0; fd == -EWOULDBLOCK && tries < lock_tries; tries++) {
 		nanosleep(&pause, NULL);
 		fd = try_lock(path);
 	}
@@ -338,6 +340,11 @@ int lvm_lock(const dev_t *devices, unsigned int nr, bool must,
 	}
 	free(volumes);
 	return r;
+}
+
+void lvm_wait_at_most(unsigned int ms)
+{
+	lock_tries = ms * 1000000ull / LOCK_POLL_NS;
 }
 
 void lvm_unlock(struct lvm_locks *locks)

@@ -88,4 +88,7 @@ int lvm_lock(const dev_t *devices, unsigned int nr, bool must,
 	     struct lvm_locks *locks);
 void lvm_unlock(struct lvm_locks *locks);
 
+/* How long lvm_lock() of this process waits from now on. */
+void lvm_wait_at_most(unsigned int ms);
+
 #endif /* DMLIVE_LVM_H */

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "attach/attach.h"
+#include "attach/persist.h"
+#include "cmd/attach-event.h"
 #include "cmd/cmd.h"
 #include "block/device-name.h"
 #include "base/exit.h"
@@ -18,6 +20,7 @@
 
 static const char help[] =
 "Usage: dmlive attach DEVICE [OPTION]...\n"
+"       dmlive attach --event MAJOR:MINOR|PATH\n"
 "\n"
 "Puts the target cbw over DEVICE, so that it can be backed up in use.\n"
 "DEVICE is a path, VG/LV, or the name of a mapped device.\n"
@@ -36,6 +39,10 @@ static const char help[] =
 "                     volume; all blocks count as changed\n"
 "  --trust-store      trust META although DEVICE may have been written to while\n"
 "                     it was not attached; if it was, the next increment is wrong\n"
+"  --persistent       attach DEVICE again, with META, whenever it appears or gets\n"
+"                     another table: a file in /etc/dmlive/attach.d says so;\n"
+"                     if it is attached already, only that file is written\n"
+"  --event DEVICE     for udev: DEVICE has appeared or has changed\n"
 "  --block-size SIZE  unit of copying: a power of two from 4K to 2M, default 64K\n"
 "  --json             print the result as JSON\n"
 "\n"
@@ -48,6 +55,8 @@ enum option_number {
 	OPTION_BLOCK_SIZE,
 	OPTION_FORCE,
 	OPTION_TRUST_STORE,
+	OPTION_PERSISTENT,
+	OPTION_EVENT,
 	OPTION_JSON,
 };
 
@@ -58,6 +67,8 @@ static const struct option options[] = {
 	{ "block-size", required_argument, NULL, OPTION_BLOCK_SIZE },
 	{ "force", no_argument, NULL, OPTION_FORCE },
 	{ "trust-store", no_argument, NULL, OPTION_TRUST_STORE },
+	{ "persistent", no_argument, NULL, OPTION_PERSISTENT },
+	{ "event", required_argument, NULL, OPTION_EVENT },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ 0 }
@@ -126,6 +137,82 @@ static int lock_meta(const struct volume *volume, const char *path, int *fd)
 	return *fd < 0 ? EXIT_REFUSED : EXIT_OK;
 }
 
+/* What has no UUID cannot be attached again: say so before it is attached. */
+static int check_persistent(const struct volume *volume,
+			    const struct attach_request *request)
+{
+	if (request->name) {
+		error("--persistent is for a mapped device that keeps its name, not for a new one: leave out --name");
+		return EXIT_USAGE;
+	}
+	return !volume->is_mapped ||
+	       persist_is_uuid(volume->name, volume->dm.uuid) ?
+	       EXIT_OK : EXIT_REFUSED;
+}
+
+/* Write the file that says so. */
+static int make_persistent(const struct volume *volume,
+			   const struct attach_request *request)
+{
+	struct persist persist = {
+		.break_tracking = request->break_tracking,
+		.block_bytes = request->block_bytes,
+	};
+	char path[PATH_MAX], stable[PATH_MAX], comment[2 * PATH_MAX];
+	struct blockdev meta;
+
+	if (blockdev_open(request->meta, &meta))
+		return EXIT_ERROR;
+	snprintf(persist.volume, sizeof(persist.volume), "%s",
+		 volume->dm.uuid);
+	blockdev_stable_path(&meta, stable, sizeof(stable));
+	if (!blockdev_read_attribute(meta.devt, "dm/uuid", persist.meta,
+				     sizeof(persist.meta)))
+		snprintf(persist.meta_path, sizeof(persist.meta_path), "%s",
+			 stable);
+	snprintf(comment, sizeof(comment), "%s, with %s",
+		 blockdev_stable_path(&volume->device, path, sizeof(path)),
+		 stable);
+	return persist_write(&persist, comment) ? EXIT_ERROR : EXIT_OK;
+}
+
+/* Is it attached to the same metadata device, and is that all that is to change? */
+static bool is_attached_so(const struct volume *volume,
+			   const struct attach_request *request,
+			   struct inner *inner)
+{
+	char path[PATH_MAX];
+	struct blockdev meta, present;
+	struct cbw_table cbw;
+
+	return request->is_persistent && volume->is_mapped &&
+	       volume_is_cbw(volume, &cbw) && inner_of_table(&cbw, inner) &&
+	       path_is_blockdev(request->meta) &&
+	       !blockdev_open(request->meta, &meta) &&
+	       !blockdev_open(blockdev_path_of(cbw.meta, path, sizeof(path)),
+			      &present) && present.devt == meta.devt;
+}
+
+static int attach_volume(struct volume *volume, struct attach_request *request,
+			 struct trust *trust, struct inner *inner)
+{
+	int status = EXIT_OK;
+
+	if (request->is_persistent)
+		status = check_persistent(volume, request);
+	if (status)
+		return status;
+	if (request->name)
+		return attach_new(volume, request, trust);
+	if (!is_attached_so(volume, request, inner))
+		status = attach_insert(volume, request, trust, inner);
+	if (status)
+		return status;
+	persist_clear_mark(volume, PERSIST_DETACHED);
+	return request->is_persistent ? make_persistent(volume, request) :
+					EXIT_OK;
+}
+
 static int attach(const char *device, struct attach_request *request,
 		  struct trust *trust, bool json)
 {
@@ -147,9 +234,7 @@ static int attach(const char *device, struct attach_request *request,
 	if (!status && volume.is_mapped)
 		status = volume_refresh(&volume);
 	if (!status)
-		status = request->name ?
-			 attach_new(&volume, request, trust) :
-			 attach_insert(&volume, request, trust, &inner);
+		status = attach_volume(&volume, request, trust, &inner);
 	if (!status)
 		print_result(&volume, request->name ? request->name :
 			     volume.name, request->name ? NULL : &inner, trust,
@@ -166,6 +251,7 @@ int cmd_attach(int argc, char **argv)
 {
 	struct attach_request request = { 0 };
 	struct trust trust = { 0 };
+	const char *event = NULL;
 	bool json = false;
 	int found;
 
@@ -196,6 +282,12 @@ int cmd_attach(int argc, char **argv)
 		case OPTION_TRUST_STORE:
 			trust.trust_store = true;
 			break;
+		case OPTION_PERSISTENT:
+			request.is_persistent = true;
+			break;
+		case OPTION_EVENT:
+			event = optarg;
+			break;
 		case OPTION_JSON:
 			json = true;
 			break;
@@ -206,8 +298,14 @@ int cmd_attach(int argc, char **argv)
 			return option_error("attach", found, argv);
 		}
 	}
-	if (argc - optind != 1)
+	if (event && argc == optind)
+		return attach_event(event);
+	if (event || argc - optind != 1)
 		return argument_error("attach", "DEVICE");
+	if (request.is_persistent && !request.meta) {
+		error("--persistent needs --meta");
+		return EXIT_USAGE;
+	}
 	if (request.break_tracking && !request.meta) {
 		error("--on-meta-error needs --meta");
 		return EXIT_USAGE;

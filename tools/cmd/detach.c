@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "attach/attach.h"
+#include "attach/persist.h"
 #include "backup/recovery.h"
 #include "cmd/cmd.h"
 #include "base/exit.h"
@@ -13,7 +14,7 @@
 #include "restore/runtime.h"
 
 static const char help[] =
-"Usage: dmlive detach NAME|DEVICE [--force] [--json]\n"
+"Usage: dmlive detach NAME|DEVICE [--persistent] [--force] [--json]\n"
 "\n"
 "Takes the target cbw away from the device NAME. If cbw was inserted, the device\n"
 "gets its own table back, and may be in use. A device that dmlive attach --name\n"
@@ -22,10 +23,16 @@ static const char help[] =
 "\n"
 "Refused while a snapshot view exists or a backup is being made.\n"
 "\n"
-"  --force  end the backup session, and detach a suspended device too\n"
-"  --json   print the result as JSON\n";
+"A device that is attached persistently is attached again when it is activated\n"
+"the next time, unless --persistent is given.\n"
+"\n"
+"  --persistent  also forget that it is attached persistently: remove its file in\n"
+"                /etc/dmlive/attach.d\n"
+"  --force       end the backup session, and detach a suspended device too\n"
+"  --json        print the result as JSON\n";
 
 static const struct option options[] = {
+	{ "persistent", no_argument, NULL, 'p' },
 	{ "force", no_argument, NULL, 'f' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -48,7 +55,32 @@ static void print_result(const char *name, bool inserted, bool json)
 	}
 }
 
-static int detach(const char *device, bool force, bool json)
+/* Whoever attaches it again by itself does not do that now. */
+static int take_out(struct volume *volume, bool force, bool persistent,
+		    bool *inserted)
+{
+	struct persist ignored;
+	bool found = volume->is_mapped &&
+		     persist_find(volume->dm.uuid, &ignored);
+	bool had_mark = found && persist_has_mark(volume, PERSIST_DETACHED);
+	struct cbw_table cbw;
+	int status = EXIT_OK;
+
+	if (found)
+		persist_set_mark(volume, PERSIST_DETACHED);
+	*inserted = true;
+	/* Perhaps only its file is left. */
+	if (!found || !persistent || volume_is_cbw(volume, &cbw))
+		status = attach_undo(volume, force, inserted);
+	if (!status && found && persistent &&
+	    persist_remove(volume->dm.uuid, &found))
+		status = EXIT_ERROR;
+	else if (found && (persistent ? !status : status && !had_mark))
+		persist_clear_mark(volume, PERSIST_DETACHED);
+	return status;
+}
+
+static int detach(const char *device, bool force, bool persistent, bool json)
 {
 	struct volume volume;
 	struct cbw_table cbw;
@@ -73,7 +105,7 @@ static int detach(const char *device, bool force, bool json)
 	if (!status && volume.is_mapped)
 		status = volume_refresh(&volume);
 	if (!status)
-		status = attach_undo(&volume, force, &inserted);
+		status = take_out(&volume, force, persistent, &inserted);
 	if (!status)
 		print_result(volume.name, inserted, json);
 	if (backup_fd >= 0)
@@ -86,13 +118,16 @@ static int detach(const char *device, bool force, bool json)
 
 int cmd_detach(int argc, char **argv)
 {
-	bool force = false, json = false;
+	bool force = false, persistent = false, json = false;
 	int found;
 
 	optind = 0;
 	opterr = 0;
 	while ((found = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
 		switch (found) {
+		case 'p':
+			persistent = true;
+			break;
 		case 'f':
 			force = true;
 			break;
@@ -109,5 +144,5 @@ int cmd_detach(int argc, char **argv)
 	if (argc - optind != 1)
 		return argument_error("detach", "NAME or DEVICE");
 	found = require("detach", REQUIRE_DM);
-	return found ? found : detach(argv[optind], force, json);
+	return found ? found : detach(argv[optind], force, persistent, json);
 }

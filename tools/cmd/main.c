@@ -10,6 +10,7 @@
 #include "base/exit.h"
 #include "base/log.h"
 #include "block/dm.h"
+#include "cmd/attach-event.h"
 #include "cmd/clean.h"
 #include "cmd/cmd.h"
 #include "cmd/image.h"
@@ -91,6 +92,12 @@ static int help(int argc, char **argv)
 	return command->run(2, arguments);
 }
 
+/* udev's event is handled at once, whatever else there is to do. */
+static bool is_event(int argc, char **argv)
+{
+	return argc > 2 && !strncmp(argv[2], "--event", 7);
+}
+
 static int run(int argc, char **argv)
 {
 	const struct command *command;
@@ -108,7 +115,8 @@ static int run(int argc, char **argv)
 	command = find_command(argv[1]);
 	if (!command)
 		return EXIT_USAGE;
-	if (command->has_devices && !access(DM_CONTROL, R_OK | W_OK))
+	if (command->has_devices && !is_event(argc, argv) &&
+	    !access(DM_CONTROL, R_OK | W_OK))
 		clean_records();
 	return command->run(argc - 1, argv + 1);
 }
@@ -140,6 +148,7 @@ int main(int argc, char **argv)
 	signal(SIGXFSZ, SIG_IGN);
 	dm_init();
 	status = run(argc, argv);
+	attach_missed();
 	/* A full disk must be reported. */
 	if (fflush(stdout) || ferror(stdout)) {
 		error_errno(errno, "standard output");

@@ -1,0 +1,213 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# only on: uml-udev
+#
+# udev's handler of volumes that are attached persistently: what people say with attach and
+# detach holds; wrong files stop only their own volume; many events at once, events during a
+# backup, and handlers that are killed leave the volume running, and attached in the end.
+
+. "$(dirname "$0")/persist-lib.sh"
+
+# event [NAME]: what udev calls.
+event()
+{
+	dmlive attach --event "/dev/mapper/${1:-t-vm1}"
+}
+
+# take_table: lvm2 gives the volume its own table, and nobody notices.
+take_table()
+{
+	mv /run/udev/rules.d/93-dmlive.rules aside && udevadm control --reload
+	lvchange --refresh t/vm1 || bail "refresh"
+	udevadm settle
+	mv aside /run/udev/rules.d/93-dmlive.rules && udevadm control --reload
+}
+
+make_volumes
+install_rule
+
+label="not persistent"
+attach
+lvm "$label: refreshed" lvchange --refresh t/vm1
+not_attached
+run 0 "$label: attached" dmlive attach t/vm1 --meta "$M"
+label="made persistent while attached"
+run 0 "$label" dmlive attach t/vm1 --meta "$M" --persistent
+run 0 "$label: once more" dmlive attach t/vm1 --meta "$M" --persistent --json
+check "$label: JSON" jq -e .inserted "$out"
+backup
+lvm "$label: refreshed" lvchange --refresh t/vm1
+attached; increments
+like "$label: one line in the log" "$(dmesg | grep 'dmlive: ' | tail -n 1)" \
+	"dmlive: t-vm1 is attached again, with /dev/"
+
+# Detached on purpose: until it is activated again.
+label="detached"
+detach
+not_attached
+lvm "detached, refreshed" lvchange --refresh t/vm1
+not_attached
+lvm "detached, activated again" sh -c 'vgchange -q -an t && vgchange -q -ay t'
+attached; increments
+label="detached and attached"
+detach
+run 0 "$label" dmlive attach t/vm1 --meta "$M"
+lvm "$label, refreshed" lvchange --refresh t/vm1
+attached; increments
+label="detached for good"
+run 0 "$label" dmlive detach t/vm1 --persistent
+is "$label: no file" "$(ls -A $folder)" ""
+is "$label: no mark" "$(ls -A /run/dmlive-attach)" ""
+lvm "$label: refreshed" lvchange --refresh t/vm1
+not_attached
+run 3 "$label: there is nothing more" dmlive detach t/vm1 --persistent
+
+# Files that people write.
+mkdir -p $folder
+write()
+{
+	printf '%s\n' "${@:2}" > "$folder/$1.conf"
+}
+mine=("VolumeUUID = $(uuid t-vm1)" "MetadataUUID=$(uuid t-bm)")
+label="by hand"
+write a "# a comment" "; another" "" "[Attach]" "${mine[@]}" "BlockSize=128K" \
+	"OnMetaError = break_tracking"
+write b "[Attach]" "VolumeUUID=$(uuid t-vm2)" "MetadataUUID=none" "nonsense"
+lvm "$label: refreshed" lvchange --refresh t/vm1
+attached
+like "$label: its settings" "$(dmsetup table t-vm1)" " 256 1 on_meta_error break_tracking|256 2 on_meta_error break_tracking"
+run 0 "$label: detach" dmlive detach t/vm1 --persistent
+is "$label: only its file is removed" "$(ls $folder)" b.conf
+# wrong NAME REGEX LINE...
+wrong()
+{
+	write a "${@:3}"
+	event > "$out" 2> "$err"
+	is "$1: status" $? 1
+	like "$1: the reason" "$(cat "$err")" "$2"
+	not_attached
+}
+label="wrong files"
+wrong "a bad value" "a.conf:4: BlockSize=5: must be a power of two" "[Attach]" "${mine[@]}" BlockSize=5
+wrong "an unknown setting" "a.conf:4: there is no setting 'Blocksize'" "[Attach]" "${mine[@]}" Blocksize=64K
+wrong "no value" "a.conf:4: must be KEY=VALUE: 'BlockSize'" "[Attach]" "${mine[@]}" BlockSize
+wrong "no section" "a.conf:1: the section .Attach. must come first" "${mine[@]}"
+wrong "another section" "a.conf:1: there is no section '.Unit.'" "[Unit]" "${mine[@]}"
+wrong "no volume" "a.conf:2: VolumeUUID=a/b: is not a device-mapper UUID" "[Attach]" VolumeUUID=a/b
+wrong "a path" "a.conf:3: Metadata=bm: must be an absolute path" "[Attach]" "${mine[0]}" Metadata=bm
+wrong "no metadata device" "a.conf: MetadataUUID= is missing" "[Attach]" "${mine[0]}"
+write a "[Attach]" "${mine[@]}"
+write c "[Attach]" "${mine[@]}"
+event > "$out" 2> "$err"
+is "two files: status" $? 1
+like "two files: the second is ignored" "$(cat "$err")" "c.conf: is ignored, as .*/a.conf is about the same"
+label="two files"
+attached
+rm $folder/[bc].conf
+take_table
+dirty $V
+label="by path"
+write a "[Attach]" "${mine[0]}" "Metadata=$M"
+check "$label: of the metadata device" event t-bm
+attached
+full "written to without tracking"
+
+# Many events.
+for ((i = 0; i < 3; i++)); do
+	label="many events, $i"
+	take_table
+	pids=()
+	for ((j = 0; j < 8; j++)); do
+		event "$([ $((j % 2)) = 0 ] && echo t-vm1 || echo t-bm)" > events.log 2>&1 & pids+=($!)
+	done
+	wait "${pids[@]}"
+	attached
+done
+increments
+
+is_active()
+{
+	[ "$(dmsetup info -c --noheadings -o suspended t-vm1)" = Active ]
+}
+
+# A handler that is killed, wherever.
+label="killed"
+for ((i = 0; i < 8; i++)); do
+	take_table
+	event > events.log 2>&1 & pid=$!
+	sleep 0.0$((RANDOM % 10))
+	kill -KILL $pid 2> /dev/null
+	wait $pid
+	check "$label: the volume answers" timeout 30 dd if=$V of=/dev/null bs=4k count=1 iflag=direct
+	# The guard puts back what was suspended, which is an event for the rule.
+	wait_until -t 30 is_active
+	result $? "$label: it is not suspended"
+	udevadm settle
+done
+event
+attached; increments
+
+# A table that lvm2 is about to load is not replaced.
+label="lvm2 at work"
+take_table
+exec {lock}>> /run/lock/lvm/V_t
+flock -x "$lock" || bail "flock"
+event > "$out" 2>&1
+not_attached
+like "$label: it says so" "$(cat "$out")" "a command of lvm2 is at work"
+check "$label: there is a mark" test -e "/run/dmlive-attach/$(uuid t-vm1).missed"
+is "$label: nothing is loaded" "$(dmsetup info -c --noheadings -o tables_loaded t-vm1)" Live
+DM_COOKIE=6291456 event > "$out" 2>&1
+not_attached
+DM_COOKIE=6332402 event > "$out" 2>&1
+label="lvm2 at work, and waits"
+attached
+exec {lock}>&-
+
+# udev with one worker, which the handler must not wait for.
+udevadm control --children-max=1
+lvm "one worker" timeout 60 lvchange --refresh t/vm1
+attached
+write a "[Attach]" "${mine[@]}"
+# lvm2 deactivates what the volume lies on with it, as far as it is in the same group.
+lvm "one worker, activated" timeout 60 sh -c 'lvchange -q -an t/vm1 && vgchange -q -ay t'
+attached
+udevadm control --children-max=8
+label="inner device"
+udevadm settle
+check "$label: its node is udev's link" test -L /dev/mapper/t-vm1-dmlive
+is "$label: udev does not look into it" \
+	"$(udevadm info /dev/mapper/t-vm1-dmlive | grep -cE 'ID_FS_|by-uuid')" 0
+
+# The volume alone is activated, then its metadata device, as in an initramfs.
+label="metadata later"
+lvchange -q -an t/vm1 && lvchange -q -ay t/vm1 || bail "lvchange"
+lvchange -q -an t/bm
+not_attached
+like "$label: it says so" "$(dmesg | grep 'dmlive: ' | tail -n 1)" "metadata device .* is not active"
+check "$label: its activation" "$contrib/local-top"
+attached
+label="initramfs"
+if [ -e /usr/share/initramfs-tools/hook-functions ]; then
+	check "$label: hook" env DESTDIR="$TMP/root" version="$(uname -r)" verbose=n "$contrib/hook"
+	is "$label: the file" "$(ls root$folder)" a.conf
+	is "$label: the rule" "$(ls root/lib/udev/rules.d)" 93-dmlive.rules
+	check "$label: the program" test -x "root$(command -v dmlive)"
+else
+	skip "$label" "there is no initramfs-tools"
+fi
+
+# During a backup: the backup's end attaches it.
+label="during a backup"
+dmlive backup $V slow.qcow2 --force --speed 1M > slow.log 2>&1 & pid=$!
+wait_until test -e /run/dmlive/t-vm1.backup || bail "no backup"
+sleep 1
+check "$label: refreshed" timeout 60 lvchange --refresh t/vm1
+not_attached
+like "$label: who attaches it" "$(dmesg | grep 'dmlive: ' | tail -n 1)" "attaches it when it ends"
+wait $pid
+check "$label: the backup fails" [ $? -ne 0 ]
+attached
+backup
+is "$label: no mark" "$(ls -A /run/dmlive-attach)" ""
+finish

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Marks of volumes that last as long as the machine runs, see persist.h. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "attach/persist.h"
+
+#define MARK_FOLDER	"/run/dmlive-attach"
+
+static const char *const suffixes[] = {
+	[PERSIST_DETACHED] = ".detached",
+	[PERSIST_MISSED] = ".missed",
+};
+
+/* Each time that a device is made it gets another number. */
+static void read_number(const struct volume *volume, char number[32])
+{
+	if (!blockdev_read_attribute(volume->device.devt, "diskseq", number, 32))
+		number[0] = '\0';
+}
+
+static void mark_path(const struct volume *volume, enum persist_mark mark,
+		      char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, MARK_FOLDER "/%s%s", volume->dm.uuid,
+		 suffixes[mark]);
+}
+
+void persist_set_mark(const struct volume *volume, enum persist_mark mark)
+{
+	char path[PATH_MAX], number[32];
+	FILE *file;
+
+	mkdir(MARK_FOLDER, 0755);
+	mark_path(volume, mark, path);
+	read_number(volume, number);
+	file = fopen(path, "we");
+	if (!file)
+		return;
+	fprintf(file, "%s\n", number);
+	fclose(file);
+}
+
+void persist_clear_mark(const struct volume *volume, enum persist_mark mark)
+{
+	char path[PATH_MAX];
+
+	mark_path(volume, mark, path);
+	unlink(path);
+}
+
+bool persist_has_mark(const struct volume *volume, enum persist_mark mark)
+{
+	char path[PATH_MAX], number[32], found[32] = "";
+	FILE *file;
+
+	mark_path(volume, mark, path);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (!fgets(found, sizeof(found), file))
+		found[0] = '\0';
+	fclose(file);
+	found[strcspn(found, "\n")] = '\0';
+	read_number(volume, number);
+	return !strcmp(found, number);
+}
+
+static int is_missed(const struct dirent *entry)
+{
+	const char *suffix = suffixes[PERSIST_MISSED];
+	const size_t length = strlen(entry->d_name);
+
+	return length > strlen(suffix) &&
+	       !strcmp(entry->d_name + length - strlen(suffix), suffix);
+}
+
+/* @each may set the mark again, so all are read first. */
+void persist_take_missed(void (*each)(const char *uuid))
+{
+	struct dirent **entries;
+	char path[PATH_MAX];
+	int i, nr;
+
+	nr = scandir(MARK_FOLDER, &entries, is_missed, alphasort);
+	for (i = 0; i < nr; i++) {
+		snprintf(path, sizeof(path), MARK_FOLDER "/%s",
+			 entries[i]->d_name);
+		*strrchr(entries[i]->d_name, '.') = '\0';
+		if (!unlink(path))
+			each(entries[i]->d_name);
+		free(entries[i]);
+	}
+	if (nr >= 0)
+		free(entries);
+}

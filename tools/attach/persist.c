@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Files of attachments that are made again, see persist.h. */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "attach/persist.h"
+#include "base/log.h"
+#include "base/size.h"
+
+#define SUFFIX		".conf"
+#define SECTION		"[Attach]"
+#define LINE_BYTES	4096
+
+#define MIN_BLOCK_BYTES	4096u
+#define MAX_BLOCK_BYTES	(2u << 20)
+
+static void set_problem(struct persist *persist, unsigned int line,
+			const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Line 0: it is about the whole file. The first one counts. */
+static void set_problem(struct persist *persist, unsigned int line,
+			const char *format, ...)
+{
+	char text[256], number[16] = "";
+	va_list args;
+
+	if (*persist->problem)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (line)
+		snprintf(number, sizeof(number), ":%u", line);
+	snprintf(persist->problem, sizeof(persist->problem), "%.200s%s: %s",
+		 persist->path, number, text);
+}
+
+/* libdevmapper would mangle other UUIDs. */
+static bool is_plain(const char *uuid)
+{
+	const char *at;
+
+	for (at = uuid; *at; at++)
+		if (!isalnum((unsigned char)*at) && !strchr("#+-.:=@_", *at))
+			return false;
+	return *uuid && at - uuid < PERSIST_UUID_BYTES;
+}
+
+bool persist_is_uuid(const char *name, const char *uuid)
+{
+	if (is_plain(uuid))
+		return true;
+	error("%s: its device-mapper UUID is '%s', by which it cannot be found again: only volumes with a UUID of letters, digits and #+-.:=@_ can be attached with --persistent",
+	      name, uuid);
+	return false;
+}
+
+static void take_uuid(struct persist *persist, unsigned int line,
+		      const char *key, const char *value, char *uuid)
+{
+	if (is_plain(value))
+		snprintf(uuid, PERSIST_UUID_BYTES, "%s", value);
+	else
+		set_problem(persist, line,
+			    "%s=%.128s: is not a device-mapper UUID", key,
+			    value);
+}
+
+static void take_policy(struct persist *persist, unsigned int line,
+			const char *value)
+{
+	persist->break_tracking = !strcmp(value, "break_tracking");
+	if (!persist->break_tracking && strcmp(value, "break_guest_write"))
+		set_problem(persist, line,
+			    "OnMetaError=%.128s: must be break_guest_write or break_tracking",
+			    value);
+}
+
+static void take_block_size(struct persist *persist, unsigned int line,
+			    const char *value)
+{
+	uint64_t bytes;
+
+	if (!size_parse(value, &bytes) && bytes >= MIN_BLOCK_BYTES &&
+	    bytes <= MAX_BLOCK_BYTES && !(bytes & (bytes - 1)))
+		persist->block_bytes = bytes;
+	else
+		set_problem(persist, line,
+			    "BlockSize=%.128s: must be a power of two from 4K to 2M",
+			    value);
+}
+
+static void take_value(struct persist *persist, unsigned int line,
+		       const char *key, const char *value)
+{
+	if (!strcmp(key, "VolumeUUID"))
+		take_uuid(persist, line, key, value, persist->volume);
+	else if (!strcmp(key, "MetadataUUID"))
+		take_uuid(persist, line, key, value, persist->meta);
+	else if (!strcmp(key, "Metadata") && value[0] == '/')
+		snprintf(persist->meta_path, sizeof(persist->meta_path), "%s",
+			 value);
+	else if (!strcmp(key, "Metadata"))
+		set_problem(persist, line,
+			    "Metadata=%.128s: must be an absolute path", value);
+	else if (!strcmp(key, "OnMetaError"))
+		take_policy(persist, line, value);
+	else if (!strcmp(key, "BlockSize"))
+		take_block_size(persist, line, value);
+	else
+		set_problem(persist, line, "there is no setting '%.128s'", key);
+}
+
+/* Without white space at both ends; the text is cut. */
+static char *trim(char *text)
+{
+	size_t length;
+
+	text += strspn(text, " \t\r\n");
+	for (length = strlen(text);
+	     length && strchr(" \t\r\n", text[length - 1]); length--)
+		text[length - 1] = '\0';
+	return text;
+}
+
+static void take_line(struct persist *persist, unsigned int line, char *text,
+		      bool *in_section)
+{
+	char *equals;
+
+	text = trim(text);
+	if (!*text || *text == '#' || *text == ';')
+		return;
+	if (*text == '[') {
+		*in_section = !strcmp(text, SECTION);
+		if (!*in_section)
+			set_problem(persist, line,
+				    "there is no section '%.128s', only " SECTION,
+				    text);
+		return;
+	}
+	equals = strchr(text, '=');
+	if (!equals || equals == text) {
+		set_problem(persist, line, "must be KEY=VALUE: '%.128s'", text);
+		return;
+	}
+	if (!*in_section)
+		set_problem(persist, line, "the section " SECTION " must come first");
+	*equals = '\0';
+	take_value(persist, line, trim(text), trim(equals + 1));
+}
+
+static void check_complete(struct persist *persist)
+{
+	if (!*persist->volume)
+		set_problem(persist, 0, "VolumeUUID= is missing");
+	if (!*persist->meta && !*persist->meta_path)
+		set_problem(persist, 0,
+			    "MetadataUUID= is missing (or Metadata=, if that is not a mapped device)");
+	if (*persist->meta && *persist->meta_path)
+		set_problem(persist, 0,
+			    "there must be only one of MetadataUUID= and Metadata=");
+}
+
+void persist_read(const char *path, struct persist *persist)
+{
+	char text[LINE_BYTES];
+	bool in_section = false;
+	unsigned int line = 0;
+	FILE *file;
+
+	memset(persist, 0, sizeof(*persist));
+	snprintf(persist->path, sizeof(persist->path), "%s", path);
+	file = fopen(path, "re");
+	if (!file) {
+		set_problem(persist, 0, "%s", strerrordesc_np(errno));
+		return;
+	}
+	/* All lines, even behind a wrong one: which volume is it about? */
+	while (fgets(text, sizeof(text), file)) {
+		line++;
+		if (!strchr(text, '\n') && !feof(file)) {
+			set_problem(persist, line, "the line is too long");
+			break;
+		}
+		take_line(persist, line, text, &in_section);
+	}
+	if (ferror(file))
+		set_problem(persist, 0, "cannot be read");
+	fclose(file);
+	check_complete(persist);
+}
+
+/* Names that begin with a dot are those of files that are being written. */
+static int is_file_name(const struct dirent *entry)
+{
+	const size_t length = strlen(entry->d_name), suffix = strlen(SUFFIX);
+
+	return entry->d_name[0] != '.' && length > suffix &&
+	       !strcmp(entry->d_name + length - suffix, SUFFIX);
+}
+
+int persist_for_each(int (*each)(const struct persist *persist, void *argument),
+		     void *argument)
+{
+	struct persist persist;
+	struct dirent **entries;
+	char path[PATH_MAX];
+	int i, nr, r = 0;
+
+	nr = scandir(PERSIST_FOLDER, &entries, is_file_name, alphasort);
+	for (i = 0; i < nr; i++) {
+		snprintf(path, sizeof(path), PERSIST_FOLDER "/%s",
+			 entries[i]->d_name);
+		free(entries[i]);
+		if (r)
+			continue;
+		persist_read(path, &persist);
+		r = each(&persist, argument);
+	}
+	if (nr >= 0)
+		free(entries);
+	return r;
+}
+
+struct search {
+	const char *uuid;
+	struct persist *found;
+};
+
+static int match(const struct persist *persist, void *argument)
+{
+	struct search *search = argument;
+
+	if (strcmp(persist->volume, search->uuid))
+		return 0;
+	*search->found = *persist;
+	return 1;
+}
+
+bool persist_find(const char *uuid, struct persist *persist)
+{
+	struct search search = { .uuid = uuid, .found = persist };
+
+	return *uuid && persist_for_each(match, &search);
+}
+
+static int say_failed(const char *path)
+{
+	int r = -errno;
+
+	error_errno(r, "%s", path);
+	return r;
+}
+
+static void print(FILE *file, const struct persist *persist,
+		  const char *comment)
+{
+	if (comment)
+		fprintf(file, "# %s\n", comment);
+	fprintf(file, SECTION "\nVolumeUUID=%s\n", persist->volume);
+	if (*persist->meta)
+		fprintf(file, "MetadataUUID=%s\n", persist->meta);
+	else
+		fprintf(file, "Metadata=%s\n", persist->meta_path);
+	if (persist->break_tracking)
+		fputs("OnMetaError=break_tracking\n", file);
+	if (persist->block_bytes)
+		fprintf(file, "BlockSize=%" PRIu64 "\n", persist->block_bytes);
+}
+
+/* What was renamed or removed there lasts. */
+static int sync_folder(void)
+{
+	int fd = open(PERSIST_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = fd >= 0 && !fsync(fd) ? 0 : say_failed(PERSIST_FOLDER);
+
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+static int write_file(const char *path, const struct persist *persist,
+		      const char *comment)
+{
+	FILE *file = fopen(path, "we");
+	bool good;
+	int r = 0;
+
+	if (!file)
+		return say_failed(path);
+	print(file, persist, comment);
+	good = !fflush(file) && !ferror(file) && !fsync(fileno(file));
+	if (!good)
+		r = say_failed(path);
+	fclose(file);
+	return r;
+}
+
+int persist_write(const struct persist *persist, const char *comment)
+{
+	char path[PATH_MAX], temporary[PATH_MAX];
+	struct persist present;
+	int r;
+
+	mkdir("/etc/dmlive", 0755);
+	mkdir(PERSIST_FOLDER, 0755);
+	if (persist_find(persist->volume, &present))
+		snprintf(path, sizeof(path), "%s", present.path);
+	else
+		snprintf(path, sizeof(path), PERSIST_FOLDER "/%s" SUFFIX,
+			 persist->volume);
+	snprintf(temporary, sizeof(temporary), PERSIST_FOLDER "/.%s.%d",
+		 persist->volume, getpid());
+	r = write_file(temporary, persist, comment);
+	if (!r && rename(temporary, path))
+		r = say_failed(path);
+	if (r)
+		unlink(temporary);
+	return r ? r : sync_folder();
+}
+
+int persist_remove(const char *uuid, bool *found)
+{
+	struct persist present;
+
+	*found = false;
+	/* There may be several. */
+	while (persist_find(uuid, &present)) {
+		*found = true;
+		if (unlink(present.path))
+			return say_failed(present.path);
+	}
+	return *found ? sync_folder() : 0;
+}

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Volumes that are attached again by themselves, see attach-event.h. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "attach/attach.h"
+#include "attach/persist.h"
+#include "base/exit.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/size.h"
+#include "block/lvm.h"
+#include "block/require.h"
+#include "cmd/attach-event.h"
+#include "restore/runtime.h"
+#include "store/resize.h"
+#include "store/seal.h"
+
+/* What the event is about, and what came of it. */
+struct event {
+	char uuid[PERSIST_UUID_BYTES];
+	dev_t devt;			/* 0: not known */
+	bool was_missed;		/* and then nothing is said about it again */
+	bool is_awaited;		/* by the program that caused it */
+	int status;
+};
+
+/* Half a second for another handler: events often come in pairs. */
+#define LOCK_POLL_NS 50000000
+#define LOCK_TRIES 10
+#define META_LIMIT_NS NS_PER_SECOND
+#define LVM_LIMIT_MS 1000
+
+/* What libdevmapper waits for: a number in the lower half, flags for the rules above it. */
+#define COOKIE_NUMBER 0xffffu
+
+/* Locks of what is attached; -1: none. */
+struct locks {
+	int volume, meta, runtime;
+};
+
+/* Nothing can be done about a log that cannot be written. */
+static void write_all(int fd, const char *text)
+{
+	ssize_t ignored = write(fd, text, strlen(text));
+
+	(void)ignored;
+}
+
+/* udev drops what programs print: to the kernel's log, and standard error all the same. */
+static void log_event(enum log_level level, const char *line)
+{
+	static const int priorities[] = {
+		[LOG_LEVEL_ERROR] = LOG_ERR,
+		[LOG_LEVEL_WARNING] = LOG_WARNING,
+		[LOG_LEVEL_INFO] = LOG_INFO,
+	};
+	char text[1100], *message;
+	int fd;
+
+	snprintf(text, sizeof(text), "<%d>dmlive: %.1050s\n",
+		 LOG_DAEMON | priorities[level], line);
+	message = strchr(text, '>') + 1;
+	write_all(STDERR_FILENO, message);
+	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	write_all(fd, text);
+	close(fd);
+}
+
+static void drop(enum log_level level, const char *line)
+{
+	(void)level;
+	(void)line;
+}
+
+static void unlock(const struct volume *volume, struct locks *locks)
+{
+	if (locks->runtime >= 0)
+		runtime_unlock(volume->name, locks->runtime);
+	if (locks->meta >= 0)
+		close(locks->meta);
+	if (locks->volume >= 0)
+		close(locks->volume);
+	locks->volume = -1;
+}
+
+static bool try_lock(const struct volume *volume, const struct blockdev *meta,
+		     struct locks *locks)
+{
+	*locks = (struct locks) { -1, -1, -1 };
+	locks->volume = blockdev_try_lock(&volume->device);
+	if (locks->volume < 0)
+		return false;
+	locks->meta = blockdev_try_lock(meta);
+	/* A backup or a restore; its message would name us. */
+	log_set_sink(drop);
+	if (locks->meta >= 0)
+		locks->runtime = runtime_lock(volume->name);
+	log_set_sink(log_event);
+	if (locks->runtime >= 0)
+		return true;
+	unlock(volume, locks);
+	return false;
+}
+
+/* False: the process that has it handles the event when it ends. */
+static bool lock(const struct volume *volume, const struct blockdev *meta,
+		 bool was_missed, struct locks *locks)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_POLL_NS };
+	int tries = 0;
+
+	while (!try_lock(volume, meta, locks) && !was_missed &&
+	       ++tries < LOCK_TRIES)
+		nanosleep(&pause, NULL);
+	if (locks->volume >= 0)
+		return true;
+	persist_set_mark(volume, PERSIST_MISSED);
+	/* It may have ended before it could see that. */
+	if (!try_lock(volume, meta, locks))
+		return false;
+	persist_clear_mark(volume, PERSIST_MISSED);
+	return true;
+}
+
+static int find_by_uuid(const char *uuid, char *path, size_t path_bytes)
+{
+	char name[DM_NAME_BYTES];
+	struct dm_device device;
+
+	if (!dm_name_of_uuid(uuid, name) || dm_get_device(name, &device) ||
+	    !device.has_table || device.suspended)
+		return -1;
+	snprintf(path, path_bytes, "/dev/dm-%u", device.minor);
+	return path_is_blockdev(path) ? 0 : -1;
+}
+
+/* It is not an error that one of the two is not there yet, or is suspended. */
+static bool find_meta(const struct persist *persist, struct blockdev *meta)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s", persist->meta_path);
+	if (*persist->meta && find_by_uuid(persist->meta, path, sizeof(path)))
+		return false;
+	return path_is_blockdev(path) && !blockdev_open(path, meta);
+}
+
+static bool find_volume(const struct persist *persist, struct volume *volume)
+{
+	struct cbw_table cbw;
+	char path[PATH_MAX];
+
+	memset(volume, 0, sizeof(*volume));
+	return !find_by_uuid(persist->volume, path, sizeof(path)) &&
+	       !volume_find(path, volume) && volume->is_mapped &&
+	       volume->table.nr_lines && !volume->dm.suspended &&
+	       !volume_is_cbw(volume, &cbw) &&
+	       !persist_has_mark(volume, PERSIST_DETACHED);
+}
+
+static void report(const struct volume *volume, const struct trust *trust)
+{
+	struct json_object *gap = trust_report(trust);
+
+	/* Then a warning was printed. */
+	if (!gap)
+		info("%s is attached again, with %s", volume->name,
+		     trust->meta);
+	json_object_put(gap);
+}
+
+/* It would keep open what the volume lay on before. */
+static void remove_inner(struct volume *volume)
+{
+	struct inner inner;
+	bool found;
+
+	log_set_sink(drop);
+	if (!inner_find(volume, &inner) && inner.exists)
+		inner_clean(volume, &inner, &found);
+	log_set_sink(log_event);
+}
+
+/*
+ * The kernel announces a table before it destroys the one before, which has the metadata
+ * device open. A device that stays in use is refused later, with the reason.
+ */
+static void wait_for_meta(const struct blockdev *meta)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_POLL_NS };
+	const uint64_t end_ns = monotonic_ns() + META_LIMIT_NS;
+
+	log_set_sink(drop);
+	while (blockdev_check_unused(meta) && monotonic_ns() < end_ns)
+		nanosleep(&pause, NULL);
+	log_set_sink(log_event);
+}
+
+/*
+ * The size of the volume that the store was for, if it is this volume's. 0: it is not, or
+ * it is not a store: both are refused later, with the reason.
+ */
+static uint64_t size_in_store(const struct volume *volume,
+			      const struct blockdev *meta)
+{
+	char identity[QCOW2_DMLIVE_IDENTITY_BYTES + 1];
+	struct meta_store store;
+	struct qcow2_seal seal;
+	uint64_t bytes = 0;
+
+	volume_identity(volume, identity, sizeof(identity));
+	log_set_sink(drop);
+	if (!meta_store_open(meta->path, &store)) {
+		meta_seal_read(&store, &seal);
+		if (!*seal.identity || !strcmp(seal.identity, identity))
+			bytes = store.header.size_bytes;
+		meta_store_close(&store);
+	}
+	log_set_sink(log_event);
+	return bytes;
+}
+
+static int fit_store(const struct volume *volume, const struct blockdev *meta)
+{
+	uint64_t bytes = size_in_store(volume, meta);
+	char old[SIZE_TEXT_BYTES], new[SIZE_TEXT_BYTES];
+
+	if (!bytes || bytes == volume->device.bytes)
+		return EXIT_OK;
+	if (meta_resize(meta->path, volume->device.bytes))
+		return EXIT_REFUSED;
+	info("%s has been resized from %s to %s, and so is its store on %s",
+	     volume->name, size_format(bytes, old),
+	     size_format(volume->device.bytes, new), meta->path);
+	return EXIT_OK;
+}
+
+static int insert(struct volume *volume, const struct persist *persist,
+		  const struct blockdev *meta)
+{
+	struct attach_request request = {
+		.meta = meta->path,
+		.break_tracking = persist->break_tracking,
+		.block_bytes = persist->block_bytes,
+	};
+	struct trust trust = { 0 };
+	struct cbw_table cbw;
+	struct inner inner;
+	int status;
+
+	status = volume_refresh(volume);
+	/* Another event was faster. */
+	if (status || volume_is_cbw(volume, &cbw) || volume->dm.suspended)
+		return status;
+	wait_for_meta(meta);
+	status = fit_store(volume, meta) ?:
+		 attach_insert(volume, &request, &trust, &inner);
+	if (!status) {
+		persist_clear_mark(volume, PERSIST_MISSED);
+		report(volume, &trust);
+	} else {
+		remove_inner(volume);
+	}
+	return status;
+}
+
+/*
+ * False: a command of lvm2 is at work on the group, and may load another table meanwhile.
+ * If the event is awaited, it is that command that waits: for this process.
+ */
+static bool lock_lvm(struct volume *volume, const struct event *event,
+		     struct lvm_locks *locks)
+{
+	int r;
+
+	lvm_wait_at_most(event->is_awaited ? 0 : LVM_LIMIT_MS);
+	log_set_sink(drop);
+	r = lvm_lock(&volume->device.devt, 1, true, locks);
+	log_set_sink(log_event);
+	volume->is_locked = true;
+	return r != -EBUSY || event->is_awaited;
+}
+
+/* Nothing is said if another event was faster. */
+static void give_up(struct volume *volume, const struct event *event,
+		    const char *why)
+{
+	struct cbw_table cbw;
+
+	if (event->was_missed || volume_refresh(volume) ||
+	    volume_is_cbw(volume, &cbw))
+		return;
+	info("%s is not attached: %s", volume->name, why);
+}
+
+/*
+ * lvm2's lock comes first: who waits for it must not keep the handler from working that lvm2
+ * waits for.
+ */
+static int lock_and_insert(struct volume *volume, const struct persist *persist,
+			   const struct blockdev *meta,
+			   const struct event *event)
+{
+	struct lvm_locks lvm_locks;
+	struct locks locks;
+	int status = EXIT_OK;
+
+	if (!lock_lvm(volume, event, &lvm_locks)) {
+		persist_set_mark(volume, PERSIST_MISSED);
+		give_up(volume, event,
+			"a command of lvm2 is at work on its group; the next event or command of dmlive attaches it");
+	} else if (!lock(volume, meta, event->was_missed, &locks)) {
+		give_up(volume, event,
+			"another process of dmlive is at work on it or its metadata device, and attaches it when it ends");
+	} else {
+		status = insert(volume, persist, meta);
+		unlock(volume, &locks);
+	}
+	lvm_unlock(&lvm_locks);
+	return status;
+}
+
+static int attach_again(const struct persist *persist,
+			const struct event *event)
+{
+	struct blockdev meta;
+	struct volume volume;
+	int status = EXIT_OK;
+
+	if (find_volume(persist, &volume)) {
+		if (find_meta(persist, &meta))
+			status = lock_and_insert(&volume, persist, &meta, event);
+		else
+			info("%s is not attached: its metadata device %s is not active",
+			     volume.name, *persist->meta ? persist->meta :
+			     persist->meta_path);
+	}
+	volume_free(&volume);
+	return status;
+}
+
+static bool is_about(const struct event *event, const struct persist *persist)
+{
+	struct stat st;
+
+	/* Nobody can know which volume it is about. */
+	if (!*persist->volume && *persist->problem)
+		return true;
+	if (*event->uuid && (!strcmp(persist->volume, event->uuid) ||
+			     !strcmp(persist->meta, event->uuid)))
+		return true;
+	return event->devt && *persist->meta_path &&
+	       !stat(persist->meta_path, &st) && S_ISBLK(st.st_mode) &&
+	       st.st_rdev == event->devt;
+}
+
+static int handle(const struct persist *persist, void *argument)
+{
+	struct event *event = argument;
+	struct persist first;
+	int status;
+
+	if (!is_about(event, persist))
+		return 0;
+	if (*persist->problem) {
+		error("%s", persist->problem);
+		status = EXIT_ERROR;
+	} else if (persist_find(persist->volume, &first) &&
+		   strcmp(first.path, persist->path)) {
+		error("%s: is ignored, as %s is about the same volume",
+		      persist->path, first.path);
+		status = EXIT_ERROR;
+	} else {
+		status = attach_again(persist, event);
+	}
+	if (status)
+		event->status = status;
+	return 0;
+}
+
+static int handle_event(struct event *event)
+{
+	log_set_sink(log_event);
+	dm_serve_event();
+	blockdev_wait_briefly();
+	persist_for_each(handle, event);
+	log_set_sink(NULL);
+	return event->status;
+}
+
+static void handle_missed(const char *uuid)
+{
+	struct event event = { .was_missed = true };
+
+	snprintf(event.uuid, sizeof(event.uuid), "%s", uuid);
+	handle_event(&event);
+}
+
+void attach_missed(void)
+{
+	persist_take_missed(handle_missed);
+}
+
+static bool parse_device(const char *text, dev_t *devt)
+{
+	unsigned int major, minor;
+	struct stat st;
+
+	if (sscanf(text, "%u:%u", &major, &minor) == 2)
+		*devt = makedev(major, minor);
+	else if (!stat(text, &st) && S_ISBLK(st.st_mode))
+		*devt = st.st_rdev;
+	else
+		return false;
+	return true;
+}
+
+/* Does libdevmapper wait for what this process is a part of? */
+static bool is_awaited(void)
+{
+	const char *cookie = getenv("DM_COOKIE");
+
+	return cookie && strtoul(cookie, NULL, 10) & COOKIE_NUMBER;
+}
+
+int attach_event(const char *device)
+{
+	struct event event = { .is_awaited = is_awaited() };
+	int status;
+
+	if (!parse_device(device, &event.devt)) {
+		error("--event %s: is neither MAJOR:MINOR nor a block device",
+		      device);
+		return EXIT_USAGE;
+	}
+	if (blockdev_read_attribute(event.devt, "dm/uuid", event.uuid,
+				    sizeof(event.uuid)) &&
+	    inner_is_uuid(event.uuid))
+		return EXIT_OK;
+	/* Many machines have none. */
+	if (access(PERSIST_FOLDER, F_OK))
+		return EXIT_OK;
+	status = require("attach", REQUIRE_DM);
+	return status ? status : handle_event(&event);
+}
