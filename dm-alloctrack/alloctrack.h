@@ -142,7 +142,7 @@ struct at_device {
 	/*
 	 * Unallocated blocks of the volume are known to be zero. Set by the
 	 * feature target_is_zero; cleared for good when a write to unallocated
-	 * blocks fails, since what it left behind is unknown.
+	 * blocks fails, since what it left behind is unknown. See zero.c.
 	 */
 	bool volume_is_zero;
 	bool applied;	/* was active: the bitmap in memory is authoritative */
@@ -218,6 +218,8 @@ struct at_table {
 	unsigned long guest_jiffies;	/* time of the last guest I/O */
 
 	struct dm_live_copier *copier;
+	/* With target_is_zero: buffers to read the volume to. See zero.c. */
+	struct dm_live_copier *zero_checker;
 	/* Work that may wait for range locks and I/O. */
 	struct workqueue_struct *fill_wq;
 	/* Work that submits bios that already hold a range lock: never waits for one. */

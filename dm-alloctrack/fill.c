@@ -15,6 +15,7 @@
 #include "fill.h"
 #include "lost-writes.h"
 #include "metadata.h"
+#include "zero.h"
 #include "dm-live/core/bitmap.h"
 #include "dm-live/copier.h"
 #include "dm-live/core/range-lock.h"
@@ -28,12 +29,6 @@ static void write_failed(struct at_table *table)
 	WRITE_ONCE(table->device->volume_is_zero, false);
 }
 
-static bool can_write_zeroes(const struct at_table *table)
-{
-	return !READ_ONCE(table->volume_lacks_write_zeroes) &&
-	       bdev_write_zeroes_sectors(table->volume->bdev);
-}
-
 struct fill {
 	struct at_table *table;
 	const struct dm_live_data *data;
@@ -41,6 +36,7 @@ struct fill {
 	bool detect_zeroes;
 	bool used_write_zeroes;
 	bool wrote;
+	blk_status_t zero_status;
 	struct dm_live_batch batch;
 };
 
@@ -71,10 +67,16 @@ static void submit_blocks(struct fill *fill, u64 block, u64 end, bool zero)
 	if (zero && READ_ONCE(table->device->volume_is_zero))
 		return;
 	fill->wrote = true;
-	if (zero && can_write_zeroes(table)) {
+	if (zero && at_can_write_zeroes(table)) {
 		fill->used_write_zeroes = true;
 		dm_live_batch_zero(&fill->batch, table->volume->bdev, sector,
 				   bytes >> SECTOR_SHIFT, 0);
+		return;
+	}
+	if (zero && table->zero_checker) {
+		if (!fill->zero_status)
+			fill->zero_status = at_zero_unallocated(table, block,
+								end, 0);
 		return;
 	}
 	dm_live_batch_rw(&fill->batch, REQ_OP_WRITE, table->volume->bdev, sector,
@@ -102,6 +104,7 @@ static blk_status_t write_data(struct fill *fill, u64 end)
 	struct blk_plug plug;
 	u64 block, next;
 
+	fill->zero_status = BLK_STS_OK;
 	dm_live_batch_begin(&fill->batch, table->copier);
 	blk_start_plug(&plug);
 	block = dm_live_bitmap_next_clear(bitmap, fill->first, end);
@@ -111,7 +114,7 @@ static blk_status_t write_data(struct fill *fill, u64 end)
 		block = dm_live_bitmap_next_clear(bitmap, next, end);
 	}
 	blk_finish_plug(&plug);
-	return dm_live_batch_wait(&fill->batch);
+	return dm_live_batch_wait(&fill->batch) ?: fill->zero_status;
 }
 
 static blk_status_t fill_data(struct at_table *table, u64 first, u64 nr,
@@ -134,16 +137,6 @@ static blk_status_t fill_data(struct at_table *table, u64 first, u64 nr,
 	return status;
 }
 
-static blk_status_t zero_blocks(struct at_table *table, u64 block, u64 end,
-				blk_opf_t flags)
-{
-	sector_t sector = at_block_to_sector(table->device, block);
-
-	return dm_live_zero_range(table->copier, table->volume->bdev, sector,
-				  at_end_sector(table->device, end) - sector,
-				  flags);
-}
-
 /*
  * Zero the blocks: unallocated ones unless they are known to be zero, allocated
  * ones if @allocated_too.
@@ -156,14 +149,16 @@ static blk_status_t zero_runs(struct at_table *table, u64 first, u64 nr,
 	blk_status_t status = BLK_STS_OK;
 	u64 block = first, end = first + nr, next;
 
-	if (allocated_too && unallocated_too)
-		return zero_blocks(table, first, end, flags);
+	if (allocated_too && unallocated_too && !table->zero_checker)
+		return at_zero_blocks(table, first, end, flags);
 	while (block < end && !status) {
 		bool allocated;
 
 		next = dm_live_bitmap_run(bitmap, block, end, &allocated);
-		if (allocated ? allocated_too : unallocated_too)
-			status = zero_blocks(table, block, next, flags);
+		if (allocated && allocated_too)
+			status = at_zero_blocks(table, block, next, flags);
+		else if (!allocated && unallocated_too)
+			status = at_zero_unallocated(table, block, next, flags);
 		block = next;
 	}
 	return status;

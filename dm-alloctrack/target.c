@@ -74,10 +74,25 @@ static void lost_writes_work(struct work_struct *work)
 	at_stream_lost_writes(container_of(work, struct at_table, lost_writes_work));
 }
 
+static int make_copier(struct at_table *table, struct dm_live_copier **copier)
+{
+	size_t max_bytes = max_t(size_t, AT_FILL_BYTES,
+				 at_block_sectors(table->device) << SECTOR_SHIFT);
+	int r;
+
+	*copier = dm_live_copier_create(max_bytes);
+	if (!IS_ERR(*copier))
+		return 0;
+	r = PTR_ERR(*copier);
+	*copier = NULL;
+	table->ti->error = "Cannot allocate memory for copying";
+	return r;
+}
+
 static int make_workers(struct at_table *table)
 {
 	struct dm_target *ti = table->ti;
-	size_t max_bytes;
+	int r;
 
 	INIT_WORK(&table->deferred_work, at_deferred_work);
 	INIT_WORK(&table->complete_work, complete_work);
@@ -88,16 +103,11 @@ static int make_workers(struct at_table *table)
 	at_stream_init_workers(table);
 	table->guest_jiffies = jiffies;
 
-	max_bytes = max_t(size_t, AT_FILL_BYTES,
-			  at_block_sectors(table->device) << SECTOR_SHIFT);
-	table->copier = dm_live_copier_create(max_bytes);
-	if (IS_ERR(table->copier)) {
-		int r = PTR_ERR(table->copier);
-
-		table->copier = NULL;
-		ti->error = "Cannot allocate memory for copying";
+	r = make_copier(table, &table->copier);
+	if (!r && table->target_is_zero)
+		r = make_copier(table, &table->zero_checker);
+	if (r)
 		return r;
-	}
 	table->fill_wq = alloc_workqueue("alloctrack_fill",
 					 WQ_UNBOUND | WQ_MEM_RECLAIM,
 					 MAX_FILL_WORKERS);
@@ -120,6 +130,7 @@ static void free_table(struct at_table *table)
 		destroy_workqueue(table->submit_wq);
 	dm_live_store_close(table->store);
 	dm_live_copier_destroy(table->copier);
+	dm_live_copier_destroy(table->zero_checker);
 	if (table->parked)
 		at_device_put_table(table->parked, table);
 	if (table->device)
