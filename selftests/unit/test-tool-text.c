@@ -163,6 +163,11 @@ static void test_table_line(void **state)
 	assert_int_equal(table_line_parse("254:0 254:1 - 4096", &table), 0);
 	assert_int_equal(table.block_bytes, 2u << 20);
 	assert_int_equal(table_line_parse("254:0 user -", &table), -EINVAL);
+	assert_int_equal(table_line_parse("254:0 254:1 - 8 4 copy_on_read on_error stop target_is_zero",
+					  &table), 0);
+	assert_true(table.features.copy_on_read);
+	assert_true(table.features.target_is_zero);
+	assert_false(table.features.no_detect_zeroes);
 }
 
 static void test_allocated_bytes(void **state)

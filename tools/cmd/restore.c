@@ -60,6 +60,15 @@ static const char restore_help[] =
 "  --threads N        decompress and stream with N threads; default: two per CPU\n"
 "  --user-timeout S   fail I/O that waits longer than S seconds for the image;\n"
 "                     default: it waits forever\n"
+"  --no-discard       do not discard what DEVICE holds, which is done by default\n"
+"                     if it is a thin volume, or a loop device on a file, so\n"
+"                     that zeros take no space there\n"
+"  --target-is-zero   DEVICE reads as zeros, and always would: zeros are not\n"
+"                     written. Data are wrong if that is not so\n"
+"  --no-detect-zeroes do not look for zeros in data: they are written as data\n"
+"  --copy-on-read     write to DEVICE what the guest reads, also where the kernel\n"
+"                     streams (IMAGE is raw, on a block device); otherwise it is\n"
+"                     always so\n"
 "  --no-finish        do not swap to a linear mapping in the end\n"
 "  --json             print one JSON object per line\n";
 
@@ -83,18 +92,22 @@ enum {
 	OPTION_ALLOW_PATHS = 256,
 	OPTION_BACKGROUND,
 	OPTION_BLOCK_SIZE,
+	OPTION_COPY_ON_READ,
 	OPTION_FORCE,
 	OPTION_FOREGROUND,
 	OPTION_FORMAT,
 	OPTION_JSON,
 	OPTION_META,
 	OPTION_NAME,
+	OPTION_NO_DETECT_ZEROES,
+	OPTION_NO_DISCARD,
 	OPTION_NO_FINISH,
 	OPTION_ON_ERROR,
 	OPTION_SIZE,
 	OPTION_SNAPSHOT,
 	OPTION_SPEED,
 	OPTION_TARGET,
+	OPTION_TARGET_IS_ZERO,
 	OPTION_THREADS,
 	OPTION_TRACK,
 	OPTION_TRACK_META,
@@ -117,10 +130,14 @@ enum {
 
 static const struct option restore_options[] = {
 	{ "block-size", required_argument, NULL, OPTION_BLOCK_SIZE },
+	{ "copy-on-read", no_argument, NULL, OPTION_COPY_ON_READ },
 	{ "meta", required_argument, NULL, OPTION_META },
+	{ "no-detect-zeroes", no_argument, NULL, OPTION_NO_DETECT_ZEROES },
+	{ "no-discard", no_argument, NULL, OPTION_NO_DISCARD },
 	{ "on-error", required_argument, NULL, OPTION_ON_ERROR },
 	{ "size", required_argument, NULL, OPTION_SIZE },
 	{ "speed", required_argument, NULL, OPTION_SPEED },
+	{ "target-is-zero", no_argument, NULL, OPTION_TARGET_IS_ZERO },
 	{ "track", required_argument, NULL, OPTION_TRACK },
 	{ "track-meta", required_argument, NULL, OPTION_TRACK_META },
 	{ "user-timeout", required_argument, NULL, OPTION_USER_TIMEOUT },
@@ -173,6 +190,27 @@ static bool take_threads(struct restore_request *request)
 		return false;
 	request->nr_threads = number;
 	return true;
+}
+
+/* Options about how zeros and reads are written. False: it is none of them. */
+static bool take_write_option(struct restore_request *request, int option)
+{
+	switch (option) {
+	case OPTION_COPY_ON_READ:
+		request->copy_on_read = true;
+		return true;
+	case OPTION_NO_DETECT_ZEROES:
+		request->no_detect_zeroes = true;
+		return true;
+	case OPTION_NO_DISCARD:
+		request->no_discard = true;
+		return true;
+	case OPTION_TARGET_IS_ZERO:
+		request->target_is_zero = true;
+		return true;
+	default:
+		return false;
+	}
 }
 
 static bool take_option(struct restore_request *request, int option)
@@ -229,7 +267,8 @@ static bool take_option(struct restore_request *request, int option)
 		request->track_meta = optarg;
 		return true;
 	default:
-		return take_threads(request);
+		return take_write_option(request, option) ||
+		       take_threads(request);
 	}
 }
 

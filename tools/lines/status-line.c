@@ -51,6 +51,13 @@ static int next_state(const char **text, enum dm_alloctrack_state *state)
 	return 0;
 }
 
+static void take_flag(struct alloctrack_features *features, const char *name)
+{
+	features->copy_on_read |= !strcmp(name, "copy_on_read");
+	features->target_is_zero |= !strcmp(name, "target_is_zero");
+	features->no_detect_zeroes |= !strcmp(name, "no_detect_zeroes");
+}
+
 /* One feature and its value. Unknown ones come from a newer kernel. */
 static int next_feature(const char **params, uint64_t *nr_words,
 			struct alloctrack_features *features)
@@ -62,8 +69,10 @@ static int next_feature(const char **params, uint64_t *nr_words,
 		return -EINVAL;
 	(*nr_words)--;
 	feature = name_index(feature_names, NR_ELEMENTS(feature_names), name);
-	if (feature < STREAM_SPEED)
+	if (feature < STREAM_SPEED) {
+		take_flag(features, name);
 		return 0;
+	}
 
 	if (!*nr_words || next_word(params, value, sizeof(value)))
 		return -EINVAL;

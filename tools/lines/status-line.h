@@ -7,14 +7,17 @@
  * kernel adds at the end are ignored; anything else unknown is an error.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <linux/dm-alloctrack.h>
 
 #include "base/words.h"
 
-/* The features of the stream job; the other features are flags. */
 struct alloctrack_features {
+	bool copy_on_read;
+	bool target_is_zero;
+	bool no_detect_zeroes;
 	uint64_t stream_speed;		/* bytes/s, 0: no limit */
 	enum dm_alloctrack_on_error on_error;
 	uint64_t user_timeout_s;	/* 0: for ever */

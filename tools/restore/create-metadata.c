@@ -173,6 +173,7 @@ static char *describe(struct server *server)
 	char volume[PATH_MAX], identity[512];
 	struct restore_description description = {
 		.automatic = server->meta.automatic,
+		.to_clear = server->to_clear,
 		.name = (char *)server->request->name,
 		.uuid = server->options.uuid,
 		.volume = (char *)blockdev_stable_path(&server->volume, volume,

@@ -17,6 +17,7 @@
 #include "base/size.h"
 #include "qcow2/content.h"
 #include "qcow2/preflight.h"
+#include "restore/clear.h"
 #include "restore/report.h"
 #include "qcow2/sector-size.h"
 #include "restore/server.h"
@@ -80,6 +81,11 @@ static int check_content(struct server *server)
 		return EXIT_OK;
 	if (r != -EEXIST)
 		return EXIT_ERROR;
+	if (server->request->target_is_zero) {
+		error("%s holds a %s, so it does not read as zeros: leave out --target-is-zero",
+		      server->volume.path, what);
+		return EXIT_REFUSED;
+	}
 	if (server->request->force) {
 		info("%s holds a %s, which is overwritten", server->volume.path,
 		     what);
@@ -165,6 +171,9 @@ static void take_request(struct server *server)
 		.stream_speed = request->stream_speed,
 		.on_error = request->on_error,
 		.user_timeout_s = request->user_timeout_s,
+		.copy_on_read = request->copy_on_read,
+		.target_is_zero = request->target_is_zero,
+		.no_detect_zeroes = request->no_detect_zeroes,
 	};
 	device_make_uuid(server);
 }
@@ -188,9 +197,13 @@ int create_prepare(struct server *server)
 	if (!status)
 		status = check_image(server);
 	if (!status)
+		clear_plan(server);
+	if (!status)
 		status = tracking_make(server);
 	if (!status)
 		status = create_make_metadata(server);
+	if (!status)
+		status = clear_target(server, server_is_interrupted);
 	if (!status)
 		status = device_make(server);
 	if (!status)

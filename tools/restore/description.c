@@ -12,6 +12,7 @@
 
 /* As json-c prints it. It cannot be part of a string, where quotes are escaped. */
 static const char finished_key[] = "\"finished\":";
+static const char cleared_key[] = "\"cleared\":";
 
 static void add_image(struct json_object *object,
 		      const struct image_identity *image)
@@ -31,6 +32,8 @@ char *description_format(const struct restore_description *description)
 	char *text;
 
 	json_add_number(object, "finished", description->finished);
+	if (description->to_clear)
+		json_add_number(object, "cleared", description->cleared);
 	json_add_bool(object, "automatic", description->automatic);
 	json_add_string(object, "name", description->name);
 	json_add_string(object, "uuid", description->uuid);
@@ -50,6 +53,12 @@ char *description_format(const struct restore_description *description)
 			description->features.stream_speed);
 	json_add_number(object, "user_timeout",
 			description->features.user_timeout_s);
+	json_add_bool(object, "copy_on_read",
+		      description->features.copy_on_read);
+	json_add_bool(object, "target_is_zero",
+		      description->features.target_is_zero);
+	json_add_bool(object, "no_detect_zeroes",
+		      description->features.no_detect_zeroes);
 	json_add_number(object, "threads", description->nr_threads);
 	json_add_bool(object, "no_finish", description->no_finish);
 	json_add_bool(object, "force", description->force);
@@ -73,6 +82,9 @@ static void take_members(struct json_object *object,
 	const char *on_error = json_get_string(object, "on_error");
 
 	description->finished = json_get_bool(object, "finished");
+	description->to_clear = json_object_object_get_ex(object, "cleared",
+							  NULL);
+	description->cleared = json_get_number(object, "cleared");
 	description->automatic = json_get_bool(object, "automatic");
 	description->name = take_string(object, "name");
 	description->uuid = take_string(object, "uuid");
@@ -88,6 +100,12 @@ static void take_members(struct json_object *object,
 							     "stream_speed");
 	description->features.user_timeout_s = json_get_number(object,
 							       "user_timeout");
+	description->features.copy_on_read = json_get_bool(object,
+							   "copy_on_read");
+	description->features.target_is_zero = json_get_bool(object,
+							     "target_is_zero");
+	description->features.no_detect_zeroes =
+		json_get_bool(object, "no_detect_zeroes");
 	description->nr_threads = json_get_number(object, "threads");
 	description->no_finish = json_get_bool(object, "no_finish");
 	description->force = json_get_bool(object, "force");
@@ -132,20 +150,31 @@ void description_free(struct restore_description *description)
 	memset(description, 0, sizeof(*description));
 }
 
-long description_finished_offset(const char *text, size_t text_bytes)
+/* Of the one digit that is the value of @key. */
+static long offset_of(const char *text, size_t text_bytes, const char *key)
 {
-	const size_t key_bytes = sizeof(finished_key) - 1;
-	const char *key = memmem(text, text_bytes, finished_key, key_bytes);
+	const size_t key_bytes = strlen(key);
+	const char *found = memmem(text, text_bytes, key, key_bytes);
 	size_t offset;
 
-	if (!key)
+	if (!found)
 		return -1;
-	offset = key - text + key_bytes;
+	offset = found - text + key_bytes;
 	if (offset + 1 >= text_bytes ||
 	    (text[offset] != '0' && text[offset] != '1') ||
 	    !strchr(",}", text[offset + 1]))
 		return -1;
 	return offset;
+}
+
+long description_finished_offset(const char *text, size_t text_bytes)
+{
+	return offset_of(text, text_bytes, finished_key);
+}
+
+long description_cleared_offset(const char *text, size_t text_bytes)
+{
+	return offset_of(text, text_bytes, cleared_key);
 }
 
 void image_identity_get(const char *path, uint64_t bytes,

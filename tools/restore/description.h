@@ -25,6 +25,8 @@ struct image_identity {
 struct restore_description {
 	bool finished;			/* there is nothing to resume */
 	bool automatic;			/* the store is on a companion volume */
+	bool to_clear;			/* the volume is to be cleared first, and ... */
+	bool cleared;			/* ... has been; see clear.h */
 	char *name;			/* NULL: unknown, as all strings */
 	char *uuid;
 	char *volume;
@@ -58,6 +60,9 @@ void description_free(struct restore_description *description);
  * '1': a single byte can be changed in place, atomically. -1: there is none.
  */
 long description_finished_offset(const char *text, size_t text_bytes);
+
+/* The same for the byte that says whether the target has been cleared. */
+long description_cleared_offset(const char *text, size_t text_bytes);
 
 /*
  * Get the identity of the image at @path, as far as possible. @bytes: size of its

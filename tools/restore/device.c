@@ -97,38 +97,69 @@ static int number_of(const char *path, char *number, size_t number_bytes)
 	return r;
 }
 
-static int make_params(struct server *server, char *params, size_t params_bytes)
+/* The features of a table line, and how many words they are. */
+struct feature_words {
+	char text[256];
+	size_t length;
+	unsigned int nr;
+};
+
+static void add_word(struct feature_words *words, bool wanted, const char *word)
+{
+	if (!wanted)
+		return;
+	words->length += snprintf(words->text + words->length,
+				  sizeof(words->text) - words->length, " %s",
+				  word);
+	words->nr++;
+}
+
+static void add_number(struct feature_words *words, const char *word,
+		       uint64_t number)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, number);
+	add_word(words, number, word);
+	add_word(words, number, text);
+}
+
+static void make_features(const struct server *server,
+			  struct feature_words *words)
 {
 	const struct alloctrack_features *wanted = &server->features;
-	char features[160], meta[32], backing[32];
-	unsigned int nr_words = 3;
-	int length;
+
+	*words = (struct feature_words){ .text = "" };
+	add_word(words, true, "auto_remove");
+	add_word(words, true, "on_error");
+	add_word(words, true, on_error_name(wanted->on_error));
+	add_number(words, "stream_speed", wanted->stream_speed);
+	/* What a server reads for the guest is written to the volume anyway. */
+	add_word(words, wanted->copy_on_read && !server->nothing_left &&
+		 server->options.kernel_streams, "copy_on_read");
+	add_word(words, wanted->target_is_zero, "target_is_zero");
+	add_word(words, wanted->no_detect_zeroes, "no_detect_zeroes");
+	if (!server->nothing_left)
+		add_number(words, "user_timeout", wanted->user_timeout_s);
+}
+
+static int make_params(struct server *server, char *params, size_t params_bytes)
+{
+	char meta[32] = "-", backing[32];
+	struct feature_words words;
 
 	snprintf(backing, sizeof(backing), "%s",
 		 server->nothing_left ? "-" : "user");
 	if (server->options.kernel_streams && !server->nothing_left &&
 	    number_of(server->options.image, backing, sizeof(backing)))
 		return EXIT_ERROR;
-	snprintf(meta, sizeof(meta), "-");
 	if (server->meta.path[0] && number_of(server->meta.path, meta, sizeof(meta)))
 		return EXIT_ERROR;
-	length = snprintf(features, sizeof(features), "auto_remove on_error %s",
-			  on_error_name(wanted->on_error));
-	if (wanted->stream_speed) {
-		length += snprintf(features + length, sizeof(features) - length,
-				   " stream_speed %" PRIu64,
-				   wanted->stream_speed);
-		nr_words += 2;
-	}
-	if (wanted->user_timeout_s) {
-		snprintf(features + length, sizeof(features) - length,
-			 " user_timeout %" PRIu64, wanted->user_timeout_s);
-		nr_words += 2;
-	}
-	snprintf(params, params_bytes, "%u:%u %s %s %" PRIu64 " %u %s",
+	make_features(server, &words);
+	snprintf(params, params_bytes, "%u:%u %s %s %" PRIu64 " %u%s",
 		 major(server->volume.devt), minor(server->volume.devt),
-		 backing, meta, server->block_bytes / SECTOR_BYTES, nr_words,
-		 features);
+		 backing, meta, server->block_bytes / SECTOR_BYTES, words.nr,
+		 words.text);
 	return EXIT_OK;
 }
 
@@ -162,7 +193,8 @@ int device_attach(struct server *server)
 	struct engine_options options = {
 		.name = server->name,
 		.nr_threads = server->options.nr_threads,
-		.zeroes_are_writes = !server->volume.writes_zeroes,
+		.zeroes_are_writes = !server->volume.writes_zeroes &&
+				     !server->features.target_is_zero,
 		.on_state = tell_state,
 	};
 	struct dm_device device;

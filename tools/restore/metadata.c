@@ -255,6 +255,26 @@ static void mark_finished(const char *path, const struct meta_store *store)
 			path, strerror(-r));
 }
 
+int metadata_mark_cleared(const char *path)
+{
+	struct metadata metadata;
+	size_t cluster_bytes;
+	long offset;
+	int r = metadata_open(path, &metadata);
+
+	if (r)
+		return r;
+	cluster_bytes = 1ul << metadata.store.header.cluster_bits;
+	offset = description_cleared_offset((const char *)metadata.store.first_cluster,
+					    cluster_bytes);
+	r = offset < 0 ? -EINVAL : write_byte(path, offset, '1');
+	metadata_close(&metadata);
+	if (r)
+		error_errno(r, "%s: cannot record that the volume is cleared",
+			    path);
+	return r;
+}
+
 /* The description may be a copy, on a volume that dmlive has not made. */
 static bool is_automatic(const struct lvm_volume *volume)
 {

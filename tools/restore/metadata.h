@@ -66,6 +66,12 @@ int metadata_check_distinct(const struct blockdev *meta,
 			    const struct blockdev *volume);
 
 /*
+ * Record, durably, that the volume has been cleared. The device must not be in use. 0 or a
+ * negative errno, after a message.
+ */
+int metadata_mark_cleared(const char *path);
+
+/*
  * The restore is over: remove its companion volume, or mark the restore as finished. The
  * device must not be in use. A failure is only a warning. A device that holds no restore
  * is left alone.

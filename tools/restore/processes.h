@@ -34,6 +34,10 @@ struct restore_request {
 	enum dm_alloctrack_on_error on_error;
 	uint64_t user_timeout_s;	/* 0: none */
 	unsigned int nr_threads;	/* 0: the default */
+	bool target_is_zero;		/* the user says so */
+	bool no_discard;
+	bool copy_on_read;
+	bool no_detect_zeroes;
 	bool whole_volume;		/* the device gets the volume's size */
 	bool force;
 	bool allow_paths;		/* that the image names */

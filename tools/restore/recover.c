@@ -14,6 +14,7 @@
 
 #include "base/exit.h"
 #include "base/log.h"
+#include "restore/clear.h"
 #include "restore/metadata.h"
 #include "restore/report.h"
 #include "restore/server.h"
@@ -177,6 +178,9 @@ static int make(struct server *server, const struct metadata *metadata,
 		status = check_volume(server);
 	if (!status && server_is_interrupted())
 		status = EXIT_ERROR;
+	if (!status)
+		status = clear_resumed(server, metadata,
+				       server_is_interrupted);
 	if (!status)
 		status = device_make(server);
 	return status ? status : device_start(server);

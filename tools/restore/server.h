@@ -87,6 +87,7 @@ struct server {
 	uint64_t block_bytes;
 	bool nothing_left;		/* to copy, so no image is needed */
 	bool created;			/* to be removed if something fails */
+	bool to_clear;			/* the volume, see clear.h */
 };
 
 /* create.c */

@@ -133,6 +133,7 @@ static void find_volume(struct server *server,
 {
 	char path[PATH_MAX];
 
+	server->features = table->features;
 	blockdev_path_of(table->file, path, sizeof(path));
 	if (path_is_blockdev(path))
 		blockdev_open(path, &server->volume);
