@@ -26,7 +26,8 @@ is_idle g "by the job"
 
 # The guest is idle, since the job need not copy blocks that it writes.
 soil /dev/mapper/out
-start_backup g /dev/mapper/out --force
+start_backup g /dev/mapper/out --force --threads 3
+like "copies in flight" "$(dmsetup table g)" " job_workers 3( |\$)"
 kill -INT $backup
 ends 4 "interrupted"
 is_wiped "interrupted"

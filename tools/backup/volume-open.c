@@ -15,6 +15,9 @@
 #include "lines/cbw-status.h"
 #include "restore/runtime.h"
 
+/* More than this the target refuses. */
+#define MAX_JOB_WORKERS 16u
+
 static int lock(struct volume *volume)
 {
 	volume->lock_fd = recovery_lock_and_clear(volume->name);
@@ -153,6 +156,8 @@ int volume_compose(struct volume *volume, const struct backup_request *request,
 	table.features.timeout_ms = request->cbw_timeout_ms;
 	table.features.job = volume->by_job;
 	table.features.job_speed = job_speed;
+	table.features.job_workers = request->nr_threads < MAX_JOB_WORKERS ?
+				     request->nr_threads : MAX_JOB_WORKERS;
 	if (cbw_table_format(&table, params, sizeof(params)))
 		return EXIT_ERROR;
 	volume->during = strdup(params);
