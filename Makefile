@@ -149,8 +149,9 @@ endif
 
 install-tools: tools
 	install -D -m 755 build/tools/dmlive $(DESTDIR)$(PREFIX)/sbin/dmlive
-	for page in $(wildcard Documentation/*.8); do \
-		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man8/$${page##*/} || exit; \
+	for page in $(wildcard Documentation/*.[58]); do \
+		install -D -m 644 $$page \
+			$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit; \
 	done
 	install -d $(DESTDIR)$(UDEV_RULES)
 	for rules in $(wildcard udev/*.rules); do \
