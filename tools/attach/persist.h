@@ -5,7 +5,7 @@
 /*
  * Attachments that are made again whenever a volume appears or gets another table: a
  * file NAME.conf for each volume in /etc/dmlive/attach.d. People and configuration
- * systems write such files, too: see Documentation/attach-d.rst.
+ * systems write such files, too: see dmlive-attach.d(5).
  */
 
 #include <limits.h>
