@@ -62,7 +62,7 @@ static int print_usage(FILE *out)
 	fprintf(out, "\n"
 		"  dmlive help COMMAND   how to use a command\n"
 		"  dmlive --version      the version\n"
-		"\nThe manual: dmlive(8)\n");
+		"\nThe manual: dmlive(8), and dmlive-COMMAND(8)\n");
 	return out == stdout ? EXIT_OK : EXIT_USAGE;
 }
 
