@@ -145,6 +145,11 @@ struct at_device {
 	 * blocks fails, since what it left behind is unknown. See zero.c.
 	 */
 	bool volume_is_zero;
+	/*
+	 * A flush of the volume has failed, so zeros that are read may be in a cache
+	 * that counts as clean, over other data: see zero.c. Set for good.
+	 */
+	bool volume_lost_writes;
 	bool applied;	/* was active: the bitmap in memory is authoritative */
 	bool lacks_bits;	/* the store was closed without all bits */
 	u64 closing;	/* of the store, see dm_live_store_closing() */

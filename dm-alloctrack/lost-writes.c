@@ -150,6 +150,7 @@ bool at_settle_lost_writes(struct at_table *table)
 	nr = take_back(device);
 	/* The content of these blocks is unknown now. */
 	device->volume_is_zero = false;
+	device->volume_lost_writes = true;
 	at_flush_succeeded(device, at_flush_mark(device));
 	WRITE_ONCE(device->in_doubt, AT_NOT_IN_DOUBT);
 	/*

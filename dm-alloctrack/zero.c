@@ -8,10 +8,11 @@
  * hold a part of such a write. Writing zeros to all would take space for each of them on
  * a thin volume. So they are read, and only those that are not zero are written.
  *
- * What is read is final: in space that was never written zeros are no accident, as the
- * feature says, and elsewhere they have been written. A block that was found to be zero
+ * Zeros that were read are final: in space that was never written they are no accident, as
+ * the feature says, and elsewhere they have been written. A block that was found to be zero
  * counts as copied, so that a flush comes before its bit is durable: the zeros may be in
- * a volatile cache.
+ * a volatile cache. After a flush that failed, such a cache may have zeros that it will
+ * never write, so nothing is read from then on.
  */
 #include <linux/blkdev.h>
 
@@ -91,7 +92,8 @@ blk_status_t at_zero_unallocated(struct at_table *table, u64 block, u64 end,
 	struct dm_live_buffer *buffer;
 	u64 next;
 
-	if (!table->zero_checker || at_can_write_zeroes(table))
+	if (!table->zero_checker || table->device->volume_lost_writes ||
+	    at_can_write_zeroes(table))
 		return at_zero_blocks(table, block, end, flags);
 
 	next = min(end, block + max_blocks);

@@ -96,6 +96,43 @@ same "$label: content" /dev/mapper/g image.qcow2.raw
 end_restore g
 dm_remove ext
 
+label="discards that are not done"
+make_thin large 64M
+dd if=dirt of=/dev/tvg/large bs=1M count=16 oflag=direct conv=notrunc status=none
+DISCARD_KILL=never LD_PRELOAD=$SUITE_BUILD/preload-discard.so dmlive restore image.qcow2 \
+	/dev/tvg/large --name g --force --no-finish > "$out" 2> "$err"
+check "$label: the kernel knows" table_has g target_is_zero
+check "$label: content" cmp -n $((16 << 20)) image.qcow2.raw /dev/mapper/g
+end_restore g
+remove_thin large
+
+label="a pool whose blocks are not a power of two"
+lvm_quietly lvcreate -q -y --type thin-pool -L 24M --chunksize 192K --poolmetadatasize 4M \
+	-n odd tvg
+lvm_quietly lvcreate -q -y -W n -V 20M -T tvg/odd -n strange
+soil /dev/tvg/strange
+run 0 "$label" dmlive restore image.qcow2 /dev/tvg/strange --name g --force --no-finish
+check_fails "$label: zeros are written" table_has g target_is_zero
+check "$label: content" cmp -n $((16 << 20)) image.qcow2.raw /dev/mapper/g
+end_restore g
+
+label="killed while it is cleared, and another restore since"
+DISCARD_KILL=before LD_PRELOAD=$SUITE_BUILD/preload-discard.so dmlive restore image.qcow2 \
+	/dev/tvg/small --name g --force --meta auto > "$out" 2> "$err"
+check "$label: there is a store" test -b /dev/tvg/small_dmlive
+run 0 "$label: without a store" dmlive restore image.qcow2 /dev/tvg/small --name g --force
+end_restore g
+check_fails "$label: the store of the killed one is of no use any more" \
+	dmlive resume /dev/tvg/small_dmlive --background
+check "$label: nothing is discarded" cmp -n $((16 << 20)) image.qcow2.raw /dev/tvg/small
+
+label="a device as the image, and a time limit for a server"
+source=$(make_loop 16) || bail "loop"
+dd if=image.qcow2.raw of="$source" bs=1M oflag=direct conv=notrunc status=none
+run 0 "$label" dmlive restore "$source" /dev/tvg/small --name g --force --user-timeout 30
+check "$label: content" cmp -n $((16 << 20)) image.qcow2.raw /dev/mapper/g
+end_restore g
+
 label="a pool that does not zero new blocks"
 lvm_quietly lvchange -q -Z n tvg/pool
 run 0 "$label" dmlive restore image.qcow2 /dev/tvg/small --name g --force --no-finish

@@ -2,10 +2,12 @@
 /*
  * Clearing thin volumes and loop devices.
  *
- * dm-thin may report success for a discard that it has not done (a pool that is
- * read-only does so), and the block layer for one that is not supported. So the pool
- * is looked at before and after, and afterwards no more of the volume may be mapped
- * than lies outside of the range.
+ * dm-thin may report success for a discard that it has not done: a pool that is read-only
+ * does so, and one that copies a block of a snapshot at that moment. The block layer does
+ * for one that is not supported, and cuts requests in the middle of blocks if their size
+ * is not a power of two. So the pool is looked at before and after. If anything of the
+ * volume is still mapped, it may be in the range: then all of the range is read, and what
+ * is not zero is overwritten. In a pool that zeroes new blocks, zeros that were read stay.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -88,6 +90,7 @@ static bool read_pool_table(struct thin *thin)
 
 	good = params &&
 	       sscanf(params, "%*s %*s %" SCNu64, &sectors) == 1 && sectors &&
+	       !(sectors & (sectors - 1)) &&
 	       !has_word(params, "skip_block_zeroing") &&
 	       !has_word(params, "ignore_discard") &&
 	       !has_word(params, "read_only");
@@ -184,9 +187,10 @@ static bool is_zero(const char *data, size_t bytes)
 	return !data[0] && !memcmp(data, data + 1, bytes - 1);
 }
 
-/* Zero [offset, end), but do not write where zeros are read: that would take space. */
-static int zero_edge(int fd, uint64_t offset, uint64_t end)
+/* Zero the range, but do not write where zeros are read: that would take space. */
+static int zero(int fd, uint64_t offset, uint64_t bytes)
 {
+	const uint64_t end = offset + bytes;
 	char *data = malloc(PIECE_BYTES);
 	size_t length;
 	int r = data ? 0 : -ENOMEM;
@@ -222,23 +226,22 @@ static int clear_thin(int fd, const struct blockdev *device, uint64_t bytes,
 {
 	char name[DM_NAME_BYTES];
 	struct thin thin;
-	uint64_t whole, outside;
 	int r = 0;
 
 	if (!read_thin(device, name, &thin))
 		return -EOPNOTSUPP;
-	whole = bytes / thin.block_bytes;
-	outside = (device->bytes + thin.block_bytes - 1) / thin.block_bytes -
-		  whole;
 	if (thin.mapped_bytes)
-		r = discard_blocks(fd, whole, thin.block_bytes, is_cancelled);
+		r = discard_blocks(fd, bytes / thin.block_bytes,
+				   thin.block_bytes, is_cancelled);
+	if (!r && !read_thin(device, name, &thin))
+		r = -EOPNOTSUPP;
 	if (!r && thin.mapped_bytes)
-		r = zero_edge(fd, whole * thin.block_bytes, bytes);
+		r = in_steps(fd, bytes, STEP_BYTES, is_cancelled, zero);
 	/* Without a flush, what was discarded may be mapped again after a power cut. */
 	if (!r && fsync(fd))
 		r = -errno;
-	if (!r && (!read_thin(device, name, &thin) ||
-		   thin.mapped_bytes / thin.block_bytes > outside))
+	/* The pool has not changed its mode meanwhile. */
+	if (!r && !read_thin(device, name, &thin))
 		r = -EOPNOTSUPP;
 	return r;
 }

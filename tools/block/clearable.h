@@ -7,10 +7,13 @@
  * certain, and where that takes space from nobody:
  *
  *   a thin volume of dm-thin. A discard removes the mapping of each whole block of the
- *	pool, and what is not mapped reads as zeros. Not one with an external origin,
- *	which would be read instead; nor one of a pool that ignores discards, or does
- *	not zero new blocks (skip_block_zeroing): there a write to a part of a block
- *	brings up what somebody else had in the rest.
+ *	pool, and what is not mapped reads as zeros. But not
+ *	  - one with an external origin, which would be read instead;
+ *	  - one of a pool whose block size is not a power of two: the kernel cuts discards
+ *	    in the middle of its blocks;
+ *	  - one of a pool that ignores discards;
+ *	  - one of a pool that does not zero new blocks (skip_block_zeroing): there a write
+ *	    to a part of a block brings up what somebody else had in the rest.
  *   a loop device on a regular file: it punches holes.
  *
  * What a device says of itself, or what is read after a discard, proves nothing: reads

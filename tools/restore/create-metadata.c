@@ -106,7 +106,9 @@ static int retire(struct server *server, const char *path)
 	if (is_wanted(server, path) || !path_is_blockdev(path))
 		return EXIT_OK;
 	state = metadata_probe(path, what, sizeof(what));
-	if (state != METADATA_UNFINISHED && state != METADATA_COMPLETE)
+	/* Resuming one that was only prepared would discard what is restored now. */
+	if (state != METADATA_UNFINISHED && state != METADATA_COMPLETE &&
+	    state != METADATA_PREPARED)
 		return EXIT_OK;
 	if (blockdev_open(path, &device))
 		return EXIT_ERROR;

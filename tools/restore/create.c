@@ -203,7 +203,7 @@ int create_prepare(struct server *server)
 	if (!status)
 		status = create_make_metadata(server);
 	if (!status)
-		status = clear_target(server, server_is_interrupted);
+		status = clear_volume(server, server_is_interrupted);
 	if (!status)
 		status = device_make(server);
 	if (!status)

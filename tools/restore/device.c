@@ -139,7 +139,8 @@ static void make_features(const struct server *server,
 		 server->options.kernel_streams, "copy_on_read");
 	add_word(words, wanted->target_is_zero, "target_is_zero");
 	add_word(words, wanted->no_detect_zeroes, "no_detect_zeroes");
-	if (!server->nothing_left)
+	/* Only a server can let a read wait. */
+	if (!server->nothing_left && !server->options.kernel_streams)
 		add_number(words, "user_timeout", wanted->user_timeout_s);
 }
 

@@ -136,7 +136,7 @@ static enum metadata_state state_of(const struct metadata *metadata)
 	if (is_complete(metadata))
 		return METADATA_COMPLETE;
 	return header->state_flags & QCOW2_DMLIVE_USED ? METADATA_UNFINISHED :
-							 METADATA_FREE;
+							 METADATA_PREPARED;
 }
 
 int metadata_probe(const char *path, char *what, size_t what_bytes)

@@ -23,6 +23,7 @@
 
 enum metadata_state {
 	METADATA_FREE,		/* nothing, or nothing that is needed */
+	METADATA_PREPARED,	/* a restore that no target has begun: as free */
 	METADATA_FOREIGN,	/* something other than a restore */
 	METADATA_UNFINISHED,	/* a restore that is not finished */
 	METADATA_COMPLETE,	/* a restore that lacks the swap at most */
