@@ -47,12 +47,16 @@ check "raid1: both legs hold the same" cmp "${legs[0]}" "${legs[1]}"
 is "raid1: it is in sync" "$(dmsetup status r1 | awk '{ print $6, $8 }')" "AA idle"
 tracks
 
+# So slowly that it does not end meanwhile.
+speed=/proc/sys/dev/raid/speed_limit
+echo 1 > ${speed}_min
+echo 1 > ${speed}_max
 dmsetup message r1 0 check
-if ! in_sync r1; then
-	run 3 "while it is checked: refused" dmlive attach r1
-	says "the reason" "being synchronized, checked"
-	wait_until -t 60 in_sync r1
-fi
+run 3 "while it is checked: refused" dmlive attach r1
+says "the reason" "being synchronized, checked"
+echo 1000 > ${speed}_min
+echo 200000 > ${speed}_max
+check "the check ends" wait_until in_sync r1
 run 0 "attach after that" dmlive attach r1
 run 0 "detach" dmlive detach r1
 

@@ -65,7 +65,7 @@ refused "no store for tracking" "no store for tracking" --track-meta "$track"
 dmsetup create g-dmlive --notable
 run 3 "the name of the inner device" dmlive restore image.qcow2 "$target" --name g --track B \
 	--track-meta "$track" --force
-says "the reason" "g-dmlive already"
+says "the reason" "g-dmlive is not the inner device of g, but has its name"
 dmsetup remove g-dmlive
 
 # A store that was made for the restore is used as it is.
