@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Every command has a help text, whose lines fit in 80 columns.
+# Every command has a help text, whose lines fit in 80 columns. Options that a command does
+# not have are refused, those of its neighbours too.
 
 # shellcheck source=image-lib.sh
 . "$(dirname "$(realpath "$0")")/image-lib.sh"
@@ -27,4 +28,18 @@ for verb in "meta format" "bitmap list" "image convert"; do
 	# shellcheck disable=SC2086
 	fits "$verb --help" dmlive $verb --help
 done
+
+# refused REGEX COMMAND...
+refused()
+{
+	local text
+	text=$(dmlive "${@:2}" 2>&1)
+	is "${*:2}: status" $? 2
+	like "${*:2}: the reason" "$text" "$1"
+}
+
+refused "meta size: --bits is not an option of this" meta size --bits x --size 1G
+refused "meta dump: --force is not an option of this" meta dump --force x
+refused "meta format: --foo: unknown option" meta format --foo x
+refused "meta size: --size: needs a value" meta size --size
 finish

@@ -168,8 +168,12 @@ static int parse_option(struct arguments *arguments, int option)
 	return -EINVAL;
 }
 
+/* The options of format; size takes the same, to say how large that would be. */
+#define FORMAT_OPTIONS	"sgbBFtTSfj"
+
+/* @allowed: the options of the subcommand @argv[0] */
 static int parse_arguments(struct arguments *arguments, int argc, char **argv,
-			   bool has_path)
+			   const char *allowed, bool has_path)
 {
 	static const struct option options[] = {
 		{ "size", required_argument, NULL, 's' },
@@ -185,14 +189,27 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv,
 		{ "json", no_argument, NULL, 'j' },
 		{ }
 	};
-	int option;
+	char command[32];
+	int option, i;
 
 	memset(arguments, 0, sizeof(*arguments));
 	arguments->nr_spares = UINT64_MAX;
+	snprintf(command, sizeof(command), "meta %s", argv[0]);
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":", options, &i)) != -1) {
+		if (option == '?' || option == ':') {
+			option_error(command, option, argv);
+			return -EINVAL;
+		}
+		if (!strchr(allowed, option)) {
+			error("%s: --%s is not an option of this command; see dmlive meta --help",
+			      command, options[i].name);
+			return -EINVAL;
+		}
 		if (parse_option(arguments, option))
 			return -EINVAL;
+	}
 	if (argc - optind != has_path) {
 		error(has_path ? "meta: takes one device or file" :
 				 "meta size: takes no device");
@@ -274,7 +291,7 @@ static int format(int argc, char **argv)
 	struct meta_spec spec;
 	int r;
 
-	if (parse_arguments(&arguments, argc, argv, true) ||
+	if (parse_arguments(&arguments, argc, argv, FORMAT_OPTIONS, true) ||
 	    make_spec(&arguments, &spec))
 		return EXIT_USAGE;
 	if (arguments.target) {
@@ -300,7 +317,7 @@ static int size(int argc, char **argv)
 	struct json_object *object;
 	uint64_t bytes;
 
-	if (parse_arguments(&arguments, argc, argv, false) ||
+	if (parse_arguments(&arguments, argc, argv, FORMAT_OPTIONS, false) ||
 	    make_spec(&arguments, &spec))
 		return EXIT_USAGE;
 	if (meta_layout_make(&spec, &layout))
@@ -384,7 +401,7 @@ static int dump(int argc, char **argv)
 	struct meta_store store;
 	int r;
 
-	if (parse_arguments(&arguments, argc, argv, true))
+	if (parse_arguments(&arguments, argc, argv, "ij", true))
 		return EXIT_USAGE;
 	if (meta_store_open(arguments.path, &store))
 		return EXIT_ERROR;
@@ -433,7 +450,7 @@ static int check(int argc, char **argv)
 	struct meta_store store;
 	int r;
 
-	if (parse_arguments(&arguments, argc, argv, true))
+	if (parse_arguments(&arguments, argc, argv, "j", true))
 		return EXIT_ERROR;
 	r = meta_store_open(arguments.path, &store);
 	if (r == -EINVAL)
@@ -452,7 +469,7 @@ static int prepare(int argc, char **argv)
 	uint64_t nr_allocated;
 	int r;
 
-	if (parse_arguments(&arguments, argc, argv, true))
+	if (parse_arguments(&arguments, argc, argv, "j", true))
 		return EXIT_USAGE;
 	r = meta_prepare(arguments.path, &nr_allocated);
 	if (r == -EBUSY || r == -EINVAL || r == -ENOSPC)
@@ -500,7 +517,7 @@ static int resize(int argc, char **argv)
 	struct arguments arguments;
 	int r;
 
-	if (parse_arguments(&arguments, argc, argv, true))
+	if (parse_arguments(&arguments, argc, argv, "sj", true))
 		return EXIT_USAGE;
 	r = arguments.size ? EXIT_OK :
 			     find_size(arguments.path, &arguments.size);
