@@ -112,7 +112,9 @@ int companion_make(struct server *server, struct companion *companion)
 
 	if (!lvm_beside(&server->volume, kind->suffix, &volume))
 		return EXIT_ERROR;
-	if (companion->left && lvm_remove(&volume, reason, sizeof(reason))) {
+	/* It may have been removed with the restore that was given up. */
+	if (companion->left && path_is_blockdev(companion->path) &&
+	    lvm_remove(&volume, reason, sizeof(reason))) {
 		error("%s, left by an earlier restore, cannot be removed: %s",
 		      companion->path, reason);
 		return EXIT_ERROR;
