@@ -159,6 +159,15 @@ check "$label: there is a mark" test -e "/run/dmlive-attach/$(uuid t-vm1).missed
 is "$label: nothing is loaded" "$(dmsetup info -c --noheadings -o tables_loaded t-vm1)" Live
 DM_COOKIE=6291456 event > "$out" 2>&1
 not_attached
+# Another program waits, or a command that has another group locked.
+other=$(make_disk 4) && make_linear other "$other" > /dev/null || bail "disk"
+write a "[Attach]" "${mine[0]}" "Metadata=/dev/mapper/other"
+DM_COOKIE=6332402 event other > "$out" 2>&1
+not_attached
+like "$label on the group, not on that of the event: it says so" "$(cat "$out")" \
+	"a command of lvm2 is at work"
+write a "[Attach]" "${mine[0]}" "Metadata=$M"
+dm_remove other
 DM_COOKIE=6332402 event > "$out" 2>&1
 label="lvm2 at work, and waits"
 attached

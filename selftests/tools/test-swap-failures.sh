@@ -206,6 +206,36 @@ held_too_long()
 	dm_remove l
 }
 
+# Another program loads a table while the volume is suspended. It goes live only when that
+# program resumes the volume.
+loaded_meanwhile()
+{
+	local plain other
+	make_linear l "$(make_disk 8)" > /dev/null && metadata=$(make_disk 4) &&
+		other=$(make_disk 8) || bail "disks"
+	plain=$(dmsetup table l)
+	dmlive meta format "$metadata" --size 8M --track --bitmap B:64K > /dev/null ||
+		bail "meta"
+	run 0 "loaded meanwhile: attach" dmlive attach l --meta "$metadata"
+	run 0 "loaded meanwhile: detach" dmlive detach l
+	stopped_at pwrite64 dmlive attach l --meta "$metadata" > "$TMP/log" 2>&1
+	check_fails "loaded meanwhile: it is suspended" is_active l
+	check "loaded meanwhile: another table" \
+		dmsetup load l --table "0 $(sectors "$other") linear $other 0"
+	kill -CONT "$pid"
+	wait $tracer
+	is "loaded meanwhile: the attach fails" $? 1
+	like "loaded meanwhile: the reason is printed" "$(cat "$TMP/log")" "has got another table"
+	put_back l "$plain" "loaded meanwhile"
+	like "loaded meanwhile: the other table is loaded" "$(dmsetup table --inactive l)" \
+		"linear $(lsblk -nrdo MAJ:MIN "$other") 0"
+	is "loaded meanwhile: no inner device" "$(dmsetup ls | grep -c dmlive)" 0
+	dmsetup clear l
+	run 0 "attach after that" dmlive attach l --meta "$metadata"
+	run 0 "detach after that" dmlive detach l
+	dm_remove l
+}
+
 mkdir "$TMP/mnt"
 on_exit sh -c "! mountpoint -q $TMP/mnt || umount $TMP/mnt"
 failing_attach
@@ -215,4 +245,5 @@ one_store_for_two
 two_commands
 bitmap_meanwhile
 held_too_long
+loaded_meanwhile
 finish

@@ -43,18 +43,42 @@ static int check_interrupted(const struct volume *volume)
 	return EXIT_ERROR;
 }
 
+/* The kernel fills in what a cbw table leaves to it. */
+static bool is_cbw_table_of(const struct dm_table *loaded,
+			    const struct dm_table *table)
+{
+	struct volume a = { .table = *loaded }, b = { .table = *table };
+	struct cbw_table cbw_a, cbw_b;
+
+	return volume_is_cbw(&a, &cbw_a) && volume_is_cbw(&b, &cbw_b) &&
+	       !strcmp(cbw_a.origin, cbw_b.origin) &&
+	       !strcmp(cbw_a.meta, cbw_b.meta);
+}
+
+/* 1: @volume has an inactive table like @table. 0: it has another one. */
+static int has_loaded(const struct volume *volume, const struct dm_table *table)
+{
+	struct dm_table loaded;
+	int r = dm_get_table(volume->name, true, &loaded, NULL);
+
+	if (r)
+		return r;
+	r = dm_table_equal(&loaded, table) || is_cbw_table_of(&loaded, table);
+	dm_table_free(&loaded);
+	return r;
+}
+
 /* A table like @table was left by a killed command, others are somebody else's. */
 static bool is_loaded_by_other(const struct volume *volume,
 			       const struct dm_table *table)
 {
-	struct dm_table loaded;
-	bool ours;
+	return !has_loaded(volume, table);
+}
 
-	if (dm_get_table(volume->name, true, &loaded, NULL))
-		return false;
-	ours = dm_table_equal(&loaded, table);
-	dm_table_free(&loaded);
-	return !ours;
+static void clear_ours(const struct volume *volume, const struct dm_table *table)
+{
+	if (!is_loaded_by_other(volume, table))
+		dm_clear(volume->name);
 }
 
 static int say_changed(const struct volume *volume)
@@ -107,6 +131,7 @@ static int lacks_its_table(const struct volume *volume, bool *suspended)
 /* @is_put_back: the guard has put the old table back */
 struct guarded_swap {
 	const struct volume *volume;
+	const struct dm_table *table;
 	const struct swap_steps *steps;
 	struct guard guard;
 	bool is_put_back;
@@ -139,7 +164,7 @@ static int give_old_table(const struct volume *volume, bool load,
  * Undo, however far the swap went. A new table that cannot be resumed leaves the device
  * suspended.
  */
-static void put_back(const struct guarded_swap *swap)
+static void undo_swap(const struct guarded_swap *swap)
 {
 	struct hand_over *hand_over = swap->steps->hand_over;
 	const struct volume *volume = swap->volume;
@@ -169,6 +194,23 @@ static void put_back(const struct guarded_swap *swap)
 		error("%s may be suspended, and needs its table by hand: dmsetup load %s; dmsetup resume %s",
 		      dm_name_now(volume->name), dm_name_now(volume->name),
 		      dm_name_now(volume->name));
+}
+
+/*
+ * What another program has loaded meanwhile must not go live before that program resumes
+ * the volume, and is loaded again after the undo: otherwise it would resume the old table.
+ */
+static void put_back(const struct guarded_swap *swap)
+{
+	const struct volume *volume = swap->volume;
+	struct dm_table others = { 0 };
+
+	if (is_loaded_by_other(volume, swap->table))
+		dm_get_table(volume->name, true, &others, NULL);
+	undo_swap(swap);
+	if (others.nr_lines)
+		dm_load_table(volume->name, &others, volume->dm.read_only);
+	dm_table_free(&others);
 }
 
 static bool is_under_way(const struct guarded_swap *swap)
@@ -213,6 +255,11 @@ static int hold_and_prepare(struct guarded_swap *swap)
 		      dm_name_now(name), SETTLE_LIMIT_S);
 		return -ECANCELED;
 	}
+	/* lvm2 loads tables for suspended volumes, too. */
+	if (!r && has_loaded(swap->volume, swap->table) <= 0) {
+		say_changed(swap->volume);
+		r = -EBUSY;
+	}
 	return r;
 }
 
@@ -231,23 +278,29 @@ static int hold_and_swap(struct guarded_swap *swap)
 	return r ? r : dm_swap(swap->volume->name);
 }
 
-static int swap(struct volume *volume, const struct swap_steps *steps)
+static int swap(struct volume *volume, const struct dm_table *table,
+		const struct swap_steps *steps)
 {
-	struct guarded_swap swap = { .volume = volume, .steps = steps };
+	struct guarded_swap swap = {
+		.volume = volume,
+		.table = table,
+		.steps = steps,
+	};
 	struct process_state state;
 	bool suspended;
 	int r;
 
 	/* A program without lvm2's lock may have changed it since the check. */
-	if (lacks_its_table(volume, &suspended) || suspended) {
-		dm_clear(volume->name);
+	if (lacks_its_table(volume, &suspended) || suspended ||
+	    is_loaded_by_other(volume, table)) {
+		clear_ours(volume, table);
 		return say_changed(volume);
 	}
 	if (check_interrupted(volume) ||
 	    guard_start_limited(&swap.guard,
 				has_steps(steps) ? SETTLE_LIMIT_S : 0,
 				put_back_abandoned, &swap)) {
-		dm_clear(volume->name);
+		clear_ours(volume, table);
 		return EXIT_ERROR;
 	}
 	process_become_independent(&state, true);
@@ -307,7 +360,7 @@ int swap_table(struct volume *volume, const struct dm_table *table,
 		movable_explain(table, dm_name_now(volume->name));
 		status = EXIT_ERROR;
 	} else if (!status) {
-		status = swap(volume, steps);
+		status = swap(volume, table, steps);
 	}
 	lvm_unlock(&locks);
 	return status;

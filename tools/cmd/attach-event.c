@@ -39,6 +39,9 @@ struct event {
 #define META_LIMIT_NS NS_PER_SECOND
 #define LVM_LIMIT_MS 1000
 
+/* "LVM-" and the UUID of a volume group: how the UUIDs of its volumes start. */
+#define LVM_GROUP_LENGTH (4 + 32)
+
 /* What libdevmapper waits for: a number in the lower half, flags for the rules above it. */
 #define COOKIE_NUMBER 0xffffu
 
@@ -275,21 +278,31 @@ static int insert(struct volume *volume, const struct persist *persist,
 	return status;
 }
 
+/* A command waits for its own events: one of another group is not for the lock's holder. */
+static bool is_holder_waiting(const struct volume *volume,
+			      const struct event *event)
+{
+	return event->is_awaited && !strncmp(event->uuid, "LVM-", 4) &&
+	       strlen(event->uuid) >= LVM_GROUP_LENGTH &&
+	       !strncmp(event->uuid, volume->dm.uuid, LVM_GROUP_LENGTH);
+}
+
 /*
  * False: a command of lvm2 is at work on the group, and may load another table meanwhile.
- * If the event is awaited, it is that command that waits: for this process.
+ * If that command waits for this process, this goes on without the lock.
  */
 static bool lock_lvm(struct volume *volume, const struct event *event,
 		     struct lvm_locks *locks)
 {
+	const bool is_waiting = is_holder_waiting(volume, event);
 	int r;
 
-	lvm_wait_at_most(event->is_awaited ? 0 : LVM_LIMIT_MS);
+	lvm_wait_at_most(is_waiting ? 0 : LVM_LIMIT_MS);
 	log_set_sink(drop);
 	r = lvm_lock(&volume->device.devt, 1, true, locks);
 	log_set_sink(log_event);
 	volume->is_locked = true;
-	return r != -EBUSY || event->is_awaited;
+	return r != -EBUSY || is_waiting;
 }
 
 /* Nothing is said if another event was faster. */
