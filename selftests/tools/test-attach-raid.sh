@@ -60,6 +60,48 @@ check "the check ends" wait_until in_sync r1
 run 0 "attach after that" dmlive attach r1
 run 0 "detach" dmlive detach r1
 
+# is_at_next: stopped once more.
+is_at_next()
+{
+	[ "$(grep -c 'stopped by SIGSTOP' stops)" -gt "$seen" ]
+}
+
+is_active()
+{
+	[ "$(dmsetup info -c --noheadings -o suspended r2)" = Active ]
+}
+
+# The raid cannot be resumed, and by then its inner device is gone, so cbw cannot be put
+# back. The volume runs with the table that it was to get.
+make_raid r2 raid1 "3 0 region_size 256" 2 1
+take_volume r2
+sum=$(sha256sum < "$node")
+run 0 "detach fails: attach" dmlive attach r2
+strace -qq -o stops -e trace=ioctl -e inject=ioctl:signal=STOP:when=1+ \
+	dmlive detach r2 > "$out" 2> "$err" < /dev/null &
+tracer=$!
+on_exit stop_process $tracer
+seen=0
+until dmsetup info -c --noheadings -o suspended,tables_loaded r2 | grep -q "Suspended.*Both"; do
+	wait_until is_at_next || bail "detach was not stopped: $(tail -n 3 stops)"
+	seen=$((seen + 1))
+	pid=$(pgrep -x -P $tracer dmlive) && kill -CONT "$pid"
+done
+wait_until is_at_next || bail "detach was not stopped"
+for i in 0 1; do
+	dm_reload "r2-m$i" "0 8192 error" || bail "r2-m$i"
+done
+while ! has_ended $tracer; do
+	kill -CONT "$pid" 2> /dev/null
+	sleep 0.05
+done
+wait $tracer
+is "detach fails: status" $? 1
+says "detach fails: it says what the volume has" "keeps the new one"
+check "detach fails: the volume is not suspended" is_active
+is "detach fails: it has its own table" "$(dm_target r2)" raid
+is "detach fails: its data" "$(timeout 60 sha256sum < "$node")" "$sum"
+
 for type in "raid5_ls 3 128 region_size 256" "raid10 3 128 region_size 256"; do
 	name=${type%% *}
 	disks=3 data=2

@@ -150,14 +150,24 @@ static int resume_or_retry(const char *name, uint32_t *udev_cookie)
 	return r;
 }
 
-/* Also when it has another table. */
-static int give_old_table(const struct volume *volume, bool load,
+/*
+ * Also when it has another table. @keep: that one is right too, and better than to stay
+ * suspended: what the old table lay on may be gone. Gets whether it was kept.
+ */
+static int give_old_table(const struct volume *volume, bool load, bool *keep,
 			  uint32_t *udev_cookie)
 {
 	int r = load ? dm_load_table(volume->name, &volume->table,
 				     volume->dm.read_only) : 0;
 
-	return r ? r : resume_or_retry(volume->name, udev_cookie);
+	*keep = *keep && r;
+	if (r && !*keep)
+		return r;
+	r = resume_or_retry(volume->name, udev_cookie);
+	if (!r && *keep)
+		error("%s cannot get its old table again, and keeps the new one",
+		      dm_name_now(volume->name));
+	return r;
 }
 
 /*
@@ -168,7 +178,7 @@ static void undo_swap(const struct guarded_swap *swap)
 {
 	struct hand_over *hand_over = swap->steps->hand_over;
 	const struct volume *volume = swap->volume;
-	bool suspended = true, load;
+	bool suspended = true, load, keep;
 	uint32_t cookie = 0;
 	int r;
 
@@ -180,12 +190,15 @@ static void undo_swap(const struct guarded_swap *swap)
 	if (r > 0 && !suspended && hand_over)
 		return;
 	load = r > 0;
+	keep = load && !(hand_over && hand_over->inserting);
 	if (suspended && hand_over && hand_over_start_undo(hand_over))
 		load = true;
 	if (r >= 0 && (load || suspended))
-		r = give_old_table(volume, load, &cookie);
+		r = give_old_table(volume, load, &keep, &cookie);
 	if (hand_over) {
-		hand_over_end_undo(hand_over, load);
+		/* Its table must not be live twice. */
+		if (!keep)
+			hand_over_end_undo(hand_over, load);
 		dm_wait_for_udev(hand_over->udev_cookie);
 		hand_over->udev_cookie = 0;
 	}
