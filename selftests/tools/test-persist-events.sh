@@ -62,6 +62,24 @@ lvm "$label: refreshed" lvchange --refresh t/vm1
 not_attached
 run 3 "$label: there is nothing more" dmlive detach t/vm1 --persistent
 
+# What it is attached with is kept, unless the command says otherwise.
+label="made persistent with its settings"
+run 0 "$label: attach" dmlive attach t/vm1 --meta "$M" --on-meta-error break_tracking \
+	--block-size 1M
+run 0 "$label" dmlive attach t/vm1 --meta "$M" --persistent
+is "$label: the file" "$(tail -n +5 "$folder/$(uuid t-vm1).conf")" "OnMetaError=break_tracking
+BlockSize=1048576"
+run 0 "$label: others" dmlive attach t/vm1 --meta "$M" --persistent \
+	--on-meta-error break_guest_write --block-size 128K
+is "$label: others: the file" "$(tail -n +5 "$folder/$(uuid t-vm1).conf")" "BlockSize=131072"
+run 0 "$label: detach" dmlive detach t/vm1 --persistent
+label="a UUID by which it cannot be found again"
+odd=$(make_disk 4) && dm_create odd "0 8192 linear $odd 0" --uuid "a b" || bail "odd"
+run 3 "$label" dmlive attach t/vm1 --meta /dev/mapper/odd --persistent
+says "$label: the reason" "odd: its device-mapper UUID is .*cannot be found again"
+not_attached
+dm_remove odd
+
 # Files that people write.
 mkdir -p $folder
 write()

@@ -36,6 +36,7 @@ struct attach_request {
 	const char *name;		/* NULL: live insertion */
 	const char *meta;		/* NULL: none */
 	bool break_tracking;		/* not guest writes, when @meta fails */
+	bool has_policy;		/* the user has chosen @break_tracking */
 	uint64_t block_bytes;		/* 0: the default */
 	bool is_persistent;		/* on record, see persist.h */
 };

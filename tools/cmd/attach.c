@@ -17,6 +17,7 @@
 
 #define MIN_BLOCK_BYTES 4096u
 #define MAX_BLOCK_BYTES (2u << 20)
+#define DEFAULT_BLOCK_BYTES (64u << 10)
 
 static const char help[] =
 "Usage: dmlive attach DEVICE [OPTION]...\n"
@@ -137,6 +138,18 @@ static int lock_meta(const struct volume *volume, const char *path, int *fd)
 	return *fd < 0 ? EXIT_REFUSED : EXIT_OK;
 }
 
+/* A metadata device that is not a mapped device is found by its path. */
+static bool has_good_uuid(const char *path)
+{
+	char uuid[PERSIST_UUID_BYTES];
+	struct blockdev meta;
+
+	return !path_is_blockdev(path) || blockdev_open(path, &meta) ||
+	       !blockdev_read_attribute(meta.devt, "dm/uuid", uuid,
+					sizeof(uuid)) ||
+	       persist_is_uuid(path, uuid);
+}
+
 /* What has no UUID cannot be attached again: say so before it is attached. */
 static int check_persistent(const struct volume *volume,
 			    const struct attach_request *request)
@@ -145,9 +158,9 @@ static int check_persistent(const struct volume *volume,
 		error("--persistent is for a mapped device that keeps its name, not for a new one: leave out --name");
 		return EXIT_USAGE;
 	}
-	return !volume->is_mapped ||
-	       persist_is_uuid(volume->name, volume->dm.uuid) ?
-	       EXIT_OK : EXIT_REFUSED;
+	return (!volume->is_mapped ||
+		persist_is_uuid(volume->name, volume->dm.uuid)) &&
+	       has_good_uuid(request->meta) ? EXIT_OK : EXIT_REFUSED;
 }
 
 /* Write the file that says so. */
@@ -179,23 +192,33 @@ static int make_persistent(const struct volume *volume,
 /* Is it attached to the same metadata device, and is that all that is to change? */
 static bool is_attached_so(const struct volume *volume,
 			   const struct attach_request *request,
-			   struct inner *inner)
+			   struct inner *inner, struct cbw_table *cbw)
 {
 	char path[PATH_MAX];
 	struct blockdev meta, present;
-	struct cbw_table cbw;
 
 	return request->is_persistent && volume->is_mapped &&
-	       volume_is_cbw(volume, &cbw) && inner_of_table(&cbw, inner) &&
+	       volume_is_cbw(volume, cbw) && inner_of_table(cbw, inner) &&
 	       path_is_blockdev(request->meta) &&
 	       !blockdev_open(request->meta, &meta) &&
-	       !blockdev_open(blockdev_path_of(cbw.meta, path, sizeof(path)),
+	       !blockdev_open(blockdev_path_of(cbw->meta, path, sizeof(path)),
 			      &present) && present.devt == meta.devt;
+}
+
+/* What is not given stays as it is, also when the volume is attached again. */
+static void keep_settings(struct attach_request *request,
+			  const struct cbw_table *cbw)
+{
+	if (!request->has_policy)
+		request->break_tracking = cbw->features.break_tracking;
+	if (!request->block_bytes && cbw->block_bytes != DEFAULT_BLOCK_BYTES)
+		request->block_bytes = cbw->block_bytes;
 }
 
 static int attach_volume(struct volume *volume, struct attach_request *request,
 			 struct trust *trust, struct inner *inner)
 {
+	struct cbw_table cbw;
 	int status = EXIT_OK;
 
 	if (request->is_persistent)
@@ -204,7 +227,9 @@ static int attach_volume(struct volume *volume, struct attach_request *request,
 		return status;
 	if (request->name)
 		return attach_new(volume, request, trust);
-	if (!is_attached_so(volume, request, inner))
+	if (is_attached_so(volume, request, inner, &cbw))
+		keep_settings(request, &cbw);
+	else
 		status = attach_insert(volume, request, trust, inner);
 	if (status)
 		return status;
@@ -271,6 +296,7 @@ int cmd_attach(int argc, char **argv)
 			if (!take_on_meta_error(optarg,
 						&request.break_tracking))
 				return EXIT_USAGE;
+			request.has_policy = true;
 			break;
 		case OPTION_BLOCK_SIZE:
 			if (!take_block_size(optarg, &request.block_bytes))
