@@ -33,6 +33,37 @@ run 0 "attach, traced" strace -f -v -s 100000 -o trace -e 'trace=!ioctl' dmlive 
 no_key "system calls of attach" trace
 no_key "messages of attach" "$out" "$err"
 like "it cannot be dumped" "$(cat trace)" "PR_SET_DUMPABLE, (SUID_DUMP_DISABLE|0)"
+# stays_locked VERB: until the process, which has the key, has printed its result.
+stays_locked()
+{
+	local tracer pid
+	rm -f calls
+	strace -qq -o calls -e trace=munlockall,write -e inject=write:signal=STOP:when=1+ \
+		dmlive "$@" < /dev/null > "$out" 2> "$err" &
+	tracer=$!
+	on_exit stop_process $tracer
+	wait_until grep -q 'stopped by SIGSTOP' calls
+	pid=$(pgrep -x -P $tracer dmlive)
+	check "$1: its memory is locked" grep -q 'VmLck:.*[1-9]' "/proc/$pid/status"
+	while ! has_ended $tracer; do
+		kill -CONT "$pid" 2> /dev/null
+		sleep 0.1
+	done
+	wait $tracer
+	is "$1: status" $? 0
+}
+
+# is_hidden_first TRACE: before a table is read.
+is_hidden_first()
+{
+	grep -E 'PR_SET_DUMPABLE|DM_TABLE_STATUS' "$1" | head -n 1 | grep -q PR_SET_DUMPABLE
+}
+
+run 0 "detach" strace -f -o trace -e 'trace=ioctl,prctl' dmlive detach c
+check "detach cannot be dumped before it reads a table" is_hidden_first trace
+stays_locked attach c
+run 0 "status, traced" strace -f -o trace -e 'trace=ioctl,prctl' dmlive status c
+check "status cannot be dumped before it reads a table" is_hidden_first trace
 run 0 "status" dmlive status c
 run 0 "status in JSON" dmlive status c --json
 no_key "status" "$out" "$err"

@@ -2,7 +2,6 @@
 /* Which tables can be moved in use, see movable.h. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 #include "attach/movable.h"
 #include "base/exit.h"
@@ -274,8 +273,7 @@ void movable_hide_keys(const struct dm_table *table)
 	for (i = 0; i < table->nr_lines; i++) {
 		if (strcmp(table->lines[i].target, "crypt"))
 			continue;
-		/* The guard process inherits it. */
-		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+		/* The guard process locks its own memory. */
 		process_lock_memory();
 		return;
 	}

@@ -34,8 +34,8 @@ enum movable movable_how(const struct dm_table *table);
 bool movable_may_be_left(const struct dm_table *table);
 
 /*
- * Keep the keys that @table may have out of core dumps, swap space, and the reach of
- * debuggers.
+ * Keep the keys that @table may have out of swap space. Core dumps and debuggers are kept
+ * away from the process as soon as it reads a table: dm_get_table().
  */
 void movable_hide_keys(const struct dm_table *table);
 

@@ -16,11 +16,18 @@
 #endif
 
 static bool is_independent;
+static bool is_locked_for_good;
 
-void process_lock_memory(void)
+static void lock_memory(void)
 {
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
 		warning("cannot lock memory (%m): under memory pressure the device may stall");
+}
+
+void process_lock_memory(void)
+{
+	is_locked_for_good = true;
+	lock_memory();
 }
 
 static void spare_from_oom_killer(void)
@@ -98,7 +105,7 @@ void process_become_independent(struct process_state *state, bool terminable)
 	if (terminable)
 		defer_signals(state);
 	block_signals(state);
-	process_lock_memory();
+	lock_memory();
 	/* Memory must not be freed by writing to a suspended device. */
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
 	log_hold();
@@ -112,7 +119,8 @@ void process_become_ordinary(const struct process_state *state)
 		return;
 	is_independent = false;
 	prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
-	munlockall();
+	if (!is_locked_for_good)
+		munlockall();
 	/* Before a pending signal ends this process. */
 	log_release();
 	for (i = 0; state->terminable && i < NR_TERMINATING; i++)

@@ -10,8 +10,9 @@
 #include "base/time.h"
 
 /*
- * Keep all memory, present and future, in RAM: swapping or paging in could need
- * the very device that this process serves or has suspended.
+ * Keep all memory, present and future, in RAM, until the process ends: swapping or paging
+ * in could need the very device that this process serves; and keys must not get into
+ * swap space. A process that was forked does not inherit it.
  */
 void process_lock_memory(void);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "block/dm.h"
 #include "block/dm-task.h"
@@ -61,8 +62,13 @@ static int get_lines(const char *name, int type, bool inactive,
 		return -ENOMEM;
 	/* A status must not wait for I/O that the device itself has to serve. */
 	dm_task_no_flush(task);
-	/* Tables may have keys: buffers are wiped, here and in the kernel. */
+	/*
+	 * Tables may have keys: buffers are wiped, here and in the kernel, and neither core
+	 * dumps nor debuggers of other users get them. Processes that are forked inherit it.
+	 */
 	dm_task_secure_data(task);
+	if (type == DM_DEVICE_TABLE)
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (inactive)
 		dm_task_query_inactive_table(task);
 	r = task_run(task);
