@@ -104,6 +104,12 @@ killed_at()
 	[ $status -gt 128 ]
 }
 
+# goes_when_closed: the inner device, when another program gives the volume a table.
+goes_when_closed()
+{
+	dmsetup info "$inner" | grep -q 'DEFERRED REMOVE'
+}
+
 # killed VERB FIRST-STEP: at each ioctl from that one on; the volume goes on, with one
 # table or the other, and the next command works.
 killed()
@@ -121,6 +127,8 @@ killed()
 		}
 		timeout 60 dd if="$node" of=/dev/null bs=4096 count=1 iflag=direct status=none || break
 		if [ "$1" = attach ]; then
+			[ "$(dm_target "$volume" | head -n 1)" != cbw ] || goes_when_closed ||
+				break
 			dmlive detach "$volume" > "$out" 2> "$err"
 			[ "$(dmsetup table --showkeys "$volume")" = "$plain" ] || break
 		fi

@@ -230,6 +230,8 @@ static int insert(struct volume *volume, const struct attach_request *request,
 	if (status)
 		return status;
 	steps.settle = trust->is_store ? settle : NULL;
+	if (!movable_may_be_left(&volume->table))
+		steps.remove_when_closed = inner->name;
 	return swap_table(volume, &table, &steps);
 }
 
@@ -264,7 +266,5 @@ int attach_insert(struct volume *volume, const struct attach_request *request,
 	status = insert(volume, request, trust, inner, how);
 	if (status)
 		dm_remove(inner->name);
-	else if (!movable_may_be_left(&volume->table))
-		dm_remove_when_closed(inner->name);
 	return status;
 }

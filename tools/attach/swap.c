@@ -182,7 +182,6 @@ static void undo_swap(const struct guarded_swap *swap)
 	uint32_t cookie = 0;
 	int r;
 
-	dm_clear(volume->name);
 	r = lacks_its_table(volume, &suspended);
 	if (hand_over && volume->dm.suspended)
 		suspended = true;
@@ -193,6 +192,8 @@ static void undo_swap(const struct guarded_swap *swap)
 	keep = load && !(hand_over && hand_over->inserting);
 	if (suspended && hand_over && hand_over_start_undo(hand_over))
 		load = true;
+	/* The inner device may go with it. */
+	dm_clear(volume->name);
 	if (r >= 0 && (load || suspended))
 		r = give_old_table(volume, load, &keep, &cookie);
 	if (hand_over) {
@@ -373,6 +374,8 @@ int swap_table(struct volume *volume, const struct dm_table *table,
 		movable_explain(table, dm_name_now(volume->name));
 		status = EXIT_ERROR;
 	} else if (!status) {
+		if (steps->remove_when_closed)
+			dm_remove_when_closed(steps->remove_when_closed);
 		status = swap(volume, table, steps);
 	}
 	lvm_unlock(&locks);

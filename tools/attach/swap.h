@@ -17,11 +17,13 @@ typedef int (*swap_settle_fn)(const struct guard *guard, void *context);
  * What happens while the volume is suspended; NULL: nothing.
  * @settle: its context is @context
  * @hand_over: the table must not be live twice
+ * @remove_when_closed: the device that the new table has open must not be left without it
  */
 struct swap_steps {
 	swap_settle_fn settle;
 	void *context;
 	struct hand_over *hand_over;
+	const char *remove_when_closed;
 };
 
 /*
