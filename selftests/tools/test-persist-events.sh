@@ -157,7 +157,7 @@ for ((i = 0; i < 8; i++)); do
 	kill -KILL $pid 2> /dev/null
 	wait $pid
 	check "$label: the volume answers" timeout 30 dd if=$V of=/dev/null bs=4k count=1 iflag=direct
-	# The guard puts back what was suspended, which is an event for the rule.
+	# The guard puts back what was suspended; the rule skips that event.
 	wait_until -t 30 is_active
 	result $? "$label: it is not suspended"
 	udevadm settle

@@ -14,6 +14,7 @@
 static const char *const suffixes[] = {
 	[PERSIST_DETACHED] = ".detached",
 	[PERSIST_MISSED] = ".missed",
+	[PERSIST_FAILED] = ".failed",
 };
 
 /* Each time that a device is made it gets another number. */

@@ -73,6 +73,8 @@ enum persist_mark {
 	PERSIST_DETACHED,
 	/* Something happened to it while another process was at work on it. */
 	PERSIST_MISSED,
+	/* It could not be attached; only an event of device-mapper is worth another try. */
+	PERSIST_FAILED,
 };
 
 void persist_set_mark(const struct volume *volume, enum persist_mark mark);

@@ -143,7 +143,7 @@ static int resume_or_retry(const char *name, uint32_t *udev_cookie)
 	int r, tries;
 
 	for (tries = 0; tries < RESUME_TRIES; tries++) {
-		r = dm_resume_group(&name, 1, udev_cookie);
+		r = dm_resume_undone(name, udev_cookie);
 		if (!r)
 			break;
 	}

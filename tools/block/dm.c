@@ -71,6 +71,12 @@ bool dm_split_lv_name(const char *dm_name, char *group, size_t group_bytes,
 		       DM_UDEV_DISABLE_DISK_RULES_FLAG |	\
 		       DM_UDEV_DISABLE_OTHER_RULES_FLAG)
 
+/*
+ * For 93-dmlive.rules: attaching the volume has just failed, and the event of its resume
+ * must not be a reason to try that again. Free for subsystems; lvm2 does not use it.
+ */
+#define UNDONE_FLAG DM_SUBSYSTEM_UDEV_FLAG7
+
 void dm_wait_for_udev(uint32_t cookie)
 {
 	const struct timespec pause = { .tv_nsec = UDEV_POLL_NS };
@@ -90,9 +96,10 @@ void dm_wait_for_udev(uint32_t cookie)
 }
 
 /* All tasks with the cookie are waited for together. Resume even without a cookie. */
-static int run_with_cookie(struct dm_task *task, uint32_t *cookie)
+static int run_with_cookie(struct dm_task *task, uint16_t flags,
+			   uint32_t *cookie)
 {
-	if (!dm_task_set_cookie(task, cookie, 0))
+	if (!dm_task_set_cookie(task, cookie, flags))
 		*cookie = 0;
 	return task_run(task);
 }
@@ -308,13 +315,20 @@ int dm_resume_private(const char *name)
 	return resume(name, PRIVATE_FLAGS);
 }
 
-static int resume_in_group(const char *name, uint32_t *cookie)
+static int resume_in_group(const char *name, uint16_t flags,
+			   uint32_t *cookie)
 {
 	struct dm_task *task = new_resume(name);
 
 	if (!task)
 		return -ENOMEM;
-	return task_end(task, name, "resume", run_with_cookie(task, cookie));
+	return task_end(task, name, "resume",
+			run_with_cookie(task, flags, cookie));
+}
+
+int dm_resume_undone(const char *name, uint32_t *cookie)
+{
+	return resume_in_group(name, UNDONE_FLAG, cookie);
 }
 
 int dm_resume_group(const char *const *names, unsigned int nr_names,
@@ -324,7 +338,7 @@ int dm_resume_group(const char *const *names, unsigned int nr_names,
 	int r = 0, r2;
 
 	for (i = 0; i < nr_names; i++) {
-		r2 = resume_in_group(names[i], cookie);
+		r2 = resume_in_group(names[i], 0, cookie);
 		if (!r)
 			r = r2;
 	}
@@ -342,7 +356,7 @@ int dm_replace(const char *name, bool frozen, uint32_t *cookie)
 		return -EINVAL;
 	}
 	return task_end(task, name, "suspend and resume",
-			run_with_cookie(task, cookie));
+			run_with_cookie(task, 0, cookie));
 }
 
 /* The resume of a device that is not suspended suspends it to swap its tables. */

@@ -175,6 +175,12 @@ int dm_resume_group(const char *const *names, unsigned int nr_names,
 		    uint32_t *cookie);
 
 /*
+ * Resume a device that has its old table again because a change of it has failed: udev does
+ * not attach it because of that. @cookie: as dm_resume_group().
+ */
+int dm_resume_undone(const char *name, uint32_t *cookie);
+
+/*
  * Wait until udev has handled everything with this cookie; 0: there is nothing. Gives
  * up with a warning after some minutes, or when this process is to end (process.h).
  */

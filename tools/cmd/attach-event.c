@@ -30,6 +30,7 @@ struct event {
 	dev_t devt;			/* 0: not known */
 	bool was_missed;		/* and then nothing is said about it again */
 	bool is_awaited;		/* by the program that caused it */
+	bool is_synthetic;		/* no table was changed */
 	int status;
 };
 
@@ -249,6 +250,25 @@ static int fit_store(const struct volume *volume, const struct blockdev *meta)
 	return EXIT_OK;
 }
 
+/*
+ * To write to the metadata device is an event of that, and so would be a reason to write to it
+ * again. A device in use has not been written to, and who closes it causes an event.
+ */
+static void mark_failed(const struct volume *volume,
+			const struct blockdev *meta)
+{
+	bool is_used;
+
+	log_set_sink(drop);
+	is_used = blockdev_check_unused(meta);
+	log_set_sink(log_event);
+	if (is_used)
+		return;
+	persist_set_mark(volume, PERSIST_FAILED);
+	info("%s is not attached; that is tried again when it or its metadata device gets a table",
+	     volume->name);
+}
+
 static int insert(struct volume *volume, const struct persist *persist,
 		  const struct blockdev *meta)
 {
@@ -271,9 +291,11 @@ static int insert(struct volume *volume, const struct persist *persist,
 		 attach_insert(volume, &request, &trust, &inner);
 	if (!status) {
 		persist_clear_mark(volume, PERSIST_MISSED);
+		persist_clear_mark(volume, PERSIST_FAILED);
 		report(volume, &trust);
 	} else {
 		remove_inner(volume);
+		mark_failed(volume, meta);
 	}
 	return status;
 }
@@ -303,6 +325,12 @@ static bool lock_lvm(struct volume *volume, const struct event *event,
 	log_set_sink(log_event);
 	volume->is_locked = true;
 	return r != -EBUSY || is_waiting;
+}
+
+/* It has failed, and nothing has changed since. */
+static bool is_in_vain(const struct volume *volume, const struct event *event)
+{
+	return event->is_synthetic && persist_has_mark(volume, PERSIST_FAILED);
 }
 
 /* Nothing is said if another event was faster. */
@@ -337,7 +365,9 @@ static int lock_and_insert(struct volume *volume, const struct persist *persist,
 		give_up(volume, event,
 			"another process of dmlive is at work on it or its metadata device, and attaches it when it ends");
 	} else {
-		status = insert(volume, persist, meta);
+		/* Perhaps that has failed while the lock was waited for. */
+		if (!is_in_vain(volume, event))
+			status = insert(volume, persist, meta);
 		unlock(volume, &locks);
 	}
 	lvm_unlock(&lvm_locks);
@@ -351,7 +381,8 @@ static int attach_again(const struct persist *persist,
 	struct volume volume;
 	int status = EXIT_OK;
 
-	if (find_volume(persist, &volume)) {
+	if (find_volume(persist, &volume) &&
+	    !is_in_vain(&volume, event)) {
 		if (find_meta(persist, &meta))
 			status = lock_and_insert(&volume, persist, &meta, event);
 		else
@@ -449,7 +480,11 @@ static bool is_awaited(void)
 
 int attach_event(const char *device)
 {
-	struct event event = { .is_awaited = is_awaited() };
+	struct event event = {
+		.is_awaited = is_awaited(),
+		/* By udev, when a program has closed a device, or by hand. */
+		.is_synthetic = getenv("SYNTH_UUID"),
+	};
 	int status;
 
 	if (!parse_device(device, &event.devt)) {
