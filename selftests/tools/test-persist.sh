@@ -52,6 +52,20 @@ dirty $V 100
 lvm "the snapshot removed, after a write" lvremove -q -y t/snap
 attached; full "written to without tracking"
 
+lvm "a snapshot to be merged" lvcreate -q -y -s -L 4M -n snap t/vm1
+dirty /dev/t/snap 700
+lvm "a snapshot merged" lvconvert -q -i 1 --merge t/snap
+attached; full "written to without tracking"
+increments
+label="detached"
+run 0 "$label: detach" dmlive detach t/vm1
+lvm "a snapshot to be merged, detached" lvcreate -q -y -s -L 4M -n snap t/vm1
+dirty /dev/t/snap 1400
+lvm "a snapshot merged, detached" lvconvert -q -i 1 --merge t/snap
+attach
+full "written to without tracking"
+increments
+
 # The store grows with the volume, and so does the chain of backups.
 restorable()
 {
@@ -78,6 +92,41 @@ dm_remove back && lvremove -q -y t/back > /dev/null || bail "lvremove"
 lvm "reduced" lvreduce -q -y -f -L 20M t/vm1
 attached; full "has become smaller"
 increments; restorable
+
+# other_extents - the volume's last MiB is given away, and it gets another one.
+other_extents()
+{
+	lvm "$1: reduced" lvreduce -q -y -f -L 19M t/vm1
+	lvcreate -q -y -W n -l 1 -n other t > lvm.log 2>&1 || bail "other: $(cat lvm.log)"
+	dd if=/dev/urandom of=/dev/t/other bs=1M count=1 oflag=direct status=none
+	"${@:2}"
+	lvm "$1: extended" lvextend -q -L 20M t/vm1
+}
+label="detached"
+run 0 "$label: detach" dmlive detach t/vm1
+other_extents "detached, other extents" true
+attach
+increments; restorable
+lvremove -q -y t/other > /dev/null || bail "lvremove"
+
+# The handler sees the smaller size, and can only note it.
+miss_event()
+{
+	exec {lock}>> /run/lock/lvm/V_t
+	flock -x "$lock" || bail "flock"
+	dmlive attach --event /dev/mapper/t-vm1 2> "$err"
+	like "$label: the event" "$(cat "$err")" "a command of lvm2 is at work"
+	exec {lock}>&-
+}
+rm /run/udev/rules.d/93-dmlive.rules && udevadm control --reload
+other_extents "other extents" miss_event
+is "$label: not attached" "$(dmsetup table t-vm1 | grep -c cbw)" 0
+install_rule
+label="other extents, at last"
+check "$label: event" dmlive attach --event /dev/mapper/t-vm1
+attached; full "written to without tracking"
+increments; restorable
+lvremove -q -y t/other > /dev/null || bail "lvremove"
 lvm "activated again" sh -c 'lvchange -an t/vm1 && vgchange -an t && vgchange -ay t'
 attached; full "changes were not tracked"
 increments

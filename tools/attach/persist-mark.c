@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Marks of volumes that last as long as the machine runs, see persist.h. */
 #include <dirent.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@ static const char *const suffixes[] = {
 	[PERSIST_DETACHED] = ".detached",
 	[PERSIST_MISSED] = ".missed",
 	[PERSIST_FAILED] = ".failed",
+	[PERSIST_CHANGED] = ".changed",
 };
 
 /* Each time that a device is made it gets another number. */
@@ -69,6 +71,39 @@ bool persist_has_mark(const struct volume *volume, enum persist_mark mark)
 	found[strcspn(found, "\n")] = '\0';
 	read_number(volume, number);
 	return !strcmp(found, number);
+}
+
+/* A file that is cut off stands for the whole volume. */
+uint64_t persist_changed_from(const struct volume *volume)
+{
+	char path[PATH_MAX];
+	uint64_t byte = 0;
+	FILE *file;
+
+	mark_path(volume, PERSIST_CHANGED, path);
+	file = fopen(path, "re");
+	if (!file)
+		return UINT64_MAX;
+	if (fscanf(file, "%" SCNu64, &byte) != 1)
+		byte = 0;
+	fclose(file);
+	return byte;
+}
+
+void persist_note_changed(const struct volume *volume, uint64_t byte)
+{
+	char path[PATH_MAX];
+	FILE *file;
+
+	if (persist_changed_from(volume) <= byte)
+		return;
+	mkdir(MARK_FOLDER, 0755);
+	mark_path(volume, PERSIST_CHANGED, path);
+	file = fopen(path, "we");
+	if (!file)
+		return;
+	fprintf(file, "%" PRIu64 "\n", byte);
+	fclose(file);
 }
 
 static int is_missed(const struct dirent *entry)

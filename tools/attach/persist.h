@@ -75,6 +75,8 @@ enum persist_mark {
 	PERSIST_MISSED,
 	/* It could not be attached; only an event of device-mapper is worth another try. */
 	PERSIST_FAILED,
+	/* From some byte on, see persist_note_changed(). */
+	PERSIST_CHANGED,
 };
 
 void persist_set_mark(const struct volume *volume, enum persist_mark mark);
@@ -82,6 +84,16 @@ void persist_clear_mark(const struct volume *volume, enum persist_mark mark);
 
 /* Is there a mark that was set since the device was made? */
 bool persist_has_mark(const struct volume *volume, enum persist_mark mark);
+
+/*
+ * The content of @volume changed from @byte on, without any writes to it: its extents were
+ * given away, or a snapshot was merged into it. The lowest byte counts, until the mark
+ * PERSIST_CHANGED is cleared: by who has made a store say so. The mark may outlast the device.
+ */
+void persist_note_changed(const struct volume *volume, uint64_t byte);
+
+/* UINT64_MAX: nothing is noted. */
+uint64_t persist_changed_from(const struct volume *volume);
 
 /*
  * Call @each with the UUIDs of volumes that have PERSIST_MISSED, which is cleared before.

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "attach/digest.h"
+#include "attach/persist.h"
 #include "attach/trust.h"
 #include "block/counters.h"
 #include "base/exit.h"
@@ -31,9 +32,10 @@ static bool may_be_known(const struct trust *trust,
 static bool fits(const struct trust *trust, const struct qcow2_seal *seal,
 		 const struct qcow2_seal_device *now)
 {
-	return meta_seal_holds(seal, now) ||
-	       (may_be_known(trust, seal, now) && trust->has_digest &&
-		!memcmp(trust->digest, seal->digest, sizeof(seal->digest)));
+	return !trust->is_changed &&
+	       (meta_seal_holds(seal, now) ||
+		(may_be_known(trust, seal, now) && trust->has_digest &&
+		 !memcmp(trust->digest, seal->digest, sizeof(seal->digest))));
 }
 
 static int check_volume(struct trust *trust, const struct qcow2_seal *seal)
@@ -63,6 +65,9 @@ static int look_at(struct trust *trust, struct meta_store *store)
 		return EXIT_OK;
 	if (check_volume(trust, &seal))
 		return EXIT_REFUSED;
+	trust->is_changed = trust->volume->is_mapped &&
+			    persist_changed_from(trust->volume) <
+				    store->header.size_bytes;
 	blockdev_count(device->devt, &now);
 	if (!trust->is_other && !meta_seal_holds(&seal, &now) &&
 	    may_be_known(trust, &seal, &now))
@@ -142,6 +147,8 @@ static enum qcow2_dmlive_gap reason_of(const struct trust *trust,
 {
 	if (!(seal->flags & QCOW2_DMLIVE_SEAL_SEALED))
 		return QCOW2_DMLIVE_GAP_NONE;
+	if (trust->is_changed)
+		return QCOW2_DMLIVE_GAP_WRITTEN;
 	if (!qcow2_seal_is_counted(now))
 		return QCOW2_DMLIVE_GAP_UNCOUNTED;
 	if (qcow2_seal_is_same_device(&seal->device, now) ||
@@ -181,7 +188,8 @@ static int settle_crashed(struct trust *trust, struct meta_writer *writer,
 {
 	const bool gap = seal->flags & QCOW2_DMLIVE_SEAL_GAP;
 
-	if (is_untouched(now) && !gap && !meta_seal_is_of_this_run(seal))
+	if (is_untouched(now) && !gap && !trust->is_changed &&
+	    !meta_seal_is_of_this_run(seal))
 		return 0;
 	trust->trusted = trust->trust_store;
 	if (trust->trusted) {
@@ -247,6 +255,9 @@ struct json_object *trust_report(const struct trust *trust)
 
 	if (!trust->is_store || meta_store_open(trust->meta, &store))
 		return NULL;
+	/* Now the store says so. */
+	if (trust->is_changed)
+		persist_clear_mark(trust->volume, PERSIST_CHANGED);
 	has_seal = meta_seal_read(&store, &seal);
 	meta_store_close(&store);
 	if (!has_seal)

@@ -28,6 +28,7 @@
  * @is_store: it is a store for change tracking
  * @identity: of the volume; "": it has none
  * @is_other: the store is bound to another volume
+ * @is_changed: the content has changed without writes, see persist_note_changed()
  * @digest: of the volume, if it is needed
  * @trusted: the store is trusted because of @trust_store alone
  * @is_gap: the target will set all bits
@@ -41,6 +42,7 @@ struct trust {
 	const struct volume *volume;
 	char identity[QCOW2_DMLIVE_IDENTITY_BYTES + 1];
 	bool is_other;
+	bool is_changed;
 	bool has_digest;
 	uint8_t digest[SHA256_BYTES];
 	bool trusted;
@@ -63,7 +65,9 @@ int trust_check(struct trust *trust, const struct volume *volume);
 int trust_settle(struct trust *trust, const struct guard *guard, dev_t origin,
 		 dev_t mapped);
 
-/* Warn of a gap. Returns it as JSON; NULL: there is none. */
+/*
+ * The volume is attached. Warn of a gap. Returns it as JSON; NULL: there is none.
+ */
 struct json_object *trust_report(const struct trust *trust);
 
 /*

@@ -117,17 +117,21 @@ static bool try_lock(const struct volume *volume, const struct blockdev *meta,
 	return false;
 }
 
+static bool poll_lock(const struct volume *volume, const struct blockdev *meta,
+		      int tries, struct locks *locks)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_POLL_NS };
+
+	while (!try_lock(volume, meta, locks) && --tries > 0)
+		nanosleep(&pause, NULL);
+	return locks->volume >= 0;
+}
+
 /* False: the process that has it handles the event when it ends. */
 static bool lock(const struct volume *volume, const struct blockdev *meta,
 		 bool was_missed, struct locks *locks)
 {
-	const struct timespec pause = { .tv_nsec = LOCK_POLL_NS };
-	int tries = 0;
-
-	while (!try_lock(volume, meta, locks) && !was_missed &&
-	       ++tries < LOCK_TRIES)
-		nanosleep(&pause, NULL);
-	if (locks->volume >= 0)
+	if (poll_lock(volume, meta, was_missed ? 1 : LOCK_TRIES, locks))
 		return true;
 	persist_set_mark(volume, PERSIST_MISSED);
 	/* It may have ended before it could see that. */
@@ -169,8 +173,7 @@ static bool find_volume(const struct persist *persist, struct volume *volume)
 	return !find_by_uuid(persist->volume, path, sizeof(path)) &&
 	       !volume_find(path, volume) && volume->is_mapped &&
 	       volume->table.nr_lines && !volume->dm.suspended &&
-	       !volume_is_cbw(volume, &cbw) &&
-	       !persist_has_mark(volume, PERSIST_DETACHED);
+	       !volume_is_cbw(volume, &cbw);
 }
 
 static void report(const struct volume *volume, const struct trust *trust)
@@ -235,11 +238,21 @@ static uint64_t size_in_store(const struct volume *volume,
 	return bytes;
 }
 
+/* What was noted is the size that the volume has. */
+static void forget_size(const struct volume *volume)
+{
+	if (persist_changed_from(volume) == volume->device.bytes)
+		persist_clear_mark(volume, PERSIST_CHANGED);
+}
+
 static int fit_store(const struct volume *volume, const struct blockdev *meta)
 {
 	uint64_t bytes = size_in_store(volume, meta);
 	char old[SIZE_TEXT_BYTES], new[SIZE_TEXT_BYTES];
 
+	/* It has grown only. */
+	if (persist_changed_from(volume) >= bytes)
+		persist_clear_mark(volume, PERSIST_CHANGED);
 	if (!bytes || bytes == volume->device.bytes)
 		return EXIT_OK;
 	if (meta_resize(meta->path, volume->device.bytes))
@@ -284,14 +297,17 @@ static int insert(struct volume *volume, const struct persist *persist,
 
 	status = volume_refresh(volume);
 	/* Another event was faster. */
-	if (status || volume_is_cbw(volume, &cbw) || volume->dm.suspended)
+	if (status || volume_is_cbw(volume, &cbw) || volume->dm.suspended) {
+		forget_size(volume);
 		return status;
+	}
 	wait_for_meta(meta);
 	status = fit_store(volume, meta) ?:
 		 attach_insert(volume, &request, &trust, &inner);
 	if (!status) {
 		persist_clear_mark(volume, PERSIST_MISSED);
 		persist_clear_mark(volume, PERSIST_FAILED);
+		persist_clear_mark(volume, PERSIST_CHANGED);
 		report(volume, &trust);
 	} else {
 		remove_inner(volume);
@@ -345,6 +361,65 @@ static void give_up(struct volume *volume, const struct event *event,
 	info("%s is not attached: %s", volume->name, why);
 }
 
+static int write_distrust(const struct blockdev *meta)
+{
+	struct meta_writer writer;
+	struct qcow2_seal seal;
+	int r = meta_writer_open(meta->path, 0, &writer);
+
+	if (r)
+		return r;
+	if (!meta_seal_read(&writer.store, &seal) ||
+	    !(seal.flags & QCOW2_DMLIVE_SEAL_GAP))
+		r = meta_distrust(&writer, &seal, QCOW2_DMLIVE_GAP_WRITTEN);
+	meta_writer_close(&writer);
+	return r;
+}
+
+/*
+ * A snapshot is merged into the volume, which is attached when that has ended. The store says
+ * now that everything changes: the note is lost when the machine is restarted.
+ */
+static int distrust_store(const struct volume *volume,
+			  const struct blockdev *meta)
+{
+	struct locks locks;
+	int status = EXIT_OK;
+
+	wait_for_meta(meta);
+	if (size_in_store(volume, meta) &&
+	    poll_lock(volume, meta, LOCK_TRIES, &locks)) {
+		status = write_distrust(meta) ? EXIT_ERROR : EXIT_OK;
+		unlock(volume, &locks);
+	}
+	info("%s is not attached while a snapshot is merged into it",
+	     volume->name);
+	return status;
+}
+
+/*
+ * It stays detached, but its store keeps pace: extents that it gives away and others that
+ * it gets later would make the same size.
+ */
+static int follow_detached(struct volume *volume, const struct blockdev *meta)
+{
+	struct locks locks;
+	int status = EXIT_REFUSED;
+	uint64_t bytes = size_in_store(volume, meta);
+
+	if (bytes == volume->device.bytes)
+		forget_size(volume);
+	if (!bytes || bytes == volume->device.bytes)
+		return EXIT_OK;
+	if (poll_lock(volume, meta, LOCK_TRIES, &locks)) {
+		status = volume_refresh(volume) ?: fit_store(volume, meta);
+		if (status)
+			persist_set_mark(volume, PERSIST_FAILED);
+		unlock(volume, &locks);
+	}
+	return status;
+}
+
 /*
  * lvm2's lock comes first: who waits for it must not keep the handler from working that lvm2
  * waits for.
@@ -374,22 +449,48 @@ static int lock_and_insert(struct volume *volume, const struct persist *persist,
 	return status;
 }
 
+/* Its blocks are written below the volume, where nothing counts them. */
+static bool is_merged_into(const struct volume *volume)
+{
+	return !strcmp(volume->table.lines[0].target, "snapshot-merge");
+}
+
+static int handle_volume(struct volume *volume, const struct persist *persist,
+			 const struct event *event)
+{
+	const bool is_detached = persist_has_mark(volume, PERSIST_DETACHED);
+	struct blockdev meta;
+	int status = EXIT_OK;
+
+	/* Noted first, as this process may be killed. It is forgotten when all went well. */
+	persist_note_changed(volume, is_merged_into(volume) ? 0 :
+			     volume->device.bytes);
+	if (is_in_vain(volume, event) ||
+	    (event->is_synthetic && is_merged_into(volume)))
+		return EXIT_OK;
+	if (!find_meta(persist, &meta)) {
+		if (!is_detached)
+			info("%s is not attached: its metadata device %s is not active",
+			     volume->name, *persist->meta ? persist->meta :
+			     persist->meta_path);
+	} else if (is_merged_into(volume)) {
+		status = distrust_store(volume, &meta);
+	} else if (is_detached) {
+		status = follow_detached(volume, &meta);
+	} else {
+		status = lock_and_insert(volume, persist, &meta, event);
+	}
+	return status;
+}
+
 static int attach_again(const struct persist *persist,
 			const struct event *event)
 {
-	struct blockdev meta;
 	struct volume volume;
 	int status = EXIT_OK;
 
-	if (find_volume(persist, &volume) &&
-	    !is_in_vain(&volume, event)) {
-		if (find_meta(persist, &meta))
-			status = lock_and_insert(&volume, persist, &meta, event);
-		else
-			info("%s is not attached: its metadata device %s is not active",
-			     volume.name, *persist->meta ? persist->meta :
-			     persist->meta_path);
-	}
+	if (find_volume(persist, &volume))
+		status = handle_volume(&volume, persist, event);
 	volume_free(&volume);
 	return status;
 }
