@@ -186,10 +186,26 @@ like "$label on the group, not on that of the event: it says so" "$(cat "$out")"
 	"a command of lvm2 is at work"
 write a "[Attach]" "${mine[0]}" "Metadata=$M"
 dm_remove other
+start=$EPOCHREALTIME
+DM_COOKIE=6332402 event t-vm2 > "$out" 2>&1
+check "$label: a missed event is not waited for" [ "$(elapsed "$start" | cut -d. -f1)" -lt 1 ]
+not_attached
 DM_COOKIE=6332402 event > "$out" 2>&1
 label="lvm2 at work, and waits"
 attached
 exec {lock}>&-
+
+# The next command handles what was missed before it does anything else.
+label="missed"
+take_table
+exec {lock}>> /run/lock/lvm/V_t
+flock -x "$lock" || bail "flock"
+event > "$out" 2>&1
+not_attached
+exec {lock}>&-
+backup
+attached
+is "$label: no mark" "$(ls -A /run/dmlive-attach)" ""
 
 # udev with one worker, which the handler must not wait for.
 udevadm control --children-max=1

@@ -115,6 +115,18 @@ static int is_missed(const struct dirent *entry)
 	       !strcmp(entry->d_name + length - strlen(suffix), suffix);
 }
 
+bool persist_is_any_missed(void)
+{
+	struct dirent **entries;
+	int i, nr = scandir(MARK_FOLDER, &entries, is_missed, NULL);
+
+	for (i = 0; i < nr; i++)
+		free(entries[i]);
+	if (nr >= 0)
+		free(entries);
+	return nr > 0;
+}
+
 /* @each may set the mark again, so all are read first. */
 void persist_take_missed(void (*each)(const char *uuid))
 {

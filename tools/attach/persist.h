@@ -99,5 +99,6 @@ uint64_t persist_changed_from(const struct volume *volume);
  * Call @each with the UUIDs of volumes that have PERSIST_MISSED, which is cleared before.
  */
 void persist_take_missed(void (*each)(const char *uuid));
+bool persist_is_any_missed(void);
 
 #endif /* DMLIVE_ATTACH_PERSIST_H */

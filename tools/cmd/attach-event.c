@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Volumes that are attached again by themselves, see attach-event.h. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -316,6 +318,14 @@ static int insert(struct volume *volume, const struct persist *persist,
 	return status;
 }
 
+/* Does libdevmapper wait for what this process is a part of? */
+static bool is_awaited(void)
+{
+	const char *cookie = getenv("DM_COOKIE");
+
+	return cookie && strtoul(cookie, NULL, 10) & COOKIE_NUMBER;
+}
+
 /* A command waits for its own events: one of another group is not for the lock's holder. */
 static bool is_holder_waiting(const struct volume *volume,
 			      const struct event *event)
@@ -335,7 +345,9 @@ static bool lock_lvm(struct volume *volume, const struct event *event,
 	const bool is_waiting = is_holder_waiting(volume, event);
 	int r;
 
-	lvm_wait_at_most(is_waiting ? 0 : LVM_LIMIT_MS);
+	/* Also with a missed event: a command of lvm2 may wait for this process. */
+	lvm_wait_at_most(is_waiting || (event->was_missed && is_awaited()) ?
+			 0 : LVM_LIMIT_MS);
 	log_set_sink(drop);
 	r = lvm_lock(&volume->device.devt, 1, true, locks);
 	log_set_sink(log_event);
@@ -557,6 +569,21 @@ void attach_missed(void)
 	persist_take_missed(handle_missed);
 }
 
+void attach_missed_first(void)
+{
+	pid_t pid;
+
+	if (!persist_is_any_missed())
+		return;
+	pid = fork();
+	if (!pid) {
+		attach_missed();
+		_exit(EXIT_OK);
+	}
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
 static bool parse_device(const char *text, dev_t *devt)
 {
 	unsigned int major, minor;
@@ -569,14 +596,6 @@ static bool parse_device(const char *text, dev_t *devt)
 	else
 		return false;
 	return true;
-}
-
-/* Does libdevmapper wait for what this process is a part of? */
-static bool is_awaited(void)
-{
-	const char *cookie = getenv("DM_COOKIE");
-
-	return cookie && strtoul(cookie, NULL, 10) & COOKIE_NUMBER;
 }
 
 int attach_event(const char *device)

@@ -18,4 +18,10 @@ int attach_event(const char *device);
 /* Handle the events that others could not handle because of this process. */
 void attach_missed(void);
 
+/*
+ * The same for a command that finds some when it starts: what kept others from handling them
+ * may have ended since. In a child process, as the command itself does wait for udev.
+ */
+void attach_missed_first(void);
+
 #endif /* DMLIVE_CMD_ATTACH_EVENT_H */

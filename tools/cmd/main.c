@@ -116,8 +116,12 @@ static int run(int argc, char **argv)
 	if (!command)
 		return EXIT_USAGE;
 	if (command->has_devices && !is_event(argc, argv) &&
-	    !access(DM_CONTROL, R_OK | W_OK))
+	    !access(DM_CONTROL, R_OK | W_OK)) {
 		clean_records();
+		/* These two are told what to do with the volume. */
+		if (command->run != cmd_attach && command->run != cmd_detach)
+			attach_missed_first();
+	}
 	return command->run(argc - 1, argv + 1);
 }
 
