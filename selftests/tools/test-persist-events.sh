@@ -113,8 +113,19 @@ wrong "no section" "a.conf:1: the section .Attach. must come first" "${mine[@]}"
 wrong "another section" "a.conf:1: there is no section '.Unit.'" "[Unit]" "${mine[@]}"
 wrong "no volume" "a.conf:2: VolumeUUID=a/b: is not a device-mapper UUID" "[Attach]" VolumeUUID=a/b
 wrong "a path" "a.conf:3: Metadata=bm: must be an absolute path" "[Attach]" "${mine[0]}" Metadata=bm
+wrong "a setting twice" "a.conf:4: VolumeUUID= is given twice" "[Attach]" "${mine[@]}" "${mine[0]}"
+wrong "itself" "a.conf: VolumeUUID= and MetadataUUID= are the same" "[Attach]" "${mine[0]}" \
+	"MetadataUUID=$(uuid t-vm1)"
 wrong "no metadata device" "a.conf: MetadataUUID= is missing" "[Attach]" "${mine[0]}"
 write a "[Attach]" "${mine[@]}"
+mkfifo "$folder/d.conf"
+timeout 10 "$(command -v dmlive)" attach --event $V > "$out" 2> "$err"
+is "a FIFO: status" $? 1
+like "a FIFO: the reason" "$(cat "$err")" "d.conf: is not a regular file"
+rm "$folder/d.conf"
+label="a FIFO"
+attached
+take_table
 write c "[Attach]" "${mine[@]}"
 event > "$out" 2> "$err"
 is "two files: status" $? 1

@@ -133,17 +133,41 @@ static char *trim(char *text)
 	return text;
 }
 
-static void take_line(struct persist *persist, unsigned int line, char *text,
-		      bool *in_section)
+/* What was read so far. */
+struct progress {
+	bool in_section;
+	unsigned int keys;		/* a bit for each of keys[] */
+};
+
+static const char *const keys[] = {
+	"VolumeUUID", "MetadataUUID", "Metadata", "OnMetaError", "BlockSize",
+};
+
+static void check_first(struct persist *persist, unsigned int line,
+			const char *key, struct progress *progress)
 {
-	char *equals;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (strcmp(key, keys[i]))
+			continue;
+		if (progress->keys & 1u << i)
+			set_problem(persist, line, "%s= is given twice", key);
+		progress->keys |= 1u << i;
+	}
+}
+
+static void take_line(struct persist *persist, unsigned int line, char *text,
+		      struct progress *progress)
+{
+	char *equals, *key;
 
 	text = trim(text);
 	if (!*text || *text == '#' || *text == ';')
 		return;
 	if (*text == '[') {
-		*in_section = !strcmp(text, SECTION);
-		if (!*in_section)
+		progress->in_section = !strcmp(text, SECTION);
+		if (!progress->in_section)
 			set_problem(persist, line,
 				    "there is no section '%.128s', only " SECTION,
 				    text);
@@ -154,10 +178,12 @@ static void take_line(struct persist *persist, unsigned int line, char *text,
 		set_problem(persist, line, "must be KEY=VALUE: '%.128s'", text);
 		return;
 	}
-	if (!*in_section)
+	if (!progress->in_section)
 		set_problem(persist, line, "the section " SECTION " must come first");
 	*equals = '\0';
-	take_value(persist, line, trim(text), trim(equals + 1));
+	key = trim(text);
+	check_first(persist, line, key, progress);
+	take_value(persist, line, key, trim(equals + 1));
 }
 
 static void check_complete(struct persist *persist)
@@ -170,22 +196,41 @@ static void check_complete(struct persist *persist)
 	if (*persist->meta && *persist->meta_path)
 		set_problem(persist, 0,
 			    "there must be only one of MetadataUUID= and Metadata=");
+	if (*persist->volume && !strcmp(persist->volume, persist->meta))
+		set_problem(persist, 0,
+			    "VolumeUUID= and MetadataUUID= are the same");
+}
+
+/* Something else, a FIFO for example, could keep udev waiting. */
+static FILE *open_file(struct persist *persist)
+{
+	int fd = open(persist->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	FILE *file = NULL;
+	struct stat st;
+
+	if (fd >= 0 && !fstat(fd, &st) && !S_ISREG(st.st_mode))
+		set_problem(persist, 0, "is not a regular file");
+	else if (fd >= 0)
+		file = fdopen(fd, "r");
+	if (!file)
+		set_problem(persist, 0, "%s", strerrordesc_np(errno));
+	if (!file && fd >= 0)
+		close(fd);
+	return file;
 }
 
 void persist_read(const char *path, struct persist *persist)
 {
 	char text[LINE_BYTES];
-	bool in_section = false;
+	struct progress progress = { 0 };
 	unsigned int line = 0;
 	FILE *file;
 
 	memset(persist, 0, sizeof(*persist));
 	snprintf(persist->path, sizeof(persist->path), "%s", path);
-	file = fopen(path, "re");
-	if (!file) {
-		set_problem(persist, 0, "%s", strerrordesc_np(errno));
+	file = open_file(persist);
+	if (!file)
 		return;
-	}
 	/* All lines, even behind a wrong one: which volume is it about? */
 	while (fgets(text, sizeof(text), file)) {
 		line++;
@@ -193,7 +238,7 @@ void persist_read(const char *path, struct persist *persist)
 			set_problem(persist, line, "the line is too long");
 			break;
 		}
-		take_line(persist, line, text, &in_section);
+		take_line(persist, line, text, &progress);
 	}
 	if (ferror(file))
 		set_problem(persist, 0, "cannot be read");
