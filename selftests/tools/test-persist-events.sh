@@ -23,6 +23,11 @@ take_table()
 	mv aside /run/udev/rules.d/93-dmlive.rules && udevadm control --reload
 }
 
+is_cbw()
+{
+	[ "$(dm_target t-vm1)" = cbw ]
+}
+
 make_volumes
 install_rule
 
@@ -140,6 +145,29 @@ write a "[Attach]" "${mine[0]}" "Metadata=$M"
 check "$label: of the metadata device" event t-bm
 attached
 full "written to without tracking"
+
+# Not a mapped device. It appears after the volume.
+label="a disk"
+rm "$folder/a.conf"
+take_table
+truncate -s 4M disk.img && disk=$(losetup --find --show disk.img) || bail "disk"
+on_exit sh -c "losetup -d $disk 2> /dev/null || true"
+dmlive meta format "$disk" --track --bitmap B --size 16M > /dev/null || bail "meta format"
+losetup -d "$disk" && udevadm settle
+write a "[Attach]" "${mine[0]}" "Metadata=$disk"
+lvm "$label: not there" lvchange --refresh t/vm1
+not_attached
+losetup "$disk" disk.img || bail "losetup"
+label="a disk appears"
+wait_until -t 30 is_cbw
+attached
+run 0 "$label: detach" dmlive detach t/vm1 --persistent
+losetup -d "$disk"
+write a "[Attach]" "${mine[@]}"
+event
+attached
+dirty $V
+backup
 
 # Many events.
 for ((i = 0; i < 3; i++)); do

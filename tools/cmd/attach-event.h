@@ -3,7 +3,7 @@
 #define DMLIVE_CMD_ATTACH_EVENT_H
 
 /*
- * `dmlive attach --event`, which a rule of udev calls for each mapped device that appears
+ * `dmlive attach --event`, which a rule of udev calls for each block device that appears
  * or gets another table: volumes with a file in /etc/dmlive/attach.d are attached again.
  *
  * The command of lvm2 that caused the event holds lvm2's locks and waits until udev, and
