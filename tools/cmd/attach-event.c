@@ -284,6 +284,16 @@ static void mark_failed(const struct volume *volume,
 	     volume->name);
 }
 
+/* Its size may have changed while locks were waited for. */
+static int refresh(struct volume *volume)
+{
+	int status = volume_refresh(volume);
+
+	if (!status && volume->table.nr_lines)
+		volume->device.bytes = dm_table_sectors(&volume->table) << 9;
+	return status;
+}
+
 static int insert(struct volume *volume, const struct persist *persist,
 		  const struct blockdev *meta)
 {
@@ -297,7 +307,7 @@ static int insert(struct volume *volume, const struct persist *persist,
 	struct inner inner;
 	int status;
 
-	status = volume_refresh(volume);
+	status = refresh(volume);
 	/* Another event was faster. */
 	if (status || volume_is_cbw(volume, &cbw) || volume->dm.suspended) {
 		forget_size(volume);
@@ -424,7 +434,7 @@ static int follow_detached(struct volume *volume, const struct blockdev *meta)
 	if (!bytes || bytes == volume->device.bytes)
 		return EXIT_OK;
 	if (poll_lock(volume, meta, LOCK_TRIES, &locks)) {
-		status = volume_refresh(volume) ?: fit_store(volume, meta);
+		status = refresh(volume) ?: fit_store(volume, meta);
 		if (status)
 			persist_set_mark(volume, PERSIST_FAILED);
 		unlock(volume, &locks);
