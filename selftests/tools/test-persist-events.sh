@@ -54,6 +54,11 @@ lvm "detached, refreshed" lvchange --refresh t/vm1
 not_attached
 lvm "detached, activated again" sh -c 'vgchange -q -an t && vgchange -q -ay t'
 attached; increments
+label="detaching was killed"
+: > "/run/dmlive-attach/$(uuid t-vm1).detached"
+cat "/sys/block/$(basename "$(realpath $V)")/diskseq" > "/run/dmlive-attach/$(uuid t-vm1).detached"
+event
+is "$label: no mark" "$(ls -A /run/dmlive-attach)" ""
 label="detached and attached"
 detach
 run 0 "$label" dmlive attach t/vm1 --meta "$M"
@@ -235,6 +240,12 @@ attached
 exec {lock}>&-
 
 # The next command handles what was missed before it does anything else.
+label="missed, and who handled it was killed"
+take_table
+: > "/run/dmlive-attach/$(uuid t-vm1).taken"
+backup
+attached
+is "$label: no mark" "$(ls -A /run/dmlive-attach)" ""
 label="missed"
 take_table
 exec {lock}>> /run/lock/lvm/V_t

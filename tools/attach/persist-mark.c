@@ -12,6 +12,9 @@
 
 #define MARK_FOLDER	"/run/dmlive-attach"
 
+/* PERSIST_MISSED while it is handled; still there if who handled it was killed. */
+#define TAKEN_SUFFIX	".taken"
+
 static const char *const suffixes[] = {
 	[PERSIST_DETACHED] = ".detached",
 	[PERSIST_MISSED] = ".missed",
@@ -108,11 +111,11 @@ void persist_note_changed(const struct volume *volume, uint64_t byte)
 
 static int is_missed(const struct dirent *entry)
 {
-	const char *suffix = suffixes[PERSIST_MISSED];
-	const size_t length = strlen(entry->d_name);
+	const char *suffix = strrchr(entry->d_name, '.');
 
-	return length > strlen(suffix) &&
-	       !strcmp(entry->d_name + length - strlen(suffix), suffix);
+	return suffix && suffix != entry->d_name &&
+	       (!strcmp(suffix, suffixes[PERSIST_MISSED]) ||
+		!strcmp(suffix, TAKEN_SUFFIX));
 }
 
 bool persist_is_any_missed(void)
@@ -131,7 +134,7 @@ bool persist_is_any_missed(void)
 void persist_take_missed(void (*each)(const char *uuid))
 {
 	struct dirent **entries;
-	char path[PATH_MAX];
+	char path[PATH_MAX], taken[PATH_MAX];
 	int i, nr;
 
 	nr = scandir(MARK_FOLDER, &entries, is_missed, alphasort);
@@ -139,8 +142,13 @@ void persist_take_missed(void (*each)(const char *uuid))
 		snprintf(path, sizeof(path), MARK_FOLDER "/%s",
 			 entries[i]->d_name);
 		*strrchr(entries[i]->d_name, '.') = '\0';
-		if (!unlink(path))
+		snprintf(taken, sizeof(taken), MARK_FOLDER "/%s" TAKEN_SUFFIX,
+			 entries[i]->d_name);
+		/* Another process that has taken it may have been killed. */
+		if (!rename(path, taken)) {
 			each(entries[i]->d_name);
+			unlink(taken);
+		}
 		free(entries[i]);
 	}
 	if (nr >= 0)

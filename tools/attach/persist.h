@@ -96,7 +96,8 @@ void persist_note_changed(const struct volume *volume, uint64_t byte);
 uint64_t persist_changed_from(const struct volume *volume);
 
 /*
- * Call @each with the UUIDs of volumes that have PERSIST_MISSED, which is cleared before.
+ * Call @each with the UUIDs of volumes that have PERSIST_MISSED, which is cleared. What
+ * a process that is killed has not handled is handled by the next one.
  */
 void persist_take_missed(void (*each)(const char *uuid));
 bool persist_is_any_missed(void);

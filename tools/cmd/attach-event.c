@@ -505,6 +505,24 @@ static int handle_volume(struct volume *volume, const struct persist *persist,
 	return status;
 }
 
+/* It was to be detached; who tried that was killed before it was. */
+static void drop_detached(struct volume *volume)
+{
+	struct cbw_table cbw;
+	int lock_fd;
+
+	if (!volume->is_mapped || !volume_is_cbw(volume, &cbw) ||
+	    !persist_has_mark(volume, PERSIST_DETACHED))
+		return;
+	/* Who has it may be about to detach it. */
+	lock_fd = blockdev_try_lock(&volume->device);
+	if (lock_fd < 0)
+		return;
+	if (!volume_refresh(volume) && volume_is_cbw(volume, &cbw))
+		persist_clear_mark(volume, PERSIST_DETACHED);
+	close(lock_fd);
+}
+
 static int attach_again(const struct persist *persist,
 			const struct event *event)
 {
@@ -513,6 +531,8 @@ static int attach_again(const struct persist *persist,
 
 	if (find_volume(persist, &volume))
 		status = handle_volume(&volume, persist, event);
+	else
+		drop_detached(&volume);
 	volume_free(&volume);
 	return status;
 }
