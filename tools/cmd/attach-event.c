@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Volumes that are attached again by themselves, see attach-event.h. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
-#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,13 +16,12 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "base/size.h"
 #include "block/lvm.h"
 #include "block/require.h"
 #include "cmd/attach-event.h"
+#include "cmd/event-log.h"
+#include "cmd/event-store.h"
 #include "restore/runtime.h"
-#include "store/resize.h"
-#include "store/seal.h"
 
 /* What the event is about, and what came of it. */
 struct event {
@@ -53,42 +50,6 @@ struct locks {
 	int volume, meta, runtime;
 };
 
-/* Nothing can be done about a log that cannot be written. */
-static void write_all(int fd, const char *text)
-{
-	ssize_t ignored = write(fd, text, strlen(text));
-
-	(void)ignored;
-}
-
-/* udev drops what programs print: to the kernel's log, and standard error all the same. */
-static void log_event(enum log_level level, const char *line)
-{
-	static const int priorities[] = {
-		[LOG_LEVEL_ERROR] = LOG_ERR,
-		[LOG_LEVEL_WARNING] = LOG_WARNING,
-		[LOG_LEVEL_INFO] = LOG_INFO,
-	};
-	char text[1100], *message;
-	int fd;
-
-	snprintf(text, sizeof(text), "<%d>dmlive: %.1050s\n",
-		 LOG_DAEMON | priorities[level], line);
-	message = strchr(text, '>') + 1;
-	write_all(STDERR_FILENO, message);
-	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	write_all(fd, text);
-	close(fd);
-}
-
-static void drop(enum log_level level, const char *line)
-{
-	(void)level;
-	(void)line;
-}
-
 static void unlock(const struct volume *volume, struct locks *locks)
 {
 	if (locks->runtime >= 0)
@@ -109,10 +70,10 @@ static bool try_lock(const struct volume *volume, const struct blockdev *meta,
 		return false;
 	locks->meta = blockdev_try_lock(meta);
 	/* A backup or a restore; its message would name us. */
-	log_set_sink(drop);
+	event_log_hush(true);
 	if (locks->meta >= 0)
 		locks->runtime = runtime_lock(volume->name);
-	log_set_sink(log_event);
+	event_log_hush(false);
 	if (locks->runtime >= 0)
 		return true;
 	unlock(volume, locks);
@@ -195,10 +156,10 @@ static void remove_inner(struct volume *volume)
 	struct inner inner;
 	bool found;
 
-	log_set_sink(drop);
+	event_log_hush(true);
 	if (!inner_find(volume, &inner) && inner.exists)
 		inner_clean(volume, &inner, &found);
-	log_set_sink(log_event);
+	event_log_hush(false);
 }
 
 /*
@@ -210,59 +171,10 @@ static void wait_for_meta(const struct blockdev *meta)
 	const struct timespec pause = { .tv_nsec = LOCK_POLL_NS };
 	const uint64_t end_ns = monotonic_ns() + META_LIMIT_NS;
 
-	log_set_sink(drop);
+	event_log_hush(true);
 	while (blockdev_check_unused(meta) && monotonic_ns() < end_ns)
 		nanosleep(&pause, NULL);
-	log_set_sink(log_event);
-}
-
-/*
- * The size of the volume that the store was for, if it is this volume's. 0: it is not, or
- * it is not a store: both are refused later, with the reason.
- */
-static uint64_t size_in_store(const struct volume *volume,
-			      const struct blockdev *meta)
-{
-	char identity[QCOW2_DMLIVE_IDENTITY_BYTES + 1];
-	struct meta_store store;
-	struct qcow2_seal seal;
-	uint64_t bytes = 0;
-
-	volume_identity(volume, identity, sizeof(identity));
-	log_set_sink(drop);
-	if (!meta_store_open(meta->path, &store)) {
-		meta_seal_read(&store, &seal);
-		if (!*seal.identity || !strcmp(seal.identity, identity))
-			bytes = store.header.size_bytes;
-		meta_store_close(&store);
-	}
-	log_set_sink(log_event);
-	return bytes;
-}
-
-/* What was noted is the size that the volume has. */
-static void forget_size(const struct volume *volume)
-{
-	if (persist_changed_from(volume) == volume->device.bytes)
-		persist_clear_mark(volume, PERSIST_CHANGED);
-}
-
-static int fit_store(const struct volume *volume, const struct blockdev *meta)
-{
-	uint64_t bytes = size_in_store(volume, meta);
-	char old[SIZE_TEXT_BYTES], new[SIZE_TEXT_BYTES];
-
-	/* It has grown only. */
-	if (persist_changed_from(volume) >= bytes)
-		persist_clear_mark(volume, PERSIST_CHANGED);
-	if (!bytes || bytes == volume->device.bytes)
-		return EXIT_OK;
-	if (meta_resize(meta->path, volume->device.bytes))
-		return EXIT_REFUSED;
-	info("%s has been resized from %s to %s, and so is its store on %s",
-	     volume->name, size_format(bytes, old),
-	     size_format(volume->device.bytes, new), meta->path);
-	return EXIT_OK;
+	event_log_hush(false);
 }
 
 /*
@@ -274,9 +186,9 @@ static void mark_failed(const struct volume *volume,
 {
 	bool is_used;
 
-	log_set_sink(drop);
+	event_log_hush(true);
 	is_used = blockdev_check_unused(meta);
-	log_set_sink(log_event);
+	event_log_hush(false);
 	if (is_used)
 		return;
 	persist_set_mark(volume, PERSIST_FAILED);
@@ -310,11 +222,11 @@ static int insert(struct volume *volume, const struct persist *persist,
 	status = refresh(volume);
 	/* Another event was faster. */
 	if (status || volume_is_cbw(volume, &cbw) || volume->dm.suspended) {
-		forget_size(volume);
+		event_forget_size(volume);
 		return status;
 	}
 	wait_for_meta(meta);
-	status = fit_store(volume, meta) ?:
+	status = event_store_fit(volume, meta) ?:
 		 attach_insert(volume, &request, &trust, &inner);
 	if (!status) {
 		persist_clear_mark(volume, PERSIST_MISSED);
@@ -358,9 +270,9 @@ static bool lock_lvm(struct volume *volume, const struct event *event,
 	/* Also with a missed event: a command of lvm2 may wait for this process. */
 	lvm_wait_at_most(is_waiting || (event->was_missed && is_awaited()) ?
 			 0 : LVM_LIMIT_MS);
-	log_set_sink(drop);
+	event_log_hush(true);
 	r = lvm_lock(&volume->device.devt, 1, true, locks);
-	log_set_sink(log_event);
+	event_log_hush(false);
 	volume->is_locked = true;
 	return r != -EBUSY || is_waiting;
 }
@@ -383,21 +295,6 @@ static void give_up(struct volume *volume, const struct event *event,
 	info("%s is not attached: %s", volume->name, why);
 }
 
-static int write_distrust(const struct blockdev *meta)
-{
-	struct meta_writer writer;
-	struct qcow2_seal seal;
-	int r = meta_writer_open(meta->path, 0, &writer);
-
-	if (r)
-		return r;
-	if (!meta_seal_read(&writer.store, &seal) ||
-	    !(seal.flags & QCOW2_DMLIVE_SEAL_GAP))
-		r = meta_distrust(&writer, &seal, QCOW2_DMLIVE_GAP_WRITTEN);
-	meta_writer_close(&writer);
-	return r;
-}
-
 /*
  * A snapshot is merged into the volume, which is attached when that has ended. The store says
  * now that everything changes: the note is lost when the machine is restarted.
@@ -409,9 +306,9 @@ static int distrust_store(const struct volume *volume,
 	int status = EXIT_OK;
 
 	wait_for_meta(meta);
-	if (size_in_store(volume, meta) &&
+	if (event_store_bytes(volume, meta) &&
 	    poll_lock(volume, meta, LOCK_TRIES, &locks)) {
-		status = write_distrust(meta) ? EXIT_ERROR : EXIT_OK;
+		status = event_store_distrust(meta) ? EXIT_ERROR : EXIT_OK;
 		unlock(volume, &locks);
 	}
 	info("%s is not attached while a snapshot is merged into it",
@@ -427,14 +324,14 @@ static int follow_detached(struct volume *volume, const struct blockdev *meta)
 {
 	struct locks locks;
 	int status = EXIT_REFUSED;
-	uint64_t bytes = size_in_store(volume, meta);
+	uint64_t bytes = event_store_bytes(volume, meta);
 
 	if (bytes == volume->device.bytes)
-		forget_size(volume);
+		event_forget_size(volume);
 	if (!bytes || bytes == volume->device.bytes)
 		return EXIT_OK;
 	if (poll_lock(volume, meta, LOCK_TRIES, &locks)) {
-		status = refresh(volume) ?: fit_store(volume, meta);
+		status = refresh(volume) ?: event_store_fit(volume, meta);
 		if (status)
 			persist_set_mark(volume, PERSIST_FAILED);
 		unlock(volume, &locks);
@@ -578,11 +475,11 @@ static int handle(const struct persist *persist, void *argument)
 
 static int handle_event(struct event *event)
 {
-	log_set_sink(log_event);
+	event_log_use(true);
 	dm_serve_event();
 	blockdev_wait_briefly();
 	persist_for_each(handle, event);
-	log_set_sink(NULL);
+	event_log_use(false);
 	return event->status;
 }
 
