@@ -169,12 +169,6 @@ is "store: its seal" "$(dmlive bitmap list store --json | jq -c "map(.seal|$seal
 is "store: that is an object" "$(dmlive bitmap list store --json | jq -c '.[0].seal."has-seal"')" true
 is "store: no spares" "$(dmlive meta format --force --size 1G --track --spare 0 none && bitmaps none)" \
 	"dmlive-intent 16777216 "
-cp pattern-a sparse
-check "store: over another file" dmlive meta format --force sparse --size 1T --track --bitmap daily
-check "store: clusters of zeros are holes" [ "$(($(stat -c '%b * %B' sparse)))" -lt 1048576 ]
-check "store: all of it is there" [ "$(stat -c %s sparse)" -gt 6291456 ]
-check "store: with holes, qemu-img check" qemu-img check -q sparse
-is "store: nothing is set in it" "$(dmlive bitmap dump sparse daily --json | jq -c .)" "[]"
 cp store before
 check "store: add" dmlive bitmap add store weekly
 check "store: remove" dmlive bitmap remove store hourly

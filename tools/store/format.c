@@ -28,11 +28,9 @@
 #include "qcow2/content.h"
 #include "base/host-lock.h"
 
-/* @is_sparse: a file that was emptied: what is not written reads as zeros */
 struct output {
 	const char *path;
 	int fd;
-	bool is_sparse;
 	uint8_t cluster[META_CLUSTER_BYTES] __attribute__((aligned(8)));
 	uint8_t header[META_CLUSTER_BYTES];
 };
@@ -52,8 +50,6 @@ static int write_zeros(struct output *out, uint64_t offset, uint64_t clusters)
 {
 	int r = 0;
 
-	if (out->is_sparse)
-		return 0;
 	memset(out->cluster, 0, META_CLUSTER_BYTES);
 	while (!r && clusters--) {
 		r = write_at(out, offset, out->cluster, META_CLUSTER_BYTES);
@@ -256,22 +252,14 @@ static int make_header(struct output *out, const struct meta_spec *spec,
 	return 0;
 }
 
-/* The last clusters may be zeros. */
-static int set_size(struct output *out, const struct meta_layout *layout)
-{
-	const off_t bytes = layout->nr_clusters << META_CLUSTER_BITS;
-	int r = out->is_sparse && ftruncate(out->fd, bytes) ? -errno : 0;
-
-	if (r)
-		error_errno(r, "%s: cannot be extended", out->path);
-	return r;
-}
-
+/*
+ * Zeros are written too: a write to a hole of a file, below a loop device, could fail for
+ * lack of space, or be lost after an error of the disk, when a flush of the guest needs it.
+ */
 static int write_all(struct output *out, const struct meta_spec *spec,
 		     const struct meta_layout *layout)
 {
-	return set_size(out, layout) ?:
-	       write_zeros(out, 0, 1) ?:
+	return write_zeros(out, 0, 1) ?:
 	       sync_output(out) ?:
 	       write_refcounts(out, layout) ?:
 	       write_zeros(out, layout->l1_offset,
@@ -397,9 +385,8 @@ int meta_format(const char *path, const struct meta_spec *spec, bool force)
 	r = make_header(out, spec, &layout);
 	if (r)
 		goto free_output;
-	out->is_sparse = !path_is_blockdev(path);
-	out->fd = out->is_sparse ? open_file(path, force) :
-				   open_device(path, bytes, force);
+	out->fd = path_is_blockdev(path) ? open_device(path, bytes, force) :
+					   open_file(path, force);
 	r = out->fd;
 	if (r < 0)
 		goto free_output;
@@ -422,7 +409,6 @@ void meta_wipe(const char *path)
 	if (!out)
 		return;
 	out->path = path;
-	out->is_sparse = false;
 	out->fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
 	if (out->fd < 0)
 		error_errno(errno, "%s: cannot be wiped", path);
