@@ -297,6 +297,17 @@ int qcow2_store_check_table(const struct qcow2_store_header *header,
 	return r;
 }
 
+void qcow2_set_bitmap_table(void *directory,
+			    const struct qcow2_store_bitmap *bitmap,
+			    u64 offset, u32 entries)
+{
+	struct qcow2_bitmap_entry *entry =
+		directory + qcow2_bitmap_entry_start(bitmap);
+
+	entry->bitmap_table_offset = cpu_to_be64(offset);
+	entry->bitmap_table_size = cpu_to_be32(entries);
+}
+
 void qcow2_store_set_flags(void *flags_data, u32 flags)
 {
 	put_be32(flags_data, flags);

@@ -112,6 +112,14 @@ bool qcow2_store_name_is(const struct qcow2_store_bitmap *bitmap,
 u64 qcow2_store_bitmap_bytes(const struct qcow2_store_header *header,
 			     const struct qcow2_store_bitmap *bitmap);
 
+/**
+ * qcow2_set_bitmap_table - the table of a bitmap was copied elsewhere
+ * @directory: in which @bitmap was found
+ */
+void qcow2_set_bitmap_table(void *directory,
+			    const struct qcow2_store_bitmap *bitmap,
+			    u64 offset, u32 entries);
+
 /** qcow2_store_set_flags - replace the flags of a bitmap, or of the state */
 void qcow2_store_set_flags(void *flags_data, u32 flags);
 

@@ -117,6 +117,17 @@ int qcow2_decode_fields(const void *data, size_t bytes,
 	return r ?: check_backing(fields, error);
 }
 
+void qcow2_set_size(void *data, u64 bytes)
+{
+	put_be64(HEADER_PLACE(data, size), bytes);
+}
+
+void qcow2_set_l1(void *data, u64 offset, u32 entries)
+{
+	put_be64(HEADER_PLACE(data, l1_table_offset), offset);
+	put_be32(HEADER_PLACE(data, l1_size), entries);
+}
+
 void qcow2_encode_fields(void *data, const struct qcow2_fields *fields)
 {
 	memset(data, 0, sizeof(struct qcow2_header));

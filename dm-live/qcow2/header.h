@@ -62,6 +62,12 @@ int qcow2_decode_fields(const void *data, size_t bytes,
  */
 void qcow2_encode_fields(void *data, const struct qcow2_fields *fields);
 
+/** qcow2_set_size - of the virtual disk, in bytes */
+void qcow2_set_size(void *data, u64 bytes);
+
+/** qcow2_set_l1 - the L1 table was copied elsewhere */
+void qcow2_set_l1(void *data, u64 offset, u32 entries);
+
 /**
  * qcow2_set_backing_offset - the name of the backing file was copied elsewhere
  * Return: where the eight bytes are that change.

@@ -103,7 +103,7 @@ static int check_size(const struct volume *volume, const struct image *image,
 	if (image_size(image) <= volume->bytes)
 		return 0;
 	return image_fail(err, -EINVAL,
-			  "it is of a device of %" PRIu64 " bytes, and %s has become smaller: %" PRIu64,
+			  "it has %" PRIu64 " bytes, and %s has become smaller: %" PRIu64,
 			  image_size(image), volume->name, volume->bytes);
 }
 

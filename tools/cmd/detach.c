@@ -56,7 +56,7 @@ static void print_result(const char *name, bool inserted, bool json)
 	}
 }
 
-/* Whoever attaches it again by itself does not do that now. */
+/* The handler of events must not attach it again. */
 static int take_out(struct volume *volume, bool force, bool persistent,
 		    bool *inserted)
 {

@@ -8,7 +8,6 @@
  * the L1 table and the bitmaps extension are in it. Then the old clusters are freed. A crash
  * before that leaks clusters.
  */
-#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
@@ -218,7 +217,6 @@ static int make_table(struct resize *resize,
 {
 	const uint64_t nr = clusters_of(resize, new->entry.table_entries *
 						sizeof(__be64));
-	struct qcow2_bitmap_entry *entry;
 	struct meta_writer *writer = resize->writer;
 	uint64_t offset, i;
 	int r;
@@ -233,10 +231,8 @@ static int make_table(struct resize *resize,
 		r = meta_write_table(writer, new);
 	if (r)
 		return r;
-	entry = (void *)(resize->directory + old->entry.flags_offset -
-			 offsetof(struct qcow2_bitmap_entry, flags));
-	entry->bitmap_table_offset = htobe64(offset);
-	entry->bitmap_table_size = htobe32(new->entry.table_entries);
+	qcow2_set_bitmap_table(resize->directory, &old->entry, offset,
+			       new->entry.table_entries);
 	resize->is_changed = true;
 	return note(&resize->old, old->entry.table_offset,
 		    clusters_of(resize, old->entry.table_entries *
@@ -266,7 +262,6 @@ static int resize_bitmap(struct resize *resize,
 /* A store has no guest clusters: but QEMU may have put some there. */
 static int resize_l1(struct resize *resize)
 {
-	struct qcow2_header *to = (void *)resize->sector;
 	struct meta_writer *writer = resize->writer;
 	const struct qcow2_store_header *header = &writer->store.header;
 	const uint64_t per_entry = writer->cluster_bytes *
@@ -296,8 +291,7 @@ static int resize_l1(struct resize *resize)
 		    note(&resize->old, header->l1_offset,
 			 clusters_of(resize, header->l1_bytes));
 	free(table);
-	to->l1_table_offset = htobe64(offset);
-	to->l1_size = htobe32(bytes / sizeof(__be64));
+	qcow2_set_l1(resize->sector, offset, bytes / sizeof(__be64));
 	return r;
 }
 
@@ -348,7 +342,7 @@ static int prepare(struct resize *resize, size_t extension)
 		r = resize_l1(resize);
 	if (!r)
 		r = place_directory(resize, extension);
-	to->size = htobe64(resize->bytes);
+	qcow2_set_size(to, resize->bytes);
 	/* The first write has cleared bits of it. */
 	to->autoclear_features =
 		((struct qcow2_header *)store->first_cluster)->autoclear_features;
@@ -429,7 +423,6 @@ static int resize(struct meta_writer *writer, uint64_t bytes)
 		.bytes = bytes,
 	};
 	size_t extension;
-	__be32 flags;
 	int r;
 
 	r = check(store, bytes, &extension);
@@ -438,9 +431,8 @@ static int resize(struct meta_writer *writer, uint64_t bytes)
 	r = meta_finish_updating(writer);
 	if (r)
 		return r;
-	flags = htobe32(store->header.state_flags);
-	memcpy(store->first_cluster + store->header.state_offset, &flags,
-	       sizeof(flags));
+	qcow2_store_set_flags(store->first_cluster + store->header.state_offset,
+			      store->header.state_flags);
 	resize.directory = malloc(store->header.directory_bytes + 1);
 	if (!resize.directory)
 		return no_memory();
