@@ -251,11 +251,6 @@ void qcow2_encode_bitmap_entry(void *at,
 	       bitmap->name_bytes);
 }
 
-u64 qcow2_store_table_cluster(__be64 entry)
-{
-	return qcow2_bitmap_table_offset(be64_to_cpu(entry));
-}
-
 static int check_table_entry(const struct qcow2_store_header *header,
 			     const struct qcow2_store_bitmap *bitmap, u32 index,
 			     u64 entry, bool preallocated,

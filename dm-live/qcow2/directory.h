@@ -98,9 +98,6 @@ static inline bool qcow2_bitmap_table_is_reserved(u64 entry)
 		entry & QCOW2_BITMAP_TABLE_ALL_ONES);
 }
 
-/** qcow2_store_table_cluster - where the bits of a table entry are, 0: nowhere */
-u64 qcow2_store_table_cluster(__be64 entry);
-
 /** qcow2_store_name_hash - FNV-1a, 64 bits */
 u64 qcow2_store_name_hash(const char *name, size_t bytes);
 

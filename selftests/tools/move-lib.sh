@@ -87,6 +87,19 @@ back_and_forth()
 	is "inserted and taken out under I/O, times" $i "$1" || diag "$(cat "$out" "$err")"
 }
 
+# in_use TIMES [COMMAND]...: with a file system that is in use: back and forth, then the
+# commands.
+in_use()
+{
+	local command
+	mount_volume
+	back_and_forth "$1"
+	for command in "${@:2}"; do
+		$command
+	done
+	umount_volume
+}
+
 is_running_on()
 {
 	[ "$(dmsetup info -c --noheadings -o suspended "$volume")" = Active ] &&

@@ -18,12 +18,7 @@ modprobe -q dm-cache-smq
 dm_create cached "0 $size cache /dev/mapper/fast-meta /dev/mapper/fast-data $disk 128 \
 2 metadata2 writeback smq 2 migration_threshold 20480" || bail "cache"
 take_volume cached
-mount_volume
-back_and_forth 5
-fails_late
-killed attach 14
-killed detach 12
-umount_volume
+in_use 5 fails_late "killed attach 14" "killed detach 12"
 tracks below
 like "cache: it was used" "$(dmsetup status cached)" "rw -"
 dm_remove cached
@@ -35,12 +30,7 @@ soil "$fast"
 dd if=/dev/zero of="$fast" bs=1M count=1 oflag=direct status=none
 dm_create wc "0 $size writecache s $disk $fast 4096 0" || bail "writecache"
 take_volume wc
-mount_volume
-back_and_forth 5
-fails_late
-killed attach 14
-killed detach 12
-umount_volume
+in_use 5 fails_late "killed attach 14" "killed detach 12"
 tracks below
 is "writecache: it has no error" "$(dmsetup status wc | cut -d ' ' -f 4)" 0
 

@@ -15,11 +15,7 @@ disk=$(make_disk 32) || bail "disk"
 size=$(sectors "$disk")
 dm_create c "0 $size crypt aes-xts-plain64 $key 0 $disk 0 1 allow_discards" || skip_all "aes-xts"
 take_volume c
-mount_volume
-back_and_forth 5
-killed attach 12
-killed detach 12
-umount_volume
+in_use 5 "killed attach 12" "killed detach 12"
 tracks below
 
 # no_key DESCRIPTION FILE...
@@ -97,9 +93,7 @@ END
 if python3 add-key.py "$key" 2> /dev/null &&
 	dm_create c "0 $size crypt aes-xts-plain64 :64:logon:dmlive:test 0 $disk 0" 2> /dev/null; then
 	take_volume c
-	mount_volume
-	back_and_forth 2
-	umount_volume
+	in_use 2
 	# It is found by its name, so another one of that name must not do.
 	cat > revoke.py <<'END'
 import ctypes

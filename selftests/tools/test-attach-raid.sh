@@ -36,12 +36,7 @@ make_raid()
 
 make_raid r1 raid1 "3 0 region_size 256" 2 1
 take_volume r1
-mount_volume
-back_and_forth 5
-fails_late
-killed attach 14
-killed detach 12
-umount_volume
+in_use 5 fails_late "killed attach 14" "killed detach 12"
 dmsetup suspend r1 && dmsetup resume r1
 check "raid1: both legs hold the same" cmp "${legs[0]}" "${legs[1]}"
 is "raid1: it is in sync" "$(dmsetup status r1 | awk '{ print $6, $8 }')" "AA idle"
@@ -109,9 +104,7 @@ for type in "raid5_ls 3 128 region_size 256" "raid10 3 128 region_size 256"; do
 	modprobe -q "${name%_ls}" 2> /dev/null
 	make_raid "v-$name" "$name" "${type#* }" $disks $data
 	take_volume "v-$name"
-	mount_volume
-	back_and_forth 3
-	umount_volume
+	in_use 3
 	has_plain "$name"
 	is "$name: in sync" "$(dmsetup status "$volume" | awk '{ print $8 }')" idle
 done
@@ -146,5 +139,5 @@ refresh_is_noticed rvg/r
 run 0 "lvm2: attach" dmlive attach rvg/r
 check "lvm2: deactivate" lvchange -an rvg/r
 wait_until -t 20 inner_is_gone
-result $? "lvm2: the inner device goes with it"
+result $? "lvm2: the inner device is removed with it"
 finish

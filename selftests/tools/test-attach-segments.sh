@@ -15,9 +15,7 @@ dm_create segments "0 16384 linear $one 0
 49152 16384 linear $two 16384
 65536 8192 linear $one 32768" || bail "segments"
 take_volume segments
-mount_volume
-back_and_forth 5
-umount_volume
+in_use 5
 tracks below
 
 synced()
@@ -30,10 +28,7 @@ for log in "core 2 1024 nosync" "disk 2 $three 1024"; do
 	dm_create m "0 49152 mirror $log 2 $one 0 $two 0" || bail "mirror"
 	wait_until -t 60 synced || bail "mirror: $(dmsetup status m)"
 	take_volume m
-	mount_volume
-	back_and_forth 3
-	killed detach 30
-	umount_volume
+	in_use 3 "killed detach 30"
 	has_plain "mirror, ${log%% *} log"
 	dm_remove m
 	blockdev --flushbufs "$one" "$two"

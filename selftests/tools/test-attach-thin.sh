@@ -19,11 +19,7 @@ on_exit vgremove -q -f tvg
 take_volume tvg-vol
 is "thin" "$(dm_target tvg-vol)" thin
 
-mount_volume
-back_and_forth 5
-killed attach 12
-killed detach 12
-umount_volume
+in_use 5 "killed attach 12" "killed detach 12"
 tracks below
 refresh_is_noticed tvg/vol
 
@@ -47,7 +43,7 @@ is "the inner device goes by itself" "$(inner_count)" 0
 run 0 "attach" dmlive attach tvg/vol
 umount mnt
 check "lvm2: deactivate" lvchange -an tvg/vol
-is "the inner device goes with it" "$(inner_count)" 0
+is "the inner device is removed with it" "$(inner_count)" 0
 check "lvm2: activate" lvchange -ay tvg/vol
 run 0 "attach" dmlive attach tvg/vol
 check "lvm2: refresh" lvchange --refresh tvg/vol

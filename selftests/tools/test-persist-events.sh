@@ -293,8 +293,7 @@ fi
 # During a backup: the backup's end attaches it.
 label="during a backup"
 dmlive backup $V slow.qcow2 --force --speed 1M > slow.log 2>&1 & pid=$!
-wait_until test -e /run/dmlive/t-vm1.backup || bail "no backup"
-sleep 1
+wait_until grep -q "point in time is now" slow.log || bail "no backup: $(cat slow.log)"
 check "$label: refreshed" timeout 60 lvchange --refresh t/vm1
 not_attached
 like "$label: who attaches it" "$(dmesg | grep 'dmlive: ' | tail -n 1)" "attaches it when it ends"

@@ -25,7 +25,7 @@ static void valid_store(void **state)
 	assert_int_equal(DIRECTORY + bitmaps[1].flags_offset, ENTRY(1, flags));
 	assert_int_equal(qcow2_store_bitmap_bytes(&header, &bitmaps[0]),
 			 2 * CLUSTER);
-	assert_int_equal(qcow2_store_table_cluster(*(__be64 *)(image + TABLE)),
+	assert_int_equal(qcow2_bitmap_table_offset(be64_to_cpu(*(__be64 *)(image + TABLE))),
 			 BITS);
 	assert_int_equal(qcow2_store_probe_cluster_bits(image, 104),
 			 CLUSTER_BITS);

@@ -17,18 +17,6 @@ int hand_over_load_placeholder(const struct inner *inner,
 		       "", false);
 }
 
-static bool has_placeholder(const struct inner *inner)
-{
-	struct dm_line line;
-	bool found;
-
-	if (dm_get_line(inner->name, DM_LINE_TABLE, &line, NULL))
-		return false;
-	found = !strcmp(line.target, PLACEHOLDER_TARGET);
-	dm_line_free(&line);
-	return found;
-}
-
 /* Give the inner device the table that is loaded, or resume it. */
 static int resume_inner(struct hand_over *hand_over)
 {
@@ -81,7 +69,8 @@ int hand_over_commit(struct hand_over *hand_over)
 
 bool hand_over_start_undo(struct hand_over *hand_over)
 {
-	if (!hand_over->inserting || has_placeholder(hand_over->inner))
+	if (!hand_over->inserting ||
+	    dm_runs_target(hand_over->inner->name, PLACEHOLDER_TARGET))
 		return false;
 	/* So that its state is written. It is not resumed any more. */
 	if (!dm_is_suspended(hand_over->inner->name))

@@ -7,6 +7,7 @@
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/words.h"
 
 #define LVM_PREFIX "LVM-"
 
@@ -17,21 +18,6 @@ struct rule {
 	int (*check)(const struct volume *volume, const char *params);
 	bool may_be_left;
 };
-
-/* Is @word among the words of @text? */
-static bool has_word(const char *text, const char *word)
-{
-	const size_t length = strlen(word);
-	const char *at = text;
-
-	while ((at = strstr(at, word))) {
-		if ((at == text || at[-1] == ' ') &&
-		    (!at[length] || at[length] == ' '))
-			return true;
-		at += length;
-	}
-	return false;
-}
 
 static int refuse(const struct volume *volume, const char *target,
 		  const char *reason)

@@ -15,13 +15,7 @@
 static int check_not_restored(const struct volume *volume,
 			      const struct inner *inner)
 {
-	struct dm_line line = { 0 };
-	bool restored;
-
-	restored = !dm_get_line(inner->name, DM_LINE_TABLE, &line, NULL) &&
-		   !strcmp(line.target, "alloctrack");
-	dm_line_free(&line);
-	if (!restored)
+	if (!dm_runs_target(inner->name, "alloctrack"))
 		return EXIT_OK;
 	error("%s is being restored; wait until that has completed: dmlive status %s",
 	      volume->name, volume->name);

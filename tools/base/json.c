@@ -172,6 +172,13 @@ const char *json_get_string(struct json_object *object, const char *key)
 	return json_object_get_string(value);
 }
 
+char *json_copy_string(struct json_object *object, const char *key)
+{
+	const char *value = json_get_string(object, key);
+
+	return value ? strdup(value) : NULL;
+}
+
 uint64_t json_get_number(struct json_object *object, const char *key)
 {
 	struct json_object *value;

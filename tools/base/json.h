@@ -43,6 +43,7 @@ int json_save(struct json_object *object, const char *path);
 
 /* Members of an object; NULL, 0 or false when missing. */
 const char *json_get_string(struct json_object *object, const char *key);
+char *json_copy_string(struct json_object *object, const char *key);	/* to be freed */
 uint64_t json_get_number(struct json_object *object, const char *key);
 bool json_get_bool(struct json_object *object, const char *key);
 bool json_get_bool_or(struct json_object *object, const char *key,

@@ -59,6 +59,20 @@ int next_block_size(const char **text, uint64_t *block_bytes)
 	return 0;
 }
 
+bool has_word(const char *text, const char *word)
+{
+	const size_t length = strlen(word);
+	const char *at = text;
+
+	while ((at = strstr(at, word))) {
+		if ((at == text || at[-1] == ' ') &&
+		    (!at[length] || at[length] == ' '))
+			return true;
+		at += length;
+	}
+	return false;
+}
+
 int name_index(const char *const *names, size_t nr, const char *name)
 {
 	size_t i;

@@ -3,10 +3,11 @@
 #define DMLIVE_WORDS_H
 
 /*
- * Table and status lines, word by word. Each function skips what it has read,
+ * Table and status lines, word by word. Each function next_...() skips what it has read,
  * and returns 0 or -EINVAL.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,9 @@ int next_fraction(const char **text, uint64_t *part, uint64_t *total);
 
 /* Given in sectors, and not 0. */
 int next_block_size(const char **text, uint64_t *block_bytes);
+
+/* Is @word among the words of @text? */
+bool has_word(const char *text, const char *word);
 
 /* The index of @name, or -EINVAL. */
 int name_index(const char *const *names, size_t nr, const char *name);

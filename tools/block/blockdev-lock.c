@@ -41,7 +41,7 @@ int blockdev_lock(const struct blockdev *device)
 	int fd = blockdev_try_lock(device);
 
 	if (fd == -EBUSY)
-		error("%s is being attached, detached, restored or backed up to by another process; try again when that is through",
+		error("%s is being attached, detached, restored or backed up to by another process; try again when that has completed",
 		      device->path);
 	else if (fd < 0)
 		error_errno(fd, "%s", LOCK_PATH);

@@ -22,6 +22,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/words.h"
 #include "block/clearable.h"
 #include "block/dm.h"
 
@@ -36,21 +37,6 @@ struct thin {
 	uint64_t block_bytes;	/* of the pool */
 	uint64_t mapped_bytes;
 };
-
-/* Is this one of the words of @text? */
-static bool has_word(const char *text, const char *wanted)
-{
-	const size_t length = strlen(wanted);
-	const char *at = text;
-
-	while ((at = strstr(at, wanted))) {
-		if ((at == text || at[-1] == ' ') &&
-		    (at[length] == ' ' || !at[length]))
-			return true;
-		at += length;
-	}
-	return false;
-}
 
 /* The only line of a table or status, of this target. To be freed. NULL: it is not. */
 static char *get_params(const char *name, enum dm_line_kind kind,

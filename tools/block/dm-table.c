@@ -153,6 +153,16 @@ void dm_line_free(struct dm_line *line)
 	line->params = NULL;
 }
 
+bool dm_runs_target(const char *name, const char *target)
+{
+	struct dm_line line = { 0 };
+	bool found = !dm_get_line(name, DM_LINE_TABLE, &line, NULL) &&
+		     !strcmp(line.target, target);
+
+	dm_line_free(&line);
+	return found;
+}
+
 /* The device's "MAJOR:MINOR: " in front of the reason is left out. */
 static void say_refused(int r, const char *name, const char *reason)
 {

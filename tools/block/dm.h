@@ -110,6 +110,9 @@ int dm_get_line(const char *name, enum dm_line_kind kind, struct dm_line *line,
 		struct dm_device *device);
 void dm_line_free(struct dm_line *line);
 
+/* Does the live table of the device begin with this target? Also false when not known. */
+bool dm_runs_target(const char *name, const char *target);
+
 /* Whole tables. As dm_get_line(); @inactive: the one that is only loaded. */
 int dm_get_table(const char *name, bool inactive, struct dm_table *table,
 		 struct dm_device *device);

@@ -293,18 +293,14 @@ static int parse(int argc, char **argv, const struct option *options,
 	return EXIT_OK;
 }
 
+static int find_path(const char **path)
+{
+	return device_argument(path, false);
+}
+
 static int find_paths(struct restore_request *request)
 {
-	const char **paths[] = {
-		&request->image, &request->volume, &request->moved_volume,
-		&request->meta, &request->track_meta,
-	};
-	int status = EXIT_OK;
-	size_t i;
-
-	for (i = 0; !status && i < sizeof(paths) / sizeof(paths[0]); i++)
-		status = device_argument(paths[i], false);
-	return status;
+	return request_each_path(request, find_path);
 }
 
 int cmd_restore(int argc, char **argv)
@@ -394,7 +390,7 @@ static bool is_restored(const char *path, char name[DM_NAME_BYTES])
 
 	return !stat(path, &st) && S_ISBLK(st.st_mode) &&
 	       dm_name_of(major(st.st_rdev), minor(st.st_rdev), name) &&
-	       stack_has_target(stack_restored(name, inner), "alloctrack");
+	       dm_runs_target(stack_restored(name, inner), "alloctrack");
 }
 
 static int take_restored(struct restore_request *request, const char *name)

@@ -69,13 +69,6 @@ char *description_format(const struct restore_description *description)
 	return text;
 }
 
-static char *take_string(struct json_object *object, const char *key)
-{
-	const char *value = json_get_string(object, key);
-
-	return value ? strdup(value) : NULL;
-}
-
 static void take_members(struct json_object *object,
 			 struct restore_description *description)
 {
@@ -86,14 +79,14 @@ static void take_members(struct json_object *object,
 							  NULL);
 	description->cleared = json_get_number(object, "cleared");
 	description->automatic = json_get_bool(object, "automatic");
-	description->name = take_string(object, "name");
-	description->uuid = take_string(object, "uuid");
-	description->volume = take_string(object, "target");
-	description->volume_identity = take_string(object, "target_identity");
-	description->snapshot = take_string(object, "snapshot");
-	description->track = take_string(object, "track");
-	description->track_meta = take_string(object, "track_meta");
-	description->track_store = take_string(object, "track_store");
+	description->name = json_copy_string(object, "name");
+	description->uuid = json_copy_string(object, "uuid");
+	description->volume = json_copy_string(object, "target");
+	description->volume_identity = json_copy_string(object, "target_identity");
+	description->snapshot = json_copy_string(object, "snapshot");
+	description->track = json_copy_string(object, "track");
+	description->track_meta = json_copy_string(object, "track_meta");
+	description->track_store = json_copy_string(object, "track_store");
 	if (on_error)
 		on_error_parse(on_error, &description->features.on_error);
 	description->features.stream_speed = json_get_number(object,
@@ -116,7 +109,7 @@ static void take_members(struct json_object *object,
 	description->image.file_bytes = json_get_number(object,
 							"image_file_bytes");
 	description->image.mtime_ns = json_get_number(object, "image_mtime_ns");
-	description->image.device = take_string(object, "image_device");
+	description->image.device = json_copy_string(object, "image_device");
 }
 
 int description_parse(const char *text, struct restore_description *description)

@@ -235,7 +235,7 @@ static int take_state(struct front_end *front, const char *state)
 static int end_done(struct front_end *front)
 {
 	char total[SIZE_TEXT_BYTES];
-	bool linear = stack_has_target(front->restored, "linear");
+	bool linear = dm_runs_target(front->restored, "linear");
 
 	if (front->request->json) {
 		struct json_object *object = new_event(front, "finished");

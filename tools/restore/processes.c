@@ -50,7 +50,8 @@ static int resolve(const char **path)
 	return EXIT_OK;
 }
 
-static int resolve_all(struct restore_request *request)
+int request_each_path(struct restore_request *request,
+		      int (*each)(const char **path))
 {
 	const char **paths[] = {
 		&request->image, &request->volume, &request->moved_volume,
@@ -60,7 +61,7 @@ static int resolve_all(struct restore_request *request)
 	size_t i;
 
 	for (i = 0; !status && i < sizeof(paths) / sizeof(paths[0]); i++)
-		status = resolve(paths[i]);
+		status = each(paths[i]);
 	return status;
 }
 
@@ -83,7 +84,7 @@ static int serve(const struct restore_request *request, int report_fd)
 
 int processes_run(struct restore_request *request)
 {
-	int status = resolve_all(request);
+	int status = request_each_path(request, resolve);
 	int fds[2];
 	pid_t pid;
 

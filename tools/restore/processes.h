@@ -47,6 +47,13 @@ struct restore_request {
 };
 
 /*
+ * Call @each for each path in the request, which may be NULL, until one does not return
+ * EXIT_OK. Returns the last exit status.
+ */
+int request_each_path(struct restore_request *request,
+		      int (*each)(const char **path));
+
+/*
  * Start the server, and be the front end. Returns the exit status. Paths of descriptors,
  * such as /dev/fd/3, are replaced by those of their files.
  */

@@ -390,13 +390,6 @@ int runtime_save(const char *name, const struct restore_options *options)
 	return r;
 }
 
-static char *copy_string(struct json_object *object, const char *key)
-{
-	const char *value = json_get_string(object, key);
-
-	return value ? strdup(value) : NULL;
-}
-
 static int load(const char *path, const char *name,
 		struct restore_options *options)
 {
@@ -413,14 +406,14 @@ static int load(const char *path, const char *name,
 		json_object_put(object);
 		return -EINVAL;
 	}
-	options->image = copy_string(object, "image");
-	options->format = copy_string(object, "format");
-	options->snapshot = copy_string(object, "snapshot");
-	options->volume = copy_string(object, "target");
-	options->meta = copy_string(object, "meta");
-	options->outer = copy_string(object, "outer");
-	options->track = copy_string(object, "track");
-	options->track_meta = copy_string(object, "track_meta");
+	options->image = json_copy_string(object, "image");
+	options->format = json_copy_string(object, "format");
+	options->snapshot = json_copy_string(object, "snapshot");
+	options->volume = json_copy_string(object, "target");
+	options->meta = json_copy_string(object, "meta");
+	options->outer = json_copy_string(object, "outer");
+	options->track = json_copy_string(object, "track");
+	options->track_meta = json_copy_string(object, "track_meta");
 	options->kernel_streams = json_get_bool(object, "kernel_streams");
 	options->no_finish = json_get_bool(object, "no_finish");
 	options->force = json_get_bool(object, "force");

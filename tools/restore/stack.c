@@ -14,22 +14,12 @@ int stack_plan(const char *name, struct inner *inner)
 	return inner_find(&volume, inner);
 }
 
-bool stack_has_target(const char *name, const char *target)
-{
-	struct dm_line line = { 0 };
-	bool found = !dm_get_line(name, DM_LINE_TABLE, &line, NULL) &&
-		     !strcmp(line.target, target);
-
-	dm_line_free(&line);
-	return found;
-}
-
 /* Is there an inner device, but no cbw device over it? */
 static bool is_alone(const char *name, struct inner *inner)
 {
 	inner_make_uuid(name, inner->uuid);
 	return dm_name_of_uuid(inner->uuid, inner->name) &&
-	       stack_has_target(inner->name, "alloctrack");
+	       dm_runs_target(inner->name, "alloctrack");
 }
 
 /* Is @name a cbw device over an inner device? */

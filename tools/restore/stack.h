@@ -30,9 +30,6 @@ const char *stack_restored(const char *name, char inner[DM_NAME_BYTES]);
 /* The cbw device over the inner device @inner. False: there is none. */
 bool stack_find_upper(const char *inner, char name[DM_NAME_BYTES]);
 
-/* Does the table of the mapped device begin with this target? */
-bool stack_has_target(const char *name, const char *target);
-
 /* Is this the record of the device with this UUID? */
 bool stack_is_record_of(const struct restore_options *options,
 			const char *uuid);

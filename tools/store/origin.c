@@ -11,20 +11,13 @@
 #include "store/origin.h"
 #include "qcow2-format.h"
 
-static char *take_string(struct json_object *object, const char *key)
-{
-	const char *value = json_get_string(object, key);
-
-	return value ? strdup(value) : NULL;
-}
-
 static int take_members(struct json_object *object, struct meta_origin *origin)
 {
-	origin->bitmap = take_string(object, "bitmap");
+	origin->bitmap = json_copy_string(object, "bitmap");
 	origin->generation = json_get_number(object, "generation");
-	origin->identity = take_string(object, "identity");
-	origin->image = take_string(object, "image");
-	origin->format = take_string(object, "format");
+	origin->identity = json_copy_string(object, "identity");
+	origin->image = json_copy_string(object, "image");
+	origin->format = json_copy_string(object, "format");
 	return origin->bitmap && origin->generation && origin->identity &&
 	       origin->image && origin->format ? 0 : -ENOENT;
 }

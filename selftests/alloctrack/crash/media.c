@@ -75,7 +75,8 @@ static bool read_clusters(const struct store *store, const __be64 *table, uint8_
 	for (done = 0; done < bytes; done += cluster_bytes) {
 		size_t chunk = bytes - done < cluster_bytes ? bytes - done :
 							      cluster_bytes;
-		uint64_t offset = qcow2_store_table_cluster(table[done / cluster_bytes]);
+		uint64_t entry = be64_to_cpu(table[done / cluster_bytes]);
+		uint64_t offset = qcow2_bitmap_table_offset(entry);
 		const uint8_t *at = store_at(store, offset, chunk);
 
 		if (!at)

@@ -107,7 +107,7 @@ static bool bit_of(const struct store *store,
 	uint32_t bits = store->header.cluster_bits + 3;
 	const __be64 *table = (const __be64 *)
 		meta_at(store, bitmap->table_offset, bitmap->table_entries * 8ULL);
-	uint64_t at = qcow2_store_table_cluster(table[bit >> bits]);
+	uint64_t at = qcow2_bitmap_table_offset(be64_to_cpu(table[bit >> bits]));
 
 	bit &= (1ULL << bits) - 1;
 	return *meta_at(store, at + bit / 8, 1) & 1 << bit % 8;
