@@ -181,6 +181,12 @@ wait_until()
 	done
 }
 
+# settle_udev: what has happened until now is handled, on a machine with udev.
+settle_udev()
+{
+	[ ! -S /run/udev/control ] || udevadm settle --timeout=60
+}
+
 # is_so DESCRIPTION GOT WANTED - as is(), with $label, if it is set, in front.
 is_so()
 {

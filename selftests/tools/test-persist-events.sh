@@ -206,7 +206,9 @@ for ((i = 0; i < 8; i++)); do
 	result $? "$label: it is not suspended"
 	udevadm settle
 done
+# Another handler that is at work on it, because a guard has resumed it, attaches it as well.
 event
+wait_until -t 30 is_cbw
 attached; increments
 
 # A table that lvm2 is about to load is not replaced.

@@ -8,10 +8,12 @@
 . "$(dirname "$0")/persist-lib.sh"
 require_target flakey
 
-# meta_table TARGET - give the metadata device that table.
+# meta_table TARGET - give the metadata device that table. Its event, handled late, would be a
+# reason to try again what comes next.
 meta_table()
 {
 	dm_reload m "0 $(sectors /dev/t/bm) $1" || bail "m"
+	settle_udev
 }
 
 attempts()

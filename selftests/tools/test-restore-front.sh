@@ -50,6 +50,8 @@ done
 # The device becomes usable before the server notices that the command has ended.
 slow=$(make_loop 4) || bail "disk"
 dm_create slow "0 8192 linear $slow 0"
+# udev has a device locked that it handles.
+settle_udev
 dmsetup suspend slow
 on_exit end_restore r
 waits()

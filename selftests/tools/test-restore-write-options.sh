@@ -54,7 +54,10 @@ check "$label: reads" dd_read /dev/mapper/r $((4 << 20)) $((4 << 20))
 check "$label: are copied" [ $(($(allocated_of r) - before)) -ge $((4 << 20)) ]
 forget r
 run 0 "$label" dmlive resume "$meta" --background
-is "$label: the same table" "$(dmsetup table r)" "$table"
+# Of a loop device it is not known whether it still has the file that reads as zeros.
+table=${table/ 8 8 / 8 7 }
+is "$label: the same table, but zeros are written now" "$(dmsetup table r)" \
+	"${table/target_is_zero /}"
 forget r
 other=$(make_disk 20) || bail "disk"
 dd if="$disk" of="$other" bs=1M iflag=direct oflag=direct status=none
