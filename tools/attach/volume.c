@@ -39,10 +39,13 @@ int volume_refresh(struct volume *volume)
 		error_errno(r, "%s: cannot get its table", volume->name);
 		return EXIT_ERROR;
 	}
-	if (makedev(volume->dm.major, volume->dm.minor) == volume->device.devt)
-		return EXIT_OK;
-	error("%s was renamed just now; try again", volume->name);
-	return EXIT_REFUSED;
+	if (makedev(volume->dm.major, volume->dm.minor) != volume->device.devt) {
+		error("%s was renamed just now; try again", volume->name);
+		return EXIT_REFUSED;
+	}
+	if (volume->table.nr_lines)
+		volume->device.bytes = dm_table_sectors(&volume->table) << 9;
+	return EXIT_OK;
 }
 
 int volume_find(const char *text, struct volume *volume)

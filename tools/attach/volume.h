@@ -28,7 +28,7 @@ struct volume {
 int volume_find(const char *text, struct volume *volume);
 void volume_free(struct volume *volume);
 
-/* Read the table and the state of a mapped device again. */
+/* Read the table, the size and the state of a mapped device again. */
 int volume_refresh(struct volume *volume);
 
 /* "MAJOR:MINOR", as table lines have it. Returns @number. */

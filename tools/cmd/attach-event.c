@@ -196,16 +196,6 @@ static void mark_failed(const struct volume *volume,
 	     volume->name);
 }
 
-/* Its size may have changed while locks were waited for. */
-static int refresh(struct volume *volume)
-{
-	int status = volume_refresh(volume);
-
-	if (!status && volume->table.nr_lines)
-		volume->device.bytes = dm_table_sectors(&volume->table) << 9;
-	return status;
-}
-
 static int insert(struct volume *volume, const struct persist *persist,
 		  const struct blockdev *meta)
 {
@@ -219,7 +209,8 @@ static int insert(struct volume *volume, const struct persist *persist,
 	struct inner inner;
 	int status;
 
-	status = refresh(volume);
+	/* Its size may have changed while locks were waited for. */
+	status = volume_refresh(volume);
 	/* Another event was faster. */
 	if (status || volume_is_cbw(volume, &cbw) || volume->dm.suspended) {
 		event_forget_size(volume);
@@ -331,7 +322,7 @@ static int follow_detached(struct volume *volume, const struct blockdev *meta)
 	if (!bytes || bytes == volume->device.bytes)
 		return EXIT_OK;
 	if (poll_lock(volume, meta, LOCK_TRIES, &locks)) {
-		status = refresh(volume) ?: event_store_fit(volume, meta);
+		status = volume_refresh(volume) ?: event_store_fit(volume, meta);
 		if (status)
 			persist_set_mark(volume, PERSIST_FAILED);
 		unlock(volume, &locks);
