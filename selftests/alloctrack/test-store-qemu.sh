@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# also on: stock
 #
 # The metadata device is a qcow2 image that QEMU can read: it is marked as in use while
 # it is, afterwards it is clean and QEMU sees the same bits. Other bitmaps in it are left

@@ -52,7 +52,8 @@ is_attached()
 }
 
 # start_verify DEVICE [FIO_OPTION...] - start a guest that writes and verifies all the
-# time. stop_verify ends it, and checks that it has found no error.
+# time, in bursts: it must not take the processor that what is tested needs. stop_verify ends
+# it, and checks that it has found no error.
 start_verify()
 {
 	rm -f "$TMP/fio-stop"
@@ -61,7 +62,8 @@ start_verify()
 			fio --name=verify --filename="$1" --rw=randwrite --bs=4k \
 				--direct=1 --ioengine=libaio --iodepth=16 \
 				--verify=crc32c --verify_fatal=1 --do_verify=1 \
-				--randrepeat=0 --number_ios=2000 "${@:2}" >> "$TMP/fio" 2>&1 || exit 1
+				--thinktime=20ms --thinktime_blocks=16 \
+				--randrepeat=0 --number_ios=400 "${@:2}" >> "$TMP/fio" 2>&1 || exit 1
 			echo round >> "$TMP/fio-rounds"
 		done
 	) &

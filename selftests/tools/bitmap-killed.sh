@@ -11,7 +11,7 @@ require_command strace
 # state IMAGE - the bitmaps of an image and their bits, in any order.
 state()
 {
-	dmlive bitmap list --json "$1" | jq -c 'sort_by(.name)'
+	listed "$1"
 	dumped "$1" one 2>/dev/null
 	dumped "$1" two 2>/dev/null
 }

@@ -14,8 +14,8 @@ readonly KIB=1024 MIB=$((1 << 20)) GIB=$((1 << 30))
 state()
 {
 	local b
-	dmlive meta dump --json "$1" | jq -c '[.size, .consistent, .uuid, .prepared]'
-	dmlive bitmap list --json "$1" | jq -c 'sort_by(.name)'
+	dmlive meta dump --json "$1" | grep -E '^  "(size|consistent|uuid|prepared)":'
+	listed "$1"
 	for b in one two dmlive-intent dmlive-spare-1; do
 		echo "$b: $(dumped "$1" $b | xargs)"
 	done

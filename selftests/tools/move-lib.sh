@@ -123,12 +123,13 @@ goes_when_closed()
 	dmsetup info "$inner" | grep -q 'DEFERRED REMOVE'
 }
 
-# killed VERB FIRST-STEP: at each ioctl from that one on; the volume goes on, with one
-# table or the other, and the next command works.
+# killed VERB FIRST-STEP [STRIDE]: at each ioctl from that one on, or each STRIDEth: most steps
+# are the same for all targets. The volume goes on, with one table or the other, and the next
+# command works.
 killed()
 {
-	local step status=''
-	for ((step = $2; step < 90; step++)); do
+	local step status='' stride=${3:-1}
+	for ((step = $2; step < 90; step += stride)); do
 		if [ "$1" = detach ] && [ "$(dm_target "$volume" | head -n 1)" != cbw ]; then
 			dmlive attach "$volume" > "$out" 2> "$err" || break
 		fi

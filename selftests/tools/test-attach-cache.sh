@@ -18,7 +18,7 @@ modprobe -q dm-cache-smq
 dm_create cached "0 $size cache /dev/mapper/fast-meta /dev/mapper/fast-data $disk 128 \
 2 metadata2 writeback smq 2 migration_threshold 20480" || bail "cache"
 take_volume cached
-in_use 5 fails_late "killed attach 14" "killed detach 12"
+in_use 5 fails_late "killed attach 14 3" "killed detach 12 3"
 tracks below
 like "cache: it was used" "$(dmsetup status cached)" "rw -"
 dm_remove cached
@@ -30,7 +30,7 @@ soil "$fast"
 dd if=/dev/zero of="$fast" bs=1M count=1 oflag=direct status=none
 dm_create wc "0 $size writecache s $disk $fast 4096 0" || bail "writecache"
 take_volume wc
-in_use 5 fails_late "killed attach 14" "killed detach 12"
+in_use 5 fails_late "killed attach 15 3" "killed detach 13 3"
 tracks below
 is "writecache: it has no error" "$(dmsetup status wc | cut -d ' ' -f 4)" 0
 

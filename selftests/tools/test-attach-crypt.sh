@@ -15,7 +15,7 @@ disk=$(make_disk 32) || bail "disk"
 size=$(sectors "$disk")
 dm_create c "0 $size crypt aes-xts-plain64 $key 0 $disk 0 1 allow_discards" || skip_all "aes-xts"
 take_volume c
-in_use 5 "killed attach 12" "killed detach 12"
+in_use 5 "killed attach 13 2" "killed detach 13 2"
 tracks below
 
 # no_key DESCRIPTION FILE...

@@ -19,7 +19,7 @@ on_exit vgremove -q -f tvg
 take_volume tvg-vol
 is "thin" "$(dm_target tvg-vol)" thin
 
-in_use 5 "killed attach 12" "killed detach 12"
+in_use 5 "killed attach 12 2" "killed detach 12 2"
 tracks below
 refresh_is_noticed tvg/vol
 
