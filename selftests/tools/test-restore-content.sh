@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# also on: uml-udev stock
+# also on: uml-udev
 #
 # With any image and target, the restored device has the image's content to the last byte,
 # and nothing of the target's former content.
