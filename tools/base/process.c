@@ -18,6 +18,19 @@
 static bool is_independent;
 static bool is_locked_for_good;
 
+static char *command;
+
+void process_take_arguments(char **argv)
+{
+	command = argv[0];
+}
+
+void process_survive_shutdown(void)
+{
+	if (command && command[0])
+		command[0] = '@';
+}
+
 static void lock_memory(void)
 {
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))

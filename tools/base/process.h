@@ -22,6 +22,15 @@ void process_lock_memory(void);
  */
 void process_become_server(void);
 
+/* Call first in main(): process_survive_shutdown() changes the first argument. */
+void process_take_arguments(char **argv);
+
+/*
+ * At the end of a shutdown, systemd kills all processes but those whose command line
+ * begins with '@'. File systems on the device have yet to be unmounted then.
+ */
+void process_survive_shutdown(void);
+
 /* How a process was before process_become_independent(). */
 struct process_state {
 	bool was_independent;

@@ -9,6 +9,7 @@
 
 #include "base/exit.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "block/dm.h"
 #include "cmd/attach-event.h"
 #include "cmd/clean.h"
@@ -146,6 +147,7 @@ int main(int argc, char **argv)
 	int status;
 
 	open_standard_files();
+	process_take_arguments(argv);
 	/* If this is inherited as ignored, the status of children is lost. */
 	signal(SIGCHLD, SIG_DFL);
 	/* Make writes beyond ulimit -f fail, so that they are reported. */

@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 
 #include "cmd/cmd.h"
+#include "cmd/resume-all.h"
 #include "block/blockdev.h"
 #include "block/device-name.h"
 #include "block/dm.h"
@@ -74,6 +75,7 @@ static const char restore_help[] =
 
 static const char resume_help[] =
 "Usage: dmlive resume NAME|META [IMAGE] [OPTION]...\n"
+"       dmlive resume --all [--systemd] [--json]\n"
 "\n"
 "Resumes a restore. NAME: the mapped device is there, but its server has ended;\n"
 "I/O that waits for it is served at once. META, a path: after a crash or a\n"
@@ -86,10 +88,20 @@ static const char resume_help[] =
 "                     as for dmlive restore\n"
 "  --name NAME        another name for the mapped device that is made from META\n"
 "  --target DEVICE    the present path of the device that is restored\n"
-"  --force            use the image, or the device, although it has changed\n";
+"  --force            use the image, or the device, although it has changed\n"
+"  --serve            serve the device in this process, as dmlive-server@.service\n"
+"                     does it; messages go to the system's log\n"
+"\n"
+"  --all              resume all restores that are unfinished and not served: those\n"
+"                     whose server has ended, and those that are found on their\n"
+"                     metadata devices. Prints a line for each; goes on with the\n"
+"                     others if one fails, and fails in the end\n"
+"  --systemd          with --all: let systemd start the servers, which are the units\n"
+"                     dmlive-server@META.service; return when their jobs are queued\n";
 
 enum {
-	OPTION_ALLOW_PATHS = 256,
+	OPTION_ALL = 256,
+	OPTION_ALLOW_PATHS,
 	OPTION_BACKGROUND,
 	OPTION_BLOCK_SIZE,
 	OPTION_COPY_ON_READ,
@@ -103,9 +115,11 @@ enum {
 	OPTION_NO_DISCARD,
 	OPTION_NO_FINISH,
 	OPTION_ON_ERROR,
+	OPTION_SERVE,
 	OPTION_SIZE,
 	OPTION_SNAPSHOT,
 	OPTION_SPEED,
+	OPTION_SYSTEMD,
 	OPTION_TARGET,
 	OPTION_TARGET_IS_ZERO,
 	OPTION_THREADS,
@@ -145,6 +159,9 @@ static const struct option restore_options[] = {
 };
 
 static const struct option resume_options[] = {
+	{ "all", no_argument, NULL, OPTION_ALL },
+	{ "serve", no_argument, NULL, OPTION_SERVE },
+	{ "systemd", no_argument, NULL, OPTION_SYSTEMD },
 	{ "target", required_argument, NULL, OPTION_TARGET },
 	COMMON_OPTIONS
 };
@@ -213,6 +230,24 @@ static bool take_write_option(struct restore_request *request, int option)
 	}
 }
 
+/* Options about which restores are resumed, and by whom. False: it is none of them. */
+static bool take_resume_option(struct restore_request *request, int option)
+{
+	switch (option) {
+	case OPTION_ALL:
+		request->all = true;
+		return true;
+	case OPTION_SERVE:
+		request->serve = true;
+		return true;
+	case OPTION_SYSTEMD:
+		request->with_systemd = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool take_option(struct restore_request *request, int option)
 {
 	switch (option) {
@@ -268,8 +303,15 @@ static bool take_option(struct restore_request *request, int option)
 		return true;
 	default:
 		return take_write_option(request, option) ||
+		       take_resume_option(request, option) ||
 		       take_threads(request);
 	}
+}
+
+static bool is_for_all(int option)
+{
+	return option == OPTION_ALL || option == OPTION_SYSTEMD ||
+	       option == OPTION_JSON || option == OPTION_BACKGROUND;
 }
 
 /* Returns an exit status, EXIT_OK to continue; -1: help was printed. */
@@ -289,6 +331,7 @@ static int parse(int argc, char **argv, const struct option *options,
 		}
 		if (!take_option(request, found))
 			return EXIT_USAGE;
+		request->one_only |= !is_for_all(found);
 	}
 	return EXIT_OK;
 }
@@ -399,6 +442,33 @@ static int take_restored(struct restore_request *request, const char *name)
 	return take_name(request, name);
 }
 
+static int run_all(const struct restore_request *request, int nr_arguments)
+{
+	if (nr_arguments) {
+		error("resume: --all finds the restores by itself; leave out NAME, META and IMAGE");
+		return EXIT_USAGE;
+	}
+	if (request->one_only) {
+		error("resume: only --systemd and --json can be given with --all; to use other options, resume a restore by itself: dmlive resume META");
+		return EXIT_USAGE;
+	}
+	return resume_all(request->with_systemd, request->json);
+}
+
+static int check_resume(const struct restore_request *request, int nr_arguments)
+{
+	if (request->with_systemd) {
+		error("resume: --systemd is for --all; to start the server of one restore: systemctl start dmlive-server@META.service");
+		return EXIT_USAGE;
+	}
+	if (request->serve && (request->background || request->json)) {
+		error("resume: --serve shows no progress, so --background and --json have no meaning with it");
+		return EXIT_USAGE;
+	}
+	return nr_arguments == 1 || nr_arguments == 2 ? EXIT_OK :
+	       argument_error("resume", "NAME or META, and IMAGE if that has moved");
+}
+
 int cmd_resume(int argc, char **argv)
 {
 	struct restore_request request = { 0 };
@@ -407,8 +477,11 @@ int cmd_resume(int argc, char **argv)
 
 	if (status)
 		return status < 0 ? EXIT_OK : status;
-	if (argc - optind < 1 || argc - optind > 2)
-		return argument_error("resume", "NAME or META, and IMAGE if that has moved");
+	if (request.all)
+		return run_all(&request, argc - optind);
+	status = check_resume(&request, argc - optind);
+	if (status)
+		return status;
 	request.image = argv[optind + 1];
 	/* The name of a mapped device has no slash. */
 	if (strchr(argv[optind], '/'))
@@ -426,5 +499,6 @@ int cmd_resume(int argc, char **argv)
 		return status;
 	if (!dm_name_is_valid(request.name))
 		return EXIT_USAGE;
-	return processes_run(&request);
+	return request.serve ? processes_serve(&request) :
+			       processes_run(&request);
 }

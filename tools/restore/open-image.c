@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/systemd.h"
 #include "block/named-path.h"
 #include "store/chain.h"
 #include "restore/server.h"
@@ -84,6 +86,11 @@ int server_reopen_image(struct server *server)
 		error("the image of %s is not on record; name it: dmlive resume %s IMAGE",
 		      name, name);
 		return EXIT_USAGE;
+	}
+	/* When the machine starts, its file system may not be mounted yet. */
+	if (request->serve && access(server->options.image, F_OK)) {
+		notify_status("waiting for %s", server->options.image);
+		unit_start_mounts_of(server->options.image);
 	}
 	status = check_moved(server);
 	if (!status)

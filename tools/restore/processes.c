@@ -17,6 +17,8 @@
 #include "block/dm.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "base/process.h"
+#include "base/systemd.h"
 #include "restore/processes.h"
 
 #define FIRST_INHERITED_FD (STDERR_FILENO + 1)
@@ -78,8 +80,16 @@ static int serve(const struct restore_request *request, int report_fd)
 {
 	/* The terminal's signals no longer reach this process. */
 	setsid();
+	process_survive_shutdown();
 	close_inherited(report_fd);
 	return server_main(request, report_fd);
+}
+
+int processes_serve(struct restore_request *request)
+{
+	notify_init();
+	process_survive_shutdown();
+	return server_main(request, -1);
 }
 
 int processes_run(struct restore_request *request)

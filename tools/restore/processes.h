@@ -44,6 +44,10 @@ struct restore_request {
 	bool no_finish;
 	bool background;
 	bool json;
+	bool all;			/* resume: see resume-all.h */
+	bool with_systemd;
+	bool one_only;			/* has options that --all has not */
+	bool serve;			/* resume: in this process */
 };
 
 /*
@@ -58,6 +62,12 @@ int request_each_path(struct restore_request *request,
  * such as /dev/fd/3, are replaced by those of their files.
  */
 int processes_run(struct restore_request *request);
+
+/*
+ * Be the server, and nothing else: the main process of a service. Returns the exit
+ * status.
+ */
+int processes_serve(struct restore_request *request);
 
 /* server.c: the server process; returns its exit status. */
 int server_main(const struct restore_request *request, int report_fd);

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/systemd.h"
 #include "restore/runtime.h"
 #include "restore/report.h"
 
@@ -48,6 +49,7 @@ static void put(char kind, const char *text)
 void report_usable(void)
 {
 	put('U', "");
+	notify_ready();
 }
 
 void report_note(const char *text)
@@ -63,6 +65,7 @@ void report_gap(const char *json)
 void report_state(const char *state)
 {
 	put('S', state);
+	notify_status("stream job: %s", state);
 }
 
 void report_check(uint64_t done_bytes, uint64_t total_bytes)
@@ -72,6 +75,9 @@ void report_check(uint64_t done_bytes, uint64_t total_bytes)
 	snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64, done_bytes,
 		 total_bytes);
 	put('P', text);
+	notify_still_starting();
+	notify_status("checking the image's tables: %" PRIu64 " of %" PRIu64 " bytes",
+		      done_bytes, total_bytes);
 }
 
 void report_done(int exit_status)

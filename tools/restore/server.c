@@ -10,6 +10,7 @@
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/systemd.h"
 #include "lines/status-line.h"
 #include "restore/finish.h"
 #include "restore/report.h"
@@ -28,11 +29,13 @@ static void announce(struct server *server)
 	report_usable();
 	report_take_messages(server->name);
 	process_leave_terminal();
-	if (server->nothing_left)
+	if (server->nothing_left) {
 		report_note("everything was on the volume already");
-	else
-		info("%s: serving it from %s", server->name,
-		     server->options.image);
+		return;
+	}
+	info("%s: serving it from %s", server->name, server->options.image);
+	notify_status("%s: usable, the rest is streamed from %s", server->name,
+		      server->options.image);
 }
 
 /* The kernel reads the image: wait for its events until the device is complete. */
@@ -100,6 +103,7 @@ static int end_complete(struct server *server)
 	int status = EXIT_OK;
 
 	server_set_needed(false);
+	notify_status("%s: all data are on the volume", server->name);
 	info("%s: all data are on the volume", server->name);
 	wait_while_suspended(server);
 	if (!server->options.no_finish && finish_device(server->name)) {

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Services of systemd, see systemd.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/systemd.h"
+
+/* Longer names are refused by systemd. */
+#define UNIT_NAME_BYTES 256
+
+extern char **environ;
+
+static int socket_fd = -1;
+
+void notify_init(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const char *path = getenv("NOTIFY_SOCKET");
+	size_t length = path ? strlen(path) : 0;
+
+	if (length < 2 || length > sizeof(address.sun_path) ||
+	    (path[0] != '/' && path[0] != '@'))
+		return;
+	memcpy(address.sun_path, path, length);
+	/* An abstract socket. */
+	if (path[0] == '@')
+		address.sun_path[0] = '\0';
+	socket_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (socket_fd >= 0 &&
+	    connect(socket_fd, (struct sockaddr *)&address,
+		    offsetof(struct sockaddr_un, sun_path) + length)) {
+		close(socket_fd);
+		socket_fd = -1;
+	}
+	/* Not for the programs that this one runs. */
+	unsetenv("NOTIFY_SOCKET");
+}
+
+/* The manager may wait for the device that this process serves: do not wait for it. */
+static void notify(const char *text)
+{
+	if (socket_fd >= 0)
+		send(socket_fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void notify_ready(void)
+{
+	notify("READY=1");
+}
+
+void notify_still_starting(void)
+{
+	notify("EXTEND_TIMEOUT_USEC=60000000");
+}
+
+void notify_status(const char *format, ...)
+{
+	char text[512] = "STATUS=";
+	size_t length = strlen(text);
+	va_list args;
+
+	if (socket_fd < 0)
+		return;
+	va_start(args, format);
+	vsnprintf(text + length, sizeof(text) - length, format, args);
+	va_end(args);
+	/* One line. */
+	text[strcspn(text, "\n")] = '\0';
+	notify(text);
+}
+
+static bool is_plain(char c, bool is_first)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') || c == ':' || c == '_' ||
+	       (c == '.' && !is_first);
+}
+
+/* Slashes at the ends go, several count as one, and / itself becomes a dash. */
+static void escape(FILE *out, const char *path)
+{
+	bool is_first = true;
+
+	for (; *path; path++) {
+		if (*path == '/') {
+			while (path[1] == '/')
+				path++;
+			if (path[1] && !is_first)
+				fputc('-', out);
+			continue;
+		}
+		if (is_plain(*path, is_first))
+			fputc(*path, out);
+		else
+			fprintf(out, "\\x%02x", (unsigned char)*path);
+		is_first = false;
+	}
+	if (is_first)
+		fputc('-', out);
+}
+
+bool unit_name_of_path(const char *prefix, const char *path, const char *suffix,
+		       char *name, size_t name_bytes)
+{
+	bool fits = false;
+	size_t length;
+	char *text;
+	FILE *out;
+
+	if (path[0] != '/')
+		return false;
+	out = open_memstream(&text, &length);
+	if (!out)
+		return false;
+	fputs(prefix, out);
+	escape(out, path);
+	fputs(suffix, out);
+	if (!fclose(out) && length < name_bytes && length < UNIT_NAME_BYTES) {
+		memcpy(name, text, length + 1);
+		fits = true;
+	}
+	free(text);
+	return fits;
+}
+
+int unit_start(const char *name, bool wait, bool quiet)
+{
+	char *const waiting[] = { "systemctl", "start", "--", (char *)name, NULL };
+	char *const queued[] = { "systemctl", "start", "--no-block", "--",
+				 (char *)name, NULL };
+	posix_spawn_file_actions_t actions;
+	int status, r;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null",
+					 O_WRONLY, 0);
+	if (quiet)
+		posix_spawn_file_actions_addopen(&actions, STDERR_FILENO,
+						 "/dev/null", O_WRONLY, 0);
+	r = posix_spawnp(&pid, "systemctl", &actions, NULL,
+			 wait ? waiting : queued, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	if (r)
+		return -r;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+void unit_start_mounts_of(const char *path)
+{
+	char folder[PATH_MAX], name[UNIT_NAME_BYTES];
+	char *slash;
+
+	if (path[0] != '/')
+		return;
+	snprintf(folder, sizeof(folder), "%s", path);
+	for (slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (unit_name_of_path("", folder, ".mount", name, sizeof(name)))
+			unit_start(name, true, true);
+		*slash = '/';
+	}
+}

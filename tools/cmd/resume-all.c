@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* `dmlive resume --all`: all unfinished restores, each in a server process of its own. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/exit.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/systemd.h"
+#include "block/require.h"
+#include "cmd/cmd.h"
+#include "cmd/resume-all.h"
+#include "restore/unfinished.h"
+
+#define UNIT_PREFIX "dmlive-server@"
+
+/* A restore that is being resumed. */
+struct job {
+	const struct unfinished *restore;
+	pid_t pid;			/* 0: it has ended, or never began */
+};
+
+static void say(const struct unfinished *restore, bool json, const char *state,
+		int status)
+{
+	struct json_object *object;
+
+	if (!json) {
+		/* Why not stands in its messages. */
+		printf("%s: %s%s%s\n", restore->path, restore->name,
+		       restore->name[0] ? " " : "", state);
+		fflush(stdout);
+		return;
+	}
+	object = json_new_object();
+	json_add_string(object, "event", "resume");
+	json_add_string(object, "from", restore->path);
+	json_add_string(object, "name", restore->name[0] ? restore->name : NULL);
+	json_add_string(object, "target",
+			restore->volume[0] ? restore->volume : NULL);
+	json_add_string(object, "state", state);
+	json_add_number(object, "status", status);
+	json_print_line(object);
+}
+
+static bool is_same_volume(const struct unfinished *a, const struct unfinished *b)
+{
+	if (a->identity[0] && b->identity[0])
+		return !strcmp(a->identity, b->identity);
+	return a->volume[0] && !strcmp(a->volume, b->volume);
+}
+
+/* One of two is stale. Resuming it would write an old image over newer data. */
+static const struct unfinished *find_rival(const struct unfinished_list *list,
+					   const struct unfinished *restore)
+{
+	const struct unfinished *other;
+
+	for (other = list->restores; other < list->restores + list->nr; other++)
+		if (other != restore &&
+		    (is_same_volume(other, restore) ||
+		     (restore->name[0] && !strcmp(other->name, restore->name))))
+			return other;
+	return NULL;
+}
+
+static int refuse_rival(const struct unfinished *restore,
+			const struct unfinished *rival)
+{
+	error("%s and %s both hold an unfinished restore of the same %s, so none of them is resumed; resume the right one (dmlive resume %s), and wipe the other one if it was given up",
+	      restore->path, rival->path,
+	      is_same_volume(restore, rival) ? "volume" : "name", restore->path);
+	return EXIT_REFUSED;
+}
+
+/* In a process of its own, which ends when the device is usable. */
+static int resume_one(const struct unfinished *restore)
+{
+	char *const arguments[] = {
+		"resume", "--background", "--", (char *)restore->path, NULL,
+	};
+	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		dup2(fd, STDOUT_FILENO);
+	return cmd_resume(4, (char **)arguments);
+}
+
+static int begin(struct job *job, const struct unfinished_list *list)
+{
+	const struct unfinished *rival = find_rival(list, job->restore);
+
+	if (rival)
+		return refuse_rival(job->restore, rival);
+	fflush(NULL);
+	job->pid = fork();
+	if (!job->pid)
+		_exit(resume_one(job->restore));
+	if (job->pid > 0)
+		return EXIT_OK;
+	job->pid = 0;
+	error_errno(errno, "%s: cannot start a process", job->restore->path);
+	return EXIT_ERROR;
+}
+
+/* Wait for one of those that are under way, and say how it ended. */
+static int take_end(struct job *jobs, unsigned int nr, bool json)
+{
+	int wait_status, status = EXIT_ERROR;
+	struct job *job;
+	pid_t pid = wait(&wait_status);
+
+	if (pid < 0)
+		return errno == EINTR ? EXIT_OK : EXIT_ERROR;
+	for (job = jobs; job < jobs + nr; job++)
+		if (job->pid == pid)
+			break;
+	/* Or the reader of a device that did not answer. */
+	if (job == jobs + nr)
+		return EXIT_OK;
+	job->pid = 0;
+	if (WIFEXITED(wait_status))
+		status = WEXITSTATUS(wait_status);
+	say(job->restore, json, status ? "failed" : "resumed", status);
+	return status;
+}
+
+static bool any_is_under_way(const struct job *jobs, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (jobs[i].pid)
+			return true;
+	return false;
+}
+
+/* All at the same time: one whose image does not answer must not hold up the others. */
+static int resume_here(const struct unfinished_list *list, bool json)
+{
+	struct job *jobs = calloc(list->nr, sizeof(*jobs));
+	int status, worst = EXIT_OK;
+	unsigned int i;
+
+	if (!jobs)
+		return EXIT_ERROR;
+	for (i = 0; i < list->nr; i++) {
+		jobs[i].restore = &list->restores[i];
+		status = begin(&jobs[i], list);
+		if (status)
+			say(jobs[i].restore, json, "failed", status);
+		worst = worst ?: status;
+	}
+	while (any_is_under_way(jobs, list->nr)) {
+		status = take_end(jobs, list->nr, json);
+		worst = worst ?: status;
+	}
+	free(jobs);
+	return worst;
+}
+
+static int start_unit(const struct unfinished *restore)
+{
+	char unit[NAME_MAX + 1];
+	int r;
+
+	if (!unit_name_of_path(UNIT_PREFIX, restore->path, ".service", unit,
+			       sizeof(unit))) {
+		error("%s: this path is too long for the name of a unit of systemd; resume it by hand: dmlive resume %s",
+		      restore->path, restore->path);
+		return EXIT_ERROR;
+	}
+	r = unit_start(unit, false, false);
+	if (r < 0)
+		error_errno(r, "%s: cannot run systemctl", restore->path);
+	else if (r)
+		error("%s: systemd did not take the job; see systemctl status '%s'",
+		      restore->path, unit);
+	return r ? EXIT_ERROR : EXIT_OK;
+}
+
+/*
+ * The jobs are only queued: their servers may wait for file systems that are mounted
+ * after this command has ended.
+ */
+static int start_units(const struct unfinished_list *list, bool json)
+{
+	const struct unfinished *restore, *rival;
+	int status, worst = EXIT_OK;
+
+	for (restore = list->restores; restore < list->restores + list->nr;
+	     restore++) {
+		rival = find_rival(list, restore);
+		status = rival ? refuse_rival(restore, rival) :
+				 start_unit(restore);
+		say(restore, json, status ? "failed" : "queued", status);
+		worst = worst ?: status;
+	}
+	return worst;
+}
+
+int resume_all(bool with_systemd, bool json)
+{
+	struct unfinished_list list;
+	int status = require("resume", REQUIRE_DM);
+
+	if (status)
+		return status;
+	if (unfinished_find(&list))
+		status = EXIT_ERROR;
+	else if (list.nr)
+		status = with_systemd ? start_units(&list, json) :
+					resume_here(&list, json);
+	else if (!json)
+		printf("There is no unfinished restore.\n");
+	if (!status && list.nr_silent)
+		status = EXIT_ERROR;
+	unfinished_free(&list);
+	return status;
+}

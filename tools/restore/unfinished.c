@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Find unfinished restores.
+ *
+ * sysfs says which devices may hold the metadata of a restore that is not served: those
+ * that nothing lies on. Reading a device may take for ever (a path that is gone, a
+ * suspended device below), so another process reads, and announces each device before
+ * it opens it. If it does not come back, it is left to itself, and a new one goes on
+ * with the next device.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "block/blockdev.h"
+#include "qcow2/content.h"
+#include "restore/metadata.h"
+#include "restore/runtime.h"
+#include "restore/stack.h"
+#include "restore/unfinished.h"
+
+/* Disks that spin up need some of it. */
+#define ANSWER_MS 10000
+
+struct candidates {
+	dev_t *devices;
+	unsigned int nr;
+};
+
+/* From the process that reads; shorter than PIPE_BUF, so it is written whole. */
+struct answer {
+	unsigned int candidate;
+	enum { ANSWER_OPENING, ANSWER_FOUND, ANSWER_FAILED } kind;
+	struct unfinished restore;
+};
+
+static void device_path(dev_t devt, char *path, size_t path_bytes)
+{
+	char number[32];
+
+	snprintf(number, sizeof(number), "%u:%u", major(devt), minor(devt));
+	blockdev_path_of(number, path, path_bytes);
+}
+
+/* Where opening alone has effects, or where there is nothing durable. */
+static bool is_of_kind_to_skip(dev_t devt)
+{
+	static const char *const kinds[] = {
+		"/dev/ram", "/dev/zram", "/dev/fd", "/dev/sr", "/dev/mtdblock",
+	};
+	char path[256];
+	size_t i, length;
+
+	device_path(devt, path, sizeof(path));
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		length = strlen(kinds[i]);
+		if (!strncmp(path, kinds[i], length) &&
+		    path[length] >= '0' && path[length] <= '9')
+			return true;
+	}
+	return false;
+}
+
+static bool is_any(dev_t devt, void *argument)
+{
+	(void)devt;
+	(void)argument;
+	return true;
+}
+
+/* Would reading wait: is it suspended, or served by a process, or on such a device? */
+static bool may_wait(dev_t devt, void *argument)
+{
+	char word[256], name[DM_NAME_BYTES];
+
+	(void)argument;
+	if (blockdev_read_attribute(devt, "dm/suspended", word, sizeof(word)) &&
+	    strcmp(word, "0"))
+		return true;
+	if (blockdev_read_attribute(devt, "dm/uuid", word, sizeof(word)) &&
+	    dm_name_of(major(devt), minor(devt), name) &&
+	    dm_runs_target(name, "alloctrack"))
+		return true;
+	return sysfs_each_device(may_wait, NULL,
+				 "/sys/dev/block/%u:%u/slaves/*/dev",
+				 major(devt), minor(devt));
+}
+
+static bool may_hold_metadata(dev_t devt)
+{
+	char word[64];
+
+	return blockdev_read_attribute(devt, "size", word, sizeof(word)) &&
+	       strcmp(word, "0") &&
+	       !(blockdev_read_attribute(devt, "hidden", word, sizeof(word)) &&
+		 !strcmp(word, "1")) &&
+	       !sysfs_each_device(is_any, NULL,
+				  "/sys/dev/block/%u:%u/holders/*/dev",
+				  major(devt), minor(devt)) &&
+	       !is_of_kind_to_skip(devt) && !may_wait(devt, NULL);
+}
+
+static bool add_candidate(dev_t devt, void *argument)
+{
+	struct candidates *candidates = argument;
+	dev_t *devices;
+
+	if (!may_hold_metadata(devt))
+		return false;
+	devices = reallocarray(candidates->devices, candidates->nr + 1,
+			       sizeof(*devices));
+	if (!devices)
+		return true;
+	devices[candidates->nr++] = devt;
+	candidates->devices = devices;
+	return false;
+}
+
+static void copy(char *to, size_t bytes, const char *from)
+{
+	snprintf(to, bytes, "%s", from ?: "");
+}
+
+/* In the process that reads. */
+static void drop_message(enum log_level level, const char *line)
+{
+	(void)level;
+	(void)line;
+}
+
+/* 1: it holds an unfinished restore; 0: it does not; or a negative errno. */
+static int read_device(const char *path, struct unfinished *restore)
+{
+	struct metadata metadata;
+	struct blockdev device;
+	char what[256];
+	int state, r;
+
+	/* Cheap, and what most devices fail. */
+	r = blockdev_has_qcow2(path);
+	if (r <= 0)
+		return r;
+	state = metadata_probe(path, what, sizeof(what));
+	if (state < 0)
+		return state;
+	if (state != METADATA_UNFINISHED && state != METADATA_COMPLETE)
+		return 0;
+	r = blockdev_open(path, &device);
+	if (!r)
+		r = metadata_open(path, &metadata);
+	if (r)
+		return r;
+	blockdev_stable_path(&device, restore->path, sizeof(restore->path));
+	copy(restore->name, sizeof(restore->name), metadata.description.name);
+	copy(restore->volume, sizeof(restore->volume),
+	     metadata.description.volume);
+	copy(restore->identity, sizeof(restore->identity),
+	     metadata.description.volume_identity);
+	metadata_close(&metadata);
+	return 1;
+}
+
+static void read_devices(const struct candidates *candidates,
+			 unsigned int first, int fd)
+{
+	struct answer answer;
+	char path[256];
+	unsigned int i;
+	int r;
+
+	log_set_sink(drop_message);
+	for (i = first; i < candidates->nr; i++) {
+		memset(&answer, 0, sizeof(answer));
+		answer.candidate = i;
+		answer.kind = ANSWER_OPENING;
+		if (write(fd, &answer, sizeof(answer)) != sizeof(answer))
+			return;
+		device_path(candidates->devices[i], path, sizeof(path));
+		r = read_device(path, &answer.restore);
+		if (!r)
+			continue;
+		answer.kind = r < 0 ? ANSWER_FAILED : ANSWER_FOUND;
+		if (write(fd, &answer, sizeof(answer)) != sizeof(answer))
+			return;
+	}
+}
+
+static int add(struct unfinished_list *list, const struct unfinished *restore)
+{
+	struct unfinished *restores = reallocarray(list->restores, list->nr + 1,
+						   sizeof(*restores));
+
+	if (!restores)
+		return -ENOMEM;
+	restores[list->nr++] = *restore;
+	list->restores = restores;
+	return 0;
+}
+
+/*
+ * Take the answers of one process. Returns the number of the device that it does not
+ * answer for; the number of candidates when it has read all; or a negative errno.
+ */
+static int take_answers(const struct candidates *candidates,
+			struct unfinished_list *list, unsigned int first, int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	unsigned int current = first;
+	struct answer answer;
+	ssize_t n;
+	int r;
+
+	for (;;) {
+		r = poll(&poll_fd, 1, ANSWER_MS);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -errno;
+		if (!r)
+			return current;
+		n = read(fd, &answer, sizeof(answer));
+		if (!n)
+			return candidates->nr;
+		if (n != sizeof(answer))
+			return n < 0 ? -errno : -EIO;
+		current = answer.candidate;
+		if (answer.kind == ANSWER_FOUND)
+			r = add(list, &answer.restore);
+		else
+			r = 0;
+		if (r)
+			return r;
+	}
+}
+
+/* As take_answers(), and starts the process. */
+static int ask(const struct candidates *candidates, struct unfinished_list *list,
+	       unsigned int first)
+{
+	int fds[2], r;
+	pid_t pid;
+
+	if (pipe(fds))
+		return -errno;
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0) {
+		r = -errno;
+		close(fds[0]);
+		close(fds[1]);
+		return r;
+	}
+	if (!pid) {
+		close(fds[0]);
+		read_devices(candidates, first, fds[1]);
+		_exit(0);
+	}
+	close(fds[1]);
+	r = take_answers(candidates, list, first, fds[0]);
+	close(fds[0]);
+	if (r == (int)candidates->nr) {
+		waitpid(pid, NULL, 0);
+		return r;
+	}
+	/* It may not end before the device answers: do not wait for it. */
+	kill(pid, SIGKILL);
+	return r;
+}
+
+static int find_metadata(struct unfinished_list *list)
+{
+	struct candidates candidates = { 0 };
+	unsigned int first = 0;
+	char path[256];
+	int r = 0;
+
+	sysfs_each_device(add_candidate, &candidates, "/sys/dev/block/*/dev");
+	while (r >= 0 && first < candidates.nr) {
+		r = ask(&candidates, list, first);
+		if (r < 0 || r == (int)candidates.nr)
+			break;
+		device_path(candidates.devices[r], path, sizeof(path));
+		warning("%s does not answer for %d seconds and is left out; if it holds the metadata of a restore, resume that later: dmlive resume %s",
+			path, ANSWER_MS / 1000, path);
+		list->nr_silent++;
+		first = r + 1;
+	}
+	free(candidates.devices);
+	return r < 0 ? r : 0;
+}
+
+/* A device whose server has ended, and of which there is a record. */
+static int add_mapped(const char *name, void *argument)
+{
+	struct unfinished_list *list = argument;
+	struct unfinished restore = { .is_mapped = true };
+	struct restore_options options;
+	char upper[DM_NAME_BYTES];
+	int r;
+
+	if (!dm_runs_target(name, "alloctrack") || dm_is_suspended(name) ||
+	    runtime_server(name) || runtime_load(name, &options))
+		return 0;
+	if (stack_find_upper(name, upper))
+		name = upper;
+	copy(restore.path, sizeof(restore.path), dm_node_path(name));
+	copy(restore.name, sizeof(restore.name), name);
+	copy(restore.volume, sizeof(restore.volume), options.volume);
+	restore_options_free(&options);
+	r = add(list, &restore);
+	return r;
+}
+
+int unfinished_find(struct unfinished_list *list)
+{
+	int r;
+
+	memset(list, 0, sizeof(*list));
+	r = dm_for_each(add_mapped, list);
+	if (!r)
+		r = find_metadata(list);
+	if (r)
+		error_errno(r, "cannot look for unfinished restores");
+	return r;
+}
+
+void unfinished_free(struct unfinished_list *list)
+{
+	free(list->restores);
+	memset(list, 0, sizeof(*list));
+}
