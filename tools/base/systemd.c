@@ -133,11 +133,9 @@ bool unit_name_of_path(const char *prefix, const char *path, const char *suffix,
 	return fits;
 }
 
-int unit_start(const char *name, bool wait, bool quiet)
+/* Run a program, without its output; @quiet: and without its messages. */
+static int run(char *const arguments[], bool quiet)
 {
-	char *const waiting[] = { "systemctl", "start", "--", (char *)name, NULL };
-	char *const queued[] = { "systemctl", "start", "--no-block", "--",
-				 (char *)name, NULL };
 	posix_spawn_file_actions_t actions;
 	int status, r;
 	pid_t pid;
@@ -148,8 +146,7 @@ int unit_start(const char *name, bool wait, bool quiet)
 	if (quiet)
 		posix_spawn_file_actions_addopen(&actions, STDERR_FILENO,
 						 "/dev/null", O_WRONLY, 0);
-	r = posix_spawnp(&pid, "systemctl", &actions, NULL,
-			 wait ? waiting : queued, environ);
+	r = posix_spawnp(&pid, arguments[0], &actions, NULL, arguments, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	if (r)
 		return -r;
@@ -157,6 +154,15 @@ int unit_start(const char *name, bool wait, bool quiet)
 		if (errno != EINTR)
 			return -errno;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+int unit_start(const char *name, bool wait, bool quiet)
+{
+	char *const waiting[] = { "systemctl", "start", "--", (char *)name, NULL };
+	char *const queued[] = { "systemctl", "start", "--no-block", "--",
+				 (char *)name, NULL };
+
+	return run(wait ? waiting : queued, quiet);
 }
 
 void unit_start_mounts_of(const char *path)
@@ -173,4 +179,28 @@ void unit_start_mounts_of(const char *path)
 			unit_start(name, true, true);
 		*slash = '/';
 	}
+}
+
+bool unit_separate(pid_t pid, const char *description)
+{
+	char unit[64], number[16];
+	char *const arguments[] = {
+		"busctl", "call", "--quiet", "org.freedesktop.systemd1",
+		"/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
+		"StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail", "6",
+		"Description", "s", (char *)description,
+		"PIDs", "au", "1", number,
+		"DefaultDependencies", "b", "false",
+		"IgnoreOnIsolate", "b", "true",
+		"RefuseManualStop", "b", "true",
+		"CollectMode", "s", "inactive-or-failed",
+		"0", NULL
+	};
+
+	/* As sd_booted(3). */
+	if (access("/run/systemd/system", F_OK))
+		return true;
+	snprintf(unit, sizeof(unit), "dmlive-restore-%d.scope", pid);
+	snprintf(number, sizeof(number), "%d", pid);
+	return !run(arguments, true);
 }

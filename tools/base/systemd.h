@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /*
  * This process is the main one of a service: take its socket from the environment. Without
@@ -43,5 +44,12 @@ int unit_start(const char *name, bool wait, bool quiet);
  * Mount the file systems that @path lies on, as far as systemd has units for them.
  */
 void unit_start_mounts_of(const char *path);
+
+/*
+ * Put the process into a unit of its own, which nothing stops, not even a shutdown: the
+ * one that it is in, a session or a service, would take it along when it ends. False:
+ * systemd runs, but that was not possible.
+ */
+bool unit_separate(pid_t pid, const char *description);
 
 #endif /* DMLIVE_SYSTEMD_H */

@@ -92,6 +92,17 @@ int processes_serve(struct restore_request *request)
 	return server_main(request, -1);
 }
 
+/* A session or a service that ends would end the server too. */
+static void separate(const struct restore_request *request, pid_t server)
+{
+	char text[DM_NAME_BYTES + 32];
+
+	snprintf(text, sizeof(text), "dmlive: restore of %s", request->name);
+	if (!unit_separate(server, text))
+		warning("%s: its server cannot get a unit of its own from systemd, and ends with the session or service that it was started in; from there, and at a shutdown, I/O may hang",
+			request->name);
+}
+
 int processes_run(struct restore_request *request)
 {
 	int status = request_each_path(request, resolve);
@@ -115,5 +126,6 @@ int processes_run(struct restore_request *request)
 		exit(serve(request, fds[1]));
 	}
 	close(fds[1]);
+	separate(request, pid);
 	return front_end_main(request, pid, fds[0]);
 }
