@@ -16,6 +16,7 @@ KMAKE ?=
 PREFIX ?= /usr/local
 # udev does not look in /usr/local/lib before version 253.
 UDEV_RULES ?= /lib/udev/rules.d
+SYSTEMD_UNITS ?= /lib/systemd/system
 DESTDIR ?=
 INSTALL_MOD_PATH ?= $(DESTDIR)
 
@@ -136,7 +137,7 @@ compile-commands: modules ## build/compile_commands.json, for language servers
 setup: ## install the Debian packages that building and testing need
 	@scripts/setup
 
-install: install-modules install-tools ## modules, tool, man pages, udev rules, uapi header
+install: install-modules install-tools ## modules, tool, man pages, udev rules, units, uapi header
 
 install-modules: modules
 	$(KBUILD) INSTALL_MOD_PATH=$(INSTALL_MOD_PATH) CONFIG_MODULE_SIG_ALL= DEPMOD=true \
@@ -157,6 +158,11 @@ install-tools: tools
 	for rules in $(wildcard udev/*.rules); do \
 		sed 's:@SBINDIR@:$(PREFIX)/sbin:' $$rules > $(DESTDIR)$(UDEV_RULES)/$${rules##*/} && \
 			chmod 644 $(DESTDIR)$(UDEV_RULES)/$${rules##*/} || exit; \
+	done
+	install -d $(DESTDIR)$(SYSTEMD_UNITS)
+	for unit in $(wildcard systemd/*.*); do \
+		sed 's:@SBINDIR@:$(PREFIX)/sbin:' $$unit > $(DESTDIR)$(SYSTEMD_UNITS)/$${unit##*/} && \
+			chmod 644 $(DESTDIR)$(SYSTEMD_UNITS)/$${unit##*/} || exit; \
 	done
 	for header in $(wildcard include/uapi/linux/*.h); do \
 		install -D -m 644 $$header $(DESTDIR)$(PREFIX)/include/linux/$${header##*/} || exit; \
