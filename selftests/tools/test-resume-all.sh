@@ -87,7 +87,22 @@ says "both are named" "$meta1 and $rival both hold"
 wipefs -qa "$rival"
 dd if=/dev/zero of="$rival" bs=64K count=1 conv=fsync status=none
 
+# A machine that shares the volumes.
 forget b
+cp -p /etc/machine-id own-id && on_exit cp -p own-id /etc/machine-id || bail "machine-id"
+echo 0123456789abcdef0123456789abcdef > /etc/machine-id
+run 0 "on another machine" dmlive resume --all --json
+is "nothing is resumed there" "$(states)" "a foreign"$'\n'"b foreign"
+run 0 "but by hand" dmlive resume "$meta1" --background
+sane_meta "taken over" "$meta1"
+forget a
+cp own-id /etc/machine-id
+run 0 "and then no longer here" dmlive resume --all
+like "its own is resumed" "$(cat "$out")" "$meta2: b resumed"
+like "the way out" "$(cat "$out")" "if that does not serve it now: dmlive resume $meta1"
+run 0 "by hand here" dmlive resume "$meta1" --background
+
+both_end
 mkdir bin
 cat > bin/systemctl <<'EOF'
 #!/bin/sh

@@ -185,7 +185,7 @@ bool unit_separate(pid_t pid, const char *description)
 {
 	char unit[64], number[16];
 	char *const arguments[] = {
-		"busctl", "call", "--quiet", "org.freedesktop.systemd1",
+		"busctl", "--timeout=5", "--quiet", "call", "org.freedesktop.systemd1",
 		"/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
 		"StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail", "6",
 		"Description", "s", (char *)description,

@@ -79,6 +79,15 @@ static int refuse_rival(const struct unfinished *restore,
 	return EXIT_REFUSED;
 }
 
+/* Volumes can be shared by machines: resuming it here as well would destroy it. */
+static void leave_alone(const struct unfinished *restore, bool json)
+{
+	say(restore, json, "foreign", EXIT_OK);
+	if (!json)
+		printf("%s: another machine has served it; if that does not serve it now: dmlive resume %s\n",
+		       restore->path, restore->path);
+}
+
 /* In a process of its own, which ends when the device is usable. */
 static int resume_one(const struct unfinished *restore)
 {
@@ -116,14 +125,19 @@ static int take_end(struct job *jobs, unsigned int nr, bool json)
 	struct job *job;
 	pid_t pid = wait(&wait_status);
 
-	if (pid < 0)
-		return errno == EINTR ? EXIT_OK : EXIT_ERROR;
+	if (pid < 0 && errno == EINTR)
+		return EXIT_OK;
 	for (job = jobs; job < jobs + nr; job++)
 		if (job->pid == pid)
 			break;
 	/* Or the reader of a device that did not answer. */
-	if (job == jobs + nr)
+	if (job == jobs + nr && pid > 0)
 		return EXIT_OK;
+	if (job == jobs + nr) {
+		error_errno(errno, "cannot wait for the servers");
+		memset(jobs, 0, nr * sizeof(*jobs));
+		return EXIT_ERROR;
+	}
 	job->pid = 0;
 	if (WIFEXITED(wait_status))
 		status = WEXITSTATUS(wait_status);
@@ -152,6 +166,10 @@ static int resume_here(const struct unfinished_list *list, bool json)
 		return EXIT_ERROR;
 	for (i = 0; i < list->nr; i++) {
 		jobs[i].restore = &list->restores[i];
+		if (jobs[i].restore->is_foreign) {
+			leave_alone(jobs[i].restore, json);
+			continue;
+		}
 		status = begin(&jobs[i], list);
 		if (status)
 			say(jobs[i].restore, json, "failed", status);
@@ -196,6 +214,10 @@ static int start_units(const struct unfinished_list *list, bool json)
 
 	for (restore = list->restores; restore < list->restores + list->nr;
 	     restore++) {
+		if (restore->is_foreign) {
+			leave_alone(restore, json);
+			continue;
+		}
 		rival = find_rival(list, restore);
 		status = rival ? refuse_rival(restore, rival) :
 				 start_unit(restore);

@@ -15,6 +15,7 @@
 
 #include "base/exit.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "block/lvm.h"
 #include "store/registry.h"
 #include "restore/companion.h"
@@ -172,7 +173,7 @@ int create_check_metadata(struct server *server)
 
 static char *describe(struct server *server)
 {
-	char volume[PATH_MAX], identity[512];
+	char volume[PATH_MAX], identity[512], machine[MACHINE_ID_BYTES];
 	struct restore_description description = {
 		.automatic = server->meta.automatic,
 		.to_clear = server->to_clear,
@@ -194,6 +195,8 @@ static char *describe(struct server *server)
 
 	if (*blockdev_identity(&server->volume, identity, sizeof(identity)))
 		description.volume_identity = identity;
+	if (machine_get_id(machine))
+		description.machine = machine;
 	image_identity_get(server->options.image, server->image_bytes,
 			   &description.image);
 	text = description_format(&description);

@@ -7,12 +7,14 @@
 
 #include "block/blockdev.h"
 #include "base/json.h"
+#include "base/machine.h"
 #include "base/process.h"
 #include "restore/description.h"
 
 /* As json-c prints it. It cannot be part of a string, where quotes are escaped. */
 static const char finished_key[] = "\"finished\":";
 static const char cleared_key[] = "\"cleared\":";
+static const char machine_key[] = "\"machine\":\"";
 
 static void add_image(struct json_object *object,
 		      const struct image_identity *image)
@@ -38,6 +40,8 @@ char *description_format(const struct restore_description *description)
 	json_add_string(object, "name", description->name);
 	json_add_string(object, "uuid", description->uuid);
 	json_add_string(object, "target", description->volume);
+	if (description->machine)
+		json_add_string(object, "machine", description->machine);
 	json_add_string(object, "target_identity",
 			description->volume_identity);
 	json_add_string(object, "snapshot", description->snapshot);
@@ -82,6 +86,7 @@ static void take_members(struct json_object *object,
 	description->name = json_copy_string(object, "name");
 	description->uuid = json_copy_string(object, "uuid");
 	description->volume = json_copy_string(object, "target");
+	description->machine = json_copy_string(object, "machine");
 	description->volume_identity = json_copy_string(object, "target_identity");
 	description->snapshot = json_copy_string(object, "snapshot");
 	description->track = json_copy_string(object, "track");
@@ -133,6 +138,7 @@ void description_free(struct restore_description *description)
 {
 	free(description->name);
 	free(description->uuid);
+	free(description->machine);
 	free(description->volume);
 	free(description->volume_identity);
 	free(description->snapshot);
@@ -168,6 +174,22 @@ long description_finished_offset(const char *text, size_t text_bytes)
 long description_cleared_offset(const char *text, size_t text_bytes)
 {
 	return offset_of(text, text_bytes, cleared_key);
+}
+
+long description_machine_offset(const char *text, size_t text_bytes)
+{
+	const size_t key_bytes = strlen(machine_key);
+	const char *found = memmem(text, text_bytes, machine_key, key_bytes);
+	size_t offset;
+
+	if (!found)
+		return -1;
+	offset = found - text + key_bytes;
+	if (offset + MACHINE_ID_BYTES > text_bytes ||
+	    memchr(text + offset, '"', MACHINE_ID_BYTES) !=
+		    text + offset + MACHINE_ID_BYTES - 1)
+		return -1;
+	return offset;
 }
 
 void image_identity_get(const char *path, uint64_t bytes,

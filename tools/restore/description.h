@@ -28,6 +28,7 @@ struct restore_description {
 	bool to_clear;			/* the volume is to be cleared first, and ... */
 	bool cleared;			/* ... has been; see clear.h */
 	char *name;			/* NULL: unknown, as all strings */
+	char *machine;			/* that serves it, see machine_get_id() */
 	char *uuid;
 	char *volume;
 	char *volume_identity;
@@ -63,6 +64,9 @@ long description_finished_offset(const char *text, size_t text_bytes);
 
 /* The same for the byte that says whether the target has been cleared. */
 long description_cleared_offset(const char *text, size_t text_bytes);
+
+/* The same for the identity of the machine, which has always the same length. */
+long description_machine_offset(const char *text, size_t text_bytes);
 
 /*
  * Get the identity of the image at @path, as far as possible. @bytes: size of its

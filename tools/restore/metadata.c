@@ -17,6 +17,7 @@
 #include "block/blockdev.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "block/lvm.h"
 #include "block/stacking.h"
 #include "qcow2/content.h"
@@ -216,8 +217,9 @@ int metadata_check_distinct(const struct blockdev *meta,
 	return EXIT_REFUSED;
 }
 
-/* Replace one byte, durably; the device is not in use. */
-static int write_byte(const char *path, uint64_t offset, char byte)
+/* Replace bytes within one block, durably; the device is not in use. */
+static int write_in_block(const char *path, uint64_t offset, const char *bytes,
+			  size_t length)
 {
 	const uint64_t start = offset / BLOCK_BYTES * BLOCK_BYTES;
 	char *block = aligned_alloc(BLOCK_BYTES, BLOCK_BYTES);
@@ -230,13 +232,56 @@ static int write_byte(const char *path, uint64_t offset, char byte)
 	if (!r && pread(fd, block, BLOCK_BYTES, start) != BLOCK_BYTES)
 		r = -EIO;
 	if (!r) {
-		block[offset - start] = byte;
+		memcpy(block + (offset - start), bytes, length);
 		if (pwrite(fd, block, BLOCK_BYTES, start) != BLOCK_BYTES)
 			r = -EIO;
 	}
 	if (fd >= 0 && close(fd) && !r)
 		r = -errno;
 	free(block);
+	return r;
+}
+
+static int write_byte(const char *path, uint64_t offset, char byte)
+{
+	return write_in_block(path, offset, &byte, 1);
+}
+
+/* The bytes may lie in two blocks. */
+static int write_bytes(const char *path, uint64_t offset, const char *bytes,
+		       size_t length)
+{
+	const size_t left = BLOCK_BYTES - offset % BLOCK_BYTES;
+	int r;
+
+	if (length <= left)
+		return write_in_block(path, offset, bytes, length);
+	r = write_in_block(path, offset, bytes, left);
+	return r ? r : write_in_block(path, offset + left, bytes + left,
+				      length - left);
+}
+
+/*
+ * A crash may leave a mixture of both: then no machine resumes the restore by itself, and
+ * dmlive resume META does it.
+ */
+int metadata_set_machine(const struct metadata *metadata)
+{
+	const struct meta_store *store = &metadata->store;
+	const char *recorded = metadata->description.machine;
+	char id[MACHINE_ID_BYTES];
+	long offset;
+	int r;
+
+	if (!recorded || !machine_get_id(id) || !strcmp(recorded, id))
+		return 0;
+	offset = description_machine_offset((const char *)store->first_cluster,
+					    1ul << store->header.cluster_bits);
+	r = offset < 0 ? -EINVAL :
+			 write_bytes(store->path, offset, id, strlen(id));
+	if (r)
+		error_errno(r, "%s: cannot record that this machine resumes the restore",
+			    store->path);
 	return r;
 }
 

@@ -73,6 +73,12 @@ int metadata_check_distinct(const struct blockdev *meta,
 int metadata_mark_cleared(const char *path);
 
 /*
+ * Record that this machine serves the restore, if another one is on record. The device must
+ * not be in use. 0 or a negative errno, after a message.
+ */
+int metadata_set_machine(const struct metadata *metadata);
+
+/*
  * The restore is over: remove its companion volume, or mark the restore as finished. The
  * device must not be in use. A failure is only a warning. A device that holds no restore
  * is left alone.

@@ -176,6 +176,8 @@ static int make(struct server *server, const struct metadata *metadata,
 		status = tracking_check_image(server);
 	if (!status)
 		status = check_volume(server);
+	if (!status && metadata_set_machine(metadata))
+		status = EXIT_ERROR;
 	if (!status && server_is_interrupted())
 		status = EXIT_ERROR;
 	if (!status)

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/machine.h"
 #include "block/blockdev.h"
 #include "qcow2/content.h"
 #include "restore/metadata.h"
@@ -135,6 +136,15 @@ static void drop_message(enum log_level level, const char *line)
 	(void)line;
 }
 
+/* Not on record: it is not known. */
+static bool is_foreign(const struct restore_description *description)
+{
+	char id[MACHINE_ID_BYTES];
+
+	return description->machine &&
+	       (!machine_get_id(id) || strcmp(description->machine, id));
+}
+
 /* 1: it holds an unfinished restore; 0: it does not; or a negative errno. */
 static int read_device(const char *path, struct unfinished *restore)
 {
@@ -163,6 +173,7 @@ static int read_device(const char *path, struct unfinished *restore)
 	     metadata.description.volume);
 	copy(restore->identity, sizeof(restore->identity),
 	     metadata.description.volume_identity);
+	restore->is_foreign = is_foreign(&metadata.description);
 	metadata_close(&metadata);
 	return 1;
 }

@@ -17,6 +17,7 @@
  * @name: of the mapped device; "": not on record
  * @volume: what is restored; "": not known
  * @identity: of the volume, see blockdev_identity(); "": nothing identifies it
+ * @is_foreign: another machine serves it, or served it last; volumes may be shared
  * @is_mapped: @path is the mapped device
  */
 struct unfinished {
@@ -24,6 +25,7 @@ struct unfinished {
 	char name[DM_NAME_BYTES];
 	char volume[256];
 	char identity[512];
+	bool is_foreign;
 	bool is_mapped;
 };
 
