@@ -32,10 +32,14 @@ both_end()
 	forget b
 }
 
+# Reading them would wait for a server.
+dm_create hand "0 4096 alloctrack $disk1 user - 8"
+dm_create over "0 4096 linear /dev/mapper/hand 0"
 run 0 "there is none" dmlive resume --all
 like "it says so" "$(cat "$out")" "no unfinished restore"
 run 0 "--json: there is none" dmlive resume --all --json
 is "--json: no line" "$(cat "$out")" ""
+dm_remove over && dm_remove hand
 run 2 "--all with a device" dmlive resume --all "$meta1"
 says "the way out" "leave out"
 run 2 "--all with an option for one" dmlive resume --all --force
@@ -63,10 +67,15 @@ dmsetup suspend still
 run 1 "two restores and a dead device" dmlive resume --all --json
 is "both are resumed" "$(states)" "a resumed"$'\n'"b resumed"
 says "the dead device is named" "/dev/mapper/dead does not answer"
-dmsetup resume still
-dmsetup message dead 0 x 2> /dev/null
 dmsetup suspend --noflush --nolockfs dead && dmsetup load dead --table "0 4096 error" &&
 	dmsetup resume dead
+
+both_end
+run 1 "two restores and a failing device" dmlive resume --all --json
+is "both are resumed again" "$(states)" "a resumed"$'\n'"b resumed"
+says "the failing device is named" "/dev/mapper/dead cannot be read"
+dm_remove still
+dm_remove dead
 
 both_end
 mv other.qcow2 away.qcow2

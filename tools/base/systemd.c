@@ -18,6 +18,10 @@
 /* Longer names are refused by systemd. */
 #define UNIT_NAME_BYTES 256
 
+/* A second. */
+#define READY_TRIES	50
+#define READY_POLL_US	20000
+
 extern char **environ;
 
 static int socket_fd = -1;
@@ -46,16 +50,24 @@ void notify_init(void)
 	unsetenv("NOTIFY_SOCKET");
 }
 
-/* The manager may wait for the device that this process serves: do not wait for it. */
-static void notify(const char *text)
+/*
+ * The manager may wait for the device that this process serves: do not wait for it. False:
+ * it has not been told.
+ */
+static bool notify(const char *text)
 {
-	if (socket_fd >= 0)
-		send(socket_fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+	return socket_fd < 0 ||
+	       send(socket_fd, text, strlen(text),
+		    MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno != EAGAIN;
 }
 
 void notify_ready(void)
 {
-	notify("READY=1");
+	unsigned int tries = READY_TRIES;
+
+	/* Without it, the service would count as failed. */
+	while (!notify("READY=1") && --tries)
+		usleep(READY_POLL_US);
 }
 
 void notify_still_starting(void)

@@ -39,6 +39,7 @@ struct candidates {
 struct answer {
 	unsigned int candidate;
 	enum { ANSWER_OPENING, ANSWER_FOUND, ANSWER_FAILED } kind;
+	int error;
 	struct unfinished restore;
 };
 
@@ -85,7 +86,7 @@ static bool may_wait(dev_t devt, void *argument)
 	if (blockdev_read_attribute(devt, "dm/suspended", word, sizeof(word)) &&
 	    strcmp(word, "0"))
 		return true;
-	if (blockdev_read_attribute(devt, "dm/uuid", word, sizeof(word)) &&
+	if (blockdev_read_attribute(devt, "dm/name", word, sizeof(word)) &&
 	    dm_name_of(major(devt), minor(devt), name) &&
 	    dm_runs_target(name, "alloctrack"))
 		return true;
@@ -198,6 +199,7 @@ static void read_devices(const struct candidates *candidates,
 		if (!r)
 			continue;
 		answer.kind = r < 0 ? ANSWER_FAILED : ANSWER_FOUND;
+		answer.error = r < 0 ? r : 0;
 		if (write(fd, &answer, sizeof(answer)) != sizeof(answer))
 			return;
 	}
@@ -213,6 +215,19 @@ static int add(struct unfinished_list *list, const struct unfinished *restore)
 	restores[list->nr++] = *restore;
 	list->restores = restores;
 	return 0;
+}
+
+/* Others, such as a drive without a medium, hold no metadata. */
+static void take_failure(struct unfinished_list *list, dev_t devt, int r)
+{
+	char path[256];
+
+	if (r != -EIO)
+		return;
+	device_path(devt, path, sizeof(path));
+	warning("%s cannot be read (%s) and is left out; if it holds the metadata of a restore, resume that later: dmlive resume %s",
+		path, strerror(-r), path);
+	list->nr_silent++;
 }
 
 /*
@@ -242,11 +257,12 @@ static int take_answers(const struct candidates *candidates,
 		if (n != sizeof(answer))
 			return n < 0 ? -errno : -EIO;
 		current = answer.candidate;
-		if (answer.kind == ANSWER_FOUND)
+		if (answer.kind == ANSWER_FAILED)
+			take_failure(list, candidates->devices[current],
+				     answer.error);
+		else if (answer.kind == ANSWER_FOUND)
 			r = add(list, &answer.restore);
-		else
-			r = 0;
-		if (r)
+		if (r < 0)
 			return r;
 	}
 }

@@ -32,7 +32,7 @@ struct unfinished {
 struct unfinished_list {
 	struct unfinished *restores;
 	unsigned int nr;
-	unsigned int nr_silent;		/* devices that did not answer */
+	unsigned int nr_silent;		/* devices that could not be read */
 };
 
 /*
