@@ -442,6 +442,16 @@ static int take_restored(struct restore_request *request, const char *name)
 	return take_name(request, name);
 }
 
+/* For resume_all(). */
+static int resume_in_background(const char *path)
+{
+	char *arguments[] = {
+		"resume", "--background", "--", (char *)path, NULL,
+	};
+
+	return cmd_resume(4, arguments);
+}
+
 static int run_all(const struct restore_request *request, int nr_arguments)
 {
 	if (nr_arguments) {
@@ -452,7 +462,8 @@ static int run_all(const struct restore_request *request, int nr_arguments)
 		error("resume: only --systemd and --json can be given with --all; to use other options, resume a restore by itself: dmlive resume META");
 		return EXIT_USAGE;
 	}
-	return resume_all(request->with_systemd, request->json);
+	return resume_all(request->with_systemd, request->json,
+			  resume_in_background);
 }
 
 static int check_resume(const struct restore_request *request, int nr_arguments)

@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/systemd.h"
 #include "block/require.h"
-#include "cmd/cmd.h"
 #include "cmd/resume-all.h"
 #include "restore/unfinished.h"
 
@@ -88,20 +87,18 @@ static void leave_alone(const struct unfinished *restore, bool json)
 		       restore->path, restore->path);
 }
 
-/* In a process of its own, which ends when the device is usable. */
-static int resume_one(const struct unfinished *restore)
+/* Its progress is not shown. */
+static int resume_quietly(const char *path, int (*resume)(const char *path))
 {
-	char *const arguments[] = {
-		"resume", "--background", "--", (char *)restore->path, NULL,
-	};
 	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
 	if (fd >= 0)
 		dup2(fd, STDOUT_FILENO);
-	return cmd_resume(4, (char **)arguments);
+	return resume(path);
 }
 
-static int begin(struct job *job, const struct unfinished_list *list)
+static int begin(struct job *job, const struct unfinished_list *list,
+		 int (*resume)(const char *path))
 {
 	const struct unfinished *rival = find_rival(list, job->restore);
 
@@ -110,7 +107,7 @@ static int begin(struct job *job, const struct unfinished_list *list)
 	fflush(NULL);
 	job->pid = fork();
 	if (!job->pid)
-		_exit(resume_one(job->restore));
+		_exit(resume_quietly(job->restore->path, resume));
 	if (job->pid > 0)
 		return EXIT_OK;
 	job->pid = 0;
@@ -156,7 +153,8 @@ static bool any_is_under_way(const struct job *jobs, unsigned int nr)
 }
 
 /* All at the same time: one whose image does not answer must not hold up the others. */
-static int resume_here(const struct unfinished_list *list, bool json)
+static int resume_here(const struct unfinished_list *list, bool json,
+		       int (*resume)(const char *path))
 {
 	struct job *jobs = calloc(list->nr, sizeof(*jobs));
 	int status, worst = EXIT_OK;
@@ -170,7 +168,7 @@ static int resume_here(const struct unfinished_list *list, bool json)
 			leave_alone(jobs[i].restore, json);
 			continue;
 		}
-		status = begin(&jobs[i], list);
+		status = begin(&jobs[i], list, resume);
 		if (status)
 			say(jobs[i].restore, json, "failed", status);
 		worst = worst ?: status;
@@ -227,7 +225,7 @@ static int start_units(const struct unfinished_list *list, bool json)
 	return worst;
 }
 
-int resume_all(bool with_systemd, bool json)
+int resume_all(bool with_systemd, bool json, int (*resume)(const char *path))
 {
 	struct unfinished_list list;
 	int status = require("resume", REQUIRE_DM);
@@ -238,7 +236,7 @@ int resume_all(bool with_systemd, bool json)
 		status = EXIT_ERROR;
 	else if (list.nr)
 		status = with_systemd ? start_units(&list, json) :
-					resume_here(&list, json);
+					resume_here(&list, json, resume);
 	else if (!json)
 		printf("There is no unfinished restore.\n");
 	if (!status && list.nr_silent)
