@@ -16,6 +16,8 @@ pv=$(make_loop 64) || bail "disk"
 on_exit vgremove -q -f tvg
 run 0 "--meta auto" start_restore image.qcow2 /dev/tvg/target g --meta auto --speed 16K
 check "there is a volume beside it" [ -b /dev/tvg/target_dmlive ]
+is "its tags say what it is" "$(lvs --noheadings -o lv_tags tvg/target_dmlive | tr -d ' ')" \
+	dmlive,dmlive.of=target,dmlive.role=metadata
 is "its target has a name that lasts" "$(dmsetup suspend g && description /dev/tvg/target_dmlive target
 	dmsetup resume g)" /dev/tvg/target
 check "the guest writes" guest_write g 11 105

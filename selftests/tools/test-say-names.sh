@@ -129,8 +129,9 @@ run 3 "attach: a name too long" dmlive attach "t/$long"
 says "the limit, the way out" "123 characters.*allows 110.*--name NAME"
 run 0 "as it says" dmlive attach "t/$long" --name "$long"
 run 0 "and back" dmlive detach "$long"
-run 3 "--meta auto: a name too long" dmlive restore image.qcow2 "t/$long" --name r --meta auto
-says "the limit, the way out" "too long .* _dmlive .* 127 .*give a device of .*: --meta DEVICE"
+run 0 "--meta auto: the name is cut" dmlive restore image.qcow2 "t/$long" --name r --meta auto \
+	--force
+dm_remove r
 run 2 "a mapped device" dmlive restore image.qcow2 "t/$long" --name "$long$long"
 says "the limit" "1 to 127 characters"
 run 3 "restore --track" dmlive restore image.qcow2 "t/$long" --name "$long" --track b

@@ -95,7 +95,7 @@ int companion_plan(struct server *server, struct companion *companion)
 
 	if (!lvm_beside(&server->volume, kind->suffix, &volume)) {
 		lvm_refuse_beside(kind->automatic, kind->given, &server->volume,
-				  kind->suffix, companion->bytes);
+				  companion->bytes);
 		return EXIT_REFUSED;
 	}
 	lvm_path(&volume, companion->path, sizeof(companion->path));
@@ -107,19 +107,25 @@ int companion_plan(struct server *server, struct companion *companion)
 int companion_make(struct server *server, struct companion *companion)
 {
 	const struct companion_kind *kind = companion->kind;
-	struct lvm_volume volume;
+	struct lvm_plan plan = {
+		.bytes = companion->bytes,
+		.role = kind->role,
+	};
+	struct lvm_volume of;
 	char reason[512];
 
-	if (!lvm_beside(&server->volume, kind->suffix, &volume))
+	if (!lvm_find(&server->volume, &of) ||
+	    !lvm_beside(&server->volume, kind->suffix, &plan.volume))
 		return EXIT_ERROR;
+	plan.of = of.name;
 	/* It may have been removed with the restore that was given up. */
 	if (companion->left && path_is_blockdev(companion->path) &&
-	    lvm_remove(&volume, reason, sizeof(reason))) {
+	    lvm_remove(&plan.volume, reason, sizeof(reason))) {
 		error("%s, left by an earlier restore, cannot be removed: %s",
 		      companion->path, reason);
 		return EXIT_ERROR;
 	}
-	if (lvm_create(&volume, companion->bytes, reason, sizeof(reason))) {
+	if (lvm_create(&plan, reason, sizeof(reason))) {
 		error("%s: the volume %s of %" PRIu64 " bytes cannot be made: %s; name another device: %s DEVICE",
 		      kind->automatic, companion->path, companion->bytes,
 		      reason, kind->given);

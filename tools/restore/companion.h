@@ -23,6 +23,7 @@ struct server;
  * @automatic: the option that asks for a companion volume
  * @given: the option that names a device
  * @suffix: of the name of a companion volume, behind that of the volume
+ * @role: of such a volume, for its tags
  * @purpose: for messages
  * @check_content: may the device be overwritten, or used as it is? @path is that of
  *	the user. Sets companion.format to false if the store on it is used.
@@ -31,6 +32,7 @@ struct companion_kind {
 	const char *automatic;
 	const char *given;
 	const char *suffix;
+	const char *role;
 	const char *purpose;
 	int (*check_content)(struct server *server, const char *path,
 			     const struct blockdev *device);

@@ -143,6 +143,7 @@ int create_check_metadata(struct server *server)
 		.automatic = "--meta auto",
 		.given = "--meta",
 		.suffix = METADATA_LV_SUFFIX,
+		.role = "metadata",
 		.purpose = "metadata",
 		.check_content = check_content,
 	};

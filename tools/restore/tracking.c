@@ -165,6 +165,7 @@ static int check_device(struct server *server)
 		.automatic = "--track",
 		.given = "--track-meta",
 		.suffix = LV_SUFFIX,
+		.role = "bitmaps",
 		.purpose = "tracking",
 		.check_content = check_content,
 	};
