@@ -48,6 +48,7 @@ _dmlive_words()
 	--bitmap)	_dmlive_bitmaps "${@:3}" ;;
 	--format|--target-format) echo qcow2 raw ;;
 	--compression)	echo none zlib zstd ;;
+	--type)		echo linear striped mirror raid0 raid1 raid5 raid6 raid10 thin ;;
 	*)	case $1 in
 		status|finish|backup|detach|bitmap|stream)
 			_dmlive_devices ;;
@@ -72,7 +73,8 @@ _dmlive()
 			words=$(_dmlive_words "$command" "${COMP_WORDS[COMP_CWORD - 1]}" \
 				"${COMP_WORDS[@]:2}")
 			# Files and device nodes, too, but where only a word can stand.
-			if [[ $words != "qcow2 raw" && $words != none* ]]; then
+			if [[ $words != "qcow2 raw" && $words != none* &&
+				$words != linear* ]]; then
 				mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 				compopt -o filenames 2> /dev/null
 			fi

@@ -16,6 +16,7 @@
 #include "lines/status-line.h"
 #include "store/track.h"
 #include "restore/metadata.h"
+#include "restore/new-volume.h"
 #include "restore/processes.h"
 #include "restore/stack.h"
 
@@ -38,6 +39,12 @@ static const char restore_help[] =
 "  --on-error POLICY  after an error while streaming: report (the job fails, the\n"
 "                     default), ignore (continue), stop (wait for dmlive stream\n"
 "                     NAME resume), enospc (stop if space has run out)\n"
+"  --create           make DEVICE, a logical volume VG/LV that does not exist\n"
+"                     yet, as large as the image; it is removed again if the\n"
+"                     restore fails before NAME is usable\n"
+"  --thinpool POOL    with --create: a thin volume in this pool of VG\n"
+"  --type TYPE        with --create: the type of the volume, as for lvcreate;\n"
+"                     default: linear\n"
 "  --size target      make NAME as large as DEVICE, not as the image\n"
 "  --meta DEV|auto    record on DEV what DEVICE has already, so that the restore\n"
 "                     can be resumed after a crash or a restart of the machine,\n"
@@ -105,6 +112,7 @@ enum {
 	OPTION_BACKGROUND,
 	OPTION_BLOCK_SIZE,
 	OPTION_COPY_ON_READ,
+	OPTION_CREATE,
 	OPTION_FORCE,
 	OPTION_FOREGROUND,
 	OPTION_FORMAT,
@@ -122,9 +130,11 @@ enum {
 	OPTION_SYSTEMD,
 	OPTION_TARGET,
 	OPTION_TARGET_IS_ZERO,
+	OPTION_THINPOOL,
 	OPTION_THREADS,
 	OPTION_TRACK,
 	OPTION_TRACK_META,
+	OPTION_TYPE,
 	OPTION_USER_TIMEOUT,
 };
 
@@ -145,6 +155,7 @@ enum {
 static const struct option restore_options[] = {
 	{ "block-size", required_argument, NULL, OPTION_BLOCK_SIZE },
 	{ "copy-on-read", no_argument, NULL, OPTION_COPY_ON_READ },
+	{ "create", no_argument, NULL, OPTION_CREATE },
 	{ "meta", required_argument, NULL, OPTION_META },
 	{ "no-detect-zeroes", no_argument, NULL, OPTION_NO_DETECT_ZEROES },
 	{ "no-discard", no_argument, NULL, OPTION_NO_DISCARD },
@@ -152,8 +163,10 @@ static const struct option restore_options[] = {
 	{ "size", required_argument, NULL, OPTION_SIZE },
 	{ "speed", required_argument, NULL, OPTION_SPEED },
 	{ "target-is-zero", no_argument, NULL, OPTION_TARGET_IS_ZERO },
+	{ "thinpool", required_argument, NULL, OPTION_THINPOOL },
 	{ "track", required_argument, NULL, OPTION_TRACK },
 	{ "track-meta", required_argument, NULL, OPTION_TRACK_META },
+	{ "type", required_argument, NULL, OPTION_TYPE },
 	{ "user-timeout", required_argument, NULL, OPTION_USER_TIMEOUT },
 	COMMON_OPTIONS
 };
@@ -248,6 +261,24 @@ static bool take_resume_option(struct restore_request *request, int option)
 	}
 }
 
+/* Options about the volume that is made. False: it is none of them. */
+static bool take_create_option(struct restore_request *request, int option)
+{
+	switch (option) {
+	case OPTION_CREATE:
+		request->create = true;
+		return true;
+	case OPTION_THINPOOL:
+		request->thinpool = optarg;
+		return true;
+	case OPTION_TYPE:
+		request->type = optarg;
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool take_option(struct restore_request *request, int option)
 {
 	switch (option) {
@@ -304,6 +335,7 @@ static bool take_option(struct restore_request *request, int option)
 	default:
 		return take_write_option(request, option) ||
 		       take_resume_option(request, option) ||
+		       take_create_option(request, option) ||
 		       take_threads(request);
 	}
 }
@@ -368,6 +400,9 @@ int cmd_restore(int argc, char **argv)
 	}
 	request.image = argv[optind];
 	request.volume = argv[optind + 1];
+	status = new_volume_check(&request);
+	if (status)
+		return status;
 	status = require("restore", REQUIRE_DM | REQUIRE_ALLOCTRACK |
 				    (request.track ? REQUIRE_CBW : 0));
 	if (!status)

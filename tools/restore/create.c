@@ -18,6 +18,7 @@
 #include "qcow2/content.h"
 #include "qcow2/preflight.h"
 #include "restore/clear.h"
+#include "restore/new-volume.h"
 #include "restore/report.h"
 #include "qcow2/sector-size.h"
 #include "restore/server.h"
@@ -75,7 +76,12 @@ static void choose_block_size(struct server *server)
 static int check_content(struct server *server)
 {
 	char what[256] = "";
-	int r = blockdev_check_empty(&server->volume, what, sizeof(what));
+	int r;
+
+	/* What a new volume holds belongs to nobody. */
+	if (server->request->create)
+		return EXIT_OK;
+	r = blockdev_check_empty(&server->volume, what, sizeof(what));
 
 	if (!r)
 		return EXIT_OK;
@@ -178,6 +184,16 @@ static void take_request(struct server *server)
 	device_make_uuid(server);
 }
 
+/* With --create, nothing is made for an image that is refused. */
+static int make_volume(struct server *server)
+{
+	int status = check_image(server);
+
+	if (!status && server_is_interrupted())
+		status = EXIT_ERROR;
+	return status ? status : new_volume_make(server);
+}
+
 int create_prepare(struct server *server)
 {
 	int status;
@@ -186,6 +202,8 @@ int create_prepare(struct server *server)
 	status = device_check_name(server);
 	if (!status)
 		status = server_open_image(server);
+	if (!status && server->request->create)
+		status = make_volume(server);
 	if (!status)
 		status = check_volume(server);
 	if (status || server_is_interrupted())
@@ -194,7 +212,7 @@ int create_prepare(struct server *server)
 	status = create_check_metadata(server);
 	if (!status)
 		status = tracking_check(server);
-	if (!status)
+	if (!status && !server->request->create)
 		status = check_image(server);
 	if (!status)
 		clear_plan(server);
@@ -206,6 +224,8 @@ int create_prepare(struct server *server)
 		status = clear_volume(server, server_is_interrupted);
 	if (!status)
 		status = device_make(server);
+	if (!status)
+		status = new_volume_keep(server);
 	if (!status)
 		status = device_start(server);
 	return status;

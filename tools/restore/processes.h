@@ -38,6 +38,10 @@ struct restore_request {
 	bool no_discard;
 	bool copy_on_read;
 	bool no_detect_zeroes;
+	/* Make the volume, in this pool and of this type if they are not NULL. */
+	bool create;
+	const char *thinpool;
+	const char *type;
 	bool whole_volume;		/* the device gets the volume's size */
 	bool force;
 	bool allow_paths;		/* that the image names */

@@ -15,6 +15,7 @@
 #include "restore/finish.h"
 #include "restore/report.h"
 #include "restore/metadata.h"
+#include "restore/new-volume.h"
 #include "restore/server.h"
 #include "restore/stack.h"
 #include "restore/tracking.h"
@@ -164,6 +165,7 @@ static void take_back(struct server *server)
 	}
 	create_undo_metadata(server);
 	tracking_undo(server);
+	new_volume_undo(server);
 }
 
 /* With tracking, it is the inner device that is restored. */

@@ -9,6 +9,7 @@
  *   create.c		a new restore, its metadata in create-metadata.c
  *   recover.c		an unfinished restore, made again from its metadata
  *   takeover.c		a mapped device that is there and lacks a server
+ *   new-volume.c	the volume, if it is made for the restore
  *   tracking.c		the bitmap that records changes, and tracking-resume.c
  *   companion.c	metadata devices beside the volume
  *   device.c		the mapped device
@@ -88,6 +89,7 @@ struct server {
 	bool nothing_left;		/* to copy, so no image is needed */
 	bool created;			/* to be removed if something fails */
 	bool to_clear;			/* the volume, see clear.h */
+	bool new_volume_is_made;	/* to be removed if something fails */
 };
 
 /* create.c */
