@@ -48,6 +48,7 @@ _dmlive_words()
 	--bitmap)	_dmlive_bitmaps "${@:3}" ;;
 	--format|--target-format) echo qcow2 raw ;;
 	--compression)	echo none zlib zstd ;;
+	--fleece)	vgs --noheadings -o vg_name 2> /dev/null; echo none ;;
 	--type)		echo linear striped mirror raid0 raid1 raid5 raid6 raid10 thin ;;
 	*)	case $1 in
 		status|finish|backup|detach|bitmap|stream)
@@ -73,7 +74,7 @@ _dmlive()
 			words=$(_dmlive_words "$command" "${COMP_WORDS[COMP_CWORD - 1]}" \
 				"${COMP_WORDS[@]:2}")
 			# Files and device nodes, too, but where only a word can stand.
-			if [[ $words != "qcow2 raw" && $words != none* &&
+			if [[ $words != "qcow2 raw" && $words != "none zlib"* &&
 				$words != linear* ]]; then
 				mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 				compopt -o filenames 2> /dev/null

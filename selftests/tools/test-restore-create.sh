@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# also on: uml-udev
+# only on: uml-udev
 #
 # restore --create makes the logical volume that is restored: of the right size, thin if a
 # pool is named, and with tags that say what it is. A restore that fails leaves none. All
@@ -158,9 +158,9 @@ lvremove -q -y t-vg > lvm.log 2>&1
 # Last, since a kernel may have no such target.
 if has_target thin-pool && command -v thin_check > /dev/null; then
 	label="--thinpool"
-	lvcreate -q -y --type thin-pool -L 40M --poolmetadatasize 4M -n pool t-vg > lvm.log 2>&1 ||
+	lvcreate -q -y --type thin-pool -L 24M --poolmetadatasize 4M -n pool t-vg > lvm.log 2>&1 ||
 		bail "LVM: $(cat lvm.log)"
-	truncate -s 1G sparse.raw
+	truncate -s 256M sparse.raw
 	dd if=image.qcow2.raw of=sparse.raw bs=1M count=8 seek=100 conv=notrunc status=none
 	run 0 "$label" dmlive restore sparse.raw t-vg/thin --name g --create --thinpool pool \
 		--no-finish

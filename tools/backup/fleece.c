@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The fleece device: a device that the user names, or a temporary file.
+ * The fleece device: a device that the user names, a temporary logical volume, or a
+ * temporary file.
  *
  * The file has no name, and its loop device disappears with its last user, the table
  * with the session. So nothing is left behind, whatever happens to this process. The
@@ -17,6 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backup/fleece-volume.h"
+#include "backup/recovery.h"
 #include "backup/volume.h"
 #include "base/exit.h"
 #include "base/log.h"
@@ -135,6 +138,22 @@ static int use_file(struct volume *volumes, unsigned int nr,
 	return status;
 }
 
+static int use_group(struct volume *volumes, unsigned int nr,
+		     struct volume *volume, const char *fleece)
+{
+	char path[PATH_MAX];
+	int status = fleece_volume_plan(volume, fleece);
+
+	/* A process that is killed after this may leave a volume. */
+	if (!status && recovery_record(volume))
+		status = EXIT_ERROR;
+	volume->on_record |= !status;
+	if (!status)
+		status = fleece_volume_make(volume, fleece, path);
+	/* By force: what lvm2 does not wipe belongs to nobody. */
+	return status ? status : use_device(volumes, nr, volume, path, true);
+}
+
 int fleece_open(struct volume *volumes, unsigned int nr, struct volume *volume,
 		const char *fleece, bool force)
 {
@@ -147,5 +166,7 @@ int fleece_open(struct volume *volumes, unsigned int nr, struct volume *volume,
 	}
 	if (!stat(fleece, &st) && S_ISDIR(st.st_mode))
 		return use_file(volumes, nr, volume, fleece);
+	if (fleece_volume_is_meant(fleece))
+		return use_group(volumes, nr, volume, fleece);
 	return use_device(volumes, nr, volume, fleece, force);
 }

@@ -23,14 +23,19 @@ static bool explain_device(const struct volume *volume,
 			   const struct cbw_status *status)
 {
 	char used[SIZE_TEXT_BYTES], size[SIZE_TEXT_BYTES];
+	char way[LVM_NAME_BYTES + 64] = "name a larger one";
 
 	if (!status->slots || status->slots - status->slots_used >= FULL_SLOTS)
 		return false;
-	error("%s: the session broke: %s is full (%s of %s: %" PRIu64 " of %" PRIu64 " blocks of old data); name a larger one, or back up when guests write less",
+	if (volume->fleece_volume.name[0])
+		snprintf(way, sizeof(way),
+			 "give it a larger share, --fleece %s:SIZE%%",
+			 volume->fleece_volume.group);
+	error("%s: the session broke: %s is full (%s of %s: %" PRIu64 " of %" PRIu64 " blocks of old data); %s, or back up when guests write less",
 	      volume->name, volume->old_data,
 	      size_format(status->slots_used * status->block_bytes, used),
 	      size_format(status->slots * status->block_bytes, size),
-	      status->slots_used, status->slots);
+	      status->slots_used, status->slots, way);
 	return true;
 }
 

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "backup/fleece-volume.h"
 #include "backup/recovery.h"
 #include "backup/volume.h"
 #include "base/json.h"
@@ -33,6 +34,12 @@ int recovery_record(const struct volume *volume)
 	json_add_string(object, "before", volume->before);
 	json_add_string(object, "store", volume->old_data_number);
 	json_add_string(object, "output", volume->output_path);
+	if (volume->fleece_volume.name[0]) {
+		snprintf(path, sizeof(path), "%s/%s",
+			 volume->fleece_volume.group,
+			 volume->fleece_volume.name);
+		json_add_string(object, "fleece", path);
+	}
 	json_add_bool(object, "by_job", volume->by_job);
 	if (volume->increment.bitmap)
 		json_add_number(object, "generation",
@@ -200,8 +207,8 @@ static int recovery_clear(const char *name)
 {
 	struct json_object *record;
 	struct process_state state;
+	const char *output, *fleece;
 	char path[PATH_MAX];
-	const char *output;
 	int r;
 
 	runtime_path(path, name, "backup");
@@ -218,6 +225,9 @@ static int recovery_clear(const char *name)
 		output = record ? json_get_string(record, "output") : NULL;
 		if (output)
 			remove_partial(output);
+		fleece = record ? json_get_string(record, "fleece") : NULL;
+		if (fleece)
+			fleece_volume_clear(fleece);
 		report(name, record);
 		recovery_forget(name);
 	}

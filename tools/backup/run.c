@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backup/fleece-volume.h"
 #include "backup/reader.h"
 #include "backup/recovery.h"
 #include "backup/report.h"
@@ -445,6 +446,7 @@ static int copy(struct run *run)
 /* Give the guests' devices their tables back. */
 static int end_sessions(struct run *run, bool cancel)
 {
+	bool ended[BACKUP_MAX_VOLUMES] = { false };
 	int status = EXIT_OK, r;
 	unsigned int i;
 
@@ -458,9 +460,16 @@ static int end_sessions(struct run *run, bool cancel)
 		if (run->volumes[i].in_session)
 			increment_abort(&run->volumes[i]);
 		r = view_remove(&run->volumes[i]);
-		if (session_end(&run->volumes[i]) || r)
+		ended[i] = !session_end(&run->volumes[i]) && !r;
+		if (!ended[i])
 			status = EXIT_ERROR;
-		else if (run->volumes[i].on_record)
+	}
+	/* lvm2 may take its time, so all sessions end first. */
+	for (i = 0; i < run->nr; i++) {
+		if (!ended[i])
+			continue;
+		fleece_volume_remove(&run->volumes[i]);
+		if (run->volumes[i].on_record)
 			recovery_forget(run->volumes[i].name);
 	}
 	return status;

@@ -18,6 +18,7 @@
 #include "backup/view.h"
 #include "block/blockdev.h"
 #include "block/dm.h"
+#include "block/lvm.h"
 
 #define SECTOR_BYTES 512u
 
@@ -32,6 +33,7 @@
  * @old_data_number: number of the device with the old data
  * @old_data_fd: keeps the loop device of a temporary file until a table uses it
  * @old_data_lock_fd: lock of the device that the session writes to
+ * @fleece_volume: the temporary volume for old data; no name: there is none
  * @before: parameters of the table without the session
  * @during: parameters of the table with the session
  * @scope: what is copied
@@ -60,6 +62,7 @@ struct volume {
 	char old_data_number[32];
 	int old_data_fd;
 	int old_data_lock_fd;
+	struct lvm_volume fleece_volume;
 	char *before;
 	char *during;
 	struct extents scope;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backup/backup.h"
+#include "backup/fleece-volume.h"
 #include "base/exit.h"
 #include "base/log.h"
 #include "block/blockdev.h"
@@ -35,7 +36,9 @@ static const char backup_help[] =
 "  --cluster-size SIZE  qcow2: 4K to 2M; default: 64K\n"
 "  --fleece PLACE       keep old data, which the guest overwrites before they are\n"
 "                       copied, in PLACE: a block device, or a folder for a\n"
-"                       temporary file; default: the folder of OUT. none: keep\n"
+"                       temporary file; default: the folder of OUT. VG or\n"
+"                       VG:SIZE%: a logical volume in VG, of 20% or SIZE% of the\n"
+"                       device, which is removed at the end. none: keep\n"
 "                       none; guest writes wait until OUT has the old data.\n"
 "                       Only for raw copies onto block devices, and the default\n"
 "                       there\n"
@@ -251,7 +254,9 @@ static int find_paths(struct backup_request *request)
 	for (i = 0; !status && i < request->nr_bases; i++)
 		status = device_argument(&request->bases[i], false);
 	for (i = 0; !status && i < request->nr_fleeces; i++)
-		status = device_argument(&request->fleeces[i], false);
+		status = fleece_volume_is_meant(request->fleeces[i]) ?
+			 fleece_volume_check(request->fleeces[i]) :
+			 device_argument(&request->fleeces[i], false);
 	return status;
 }
 
@@ -265,7 +270,8 @@ static bool needs_loop(const struct backup_request *request)
 		if (i && i < request->nr_fleeces)
 			fleece = request->fleeces[i];
 		if (fleece && strcmp(fleece, BACKUP_FLEECE_NONE) &&
-		    !path_is_blockdev(fleece))
+		    !path_is_blockdev(fleece) &&
+		    !fleece_volume_is_meant(fleece))
 			return true;
 		if (!fleece && !path_is_blockdev(request->pairs[i].output))
 			return true;
