@@ -48,6 +48,7 @@ _dmlive_words()
 	--bitmap)	_dmlive_bitmaps "${@:3}" ;;
 	--format|--target-format) echo qcow2 raw ;;
 	--compression)	echo none zlib zstd ;;
+	--base)		echo auto none ;;
 	--fleece)	vgs --noheadings -o vg_name 2> /dev/null; echo none ;;
 	--type)		echo linear striped mirror raid0 raid1 raid5 raid6 raid10 thin ;;
 	*)	case $1 in

@@ -26,6 +26,9 @@
 /* The value of --base for a device without a previous backup. */
 #define BACKUP_BASE_NONE "none"
 
+/* The value of --base, once for all devices: look for it in the folder of the output. */
+#define BACKUP_BASE_AUTO "auto"
+
 /* The value of --fleece for copying by job. */
 #define BACKUP_FLEECE_NONE "none"
 
@@ -53,7 +56,8 @@ struct backup_request {
 	unsigned int freeze_timeout_s;	/* 0: none */
 	/*
 	 * The bitmap, on each device, that records changes since the previous backup,
-	 * or NULL; and these backups: one for each pair, in order, or none at all.
+	 * or NULL; and these backups: one for each pair, in order, one "auto" for all, or
+	 * none at all.
 	 */
 	const char *bitmap;
 	const char *bases[BACKUP_MAX_VOLUMES];

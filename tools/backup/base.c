@@ -212,8 +212,7 @@ int base_open(struct volume *volume, const char *path, struct image_error *err)
 	return r;
 }
 
-/* The record in the image at @path, to be freed; all zeros if there is none. */
-static void read_record_of(const char *path, struct backup_record *record)
+void base_record_of(const char *path, struct backup_record *record)
 {
 	struct image_options options = {
 		.format = "qcow2",
@@ -238,7 +237,7 @@ uint64_t base_generation_of(const char *path)
 {
 	struct backup_record record;
 
-	read_record_of(path, &record);
+	base_record_of(path, &record);
 	backup_record_free(&record);
 	return record.generation;
 }
@@ -247,7 +246,7 @@ uint64_t base_time_of(const char *path)
 {
 	struct backup_record record;
 
-	read_record_of(path, &record);
+	base_record_of(path, &record);
 	backup_record_free(&record);
 	return record.time_s;
 }

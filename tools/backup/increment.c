@@ -182,28 +182,45 @@ static void explain_no_backup(struct increment *increment, const char *base,
 				increment->bitmap);
 }
 
+/* @is_auto: it was looked for; if none was found, @why says it. */
 static int choose_base(struct volume *volume,
-		       const struct backup_request *request, const char *base)
+		       const struct backup_request *request, const char *base,
+		       bool is_auto, struct image_error *why)
 {
 	struct increment *increment = &volume->increment;
-	struct image_error why;
 	int r;
 
 	if (request->full)
 		return make_full(increment, NULL, "it was asked for (--full)");
 	if (!increment->present) {
-		explain_no_backup(increment, base, &why);
-		if (base || request->no_full)
-			return fall_back(volume, request, NULL, why.message);
-		return make_full(increment, NULL, why.message);
+		explain_no_backup(increment, base, why);
+		if (base || is_auto || request->no_full)
+			return fall_back(volume, request, NULL, why->message);
+		return make_full(increment, NULL, why->message);
 	}
 	if (!base)
-		return fall_back(volume, request, NULL,
+		return fall_back(volume, request, NULL, is_auto ? why->message :
 				 "the previous backup was not named (--base)");
-	r = base_open(volume, base, &why);
+	r = base_open(volume, base, why);
 	if (r == -EINVAL)
-		return fall_back(volume, request, base, why.message);
+		return fall_back(volume, request, base, why->message);
 	return r ? EXIT_REFUSED : EXIT_OK;
+}
+
+static int plan_base(struct volume *volume,
+		     const struct backup_request *request, const char *base)
+{
+	const bool is_auto = base && !strcmp(base, BACKUP_BASE_AUTO);
+	struct image_error why;
+	char *found;
+	int status;
+
+	if (!is_auto)
+		return choose_base(volume, request, base, false, &why);
+	found = base_find(volume, &why);
+	status = choose_base(volume, request, found, true, &why);
+	free(found);
+	return status;
 }
 
 int increment_plan(struct volume *volumes, unsigned int nr,
@@ -228,7 +245,7 @@ int increment_plan(struct volume *volumes, unsigned int nr,
 	if (!status)
 		status = choose_generation(increment);
 	if (!status)
-		status = choose_base(volume, request, base);
+		status = plan_base(volume, request, base);
 	return status;
 }
 

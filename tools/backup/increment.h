@@ -24,6 +24,7 @@
 #include "store/origin.h"
 #include "store/seal.h"
 
+struct backup_record;
 struct backup_request;
 struct image;
 struct image_error;
@@ -66,8 +67,9 @@ struct increment {
 };
 
 /*
- * Decide between a full backup and an increment. @base: path of the previous backup, or
- * NULL. The output must have been checked. A bitmap that does not exist is added.
+ * Decide between a full backup and an increment. @base: path of the previous backup,
+ * BACKUP_BASE_AUTO or NULL. The output must have been checked. A bitmap that does not
+ * exist is added.
  */
 int increment_plan(struct volume *volumes, unsigned int nr,
 		   struct volume *volume, const struct backup_request *request,
@@ -111,10 +113,20 @@ void increment_forget(struct increment *increment);
  */
 int base_open(struct volume *volume, const char *path, struct image_error *err);
 
+/* The record in the image at @path, to be freed; all zeros if there is none. */
+void base_record_of(const char *path, struct backup_record *record);
+
 /* The generation in the record of the image at @path; 0: there is no record. */
 uint64_t base_generation_of(const char *path);
 
 /* The point in time of that backup, in seconds since 1970; 0: unknown. */
 uint64_t base_time_of(const char *path);
+
+/*
+ * base-auto.c: the path of the image that bitmap and store of @volume belong to, which is
+ * looked for beside the output; if the bitmap belongs to none now, of its newest backup.
+ * To be freed. NULL: none was found, and @why says it.
+ */
+char *base_find(const struct volume *volume, struct image_error *why);
 
 #endif /* DMLIVE_BACKUP_INCREMENT_H */

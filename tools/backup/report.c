@@ -152,12 +152,16 @@ static void say_finished(struct report *report, const struct volume *volumes,
 {
 	char done[SIZE_TEXT_BYTES], rate[SIZE_TEXT_BYTES];
 	double seconds = seconds_since_start(report);
+	const char *base;
 	unsigned int i;
 
-	for (i = 0; i < nr; i++)
-		printf("%s: the %s is complete: %s\n", volumes[i].name,
-		       volumes[i].increment.base ? "increment" : "backup",
-		       volumes[i].output);
+	for (i = 0; i < nr; i++) {
+		base = volumes[i].increment.base ?
+		       volumes[i].increment.base_name : NULL;
+		printf("%s: the %s is complete: %s%s%s\n", volumes[i].name,
+		       base ? "increment" : "backup", volumes[i].output,
+		       base ? ", based on " : "", base ?: "");
+	}
 	printf("%s in %.1f s, %s/s; %llu guest writes waited for a copy\n",
 	       size_format(figures->total_bytes, done), seconds,
 	       size_format((uint64_t)((double)figures->total_bytes / seconds),

@@ -191,7 +191,8 @@ static int plan_increments(struct run *run)
 	if (!request->bitmap)
 		return EXIT_OK;
 	for (i = 0; i < run->nr && !is_interrupted(&status); i++) {
-		base = request->nr_bases ? request->bases[i] : NULL;
+		base = request->nr_bases ?
+		       request->bases[request->nr_bases == 1 ? 0 : i] : NULL;
 		if (base && !strcmp(base, BACKUP_BASE_NONE))
 			base = NULL;
 		status = increment_plan(run->volumes, run->nr,

@@ -47,7 +47,8 @@ static const char backup_help[] =
 "                       on that backup. If there is none, copy everything, and\n"
 "                       let B record changes from now on. qcow2 only\n"
 "  --base IMAGE         the previous backup, once for each NAME, in order; none:\n"
-"                       there is none\n"
+"                       there is none; auto, also once for all: look for it in\n"
+"                       the folder of OUT\n"
 "  --full               copy everything, and start a new chain\n"
 "  --no-full            fail if only a full backup is possible\n"
 "  --speed SIZE         copy at most SIZE per second (K, M, G)\n"
@@ -236,7 +237,9 @@ static int check_bitmap(const struct backup_request *request)
 		error("backup: --full cannot be combined with --no-full or --base");
 		return EXIT_USAGE;
 	}
-	if (request->nr_bases && request->nr_bases != request->nr_pairs) {
+	if (request->nr_bases && request->nr_bases != request->nr_pairs &&
+	    (request->nr_bases > 1 ||
+	     strcmp(request->bases[0], BACKUP_BASE_AUTO))) {
 		error("backup: give --base once for each device, in order; --base none for a device without a previous backup");
 		return EXIT_USAGE;
 	}
