@@ -7,6 +7,7 @@
 #include <sys/sysmacros.h>
 
 #include "attach/attach.h"
+#include "attach/in-place.h"
 #include "attach/swap.h"
 #include "base/exit.h"
 #include "base/log.h"
@@ -72,7 +73,7 @@ static int check_not_ours(const struct volume *volume)
 		      volume->name, volume->name);
 		return EXIT_REFUSED;
 	}
-	return EXIT_OK;
+	return in_place_check_none(volume);
 }
 
 static int check_name_is_free(const char *name)

@@ -381,3 +381,21 @@ int swap_table(struct volume *volume, const struct dm_table *table,
 	lvm_unlock(&locks);
 	return status;
 }
+
+int swap_loaded(const char *name)
+{
+	struct process_state state;
+	int r;
+
+	process_become_independent(&state, true);
+	r = dm_swap(name);
+	if (r && !dm_is_suspended(name))
+		dm_clear(name);
+	else if (r)
+		r = dm_resume_or_retry(name);
+	if (r && dm_is_suspended(name))
+		error("%s may be suspended; to resume it: dmsetup resume %s", name,
+		      name);
+	process_become_ordinary(&state);
+	return r;
+}

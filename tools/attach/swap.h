@@ -36,4 +36,11 @@ struct swap_steps {
 int swap_table(struct volume *volume, const struct dm_table *table,
 	       const struct swap_steps *steps);
 
+/*
+ * Make the table that is loaded on the device @name the live one, with I/O going on. If
+ * that fails, the device has its old table and is not suspended, or a message says that it
+ * may be. 0 or a negative errno.
+ */
+int swap_loaded(const char *name);
+
 #endif /* DMLIVE_ATTACH_SWAP_H */

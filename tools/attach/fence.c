@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The tables of a volume that is restored in place, but for that of the restore: see
+ * in-place.h. The steps of a fence, and what a process that is killed after each of them
+ * leaves behind:
+ *
+ *  1. the inner device gets the table of the volume: the volume as it was
+ *  2. the table that fails all I/O is loaded: the same, and an inactive table
+ *  3. the tables are swapped: done
+ *
+ * The way back is the same, with the inner device removed last.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "attach/in-place.h"
+#include "attach/swap.h"
+#include "base/exit.h"
+#include "base/log.h"
+
+#define FENCE_TARGET "error"
+
+/* LVM may have given the volume another table since the inner device was made. */
+static int renew(const struct volume *volume, const struct inner *inner)
+{
+	struct dm_table present;
+	uint32_t cookie = 0;
+	bool same;
+	int r = dm_get_table(inner->name, false, &present, NULL);
+
+	same = !r && dm_table_equal(&present, &volume->table);
+	if (!r)
+		dm_table_free(&present);
+	if (same)
+		return EXIT_OK;
+	r = dm_load_table(inner->name, &volume->table, volume->dm.read_only) ?:
+	    dm_swap_private(inner->name, &cookie);
+	dm_wait_for_udev(cookie);
+	return r ? EXIT_ERROR : EXIT_OK;
+}
+
+int in_place_fill_inner(const struct volume *volume, struct inner *inner)
+{
+	int status = inner_find(volume, inner);
+
+	if (status)
+		return status;
+	movable_hide_keys(&volume->table);
+	status = inner->exists ? renew(volume, inner) :
+				 inner_make(volume, MOVABLE_SHARED, inner);
+	if (!status && dm_get_device(inner->name, &inner->dm))
+		status = EXIT_ERROR;
+	return status;
+}
+
+/* What the inner device maps may belong to another volume by now. */
+static void void_inner(const struct volume *volume, struct inner *inner)
+{
+	uint32_t cookie = 0;
+
+	if (inner_find(volume, inner) || !inner->exists || !dm_remove(inner->name))
+		return;
+	if (!dm_load(inner->name, dm_table_sectors(&volume->table), FENCE_TARGET,
+		     "", volume->dm.read_only))
+		dm_swap_private(inner->name, &cookie);
+	dm_wait_for_udev(cookie);
+}
+
+/* Of a volume that fails all I/O, the inner device may be left when that is removed. */
+static const char *find_reason(const struct dm_table *table)
+{
+	unsigned int i;
+
+	if (movable_how(table) != MOVABLE_SHARED)
+		return "its table must not be active twice";
+	for (i = 0; i < table->nr_lines; i++)
+		if (!strcmp(table->lines[i].target, "crypt"))
+			return "its key could stay in the kernel when it is closed";
+	return NULL;
+}
+
+int in_place_check_table(const struct volume *volume)
+{
+	const char *reason;
+	enum movable how;
+	int status = movable_check(volume, &how);
+
+	if (status)
+		return status;
+	reason = find_reason(&volume->table);
+	if (!reason)
+		return EXIT_OK;
+	error("%s has the target %s, and is not restored in place: %s; while it is not in use, a new device can be made over it: --name NAME",
+	      volume->name, volume->table.lines[0].target, reason);
+	return EXIT_REFUSED;
+}
+
+static void move_table(const struct volume *volume, struct inner *inner,
+		       bool is_stable)
+{
+	if (!is_stable || in_place_check_table(volume) ||
+	    in_place_fill_inner(volume, inner))
+		void_inner(volume, inner);
+}
+
+int in_place_fence(struct volume *volume, struct inner *inner, bool is_stable)
+{
+	int status = EXIT_OK;
+
+	if (!in_place_is_fenced(volume) && !in_place_is_live(volume, inner)) {
+		move_table(volume, inner, is_stable);
+		if (dm_load(volume->name, dm_table_sectors(&volume->table),
+			    FENCE_TARGET, "", volume->dm.read_only) ||
+		    swap_loaded(volume->name))
+			status = EXIT_ERROR;
+		else
+			status = volume_refresh(volume);
+	}
+	return status ? status : inner_find(volume, inner);
+}
+
+int in_place_give_back(struct volume *volume, const struct inner *inner)
+{
+	struct dm_table table;
+	int r = dm_get_table(inner->name, false, &table, NULL);
+
+	if (r) {
+		error_errno(r, "%s: cannot get its table", inner->name);
+		return EXIT_ERROR;
+	}
+	movable_hide_keys(&table);
+	r = dm_load_table(volume->name, &table, volume->dm.read_only);
+	if (r)
+		movable_explain(&table, volume->name);
+	else
+		r = swap_loaded(volume->name);
+	dm_table_free(&table);
+	if (r)
+		return EXIT_ERROR;
+	if (!dm_remove(inner->name))
+		return volume_refresh(volume);
+	error("%s has its own table again, but its inner device %s is left; remove it: dmsetup remove %s",
+	      volume->name, inner->name, inner->name);
+	return EXIT_ERROR;
+}

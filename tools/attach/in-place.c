@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Records of restores in place, see in-place.h. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "attach/in-place.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "lines/status-line.h"
+
+#define SUFFIX		".conf"
+#define SECTION		"[Restore]"
+#define LINE_BYTES	(PATH_MAX + 32)
+
+static const char key_volume[] = "VolumeUUID=";
+static const char key_meta[] = "MetadataUUID=";
+static const char key_path[] = "Metadata=";
+static const char complete_line[] = "State=complete";
+
+static void make_path(char path[PATH_MAX], const char *uuid)
+{
+	snprintf(path, PATH_MAX, IN_PLACE_FOLDER "/%.200s" SUFFIX, uuid);
+}
+
+static bool take_value(const char *line, const char *key, char *value,
+		       size_t value_bytes)
+{
+	const size_t length = strlen(key);
+
+	if (strncmp(line, key, length))
+		return false;
+	snprintf(value, value_bytes, "%.*s", (int)value_bytes - 1,
+		 line + length);
+	return true;
+}
+
+/* What cannot be read leaves the record as it is: that of a restore not complete. */
+static void read_file(const char *path, struct in_place *record)
+{
+	char line[LINE_BYTES];
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+
+	if (!file) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while (fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\r\n")] = '\0';
+		if (!take_value(line, key_meta, record->meta,
+				sizeof(record->meta)))
+			take_value(line, key_path, record->meta_path,
+				   sizeof(record->meta_path));
+		if (!strcmp(line, complete_line))
+			record->complete = true;
+	}
+	fclose(file);
+}
+
+bool in_place_find(const char *uuid, struct in_place *record)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	memset(record, 0, sizeof(*record));
+	if (!*uuid || strchr(uuid, '/'))
+		return false;
+	make_path(path, uuid);
+	/* An error other than this may hide one. */
+	if (lstat(path, &st) && (errno == ENOENT || errno == ENOTDIR))
+		return false;
+	snprintf(record->volume, sizeof(record->volume), "%s", uuid);
+	read_file(path, record);
+	return true;
+}
+
+bool in_place_is_unfinished(const char *uuid)
+{
+	struct in_place record;
+
+	return in_place_find(uuid, &record) && !record.complete;
+}
+
+static int say_failed(const char *path)
+{
+	int r = -errno;
+
+	error_errno(r, "%s", path);
+	return r;
+}
+
+static int sync_folder(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = fd >= 0 && !fsync(fd) ? 0 : say_failed(path);
+
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+/* Who has made it may have been killed before it was durable. */
+static int make_folder(const char *path, const char *parent)
+{
+	if (mkdir(path, 0755) && errno != EEXIST)
+		return say_failed(path);
+	return sync_folder(parent);
+}
+
+static int write_file(const char *path, const struct in_place *record,
+		      const char *comment)
+{
+	FILE *file = fopen(path, "we");
+	int r = 0;
+
+	if (!file)
+		return say_failed(path);
+	fprintf(file, "# %s\n" SECTION "\n%s%s\n", comment, key_volume,
+		record->volume);
+	if (*record->meta)
+		fprintf(file, "%s%s\n", key_meta, record->meta);
+	else if (*record->meta_path)
+		fprintf(file, "%s%s\n", key_path, record->meta_path);
+	if (record->complete)
+		fprintf(file, "%s\n", complete_line);
+	if (fflush(file) || ferror(file) || fsync(fileno(file)))
+		r = say_failed(path);
+	fclose(file);
+	return r;
+}
+
+int in_place_write(const struct in_place *record, const char *comment)
+{
+	char path[PATH_MAX], temporary[PATH_MAX];
+	int r = make_folder("/etc/dmlive", "/etc") ?:
+		make_folder(IN_PLACE_FOLDER, "/etc/dmlive");
+
+	if (r)
+		return r;
+	make_path(path, record->volume);
+	snprintf(temporary, sizeof(temporary), IN_PLACE_FOLDER "/.%.200s.%d",
+		 record->volume, getpid());
+	r = write_file(temporary, record, comment);
+	if (!r && rename(temporary, path))
+		r = say_failed(path);
+	if (r)
+		unlink(temporary);
+	return r ? r : sync_folder(IN_PLACE_FOLDER);
+}
+
+int in_place_complete(const char *uuid)
+{
+	struct in_place record;
+
+	if (!in_place_find(uuid, &record) || record.complete)
+		return 0;
+	record.complete = true;
+	return in_place_write(&record,
+			      "All data are on the volume: this file may be removed");
+}
+
+int in_place_remove(const char *uuid)
+{
+	char path[PATH_MAX];
+
+	make_path(path, uuid);
+	if (unlink(path))
+		return errno == ENOENT ? 0 : say_failed(path);
+	return sync_folder(IN_PLACE_FOLDER);
+}
+
+/* Names that begin with a dot are those of files that are being written. */
+static bool take_name(const char *name, char uuid[PERSIST_UUID_BYTES])
+{
+	const size_t length = strlen(name), suffix = strlen(SUFFIX);
+
+	if (name[0] == '.' || length <= suffix ||
+	    length - suffix >= PERSIST_UUID_BYTES ||
+	    strcmp(name + length - suffix, SUFFIX))
+		return false;
+	snprintf(uuid, PERSIST_UUID_BYTES, "%.*s", (int)(length - suffix), name);
+	return true;
+}
+
+int in_place_for_each(int (*each)(const struct in_place *record, void *argument),
+		      void *argument)
+{
+	DIR *folder = opendir(IN_PLACE_FOLDER);
+	char uuid[PERSIST_UUID_BYTES];
+	struct in_place record;
+	struct dirent *entry;
+	int r = 0;
+
+	while (folder && !r && (entry = readdir(folder)))
+		if (take_name(entry->d_name, uuid) &&
+		    in_place_find(uuid, &record))
+			r = each(&record, argument);
+	if (folder)
+		closedir(folder);
+	return r;
+}
+
+const char *in_place_meta(const struct in_place *record, char path[PATH_MAX])
+{
+	char name[DM_NAME_BYTES];
+
+	snprintf(path, PATH_MAX, "%s", record->meta_path);
+	if (*record->meta)
+		snprintf(path, PATH_MAX, "%s",
+			 dm_name_of_uuid(record->meta, name) ?
+			 dm_node_path(name) : "");
+	if (*path && !path_is_blockdev(path))
+		path[0] = '\0';
+	return path;
+}
+
+int in_place_check_none(const struct volume *volume)
+{
+	if (!volume->is_mapped || !in_place_is_unfinished(volume->dm.uuid))
+		return EXIT_OK;
+	error("%s is being restored in place, and that is not finished; to continue it: dmlive resume %s; to give it up, and with it what %s holds: dmlive detach %s --force",
+	      volume->name, volume->name, volume->name, volume->name);
+	return EXIT_REFUSED;
+}
+
+bool in_place_is_live(const struct volume *volume, struct inner *inner)
+{
+	struct cbw_table origin = { 0 };
+	struct alloctrack_table table;
+	struct inner ignored;
+
+	if (!volume->is_mapped || inner_is(volume) ||
+	    !strncmp(volume->dm.uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) ||
+	    volume->table.nr_lines != 1 ||
+	    strcmp(volume->table.lines[0].target, "alloctrack") ||
+	    table_line_parse(volume->table.lines[0].params, &table))
+		return false;
+	snprintf(origin.origin, sizeof(origin.origin), "%.31s", table.file);
+	return inner_of_table(&origin, inner ? inner : &ignored);
+}
+
+bool in_place_is_fenced(const struct volume *volume)
+{
+	return volume->table.nr_lines == 1 &&
+	       !strcmp(volume->table.lines[0].target, "error");
+}
