@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "attach/attach.h"
+#include "attach/in-place.h"
 #include "attach/persist.h"
 #include "base/exit.h"
 #include "base/json.h"
@@ -19,6 +20,7 @@
 #include "block/lvm.h"
 #include "block/require.h"
 #include "cmd/attach-event.h"
+#include "cmd/event-fence.h"
 #include "cmd/event-log.h"
 #include "cmd/event-store.h"
 #include "restore/runtime.h"
@@ -136,7 +138,8 @@ static bool find_volume(const struct persist *persist, struct volume *volume)
 	return !find_by_uuid(persist->volume, path, sizeof(path)) &&
 	       !volume_find(path, volume) && volume->is_mapped &&
 	       volume->table.nr_lines && !volume->dm.suspended &&
-	       !volume_is_cbw(volume, &cbw);
+	       !volume_is_cbw(volume, &cbw) &&
+	       !in_place_is_unfinished(volume->dm.uuid);
 }
 
 static void report(const struct volume *volume, const struct trust *trust)
@@ -464,11 +467,37 @@ static int handle(const struct persist *persist, void *argument)
 	return 0;
 }
 
+/* See event-fence.h. */
+static void fence(struct event *event)
+{
+	struct lvm_locks lvm_locks = { 0 };
+	struct volume volume;
+	int fd = -1, tries = event->was_missed ? 1 : LOCK_TRIES;
+	const struct timespec pause = { .tv_nsec = LOCK_POLL_NS };
+	bool found = event_fence_find(event->uuid, &volume);
+	bool locked = found && lock_lvm(&volume, event, &lvm_locks);
+
+	while (found && (fd = blockdev_try_lock(&volume.device)) < 0 &&
+	       --tries > 0)
+		nanosleep(&pause, NULL);
+	/* Without lvm2's lock too: it must not stay as it is. */
+	if (fd >= 0)
+		event->status = event_fence(&volume, lvm_locks.nr, locked);
+	/* The next command of dmlive tries again. */
+	if (found && (fd < 0 || event->status))
+		persist_set_mark(&volume, PERSIST_MISSED);
+	if (fd >= 0)
+		close(fd);
+	lvm_unlock(&lvm_locks);
+	volume_free(&volume);
+}
+
 static int handle_event(struct event *event)
 {
 	event_log_use(true);
 	dm_serve_event();
 	blockdev_wait_briefly();
+	fence(event);
 	persist_for_each(handle, event);
 	event_log_use(false);
 	return event->status;
@@ -535,7 +564,7 @@ int attach_event(const char *device)
 	    inner_is_uuid(event.uuid))
 		return EXIT_OK;
 	/* Many machines have none. */
-	if (access(PERSIST_FOLDER, F_OK))
+	if (access(PERSIST_FOLDER, F_OK) && access(IN_PLACE_FOLDER, F_OK))
 		return EXIT_OK;
 	status = require("attach", REQUIRE_DM);
 	return status ? status : handle_event(&event);

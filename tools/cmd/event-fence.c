@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Volumes that must not be used with their own tables, see event-fence.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "attach/in-place.h"
+#include "base/log.h"
+#include "cmd/event-fence.h"
+
+static bool is_bare(const struct volume *volume)
+{
+	return volume->table.nr_lines && !in_place_is_live(volume, NULL) &&
+	       !in_place_is_fenced(volume);
+}
+
+bool event_fence_find(const char *uuid, struct volume *volume)
+{
+	char name[DM_NAME_BYTES], path[32];
+	struct dm_device device;
+
+	memset(volume, 0, sizeof(*volume));
+	if (!in_place_is_unfinished(uuid) || !dm_name_of_uuid(uuid, name) ||
+	    dm_get_device(name, &device))
+		return false;
+	/* There may be no other node yet. */
+	snprintf(path, sizeof(path), "/dev/dm-%u", device.minor);
+	return !volume_find(path, volume) && volume->is_mapped &&
+	       is_bare(volume);
+}
+
+/* A command of lvm2 has loaded a table, which it will resume: that is another event. */
+static bool is_under_way(const struct volume *volume)
+{
+	struct volume loaded = { 0 };
+	bool found;
+
+	if (!volume->dm.has_inactive_table ||
+	    dm_get_table(volume->name, true, &loaded.table, NULL))
+		return false;
+	found = !in_place_is_fenced(&loaded) &&
+		strcmp(loaded.table.lines[0].target, "alloctrack");
+	dm_table_free(&loaded.table);
+	return found;
+}
+
+int event_fence(struct volume *volume, bool is_locked, bool is_stable)
+{
+	struct inner inner;
+	int status = volume_refresh(volume);
+
+	if (status || volume->dm.suspended || !is_bare(volume) ||
+	    (!is_locked && is_under_way(volume)) ||
+	    !in_place_is_unfinished(volume->dm.uuid))
+		return status;
+	status = in_place_fence(volume, &inner, is_stable);
+	if (!status)
+		info("%s is being restored in place, and that is not finished: its I/O fails until it is continued: dmlive resume %s",
+		     volume->name, volume->name);
+	return status;
+}
