@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "attach/in-place.h"
 #include "backup/recovery.h"
 #include "base/log.h"
 #include "block/dm.h"
@@ -47,13 +48,38 @@ static bool is_there(const char *name, const char *uuid)
 	       (*uuid && dm_name_of_uuid(uuid, found));
 }
 
+/* The volume of a restore in place stays. Its server was killed after all was done. */
+static bool has_ended_in_place(const char *name)
+{
+	char found[DM_NAME_BYTES];
+	struct restore_options options;
+	struct in_place record;
+	bool ended;
+
+	if (runtime_load(name, &options))
+		return false;
+	ended = *options.uuid && !options.outer &&
+		strncmp(options.uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) &&
+		dm_name_of_uuid(options.uuid, found) &&
+		!in_place_find(options.uuid, &record) &&
+		!dm_runs_target(found, "alloctrack");
+	restore_options_free(&options);
+	return ended;
+}
+
 static bool is_needed(const char *name)
 {
 	struct restore_options options = { 0 };
 	bool needed;
 
-	if (runtime_server(name) || is_there(name, "") ||
-	    runtime_has_device(name))
+	if (runtime_server(name))
+		return true;
+	log_set_sink(drop);
+	needed = !has_ended_in_place(name);
+	log_set_sink(NULL);
+	if (!needed)
+		return false;
+	if (is_there(name, "") || runtime_has_device(name))
 		return true;
 	/* That something cannot be read now is no reason for a message. */
 	log_set_sink(drop);

@@ -5,12 +5,14 @@
 #include <unistd.h>
 
 #include "attach/attach.h"
+#include "attach/in-place.h"
 #include "attach/persist.h"
 #include "backup/recovery.h"
 #include "cmd/cmd.h"
 #include "base/exit.h"
 #include "base/json.h"
 #include "block/require.h"
+#include "restore/own-device.h"
 #include "restore/runtime.h"
 
 static const char help[] =
@@ -29,7 +31,8 @@ static const char help[] =
 "\n"
 "  --persistent  also forget that it is attached persistently: remove its file in\n"
 "                /etc/dmlive/attach.d\n"
-"  --force       end the backup session, and detach a suspended device too\n"
+"  --force       end the backup session, and detach a suspended device too; give\n"
+"                up the restore in place of a device that is not in use\n"
 "  --json        print the result as JSON\n";
 
 static const struct option options[] = {
@@ -70,8 +73,11 @@ static int take_out(struct volume *volume, bool force, bool persistent,
 	if (found)
 		persist_set_mark(volume, PERSIST_DETACHED);
 	*inserted = true;
+	if (volume->is_mapped && in_place_is_unfinished(volume->dm.uuid))
+		status = force ? own_give_up(volume) :
+				 in_place_check_none(volume);
 	/* Perhaps only its file is left. */
-	if (!found || !persistent || volume_is_cbw(volume, &cbw))
+	else if (!found || !persistent || volume_is_cbw(volume, &cbw))
 		status = attach_undo(volume, force, inserted);
 	if (!status && found && persistent &&
 	    persist_remove(volume->dm.uuid, &found))

@@ -10,6 +10,7 @@
 #include "block/require.h"
 #include "restore/runtime.h"
 #include "restore/finish.h"
+#include "restore/own-device.h"
 #include "restore/stack.h"
 
 static const char help[] =
@@ -44,7 +45,7 @@ int cmd_finish(int argc, char **argv)
 	struct json_object *object;
 	char given[DM_NAME_BYTES], inner[DM_NAME_BYTES];
 	const char *name;
-	bool json = false;
+	bool json = false, in_place;
 	int found, r;
 
 	optind = 0;
@@ -66,6 +67,7 @@ int cmd_finish(int argc, char **argv)
 		return r;
 
 	name = stack_restored(given, inner);
+	in_place = own_is_live(name);
 	r = finish_device(name);
 	if (r)
 		return exit_status_of(r);
@@ -74,10 +76,12 @@ int cmd_finish(int argc, char **argv)
 	if (json) {
 		object = json_new_object();
 		json_add_string(object, "name", name);
-		json_add_bool(object, "linear", true);
+		json_add_bool(object, "linear",
+			      !in_place || dm_runs_target(name, "linear"));
 		json_print_line(object);
 	} else {
-		printf("%s is a plain linear mapping now\n", name);
+		printf("%s %s\n", name, in_place ? "has its own table again" :
+		       "is a plain linear mapping now");
 	}
 	return EXIT_OK;
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "attach/in-place.h"
 #include "cmd/cmd.h"
 #include "cmd/resume-all.h"
 #include "block/blockdev.h"
@@ -17,19 +18,23 @@
 #include "store/track.h"
 #include "restore/metadata.h"
 #include "restore/new-volume.h"
+#include "restore/own-device.h"
 #include "restore/processes.h"
 #include "restore/stack.h"
 
 #define MAX_TIMEOUT_S	(30ull * 24 * 3600)
 
 static const char restore_help[] =
-"Usage: dmlive restore IMAGE DEVICE --name NAME [OPTION]...\n"
+"Usage: dmlive restore IMAGE DEVICE --name NAME|--in-place [OPTION]...\n"
 "\n"
 "Makes /dev/mapper/NAME, which has the content of IMAGE (qcow2 or raw) and can be\n"
 "used at once, while that content is streamed onto DEVICE in the background. In\n"
 "the end NAME becomes a linear mapping of DEVICE, whose old content is lost.\n"
 "\n"
 "  --name NAME        name of the mapped device\n"
+"  --in-place         let DEVICE itself, a logical volume for example, have the\n"
+"                     content of IMAGE at once; at the end it has its own table\n"
+"                     again. --meta is auto unless it is given\n"
 "  --background       return as soon as the device is usable\n"
 "  --foreground       show progress until all is restored (the default);\n"
 "                     Ctrl-C leaves the restore running in the background\n"
@@ -116,6 +121,7 @@ enum {
 	OPTION_FORCE,
 	OPTION_FOREGROUND,
 	OPTION_FORMAT,
+	OPTION_IN_PLACE,
 	OPTION_JSON,
 	OPTION_META,
 	OPTION_NAME,
@@ -156,6 +162,7 @@ static const struct option restore_options[] = {
 	{ "block-size", required_argument, NULL, OPTION_BLOCK_SIZE },
 	{ "copy-on-read", no_argument, NULL, OPTION_COPY_ON_READ },
 	{ "create", no_argument, NULL, OPTION_CREATE },
+	{ "in-place", no_argument, NULL, OPTION_IN_PLACE },
 	{ "meta", required_argument, NULL, OPTION_META },
 	{ "no-detect-zeroes", no_argument, NULL, OPTION_NO_DETECT_ZEROES },
 	{ "no-discard", no_argument, NULL, OPTION_NO_DISCARD },
@@ -205,6 +212,7 @@ static bool take_on_error(struct restore_request *request)
 
 static bool take_size(struct restore_request *request)
 {
+	request->size_is_given = true;
 	request->whole_volume = !strcmp(optarg, "target");
 	if (request->whole_volume || !strcmp(optarg, "image"))
 		return true;
@@ -314,6 +322,9 @@ static bool take_option(struct restore_request *request, int option)
 	case OPTION_JSON:
 		request->json = true;
 		return true;
+	case OPTION_IN_PLACE:
+		request->in_place = true;
+		return true;
 	case OPTION_META:
 		request->meta = optarg;
 		return true;
@@ -378,26 +389,82 @@ static int find_paths(struct restore_request *request)
 	return request_each_path(request, find_path);
 }
 
+static int check_in_place(struct restore_request *request)
+{
+	const char *other = request->name ? "--name" :
+			    request->track ? "--track" :
+			    request->create ? "--create" :
+			    request->size_is_given && !request->whole_volume ?
+			    "--size image" : NULL;
+
+	/* It keeps its size. */
+	request->whole_volume = true;
+	/* Without metadata, nothing could make it usable again after a restart. */
+	if (!request->meta)
+		request->meta = "auto";
+	if (!other)
+		return EXIT_OK;
+	error("restore: --in-place and %s exclude each other", other);
+	return EXIT_USAGE;
+}
+
+static int check_options(struct restore_request *request)
+{
+	if (request->in_place)
+		return check_in_place(request);
+	if (!request->name) {
+		error("restore: --name NAME is missing, the mapped device to make; or --in-place");
+		return EXIT_USAGE;
+	}
+	if (!dm_name_is_valid(request->name))
+		return EXIT_USAGE;
+	if (request->track_meta && !request->track) {
+		error("restore: --track-meta requires --track B, the bitmap to keep there");
+		return EXIT_USAGE;
+	}
+	return EXIT_OK;
+}
+
+/* The name of the mapped device at @path. */
+static bool find_mapped(const char *path, char name[DM_NAME_BYTES])
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISBLK(st.st_mode) &&
+	       dm_name_of(major(st.st_rdev), minor(st.st_rdev), name);
+}
+
+/* In place: the mapped device is the volume. */
+static int take_volume(struct restore_request *request,
+		       char name[DM_NAME_BYTES])
+{
+	request->name = name;
+	if (find_mapped(request->volume, name))
+		return EXIT_OK;
+	if (!path_is_blockdev(request->volume)) {
+		error("%s is not a block device", request->volume);
+		return EXIT_ERROR;
+	}
+	error("%s is not a mapped device, such as a logical volume, and is not restored in place; a new device can be made over it: --name NAME",
+	      request->volume);
+	return EXIT_REFUSED;
+}
+
 int cmd_restore(int argc, char **argv)
 {
 	struct restore_request request = { 0 };
+	char name[DM_NAME_BYTES];
 	int status = parse(argc, argv, restore_options, restore_help,
 			   &request);
 
 	if (status)
 		return status < 0 ? EXIT_OK : status;
 	if (argc - optind != 2)
-		return argument_error("restore", "IMAGE DEVICE --name NAME");
-	if (!request.name) {
-		error("restore: --name NAME is missing, the mapped device to make");
-		return EXIT_USAGE;
-	}
-	if (!dm_name_is_valid(request.name))
-		return EXIT_USAGE;
-	if (request.track_meta && !request.track) {
-		error("restore: --track-meta requires --track B, the bitmap to keep there");
-		return EXIT_USAGE;
-	}
+		return argument_error("restore",
+				      "IMAGE DEVICE --name NAME, or --in-place");
+	status = check_options(&request);
+	if (status)
+		return status;
 	request.image = argv[optind];
 	request.volume = argv[optind + 1];
 	status = new_volume_check(&request);
@@ -407,7 +474,31 @@ int cmd_restore(int argc, char **argv)
 				    (request.track ? REQUIRE_CBW : 0));
 	if (!status)
 		status = find_paths(&request);
+	if (!status && request.in_place)
+		status = take_volume(&request, name);
 	return status ? status : processes_run(&request);
+}
+
+/* A volume that is restored in place has been found by its UUID ever since. */
+static int take_description(struct restore_request *request,
+			    const struct restore_description *description,
+			    char name[DM_NAME_BYTES])
+{
+	if (!description->in_place) {
+		snprintf(name, DM_NAME_BYTES, "%s", description->name ?: "");
+		return EXIT_OK;
+	}
+	if (request->name || request->moved_volume) {
+		error("resume %s: --name and --target are not for a restore in place",
+		      request->meta);
+		return EXIT_USAGE;
+	}
+	request->in_place = true;
+	if (description->uuid && dm_name_of_uuid(description->uuid, name))
+		return EXIT_OK;
+	error("%s is the metadata of a restore in place of %s, which is not active; activate it first: lvchange -ay",
+	      request->meta, description->volume ?: "a volume");
+	return EXIT_REFUSED;
 }
 
 /*
@@ -417,6 +508,7 @@ int cmd_restore(int argc, char **argv)
 static int find_name(struct restore_request *request, char name[DM_NAME_BYTES])
 {
 	struct metadata metadata;
+	int status;
 
 	if (!path_is_blockdev(request->meta)) {
 		error("%s is not a block device; resume takes the mapped device that is restored (its name, a path or VG/LV), or its metadata device",
@@ -432,12 +524,13 @@ static int find_name(struct restore_request *request, char name[DM_NAME_BYTES])
 			return EXIT_REFUSED;
 		}
 		request->meta = NULL;
-	} else if (!request->name) {
+	} else {
 		if (metadata_open(request->meta, &metadata))
 			return EXIT_ERROR;
-		snprintf(name, DM_NAME_BYTES, "%s",
-			 metadata.description.name ?: "");
+		status = take_description(request, &metadata.description, name);
 		metadata_close(&metadata);
+		if (status)
+			return status;
 	}
 	if (!request->name)
 		request->name = name;
@@ -464,15 +557,18 @@ static int take_name(struct restore_request *request, const char *name)
 static bool is_restored(const char *path, char name[DM_NAME_BYTES])
 {
 	char inner[DM_NAME_BYTES];
-	struct stat st;
 
-	return !stat(path, &st) && S_ISBLK(st.st_mode) &&
-	       dm_name_of(major(st.st_rdev), minor(st.st_rdev), name) &&
+	return find_mapped(path, name) &&
 	       dm_runs_target(stack_restored(name, inner), "alloctrack");
 }
 
 static int take_restored(struct restore_request *request, const char *name)
 {
+	struct in_place record;
+	struct dm_device device;
+
+	request->in_place = !dm_get_device(name, &device) &&
+			    in_place_find(device.uuid, &record);
 	request->meta = NULL;
 	return take_name(request, name);
 }
@@ -515,10 +611,49 @@ static int check_resume(const struct restore_request *request, int nr_arguments)
 	       argument_error("resume", "NAME or META, and IMAGE if that has moved");
 }
 
+/* Is it a volume, a path or a name, whose restore in place is on record, and stands still? */
+static bool find_in_place(const struct restore_request *request,
+			  const char *given, struct in_place *record,
+			  char name[DM_NAME_BYTES])
+{
+	struct dm_device device;
+
+	if (!request->meta)
+		snprintf(name, DM_NAME_BYTES, "%s", given);
+	else if (!find_mapped(request->meta, name))
+		return false;
+	return !dm_get_device(name, &device) &&
+	       in_place_find(device.uuid, record) &&
+	       !dm_runs_target(name, "alloctrack");
+}
+
+/* @ended: there is nothing left to do. */
+static int resume_in_place(struct restore_request *request,
+			   const struct in_place *record,
+			   char name[DM_NAME_BYTES], bool *ended)
+{
+	static char path[PATH_MAX];
+
+	*ended = own_tidy(name);
+	if (*ended) {
+		runtime_remove(name, -1);
+		return EXIT_OK;
+	}
+	if (!*in_place_meta(record, path)) {
+		error("%s is being restored in place, and its metadata device %s is not active; activate it first: lvchange -ay",
+		      name, *record->meta ? record->meta : record->meta_path);
+		return EXIT_REFUSED;
+	}
+	request->meta = path;
+	return find_name(request, name);
+}
+
 int cmd_resume(int argc, char **argv)
 {
 	struct restore_request request = { 0 };
+	struct in_place record;
 	char name[DM_NAME_BYTES];
+	bool ended = false;
 	int status = parse(argc, argv, resume_options, resume_help, &request);
 
 	if (status)
@@ -535,13 +670,15 @@ int cmd_resume(int argc, char **argv)
 	status = require("resume", REQUIRE_DM | REQUIRE_ALLOCTRACK);
 	if (!status)
 		status = find_paths(&request);
-	if (!status && !request.meta)
-		status = take_name(&request, argv[optind]);
-	else if (!status && is_restored(request.meta, name))
+	if (!status && request.meta && is_restored(request.meta, name))
 		status = take_restored(&request, name);
+	else if (!status && find_in_place(&request, argv[optind], &record, name))
+		status = resume_in_place(&request, &record, name, &ended);
+	else if (!status && !request.meta)
+		status = take_name(&request, argv[optind]);
 	else if (!status)
 		status = find_name(&request, name);
-	if (status)
+	if (status || ended)
 		return status;
 	if (!dm_name_is_valid(request.name))
 		return EXIT_USAGE;

@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "attach/in-place.h"
 #include "attach/inner.h"
 #include "backup/view.h"
 #include "block/blockdev.h"
@@ -86,6 +87,30 @@ static bool find_owner(const char *uuid, const char *inner_name,
 	return owner[0] && !dm_get_device(owner, NULL);
 }
 
+static bool is_restored_in_place(const char *name)
+{
+	struct in_place record;
+	struct dm_device device;
+
+	return !dm_get_device(name, &device) &&
+	       in_place_find(device.uuid, &record);
+}
+
+static int report_in_place(const struct in_place *record, void *argument)
+{
+	struct listing *listing = argument;
+	char name[DM_NAME_BYTES];
+
+	if (!dm_name_of_uuid(record->volume, name) || runtime_server(name) ||
+	    dm_runs_target(name, "alloctrack"))
+		return 0;
+	report(listing, "in-place", name, name, record->complete ?
+	       "what is left of its restore in place, which has completed" :
+	       "its restore in place is not finished, and its I/O fails until that is continued",
+	       record->complete ? "dmlive finish %s" : "dmlive resume %s", name);
+	return 0;
+}
+
 static void report_inner(struct listing *listing, const char *name,
 			 const struct dm_device *device, const char *target)
 {
@@ -95,6 +120,9 @@ static void report_inner(struct listing *listing, const char *name,
 	if (stack_find_upper(name, upper) || !strcmp(target, "alloctrack"))
 		return;
 	has_owner = find_owner(device->uuid, name, owner);
+	/* The owner is reported, or works. */
+	if (has_owner && is_restored_in_place(owner))
+		return;
 	if (device->open_count > 0)
 		report(listing, "inner", name, owner,
 		       "the inner device of an attachment that has ended, still in use",
@@ -238,5 +266,6 @@ unsigned int status_recovery(const char *name, struct json_object *array)
 
 	dm_for_each(report_device, &listing);
 	report_records(&listing);
+	in_place_for_each(report_in_place, &listing);
 	return listing.nr;
 }

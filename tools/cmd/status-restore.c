@@ -10,6 +10,7 @@
 #include "block/blockdev.h"
 #include "cmd/status.h"
 #include "lines/status-line.h"
+#include "restore/own-device.h"
 #include "restore/runtime.h"
 #include "restore/stack.h"
 
@@ -21,6 +22,7 @@ struct report {
 	char backing[PATH_MAX];
 	char meta[PATH_MAX];			/* "": none */
 	struct restore_options recorded;
+	bool in_place;
 	pid_t server;
 	char *last_error;
 };
@@ -49,6 +51,7 @@ static int collect(const char *name, struct report *report)
 	if (strchr(report->table.meta, ':'))
 		blockdev_path_of(report->table.meta, report->meta,
 				 sizeof(report->meta));
+	report->in_place = own_is_live(name);
 	report->server = runtime_server(name);
 	if (!runtime_load(name, &report->recorded) &&
 	    !stack_is_record_of(&report->recorded, report->device.dm.uuid))
@@ -75,6 +78,7 @@ static void add_report(const struct report *report, struct json_object *object)
 	json_add_number(object, "stream_speed", status->features.stream_speed);
 	json_add_string(object, "on_error",
 			on_error_name(status->features.on_error));
+	json_add_bool(object, "in_place", report->in_place);
 	json_add_string(object, "target", report->target);
 	json_add_string(object, "backing", report->backing);
 	json_add_string(object, "meta", status->meta);

@@ -13,12 +13,12 @@ void clear_plan(struct server *server)
 	const struct restore_request *request = server->request;
 
 	server->to_clear = !request->target_is_zero && !request->no_discard &&
-			   clearable_probe(&server->volume);
+			   clearable_probe(&server->data);
 }
 
 static int clear(struct server *server, bool (*is_cancelled)(void))
 {
-	int r = clearable_clear(&server->volume, server->device_bytes,
+	int r = clearable_clear(&server->data, server->device_bytes,
 				is_cancelled);
 
 	if (r == -ECANCELED) {
@@ -85,7 +85,7 @@ int clear_resumed(struct server *server, const struct metadata *metadata,
 	server->features.target_is_zero &= same;
 	if (!recorded->to_clear || !same)
 		return EXIT_OK;
-	if (!clearable_probe(&server->volume)) {
+	if (!clearable_probe(&server->data)) {
 		if (recorded->cleared && !is_untouched(metadata))
 			warn_of_pool(server);
 		return EXIT_OK;

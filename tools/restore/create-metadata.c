@@ -177,6 +177,7 @@ static char *describe(struct server *server)
 	char volume[PATH_MAX], identity[512], machine[MACHINE_ID_BYTES];
 	struct restore_description description = {
 		.automatic = server->meta.automatic,
+		.in_place = server->in_place,
 		.to_clear = server->to_clear,
 		.name = (char *)server->request->name,
 		.uuid = server->options.uuid,

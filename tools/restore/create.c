@@ -19,6 +19,7 @@
 #include "qcow2/preflight.h"
 #include "restore/clear.h"
 #include "restore/new-volume.h"
+#include "restore/own-device.h"
 #include "restore/report.h"
 #include "qcow2/sector-size.h"
 #include "restore/server.h"
@@ -109,12 +110,15 @@ static int check_volume(struct server *server)
 
 	if (blockdev_open(server->request->volume, volume))
 		return EXIT_ERROR;
+	server->data = *volume;
 	server->options.volume = strdup(volume->path);
 	if (volume->read_only) {
 		error("%s is read-only", volume->path);
 		return EXIT_REFUSED;
 	}
 	status = device_lock(server, volume);
+	if (!status)
+		status = own_check(server);
 	if (status)
 		return status;
 	if (blockdev_check_own_files(volume) || blockdev_check_unused(volume))
@@ -181,7 +185,10 @@ static void take_request(struct server *server)
 		.target_is_zero = request->target_is_zero,
 		.no_detect_zeroes = request->no_detect_zeroes,
 	};
-	device_make_uuid(server);
+	server->in_place = request->in_place;
+	/* Of the volume, which has one. */
+	if (!server->in_place)
+		device_make_uuid(server);
 }
 
 /* With --create, nothing is made for an image that is refused. */
@@ -199,7 +206,7 @@ int create_prepare(struct server *server)
 	int status;
 
 	take_request(server);
-	status = device_check_name(server);
+	status = server->in_place ? EXIT_OK : device_check_name(server);
 	if (!status)
 		status = server_open_image(server);
 	if (!status && server->request->create)
@@ -220,8 +227,12 @@ int create_prepare(struct server *server)
 		status = tracking_make(server);
 	if (!status)
 		status = create_make_metadata(server);
+	if (!status && server->in_place)
+		status = own_record(server);
 	if (!status)
 		status = clear_volume(server, server_is_interrupted);
+	if (!status && server->in_place)
+		status = own_make(server);
 	if (!status)
 		status = device_make(server);
 	if (!status)

@@ -37,6 +37,8 @@ char *description_format(const struct restore_description *description)
 	if (description->to_clear)
 		json_add_number(object, "cleared", description->cleared);
 	json_add_bool(object, "automatic", description->automatic);
+	if (description->in_place)
+		json_add_bool(object, "in_place", true);
 	json_add_string(object, "name", description->name);
 	json_add_string(object, "uuid", description->uuid);
 	json_add_string(object, "target", description->volume);
@@ -83,6 +85,7 @@ static void take_members(struct json_object *object,
 							  NULL);
 	description->cleared = json_get_number(object, "cleared");
 	description->automatic = json_get_bool(object, "automatic");
+	description->in_place = json_get_bool(object, "in_place");
 	description->name = json_copy_string(object, "name");
 	description->uuid = json_copy_string(object, "uuid");
 	description->volume = json_copy_string(object, "target");

@@ -25,6 +25,7 @@ struct image_identity {
 struct restore_description {
 	bool finished;			/* there is nothing to resume */
 	bool automatic;			/* the store is on a companion volume */
+	bool in_place;			/* the volume itself is restored, by UUID */
 	bool to_clear;			/* the volume is to be cleared first, and ... */
 	bool cleared;			/* ... has been; see clear.h */
 	char *name;			/* NULL: unknown, as all strings */

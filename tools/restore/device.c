@@ -15,6 +15,7 @@
 #include "base/exit.h"
 #include "base/log.h"
 #include "restore/metadata.h"
+#include "restore/own-device.h"
 #include "restore/report.h"
 #include "restore/server.h"
 #include "restore/stale-tail.h"
@@ -158,9 +159,22 @@ static int make_params(struct server *server, char *params, size_t params_bytes)
 		return EXIT_ERROR;
 	make_features(server, &words);
 	snprintf(params, params_bytes, "%u:%u %s %s %" PRIu64 " %u%s",
-		 major(server->volume.devt), minor(server->volume.devt),
+		 major(server->data.devt), minor(server->data.devt),
 		 backing, meta, server->block_bytes / SECTOR_BYTES, words.nr,
 		 words.text);
+	return EXIT_OK;
+}
+
+static int make_empty(struct server *server)
+{
+	int status = stale_tail_wipe(&server->volume, server->device_bytes);
+
+	if (status)
+		return status;
+	if (dm_create_empty(server->name, server->outer ?
+			    server->inner_uuid : server->options.uuid))
+		return EXIT_ERROR;
+	server->created = true;
 	return EXIT_OK;
 }
 
@@ -169,14 +183,10 @@ int device_make(struct server *server)
 	char params[512];
 	int status = make_params(server, params, sizeof(params));
 
-	if (!status)
-		status = stale_tail_wipe(&server->volume, server->device_bytes);
+	if (!status && !server->in_place)
+		status = make_empty(server);
 	if (status)
 		return status;
-	if (dm_create_empty(server->name, server->outer ?
-			    server->inner_uuid : server->options.uuid))
-		return EXIT_ERROR;
-	server->created = true;
 	if (dm_load(server->name, server->device_bytes / SECTOR_BYTES,
 		    "alloctrack", params, false))
 		return EXIT_ERROR;
@@ -194,7 +204,7 @@ int device_attach(struct server *server)
 	struct engine_options options = {
 		.name = server->name,
 		.nr_threads = server->options.nr_threads,
-		.zeroes_are_writes = !server->volume.writes_zeroes &&
+		.zeroes_are_writes = !server->data.writes_zeroes &&
 				     !server->features.target_is_zero,
 		.on_state = tell_state,
 	};
@@ -247,6 +257,8 @@ static int choose_reader(struct server *server)
 
 static int resume(struct server *server)
 {
+	if (server->in_place)
+		return own_start(server);
 	return server->outer ? dm_resume_private(server->name) :
 			       dm_resume(server->name);
 }

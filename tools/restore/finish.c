@@ -13,15 +13,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "attach/swap.h"
 #include "block/blockdev.h"
 #include "block/dm.h"
 #include "restore/finished.h"
 #include "base/log.h"
-#include "base/process.h"
 #include "restore/runtime.h"
 #include "lines/status-line.h"
 #include "restore/finish.h"
 #include "restore/metadata.h"
+#include "restore/own-device.h"
 
 static void say_incomplete(const char *name,
 			   const struct alloctrack_status *status)
@@ -71,24 +72,13 @@ static int swap(const char *name, const struct dm_line *line,
 		const struct alloctrack_table *table, bool read_only)
 {
 	char params[STATUS_WORD_BYTES + 8];
-	struct process_state state;
 	int r;
 
 	snprintf(params, sizeof(params), "%s 0", table->file);
 	r = dm_load(name, line->nr_sectors, "linear", params, read_only);
 	if (r)
 		return r;
-	process_become_independent(&state, true);
-	r = dm_swap(name);
-	if (r && !dm_is_suspended(name))
-		dm_clear(name);
-	else if (r)
-		r = dm_resume_or_retry(name);
-	if (r && dm_is_suspended(name))
-		error("%s may be suspended; to resume it: dmsetup resume %s", name,
-		      name);
-	process_become_ordinary(&state);
-	return r;
+	return swap_loaded(name);
 }
 
 static void retire_metadata(const struct alloctrack_table *table)
@@ -120,8 +110,11 @@ int finish_device(const char *name)
 	struct alloctrack_table table;
 	struct dm_device device;
 	struct dm_line line = { 0 };
+	bool in_place;
 	int r;
 
+	if (own_tidy(name))
+		return 0;
 	r = dm_get_line(name, DM_LINE_TABLE, &line, &device);
 	if (r == -ENXIO) {
 		error("there is no mapped device %s", name);
@@ -150,12 +143,16 @@ int finish_device(const char *name)
 		goto free;
 	}
 	r = check_complete(name);
+	in_place = !r && own_is_live(name);
 	if (!r)
-		r = swap(name, &line, &table, device.read_only);
-	if (!r) {
+		r = in_place ? own_finish(name) :
+			       swap(name, &line, &table, device.read_only);
+	if (!r && !in_place)
 		note_finished(name, &device, &table);
+	if (!r)
 		retire_metadata(&table);
-	}
+	if (!r && in_place)
+		own_forget(name);
 free:
 	dm_line_free(&line);
 	return r;

@@ -245,6 +245,9 @@ static int end_done(struct front_end *front)
 	}
 	say(front, "%s: restored %s in %.1f s%s", front->name,
 	    size_format(front->total_bytes, total), seconds_since_start(front),
+	    front->request->in_place &&
+	    !dm_runs_target(front->restored, "alloctrack") ?
+	    "; it has its own table again" :
 	    !linear ? "" : front->restored == front->name ?
 	    "; the device is a plain linear mapping now" :
 	    "; its changes are tracked, see dmlive attach");

@@ -42,10 +42,12 @@ struct restore_request {
 	bool create;
 	const char *thinpool;
 	const char *type;
+	bool size_is_given;
 	bool whole_volume;		/* the device gets the volume's size */
 	bool force;
 	bool allow_paths;		/* that the image names */
 	bool no_finish;
+	bool in_place;			/* @name is the volume itself */
 	bool background;
 	bool json;
 	bool all;			/* resume: see resume-all.h */

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "restore/clear.h"
 #include "restore/metadata.h"
+#include "restore/own-device.h"
 #include "restore/report.h"
 #include "restore/server.h"
 #include "restore/tracking.h"
@@ -42,9 +43,12 @@ static void take_options(struct server *server, const struct metadata *metadata)
 	options->no_finish = request->no_finish || recorded->no_finish;
 	options->force = request->force || recorded->force;
 	options->allow_paths = request->allow_paths || recorded->allow_paths;
+	server->in_place = recorded->in_place;
 	/* The same: it must not be the UUID of another kind of device. */
-	if (recorded->uuid && !strncmp(recorded->uuid, DM_UUID_PREFIX,
-				       strlen(DM_UUID_PREFIX)))
+	if (server->in_place)
+		options->uuid[0] = '\0';
+	else if (recorded->uuid && !strncmp(recorded->uuid, DM_UUID_PREFIX,
+					    strlen(DM_UUID_PREFIX)))
 		snprintf(options->uuid, sizeof(options->uuid), "%s",
 			 recorded->uuid);
 	else
@@ -94,7 +98,8 @@ static int check_identity(struct server *server,
 static int open_volume(struct server *server, const struct metadata *metadata)
 {
 	const struct restore_description *recorded = &metadata->description;
-	const char *path = server->request->moved_volume;
+	const char *path = server->in_place ? dm_node_path(server->name) :
+					      server->request->moved_volume;
 	struct blockdev *volume = &server->volume;
 
 	if (!path)
@@ -106,6 +111,7 @@ static int open_volume(struct server *server, const struct metadata *metadata)
 	}
 	if (blockdev_open(path, volume))
 		return EXIT_ERROR;
+	server->data = *volume;
 	server->options.volume = strdup(volume->path);
 	if (volume->bytes < server->device_bytes) {
 		error("%s is too small: %" PRIu64 " bytes available, %" PRIu64 " required; is it the right device?",
@@ -162,7 +168,7 @@ static bool is_swapped(struct server *server)
 static int make(struct server *server, const struct metadata *metadata,
 		const struct blockdev *device)
 {
-	int status = device_check_name(server);
+	int status = server->in_place ? EXIT_OK : device_check_name(server);
 
 	if (!status && server->outer)
 		status = tracking_find(server, &metadata->description);
@@ -170,6 +176,8 @@ static int make(struct server *server, const struct metadata *metadata,
 		status = metadata_check_distinct(device, &server->volume);
 	if (!status)
 		status = device_lock(server, &server->volume);
+	if (!status && server->in_place)
+		status = own_fence(server);
 	if (!status && !server->nothing_left)
 		status = open_image(server, &metadata->description);
 	if (!status)
@@ -183,9 +191,20 @@ static int make(struct server *server, const struct metadata *metadata,
 	if (!status)
 		status = clear_resumed(server, metadata,
 				       server_is_interrupted);
+	if (!status && server->in_place)
+		status = own_make(server);
 	if (!status)
 		status = device_make(server);
 	return status ? status : device_start(server);
+}
+
+static int end_in_place(struct server *server)
+{
+	if (own_finish(server->name))
+		return EXIT_ERROR;
+	metadata_retire(server->meta.path);
+	own_forget(server->name);
+	return EXIT_OK;
 }
 
 static int prepare(struct server *server, struct metadata *metadata,
@@ -198,8 +217,12 @@ static int prepare(struct server *server, struct metadata *metadata,
 	take_options(server, metadata);
 	server->options.meta = strdup(server->meta.path);
 	status = open_volume(server, metadata);
+	if (!status && server->in_place)
+		status = own_find(server, metadata->description.uuid);
 	if (status)
 		return status;
+	if (server->nothing_left && server->in_place)
+		return end_in_place(server);
 	if (server->nothing_left && is_swapped(server)) {
 		metadata_retire(server->meta.path);
 		return EXIT_OK;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attach/in-place.h"
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/process.h"
@@ -16,6 +17,7 @@
 #include "restore/report.h"
 #include "restore/metadata.h"
 #include "restore/new-volume.h"
+#include "restore/own-device.h"
 #include "restore/server.h"
 #include "restore/stack.h"
 #include "restore/tracking.h"
@@ -71,21 +73,25 @@ static enum engine_end follow_kernel(struct server *server)
 static int judge_gone(struct server *server)
 {
 	struct dm_line line;
-	bool linear;
+	bool finished;
 
 	if (dm_get_line(server->name, DM_LINE_TABLE, &line, NULL)) {
 		error("%s was removed before all data were on the volume",
 		      server->name);
 		return EXIT_INCOMPLETE;
 	}
-	linear = !strcmp(line.target, "linear");
+	finished = server->in_place ?
+		   !in_place_is_unfinished(server->options.uuid) :
+		   !strcmp(line.target, "linear");
 	dm_line_free(&line);
-	if (linear) {
+	if (finished) {
 		info("%s: finished by another process", server->name);
 		return EXIT_OK;
 	}
-	error("%s has another table now, so this process stops serving it",
-	      server->name);
+	error("%s has another table now, so this process stops serving it%s%s",
+	      server->name,
+	      server->in_place ? "; to continue its restore: dmlive resume " : "",
+	      server->in_place ? server->name : "");
 	return EXIT_INCOMPLETE;
 }
 
@@ -146,6 +152,7 @@ static void release(struct server *server)
 	server->image = NULL;
 	if (server->lock_fd >= 0)
 		runtime_unlock(server->name, server->lock_fd);
+	volume_free(&server->own.volume);
 	free(server->tracking.identity);
 	restore_options_free(&server->options);
 }
@@ -155,7 +162,15 @@ static void take_back(struct server *server)
 {
 	if (outer_remove(server))
 		return;
-	if (server->created) {
+	if (server->in_place) {
+		if (own_undo(server)) {
+			error("%s could not be given its own table again; to continue its restore: dmlive resume %s; to give it up: dmlive detach %s --force",
+			      server->name, server->name, server->name);
+			return;
+		}
+		if (server->created)
+			runtime_remove(server->name, server->lock_fd);
+	} else if (server->created) {
 		if (dm_remove(server->name)) {
 			error("%s could not be removed; to continue its restore: dmlive resume %s; to give it up: dmsetup remove %s",
 			      server->name, server->name, server->name);
@@ -201,7 +216,8 @@ static int choose_name(struct server *server)
 	}
 	if (metadata_open(request->meta, &metadata))
 		return EXIT_ERROR;
-	if (metadata.description.track)
+	server->in_place = metadata.description.in_place;
+	if (metadata.description.track && !server->in_place)
 		status = go_inside(server, request->name);
 	metadata_close(&metadata);
 	return status;
@@ -215,6 +231,11 @@ static int check_not_served(const struct server *server)
 
 	if (!server->request->volume || !pid)
 		return EXIT_OK;
+	if (server->request->in_place) {
+		error("%s is already being restored, or backed up, by process %d, see dmlive status %s; to give up its restore: dmlive detach %s --force",
+		      name, pid, name, name);
+		return EXIT_REFUSED;
+	}
 	error("the mapped device %s is already being restored, or backed up, by process %d, see dmlive status %s; choose another name, or give up its restore: dmsetup remove %s%s%s",
 	      name, pid, name, name, server->outer ? " " : "",
 	      server->outer ? server->name : "");
@@ -235,7 +256,8 @@ static int prepare(struct server *server)
 	if (server->request->volume)
 		status = create_prepare(server);
 	else if (server->request->meta)
-		status = recover_prepare(server);
+		status = (server->in_place ? own_clear(server->name) :
+			  EXIT_OK) ?: recover_prepare(server);
 	else
 		status = takeover_prepare(server);
 	if (status)

@@ -14,6 +14,7 @@
  *   companion.c	metadata devices beside the volume
  *   device.c		the mapped device
  *   outer.c		the cbw device over it
+ *   own-device.c	the volume's own, for a restore in place; own-finish.c
  *   open-image.c	the image
  *   signals.c		requests to terminate
  *
@@ -24,8 +25,10 @@
 #include <limits.h>
 
 #include "attach/inner.h"
+#include "attach/volume.h"
 #include "block/blockdev.h"
 #include "block/dm.h"
+#include "block/lvm.h"
 #include "restore/runtime.h"
 #include "lines/status-line.h"
 #include "store/generation.h"
@@ -59,6 +62,19 @@ struct tracking {
 };
 
 /*
+ * The volume of a restore in place, see own-device.h.
+ *
+ * @recorded: by this process, so to be undone if something fails
+ */
+struct own {
+	bool recorded;
+	struct volume volume;
+	struct inner inner;
+	struct lvm_locks locks;
+};
+
+/*
+ * @data: where the data go: the volume, or its inner device
  * @name: the device that is restored: the one that the user names, or its inner
  *	device
  * @outer: the device that the user names, if it has an inner device, else NULL
@@ -80,7 +96,10 @@ struct server {
 	struct image_backing backing;
 	struct channel *channel;
 	struct engine *engine;
+	bool in_place;
+	struct own own;
 	struct blockdev volume;
+	struct blockdev data;
 	struct companion meta;
 	struct alloctrack_features features;
 	uint64_t image_bytes;

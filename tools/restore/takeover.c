@@ -11,6 +11,7 @@
 
 #include "base/exit.h"
 #include "base/log.h"
+#include "attach/in-place.h"
 #include "block/named-path.h"
 #include "lines/status-line.h"
 #include "restore/metadata.h"
@@ -137,6 +138,7 @@ static void find_volume(struct server *server,
 	blockdev_path_of(table->file, path, sizeof(path));
 	if (path_is_blockdev(path))
 		blockdev_open(path, &server->volume);
+	server->data = server->volume;
 	if (!server->options.volume && server->volume.path[0])
 		server->options.volume = strdup(server->volume.path);
 	if (!strcmp(table->meta, "-"))
@@ -202,6 +204,7 @@ int takeover_prepare(struct server *server)
 {
 	struct restore_options *options = &server->options;
 	struct alloctrack_table table;
+	struct in_place record;
 	struct dm_device device;
 	int status;
 
@@ -216,6 +219,7 @@ int takeover_prepare(struct server *server)
 	if (!server->outer)
 		snprintf(options->uuid, sizeof(options->uuid), "%s",
 			 device.uuid);
+	server->in_place = in_place_find(device.uuid, &record);
 	find_volume(server, &table);
 	if (!strcmp(table.backing, "user")) {
 		status = open_image(server);

@@ -1,0 +1,88 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# only on: uml
+#
+# A volume that is restored in place has the image's content at once, under its own name, and
+# its own table in the end. After a restart its own table never shows what is restored so
+# far, and the restore goes on.
+
+. "$(dirname "$0")/in-place-lib.sh"
+make_volumes
+
+run 0 "in place" in_place --speed 64K --background
+like "it says that it is usable" "$(cat "$out")" "t-vm1 .* is usable"
+is "the volume itself has alloctrack" "$(dm_target $MAP)" alloctrack
+is "its own table is on the inner device" "$(dmsetup table $INNER)" "$plain_table"
+like "the record" "$(cat "$record")" "MetadataUUID=LVM-"
+check "the image's content at once" has_content 6
+is "status" "$(dmlive status t/vm1 --json | jq -c '[.in_place,.state,.leftovers]')" '[true,"running",[]]'
+head -c 65536 /dev/zero | tr '\0' '\251' > guest.data
+dd if=guest.data of=$V bs=512 seek=$((5 * 2048 + 3)) oflag=direct conv=fsync status=none
+result $? "the guest writes"
+dd if=guest.data of=expected.raw bs=512 seek=$((5 * 2048 + 3)) conv=notrunc status=none
+
+run 3 "attach is refused" dmlive attach t/vm1
+says "with the reason" "being restored"
+run 3 "so is detach" dmlive detach t/vm1
+says "with both ways out" "dmlive resume.*dmlive detach .* --force"
+run 3 "and a second restore" in_place
+
+lose_server
+check "without a server it stays" [ "$(dm_target $MAP)" = alloctrack ]
+run 0 "resume by the volume" dmlive resume t/vm1 --background
+check "it has a server" [ -n "$(server_of $MAP)" ]
+
+restart
+label="restarted"
+check "$label: the bare volume has another content" [ "$(dm_target $MAP)" = linear ]
+run 0 "$label: the handler" dmlive attach --event /dev/mapper/$MAP
+is_fenced "$label"
+run 0 "$label: status" dmlive status
+like "$label: shows it" "$(cat "$out")" "t-vm1: .*not finished.*dmlive resume t-vm1"
+run 3 "$label: attach is refused" dmlive attach t/vm1
+run 3 "$label: so is a restore over it" dmlive restore image.qcow2 t/vm1 --name r --force
+says "$label: with the ways out" "dmlive resume t-vm1.*dmlive detach t-vm1 --force"
+mv image.qcow2 away.qcow2
+run 1 "$label: the image is away" dmlive resume t/vm1
+is_fenced "$label: the image is away"
+mv away.qcow2 image.qcow2
+run 0 "$label: resume" dmlive resume t/vm1 --background
+check "$label: content at once" has_content 5
+
+label="a table of lvm2"
+check "$label: refresh" lvchange -q --refresh t/vm1
+run 0 "$label: the handler" dmlive attach --event /dev/mapper/$MAP
+is_fenced "$label"
+check "$label: the server has ended" wait_until [ ! -e /run/dmlive/$MAP.lock ]
+exec 8< /dev/mapper/$MAP
+run 3 "$label: resume while it is in use" dmlive resume t/vm1
+exec 8<&-
+is_fenced "$label: resume while it is in use"
+cp "$record" record && rm "$record"
+run 0 "$label: resume by its metadata device" dmlive resume /dev/t/m --background
+is "$label: the record is there again" "$(tail -n +2 "$record")" "$(tail -n +2 record)"
+dmlive stream $MAP speed 0
+ends_well "$label"
+is "$label: the metadata" "$(dmlive meta dump /dev/t/m --json | jq -r .restore | jq .finished)" 1
+run 1 "nothing is left to resume" dmlive resume t/vm1
+
+label="with --meta auto"
+cp image.qcow2.raw expected.raw && truncate -s 12M expected.raw
+run 0 "$label: restore" dmlive restore image.qcow2 t/vm1 --in-place --force --json
+is "$label: JSON" "$(tail -n 1 "$out" | jq -r .event)" finished
+ends_well "$label"
+check_fails "$label: its volume is gone" lvs t/vm1_dmlive
+
+label="given up"
+run 0 "$label: restore" in_place --speed 16K --background
+exec 8< /dev/mapper/$MAP
+run 3 "$label: not while it is in use" dmlive detach t/vm1 --force
+exec 8<&-
+run 0 "$label: detach --force" dmlive detach t/vm1 --force
+check "$label: its own table" is_over
+is "$label: nothing is reported" "$(dmlive status --json | jq -c .)" "[]"
+run 3 "$label: nothing to resume" dmlive resume /dev/t/m
+run 0 "$label: restore again" in_place
+ends_well "$label"
+finish

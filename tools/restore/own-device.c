@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The mapped device of a restore in place, see own-device.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attach/in-place.h"
+#include "attach/persist.h"
+#include "attach/swap.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "restore/metadata.h"
+#include "restore/own-device.h"
+
+#define RULE "93-dmlive.rules"
+
+static int check_own_table(const struct volume *volume)
+{
+	struct cbw_table cbw;
+
+	if (!volume->table.nr_lines || volume->dm.suspended ||
+	    volume->dm.has_inactive_table) {
+		error("%s has no table, is suspended, or has an inactive table: someone else is changing it",
+		      volume->name);
+		return EXIT_REFUSED;
+	}
+	if (inner_is(volume) ||
+	    (!strncmp(volume->dm.uuid, "LVM-", 4) &&
+	     strlen(volume->dm.uuid) > 4 + 64)) {
+		error("%s is an inner part of a volume; restore the volume",
+		      volume->name);
+		return EXIT_REFUSED;
+	}
+	if (volume_is_cbw(volume, &cbw)) {
+		error("%s is attached (cbw), and is not restored in place; detach it first: dmlive detach %s",
+		      volume->name, volume->name);
+		return EXIT_REFUSED;
+	}
+	return in_place_check_table(volume);
+}
+
+/* What is attached by itself would be so between the tables of the restore. */
+static int check_not_persistent(const struct volume *volume)
+{
+	struct persist persist;
+
+	if (!persist_find(volume->dm.uuid, &persist))
+		return EXIT_OK;
+	error("%s is attached persistently (%s), and is not restored in place; forget that first: dmlive detach %s --persistent",
+	      volume->name, persist.path, volume->name);
+	return EXIT_REFUSED;
+}
+
+/* Does the rule call the handler for volumes with a record? */
+static bool has_rule(const char *folder)
+{
+	char path[PATH_MAX], line[512];
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/" RULE, folder);
+	file = fopen(path, "re");
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = line[0] != '#' && strstr(line, IN_PLACE_FOLDER);
+	if (file)
+		fclose(file);
+	return found;
+}
+
+/* Without it, a volume that is activated would show what is restored so far. */
+static int check_handler(const struct server *server)
+{
+	static const char *const folders[] = {
+		"/etc/udev/rules.d", "/run/udev/rules.d",
+		"/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d",
+		"/lib/udev/rules.d",
+	};
+	bool found = false;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		found |= has_rule(folders[i]);
+	if (found && !access("/run/udev/control", F_OK))
+		return EXIT_OK;
+	if (getenv("DM_DISABLE_UDEV")) {
+		warning("--in-place without udev: if %s is activated again before the restore has completed, nothing keeps it from being used half restored",
+			server->name);
+		return EXIT_OK;
+	}
+	error("--in-place: udev does not run, or its rule " RULE " is not installed, so %s could be used half restored when it is activated again; install the rule, or use --name NAME",
+	      server->name);
+	return EXIT_REFUSED;
+}
+
+int own_check(struct server *server)
+{
+	struct volume *volume = &server->own.volume;
+	int status = volume_find(server->volume.path, volume);
+
+	if (status)
+		return status;
+	status = in_place_check_none(volume);
+	if (status || !server->in_place)
+		return status;
+	if (!persist_is_uuid(volume->name, volume->dm.uuid))
+		return EXIT_REFUSED;
+	status = check_own_table(volume);
+	if (!status)
+		status = check_not_persistent(volume);
+	if (!status)
+		status = inner_find(volume, &server->own.inner);
+	if (!status)
+		status = check_handler(server);
+	snprintf(server->options.uuid, sizeof(server->options.uuid), "%s",
+		 volume->dm.uuid);
+	return status;
+}
+
+static int write_record(const struct server *server)
+{
+	struct in_place record = { 0 };
+	char path[PATH_MAX], comment[2 * PATH_MAX];
+	struct blockdev meta;
+
+	if (blockdev_open(server->meta.path, &meta))
+		return EXIT_ERROR;
+	snprintf(record.volume, sizeof(record.volume), "%s",
+		 server->options.uuid);
+	if (!blockdev_read_attribute(meta.devt, "dm/uuid", record.meta,
+				     sizeof(record.meta)))
+		snprintf(record.meta_path, sizeof(record.meta_path), "%s",
+			 server->meta.path);
+	snprintf(comment, sizeof(comment),
+		 "%s is being restored in place, see dmlive-restore(8); to continue: dmlive resume %s",
+		 blockdev_stable_path(&server->volume, path, sizeof(path)),
+		 server->name);
+	return in_place_write(&record, comment) ? EXIT_ERROR : EXIT_OK;
+}
+
+int own_record(struct server *server)
+{
+	server->own.recorded = true;
+	return write_record(server);
+}
+
+int own_find(struct server *server, const char *uuid)
+{
+	struct volume *volume = &server->own.volume;
+	int status = volume_find(dm_node_path(server->name), volume);
+
+	if (status)
+		return status;
+	if (!uuid || strcmp(volume->dm.uuid, uuid)) {
+		error("%s is not the volume that was restored in place: its device-mapper UUID is '%s', not '%s'",
+		      server->name, volume->dm.uuid, uuid ? uuid : "");
+		return EXIT_REFUSED;
+	}
+	snprintf(server->options.uuid, sizeof(server->options.uuid), "%s", uuid);
+	return EXIT_OK;
+}
+
+int own_clear(const char *name)
+{
+	struct volume loaded = { 0 };
+	bool found = !dm_get_table(name, true, &loaded.table, NULL) &&
+		     !strcmp(loaded.table.lines[0].target, "alloctrack");
+
+	dm_table_free(&loaded.table);
+	return found && dm_clear(name) ? EXIT_ERROR : EXIT_OK;
+}
+
+static int lock_lvm(struct server *server)
+{
+	return lvm_lock(&server->volume.devt, 1, true, &server->own.locks) ?
+	       EXIT_REFUSED : EXIT_OK;
+}
+
+static void unlock_lvm(struct server *server)
+{
+	lvm_unlock(&server->own.locks);
+	memset(&server->own.locks, 0, sizeof(server->own.locks));
+}
+
+static int open_data(struct server *server)
+{
+	struct dm_device inner;
+	char path[32];
+
+	if (dm_get_device(server->own.inner.name, &inner))
+		return EXIT_ERROR;
+	/* Its other node may not have been made. */
+	snprintf(path, sizeof(path), "/dev/dm-%u", inner.minor);
+	return blockdev_open(path, &server->data) ? EXIT_ERROR : EXIT_OK;
+}
+
+int own_fence(struct server *server)
+{
+	struct own *own = &server->own;
+	struct in_place record;
+	int status = EXIT_OK;
+
+	/* The file may have been removed. */
+	if (!in_place_find(server->options.uuid, &record))
+		status = write_record(server);
+	if (!status)
+		status = lock_lvm(server);
+	if (!status)
+		status = volume_refresh(&own->volume);
+	if (!status && !own->volume.table.nr_lines) {
+		error("%s has no table", server->name);
+		status = EXIT_REFUSED;
+	}
+	if (!status)
+		status = in_place_fence(&own->volume, &own->inner, true);
+	unlock_lvm(server);
+	if (status)
+		return status;
+	if (own->inner.exists && !dm_runs_target(own->inner.name, "error"))
+		return open_data(server);
+	error("%s has no table of its own that the restore could use; let lvm2 load it again: lvchange --refresh",
+	      server->name);
+	return EXIT_REFUSED;
+}
+
+/* The table of a new restore is the volume's own, that of a resumed one fails all I/O. */
+int own_make(struct server *server)
+{
+	struct own *own = &server->own;
+	int status = lock_lvm(server);
+
+	server->created = true;
+	if (!status)
+		status = volume_refresh(&own->volume);
+	if (!status && own->recorded)
+		status = check_own_table(&own->volume) ?:
+			 in_place_fill_inner(&own->volume, &own->inner);
+	else if (!status)
+		status = inner_find(&own->volume, &own->inner);
+	return status ? status : open_data(server);
+}
+
+int own_start(struct server *server)
+{
+	int r = swap_loaded(server->name);
+
+	unlock_lvm(server);
+	return r ? EXIT_ERROR : EXIT_OK;
+}
+
+static int fence_again(struct own *own)
+{
+	if (in_place_is_fenced(&own->volume))
+		return EXIT_OK;
+	return dm_load(own->volume.name, dm_table_sectors(&own->volume.table),
+		       "error", "", own->volume.dm.read_only) ||
+	       swap_loaded(own->volume.name) ? EXIT_ERROR : EXIT_OK;
+}
+
+static int undo_tables(struct server *server)
+{
+	struct own *own = &server->own;
+	int status = volume_refresh(&own->volume);
+
+	if (!status && own->volume.dm.has_inactive_table &&
+	    dm_clear(server->name))
+		status = EXIT_ERROR;
+	if (status)
+		return status;
+	if (!own->recorded)
+		return fence_again(own);
+	if (in_place_is_live(&own->volume, &own->inner))
+		return in_place_give_back(&own->volume, &own->inner);
+	return own->inner.exists && dm_remove(own->inner.name) ? EXIT_ERROR :
+								 EXIT_OK;
+}
+
+int own_undo(struct server *server)
+{
+	int status = server->created ? undo_tables(server) : EXIT_OK;
+
+	unlock_lvm(server);
+	if (!status && server->own.recorded)
+		status = in_place_remove(server->options.uuid) ? EXIT_ERROR :
+								 EXIT_OK;
+	return status;
+}
