@@ -22,6 +22,8 @@ usage()
 	run 2 "$1" dmlive restore image.qcow2 t/vm1 --in-place "${@:2}"
 }
 
+usage "--create" --create
+says "--create: the reason" "exclude each other"
 usage "--name" --name x
 says "--name: the reason" "exclude each other"
 usage "--track" --track B

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* `dmlive restore` and `dmlive resume`: their command lines. */
+/* The command lines of `dmlive restore` and `dmlive resume`; what resume does: resume.c. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "attach/in-place.h"
 #include "cmd/cmd.h"
-#include "cmd/resume-all.h"
+#include "cmd/restore.h"
 #include "block/blockdev.h"
 #include "block/device-name.h"
 #include "block/dm.h"
@@ -16,11 +15,8 @@
 #include "block/require.h"
 #include "lines/status-line.h"
 #include "store/track.h"
-#include "restore/metadata.h"
 #include "restore/new-volume.h"
-#include "restore/own-device.h"
 #include "restore/processes.h"
-#include "restore/stack.h"
 
 #define MAX_TIMEOUT_S	(30ull * 24 * 3600)
 
@@ -384,7 +380,7 @@ static int find_path(const char **path)
 	return device_argument(path, false);
 }
 
-static int find_paths(struct restore_request *request)
+int restore_find_paths(struct restore_request *request)
 {
 	return request_each_path(request, find_path);
 }
@@ -425,8 +421,7 @@ static int check_options(struct restore_request *request)
 	return EXIT_OK;
 }
 
-/* The name of the mapped device at @path. */
-static bool find_mapped(const char *path, char name[DM_NAME_BYTES])
+bool restore_find_mapped(const char *path, char name[DM_NAME_BYTES])
 {
 	struct stat st;
 
@@ -439,7 +434,7 @@ static int take_volume(struct restore_request *request,
 		       char name[DM_NAME_BYTES])
 {
 	request->name = name;
-	if (find_mapped(request->volume, name))
+	if (restore_find_mapped(request->volume, name))
 		return EXIT_OK;
 	if (!path_is_blockdev(request->volume)) {
 		error("%s is not a block device", request->volume);
@@ -473,215 +468,13 @@ int cmd_restore(int argc, char **argv)
 	status = require("restore", REQUIRE_DM | REQUIRE_ALLOCTRACK |
 				    (request.track ? REQUIRE_CBW : 0));
 	if (!status)
-		status = find_paths(&request);
+		status = restore_find_paths(&request);
 	if (!status && request.in_place)
 		status = take_volume(&request, name);
 	return status ? status : processes_run(&request);
 }
 
-/* A volume that is restored in place has been found by its UUID ever since. */
-static int take_description(struct restore_request *request,
-			    const struct restore_description *description,
-			    char name[DM_NAME_BYTES])
+int restore_parse_resume(int argc, char **argv, struct restore_request *request)
 {
-	if (!description->in_place) {
-		snprintf(name, DM_NAME_BYTES, "%s", description->name ?: "");
-		return EXIT_OK;
-	}
-	if (request->name || request->moved_volume) {
-		error("resume %s: --name and --target are not for a restore in place",
-		      request->meta);
-		return EXIT_USAGE;
-	}
-	request->in_place = true;
-	if (description->uuid && dm_name_of_uuid(description->uuid, name))
-		return EXIT_OK;
-	error("%s is the metadata of a restore in place of %s, which is not active; activate it first: lvchange -ay",
-	      request->meta, description->volume ?: "a volume");
-	return EXIT_REFUSED;
-}
-
-/*
- * resume META: put the name of the mapped device into @name. If that exists, it is
- * resumed by its name.
- */
-static int find_name(struct restore_request *request, char name[DM_NAME_BYTES])
-{
-	struct metadata metadata;
-	int status;
-
-	if (!path_is_blockdev(request->meta)) {
-		error("%s is not a block device; resume takes the mapped device that is restored (its name, a path or VG/LV), or its metadata device",
-		      request->meta);
-		return EXIT_ERROR;
-	}
-	if (metadata_find_user(request->meta, name))
-		return EXIT_ERROR;
-	if (name[0]) {
-		if (request->name && strcmp(request->name, name)) {
-			error("%s is in use by the mapped device %s; resume that, without --name",
-			      request->meta, name);
-			return EXIT_REFUSED;
-		}
-		request->meta = NULL;
-	} else {
-		if (metadata_open(request->meta, &metadata))
-			return EXIT_ERROR;
-		status = take_description(request, &metadata.description, name);
-		metadata_close(&metadata);
-		if (status)
-			return status;
-	}
-	if (!request->name)
-		request->name = name;
-	if (request->name[0])
-		return EXIT_OK;
-	error("%s does not hold the name of the mapped device; choose one: --name NAME",
-	      request->meta);
-	return EXIT_USAGE;
-}
-
-/* resume NAME */
-static int take_name(struct restore_request *request, const char *name)
-{
-	if (request->name || request->moved_volume) {
-		error("resume %s: --name and --target are for a metadata device; %s is the mapped device itself",
-		      name, name);
-		return EXIT_USAGE;
-	}
-	request->name = name;
-	return EXIT_OK;
-}
-
-/* Is @path that of a mapped device that is being restored? Then resume it by name. */
-static bool is_restored(const char *path, char name[DM_NAME_BYTES])
-{
-	char inner[DM_NAME_BYTES];
-
-	return find_mapped(path, name) &&
-	       dm_runs_target(stack_restored(name, inner), "alloctrack");
-}
-
-static int take_restored(struct restore_request *request, const char *name)
-{
-	struct in_place record;
-	struct dm_device device;
-
-	request->in_place = !dm_get_device(name, &device) &&
-			    in_place_find(device.uuid, &record);
-	request->meta = NULL;
-	return take_name(request, name);
-}
-
-/* For resume_all(). */
-static int resume_in_background(const char *path)
-{
-	char *arguments[] = {
-		"resume", "--background", "--", (char *)path, NULL,
-	};
-
-	return cmd_resume(4, arguments);
-}
-
-static int run_all(const struct restore_request *request, int nr_arguments)
-{
-	if (nr_arguments) {
-		error("resume: --all finds the restores by itself; leave out NAME, META and IMAGE");
-		return EXIT_USAGE;
-	}
-	if (request->one_only) {
-		error("resume: only --systemd and --json can be given with --all; to use other options, resume a restore by itself: dmlive resume META");
-		return EXIT_USAGE;
-	}
-	return resume_all(request->with_systemd, request->json,
-			  resume_in_background);
-}
-
-static int check_resume(const struct restore_request *request, int nr_arguments)
-{
-	if (request->with_systemd) {
-		error("resume: --systemd is for --all; to start the server of one restore: systemctl start dmlive-server@META.service");
-		return EXIT_USAGE;
-	}
-	if (request->serve && (request->background || request->json)) {
-		error("resume: --serve shows no progress, so --background and --json have no meaning with it");
-		return EXIT_USAGE;
-	}
-	return nr_arguments == 1 || nr_arguments == 2 ? EXIT_OK :
-	       argument_error("resume", "NAME or META, and IMAGE if that has moved");
-}
-
-/* Is it a volume, a path or a name, whose restore in place is on record, and stands still? */
-static bool find_in_place(const struct restore_request *request,
-			  const char *given, struct in_place *record,
-			  char name[DM_NAME_BYTES])
-{
-	struct dm_device device;
-
-	if (!request->meta)
-		snprintf(name, DM_NAME_BYTES, "%s", given);
-	else if (!find_mapped(request->meta, name))
-		return false;
-	return !dm_get_device(name, &device) &&
-	       in_place_find(device.uuid, record) &&
-	       !dm_runs_target(name, "alloctrack");
-}
-
-/* @ended: there is nothing left to do. */
-static int resume_in_place(struct restore_request *request,
-			   const struct in_place *record,
-			   char name[DM_NAME_BYTES], bool *ended)
-{
-	static char path[PATH_MAX];
-
-	*ended = own_tidy(name);
-	if (*ended) {
-		runtime_remove(name, -1);
-		return EXIT_OK;
-	}
-	if (!*in_place_meta(record, path)) {
-		error("%s is being restored in place, and its metadata device %s is not active; activate it first: lvchange -ay",
-		      name, *record->meta ? record->meta : record->meta_path);
-		return EXIT_REFUSED;
-	}
-	request->meta = path;
-	return find_name(request, name);
-}
-
-int cmd_resume(int argc, char **argv)
-{
-	struct restore_request request = { 0 };
-	struct in_place record;
-	char name[DM_NAME_BYTES];
-	bool ended = false;
-	int status = parse(argc, argv, resume_options, resume_help, &request);
-
-	if (status)
-		return status < 0 ? EXIT_OK : status;
-	if (request.all)
-		return run_all(&request, argc - optind);
-	status = check_resume(&request, argc - optind);
-	if (status)
-		return status;
-	request.image = argv[optind + 1];
-	/* The name of a mapped device has no slash. */
-	if (strchr(argv[optind], '/'))
-		request.meta = argv[optind];
-	status = require("resume", REQUIRE_DM | REQUIRE_ALLOCTRACK);
-	if (!status)
-		status = find_paths(&request);
-	if (!status && request.meta && is_restored(request.meta, name))
-		status = take_restored(&request, name);
-	else if (!status && find_in_place(&request, argv[optind], &record, name))
-		status = resume_in_place(&request, &record, name, &ended);
-	else if (!status && !request.meta)
-		status = take_name(&request, argv[optind]);
-	else if (!status)
-		status = find_name(&request, name);
-	if (status || ended)
-		return status;
-	if (!dm_name_is_valid(request.name))
-		return EXIT_USAGE;
-	return request.serve ? processes_serve(&request) :
-			       processes_run(&request);
+	return parse(argc, argv, resume_options, resume_help, request);
 }
