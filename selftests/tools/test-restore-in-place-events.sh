@@ -85,8 +85,9 @@ printf '[Attach]\nVolumeUUID=%s\nMetadataUUID=%s\n' "$(dmsetup info -c --noheadi
 check "$label: an event" dmlive attach --event /dev/mapper/$MAP
 is_fenced "$label"
 rm -r /etc/dmlive/attach.d
-label="resumed at last"
-resume 3
+label="resumed at last, with all"
+run 0 "$label" dmlive resume --all
+check "$label: content at once" has_content 3
 dmlive stream $MAP speed 0
 ends_well "$label"
 check "$label: refresh" lvchange -q --refresh t/vm1

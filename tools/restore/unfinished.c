@@ -77,18 +77,25 @@ static bool is_any(dev_t devt, void *argument)
 	return true;
 }
 
+static bool runs_target(dev_t devt, const char *target)
+{
+	char word[256], name[DM_NAME_BYTES];
+
+	return blockdev_read_attribute(devt, "dm/name", word, sizeof(word)) &&
+	       dm_name_of(major(devt), minor(devt), name) &&
+	       dm_runs_target(name, target);
+}
+
 /* Would reading wait: is it suspended, or served by a process, or on such a device? */
 static bool may_wait(dev_t devt, void *argument)
 {
-	char word[256], name[DM_NAME_BYTES];
+	char word[64];
 
 	(void)argument;
 	if (blockdev_read_attribute(devt, "dm/suspended", word, sizeof(word)) &&
 	    strcmp(word, "0"))
 		return true;
-	if (blockdev_read_attribute(devt, "dm/name", word, sizeof(word)) &&
-	    dm_name_of(major(devt), minor(devt), name) &&
-	    dm_runs_target(name, "alloctrack"))
+	if (runs_target(devt, "alloctrack"))
 		return true;
 	return sysfs_each_device(may_wait, NULL,
 				 "/sys/dev/block/%u:%u/slaves/*/dev",
@@ -106,7 +113,9 @@ static bool may_hold_metadata(dev_t devt)
 	       !sysfs_each_device(is_any, NULL,
 				  "/sys/dev/block/%u:%u/holders/*/dev",
 				  major(devt), minor(devt)) &&
-	       !is_of_kind_to_skip(devt) && !may_wait(devt, NULL);
+	       !is_of_kind_to_skip(devt) && !may_wait(devt, NULL) &&
+	       /* A volume whose restore in place has not ended, for example. */
+	       !runs_target(devt, "error");
 }
 
 static bool add_candidate(dev_t devt, void *argument)
