@@ -7,11 +7,21 @@
 
 . "$(dirname "$0")/restore-meta-lib.sh"
 require_command python3
+require_target flakey
 [ -n "${DM_DISABLE_UDEV:-}" ] || skip_all "udev would read the devices that do not answer"
 make_image other.qcow2 8
-disk1=$(make_disk 24 512) || bail "disk"
-disk2=$(make_disk 24 512) || bail "disk"
-meta1=$(make_loop 2) meta2=$(make_loop 2) foreign=$(make_loop 2) || bail "loop"
+# identified NAME DEVICE - a device over it that has an identity, as logical volumes have.
+identified()
+{
+	dm_create "$1" "0 $(sectors "$2") linear $2 0" --uuid "TEST-$1" || bail "$1"
+}
+
+lower1=$(make_disk 24 512) && lower2=$(make_disk 24 512) || bail "disk"
+identified disk1 "$lower1" && identified disk2 "$lower2"
+readonly disk1=/dev/mapper/disk1 disk2=/dev/mapper/disk2
+lower1=$(make_loop 2) lower2=$(make_loop 2) foreign=$(make_loop 2) || bail "loop"
+identified meta1 "$lower1" && identified meta2 "$lower2"
+readonly meta1=/dev/mapper/meta1 meta2=/dev/mapper/meta2
 qemu-img create -q -f qcow2 -u foreign.qcow2 1G
 dd if=foreign.qcow2 of="$foreign" conv=fsync status=none
 mkfs.ext4 -q "$(make_loop 4)" || bail "mkfs"
@@ -68,7 +78,7 @@ dmsetup suspend still
 run 1 "two restores and a dead device" dmlive resume --all --json
 is "both are resumed" "$(states)" "a resumed"$'\n'"b resumed"
 says "the dead device is named" "/dev/mapper/dead does not answer"
-dmsetup suspend --noflush --nolockfs dead && dmsetup load dead --table "0 4096 error" &&
+dmsetup suspend --noflush --nolockfs dead && dmsetup load dead --table "0 4096 flakey $foreign 0 0 1000" &&
 	dmsetup resume dead
 
 both_end
@@ -90,12 +100,51 @@ is "only what is left is resumed" "$(cat "$out")" "$meta2: b resumed"
 
 both_end
 rival=$(make_loop 2) || bail "loop"
-dd if="$meta1" of="$rival" bs=64K conv=fsync status=none
+identified rival "$rival" && rival=/dev/mapper/rival
+dd if=$meta1 of=$rival bs=64K conv=fsync status=none
+run 3 "a copy of the metadata" dmlive resume --all --json
+is "it is left alone" "$(states)" "a resumed"$'\n'"a uncertain"$'\n'"b resumed"
+says "it is named" "$rival holds the metadata of a restore, but .* made on another device"
+both_end
+describe_as()
+{
+	dd if=$1 bs=64K count=1 status=none | LC_ALL=C sed "s/$2/$3/" |
+		dd of=$1 bs=64K conv=fsync,notrunc iflag=fullblock status=none
+}
+describe_as $rival dm:TEST-meta1 dm:TEST-rival
 run 3 "two for one volume" dmlive resume --all --json
 is "none of them is resumed" "$(states)" "a failed"$'\n'"a failed"$'\n'"b resumed"
 says "both are named" "$meta1 and $rival both hold"
-wipefs -qa "$rival"
-dd if=/dev/zero of="$rival" bs=64K count=1 conv=fsync status=none
+describe_as $rival dm:TEST-disk1 dm:TEST-other
+describe_as $rival '"name":"a"' '"name":"c"'
+forget b
+run 3 "its volume is another device" dmlive resume --all --json
+is "it is not restored" "$(states)" "a resumed"$'\n'"b resumed"$'\n'"c failed"
+says "it says so" "restore began on the device dm:TEST-other"
+both_end
+describe_as $rival '"meta_identity"' '"meta_identitz"'
+run 3 "metadata without an identity" dmlive resume --all --json
+is "they are left alone" "$(states)" "a resumed"$'\n'"b resumed"$'\n'"c uncertain"
+says "it says so" "without an identity"
+both_end
+describe_as $rival '"machine":' '"machinf":'
+run 0 "metadata of nobody, as a guest may write them" dmlive resume --all --json
+is "they are left alone" "$(states)" "a resumed"$'\n'"b resumed"$'\n'"c foreign"
+forget a
+label="a restore is given up by a new one"
+disk=$disk1
+run 3 "$label: refused" dmlive restore other.qcow2 $disk1 --name n --background
+says "$label: it names the metadata" "has begun and is not finished.*dmlive resume $meta1"
+run 0 "$label: --force" dmlive restore other.qcow2 $disk1 --name n --force
+dm_remove n
+forget b
+run 0 "$label: then all" dmlive resume --all --json
+is "$label: it is not resumed" "$(states)" "b resumed"$'\n'"c foreign"
+dd if=/dev/zero of=$rival bs=64K count=1 conv=fsync status=none
+dm_remove rival
+start_restore image.qcow2 $disk1 a --meta $meta1 --speed 64K --force || bail "restore"
+guest_write a 5 105
+forget a
 
 # A machine that shares the volumes.
 forget b
@@ -109,7 +158,7 @@ forget a
 cp own-id /etc/machine-id
 run 0 "and then no longer here" dmlive resume --all
 like "its own is resumed" "$(cat "$out")" "$meta2: b resumed"
-like "the way out" "$(cat "$out")" "if that does not serve it now: dmlive resume $meta1"
+like "the way out" "$(cat "$out")" "no other machine serves it: dmlive resume $meta1"
 run 0 "by hand here" dmlive resume "$meta1" --background
 
 both_end

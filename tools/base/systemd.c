@@ -193,6 +193,28 @@ void unit_start_mounts_of(const char *path)
 	}
 }
 
+/* In the last part of a shutdown, systemd-shutdown is the init process. */
+bool system_is_running(void)
+{
+	char name[32] = "", state[32] = "";
+	FILE *file = fopen("/proc/1/comm", "re");
+
+	if (file && !fgets(name, sizeof(name), file))
+		name[0] = '\0';
+	if (file)
+		fclose(file);
+	if (strcmp(name, "systemd\n"))
+		return false;
+	file = popen("exec systemctl is-system-running 2> /dev/null", "re");
+	if (!file)
+		return false;
+	if (!fgets(state, sizeof(state), file))
+		state[0] = '\0';
+	pclose(file);
+	return !strcmp(state, "running\n") || !strcmp(state, "degraded\n") ||
+	       !strcmp(state, "starting\n");
+}
+
 bool unit_separate(pid_t pid, const char *description)
 {
 	char unit[64], number[16];

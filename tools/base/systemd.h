@@ -46,6 +46,12 @@ int unit_start(const char *name, bool wait, bool quiet);
 void unit_start_mounts_of(const char *path);
 
 /*
+ * Is the machine running, and not about to stop? False also where systemd is not the init
+ * process, as nobody can be asked then. Takes the time of a process.
+ */
+bool system_is_running(void);
+
+/*
  * Put the process into a unit of its own, which nothing stops, not even a shutdown: the
  * one that it is in, a session or a service, would take it along when it ends. False:
  * systemd runs, but that was not possible.

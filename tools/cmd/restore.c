@@ -100,12 +100,12 @@ static const char resume_help[] =
 "  --serve            serve the device in this process, as dmlive-server@.service\n"
 "                     does it; messages go to the system's log\n"
 "\n"
-"  --all              resume all restores that are unfinished and not served: those\n"
-"                     whose server has ended, and those that are found on their\n"
-"                     metadata devices. Prints a line for each; goes on with the\n"
-"                     others if one fails, and fails in the end\n"
-"  --systemd          with --all: let systemd start the servers, which are the units\n"
-"                     dmlive-server@META.service; return when their jobs are queued\n";
+"  --all              resume all unfinished restores of this machine that are not\n"
+"                     served: those whose server has ended, and those found on\n"
+"                     their metadata devices. Prints a line for each; goes on\n"
+"                     with the others if one fails, and fails in the end\n"
+"  --systemd          with --all: let systemd start the servers, in the units\n"
+"                     dmlive-server@META.service; return when these are queued\n";
 
 enum {
 	OPTION_ALL = 256,

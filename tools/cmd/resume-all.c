@@ -55,16 +55,32 @@ static bool is_same_volume(const struct unfinished *a, const struct unfinished *
 	return a->volume[0] && !strcmp(a->volume, b->volume);
 }
 
-/* One of two is stale. Resuming it would write an old image over newer data. */
+/*
+ * One of two is stale. Resuming it would write an old image over newer data. Another machine
+ * may be at work on the volume; what it calls its devices says nothing here.
+ */
+static bool is_rival(const struct unfinished *restore,
+		     const struct unfinished *other)
+{
+	switch (other->whose) {
+	case UNFINISHED_FOREIGN:
+		return restore->identity[0] &&
+		       !strcmp(restore->identity, other->identity);
+	case UNFINISHED_COPY:
+		return false;
+	default:
+		return is_same_volume(other, restore) ||
+		       (restore->name[0] && !strcmp(other->name, restore->name));
+	}
+}
+
 static const struct unfinished *find_rival(const struct unfinished_list *list,
 					   const struct unfinished *restore)
 {
 	const struct unfinished *other;
 
 	for (other = list->restores; other < list->restores + list->nr; other++)
-		if (other != restore &&
-		    (is_same_volume(other, restore) ||
-		     (restore->name[0] && !strcmp(other->name, restore->name))))
+		if (other != restore && is_rival(restore, other))
 			return other;
 	return NULL;
 }
@@ -78,13 +94,24 @@ static int refuse_rival(const struct unfinished *restore,
 	return EXIT_REFUSED;
 }
 
-/* Volumes can be shared by machines: resuming it here as well would destroy it. */
-static void leave_alone(const struct unfinished *restore, bool json)
+/* What it says is not printed as it is: anybody may have written it. */
+static int leave_alone(const struct unfinished *restore, bool json)
 {
-	say(restore, json, "foreign", EXIT_OK);
-	if (!json)
-		printf("%s: another machine has served it; if that does not serve it now: dmlive resume %s\n",
+	const bool is_foreign = restore->whose == UNFINISHED_FOREIGN;
+	const int status = is_foreign ? EXIT_OK : EXIT_REFUSED;
+
+	if (json)
+		say(restore, json, is_foreign ? "foreign" : "uncertain", status);
+	else if (is_foreign)
+		printf("%s: is not known to be a restore of this machine; if it is one, and no other machine serves it: dmlive resume %s\n",
 		       restore->path, restore->path);
+	if (restore->whose == UNFINISHED_COPY)
+		error("%s holds the metadata of a restore, but they were made on another device: what they describe may be over long since; if they are right: dmlive resume %s; if not, wipe them",
+		      restore->path, restore->path);
+	else if (!is_foreign)
+		error("%s holds an unfinished restore, but it or its volume is a device without an identity, such as a UUID or a serial number, so it may be another one now; if %s is right: dmlive resume %s",
+		      restore->path, restore->volume, restore->path);
+	return status;
 }
 
 /* Its progress is not shown. */
@@ -164,13 +191,13 @@ static int resume_here(const struct unfinished_list *list, bool json,
 		return EXIT_ERROR;
 	for (i = 0; i < list->nr; i++) {
 		jobs[i].restore = &list->restores[i];
-		if (jobs[i].restore->is_foreign) {
-			leave_alone(jobs[i].restore, json);
-			continue;
+		if (jobs[i].restore->whose == UNFINISHED_OURS) {
+			status = begin(&jobs[i], list, resume);
+			if (status)
+				say(jobs[i].restore, json, "failed", status);
+		} else {
+			status = leave_alone(jobs[i].restore, json);
 		}
-		status = begin(&jobs[i], list, resume);
-		if (status)
-			say(jobs[i].restore, json, "failed", status);
 		worst = worst ?: status;
 	}
 	while (any_is_under_way(jobs, list->nr)) {
@@ -212,14 +239,14 @@ static int start_units(const struct unfinished_list *list, bool json)
 
 	for (restore = list->restores; restore < list->restores + list->nr;
 	     restore++) {
-		if (restore->is_foreign) {
-			leave_alone(restore, json);
-			continue;
+		if (restore->whose == UNFINISHED_OURS) {
+			rival = find_rival(list, restore);
+			status = rival ? refuse_rival(restore, rival) :
+					 start_unit(restore);
+			say(restore, json, status ? "failed" : "queued", status);
+		} else {
+			status = leave_alone(restore, json);
 		}
-		rival = find_rival(list, restore);
-		status = rival ? refuse_rival(restore, rival) :
-				 start_unit(restore);
-		say(restore, json, status ? "failed" : "queued", status);
 		worst = worst ?: status;
 	}
 	return worst;

@@ -21,6 +21,7 @@
 #include "restore/companion.h"
 #include "restore/metadata.h"
 #include "restore/server.h"
+#include "restore/unfinished.h"
 
 #define AUTOMATIC "auto"
 
@@ -78,6 +79,28 @@ static int act_on_record(const char *name,
 	return records->act(records->server, options->meta);
 }
 
+/*
+ * The user may have named any metadata device. What other machines, or guests, have written
+ * is none of our business.
+ */
+static int with_each_found(struct server *server, act_fn act)
+{
+	const struct unfinished *restore;
+	struct unfinished_list list;
+	char identity[512];
+	int status = EXIT_OK;
+
+	if (!*blockdev_identity(&server->volume, identity, sizeof(identity)))
+		return EXIT_OK;
+	unfinished_find_of(identity, &list);
+	for (restore = list.restores;
+	     !status && restore < list.restores + list.nr; restore++)
+		if (restore->whose == UNFINISHED_OURS)
+			status = act(server, restore->path);
+	unfinished_free(&list);
+	return status;
+}
+
 /* Call @act for each device that may hold metadata of an earlier restore. */
 static int with_each_begun(struct server *server, act_fn act)
 {
@@ -90,7 +113,7 @@ static int with_each_begun(struct server *server, act_fn act)
 		status = act(server, lvm_path(&volume, path, sizeof(path)));
 	if (!status)
 		status = runtime_for_each(act_on_record, &records);
-	return status;
+	return status ? status : with_each_found(server, act);
 }
 
 int create_check_begun(struct server *server)
@@ -115,8 +138,7 @@ static int retire(struct server *server, const char *path)
 		return EXIT_ERROR;
 	if (blockdev_check_unused(&device))
 		return EXIT_REFUSED;
-	metadata_retire(path);
-	return EXIT_OK;
+	return metadata_retire(path) ? EXIT_ERROR : EXIT_OK;
 }
 
 static const struct meta_bitmap *the_bitmap(const struct server *server)
@@ -174,7 +196,8 @@ int create_check_metadata(struct server *server)
 
 static char *describe(struct server *server)
 {
-	char volume[PATH_MAX], identity[512], machine[MACHINE_ID_BYTES];
+	char volume[PATH_MAX], identity[512], meta_identity[512];
+	char machine[MACHINE_ID_BYTES];
 	struct restore_description description = {
 		.automatic = server->meta.automatic,
 		.in_place = server->in_place,
@@ -193,10 +216,14 @@ static char *describe(struct server *server)
 		.force = server->options.force,
 		.allow_paths = server->options.allow_paths,
 	};
+	struct blockdev meta;
 	char *text;
 
 	if (*blockdev_identity(&server->volume, identity, sizeof(identity)))
 		description.volume_identity = identity;
+	if (!blockdev_open(server->meta.path, &meta) &&
+	    *blockdev_identity(&meta, meta_identity, sizeof(meta_identity)))
+		description.meta_identity = meta_identity;
 	if (machine_get_id(machine))
 		description.machine = machine;
 	image_identity_get(server->options.image, server->image_bytes,

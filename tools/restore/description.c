@@ -44,6 +44,9 @@ char *description_format(const struct restore_description *description)
 	json_add_string(object, "target", description->volume);
 	if (description->machine)
 		json_add_string(object, "machine", description->machine);
+	if (description->meta_identity)
+		json_add_string(object, "meta_identity",
+				description->meta_identity);
 	json_add_string(object, "target_identity",
 			description->volume_identity);
 	json_add_string(object, "snapshot", description->snapshot);
@@ -90,6 +93,7 @@ static void take_members(struct json_object *object,
 	description->uuid = json_copy_string(object, "uuid");
 	description->volume = json_copy_string(object, "target");
 	description->machine = json_copy_string(object, "machine");
+	description->meta_identity = json_copy_string(object, "meta_identity");
 	description->volume_identity = json_copy_string(object, "target_identity");
 	description->snapshot = json_copy_string(object, "snapshot");
 	description->track = json_copy_string(object, "track");
@@ -142,6 +146,7 @@ void description_free(struct restore_description *description)
 	free(description->name);
 	free(description->uuid);
 	free(description->machine);
+	free(description->meta_identity);
 	free(description->volume);
 	free(description->volume_identity);
 	free(description->snapshot);

@@ -30,6 +30,7 @@ struct restore_description {
 	bool cleared;			/* ... has been; see clear.h */
 	char *name;			/* NULL: unknown, as all strings */
 	char *machine;			/* that serves it, see machine_get_id() */
+	char *meta_identity;		/* of the device that the store was made on */
 	char *uuid;
 	char *volume;
 	char *volume_identity;

@@ -261,31 +261,49 @@ static int write_bytes(const char *path, uint64_t offset, const char *bytes,
 				      length - left);
 }
 
-/*
- * A crash may leave a mixture of both: then no machine resumes the restore by itself, and
- * dmlive resume META does it.
- */
-int metadata_set_machine(const struct metadata *metadata)
+/* A crash may leave a mixture of both: then no machine resumes the restore by itself. */
+static int write_machine(const struct metadata *metadata, const char *id)
 {
 	const struct meta_store *store = &metadata->store;
+	const long offset =
+		description_machine_offset((const char *)store->first_cluster,
+					   1ul << store->header.cluster_bits);
+
+	return offset < 0 ? -EINVAL :
+			    write_bytes(store->path, offset, id, strlen(id));
+}
+
+int metadata_set_machine(const struct metadata *metadata)
+{
 	const char *recorded = metadata->description.machine;
 	char id[MACHINE_ID_BYTES];
-	long offset;
 	int r;
 
 	if (!recorded || !machine_get_id(id) || !strcmp(recorded, id))
 		return 0;
-	offset = description_machine_offset((const char *)store->first_cluster,
-					    1ul << store->header.cluster_bits);
-	r = offset < 0 ? -EINVAL :
-			 write_bytes(store->path, offset, id, strlen(id));
+	r = write_machine(metadata, id);
 	if (r)
 		error_errno(r, "%s: cannot record that this machine resumes the restore",
-			    store->path);
+			    metadata->store.path);
 	return r;
 }
 
-static void mark_finished(const char *path, const struct meta_store *store)
+void metadata_forget_machine(const char *path)
+{
+	struct metadata metadata;
+	int r;
+
+	if (metadata_open(path, &metadata))
+		return;
+	r = !metadata.description.machine ? 0 :
+	    write_machine(&metadata, "00000000000000000000000000000000");
+	if (r)
+		warning("%s: cannot record that its restore was given up (%s); dmlive resume --all, which runs when the machine starts, will resume it",
+			path, strerror(-r));
+	metadata_close(&metadata);
+}
+
+static int mark_finished(const char *path, const struct meta_store *store)
 {
 	const char *text = (const char *)store->first_cluster;
 	const long offset = description_finished_offset(text,
@@ -293,11 +311,12 @@ static void mark_finished(const char *path, const struct meta_store *store)
 	int r;
 
 	if (offset < 0 || text[offset] == '1')
-		return;
+		return 0;
 	r = write_byte(path, offset, '1');
 	if (r)
 		warning("%s: the restore is finished, but cannot be marked so (%s); do not resume it",
 			path, strerror(-r));
+	return r;
 }
 
 int metadata_mark_cleared(const char *path)
@@ -345,16 +364,18 @@ static void remove_volume(const char *path)
 			path, reason);
 }
 
-void metadata_retire(const char *path)
+int metadata_retire(const char *path)
 {
 	struct metadata metadata;
 	bool automatic;
+	int r;
 
 	if (!path_is_blockdev(path) || metadata_open(path, &metadata))
-		return;
+		return 0;
 	automatic = metadata.description.automatic;
-	mark_finished(path, &metadata.store);
+	r = mark_finished(path, &metadata.store);
 	metadata_close(&metadata);
 	if (automatic)
 		remove_volume(path);
+	return r;
 }

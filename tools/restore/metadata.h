@@ -79,10 +79,16 @@ int metadata_mark_cleared(const char *path);
 int metadata_set_machine(const struct metadata *metadata);
 
 /*
- * The restore is over: remove its companion volume, or mark the restore as finished. The
- * device must not be in use. A failure is only a warning. A device that holds no restore
- * is left alone.
+ * The restore was given up, as it seems: no machine resumes it by itself any more. By hand it
+ * can be resumed. The device must not be in use. A failure is only a warning.
  */
-void metadata_retire(const char *path);
+void metadata_forget_machine(const char *path);
+
+/*
+ * The restore is over: remove its companion volume, or mark the restore as finished. The
+ * device must not be in use. A device that holds no restore is left alone. 0, or a negative
+ * errno, after a warning, if it could be resumed by mistake.
+ */
+int metadata_retire(const char *path);
 
 #endif /* DMLIVE_RESTORE_METADATA_H */

@@ -10,8 +10,8 @@
 #include "attach/in-place.h"
 #include "base/exit.h"
 #include "base/log.h"
-#include "base/process.h"
 #include "base/systemd.h"
+#include "base/process.h"
 #include "lines/status-line.h"
 #include "restore/finish.h"
 #include "restore/report.h"
@@ -69,17 +69,27 @@ static enum engine_end follow_kernel(struct server *server)
 	}
 }
 
+/*
+ * By somebody who gives the restore up, or wants to make the device anew: only a command
+ * resumes it then. At a shutdown, devices are removed too.
+ */
+static int judge_removed(struct server *server)
+{
+	error("%s was removed before all data were on the volume",
+	      server->name);
+	if (server->options.meta && system_is_running())
+		metadata_forget_machine(server->options.meta);
+	return EXIT_INCOMPLETE;
+}
+
 /* The device has another table: find out why. */
 static int judge_gone(struct server *server)
 {
 	struct dm_line line;
 	bool finished;
 
-	if (dm_get_line(server->name, DM_LINE_TABLE, &line, NULL)) {
-		error("%s was removed before all data were on the volume",
-		      server->name);
-		return EXIT_INCOMPLETE;
-	}
+	if (dm_get_line(server->name, DM_LINE_TABLE, &line, NULL))
+		return judge_removed(server);
 	finished = server->in_place ?
 		   !in_place_is_unfinished(server->options.uuid) :
 		   !strcmp(line.target, "linear");

@@ -29,10 +29,17 @@
 
 /* Disks that spin up need some of it. */
 #define ANSWER_MS 10000
+/* After some of them, a whole array is gone. */
+#define PATIENT_WITH 3
+#define HASTY_ANSWER_MS 1000
 
-struct candidates {
+/* @devices: those that may hold metadata */
+struct search {
+	struct unfinished_list *list;
+	bool is_quiet;
 	dev_t *devices;
 	unsigned int nr;
+	unsigned int nr_silent;
 };
 
 /* From the process that reads; shorter than PIPE_BUF, so it is written whole. */
@@ -120,17 +127,17 @@ static bool may_hold_metadata(dev_t devt)
 
 static bool add_candidate(dev_t devt, void *argument)
 {
-	struct candidates *candidates = argument;
+	struct search *search = argument;
 	dev_t *devices;
 
 	if (!may_hold_metadata(devt))
 		return false;
-	devices = reallocarray(candidates->devices, candidates->nr + 1,
+	devices = reallocarray(search->devices, search->nr + 1,
 			       sizeof(*devices));
 	if (!devices)
 		return true;
-	devices[candidates->nr++] = devt;
-	candidates->devices = devices;
+	devices[search->nr++] = devt;
+	search->devices = devices;
 	return false;
 }
 
@@ -146,13 +153,19 @@ static void drop_message(enum log_level level, const char *line)
 	(void)line;
 }
 
-/* Not on record: it is not known. */
-static bool is_foreign(const struct restore_description *description)
+static enum unfinished_whose find_whose(const struct restore_description *description,
+					const struct blockdev *device)
 {
-	char id[MACHINE_ID_BYTES];
+	char id[MACHINE_ID_BYTES], identity[512];
 
-	return description->machine &&
-	       (!machine_get_id(id) || strcmp(description->machine, id));
+	if (!description->machine || !machine_get_id(id) ||
+	    strcmp(description->machine, id))
+		return UNFINISHED_FOREIGN;
+	if (!description->volume_identity || !description->meta_identity)
+		return UNFINISHED_NAMELESS;
+	return strcmp(blockdev_identity(device, identity, sizeof(identity)),
+		      description->meta_identity) ? UNFINISHED_COPY :
+						    UNFINISHED_OURS;
 }
 
 /* 1: it holds an unfinished restore; 0: it does not; or a negative errno. */
@@ -183,13 +196,13 @@ static int read_device(const char *path, struct unfinished *restore)
 	     metadata.description.volume);
 	copy(restore->identity, sizeof(restore->identity),
 	     metadata.description.volume_identity);
-	restore->is_foreign = is_foreign(&metadata.description);
+	restore->whose = find_whose(&metadata.description, &device);
 	metadata_close(&metadata);
 	return 1;
 }
 
-static void read_devices(const struct candidates *candidates,
-			 unsigned int first, int fd)
+static void read_devices(const struct search *search, unsigned int first,
+			 int fd)
 {
 	struct answer answer;
 	char path[256];
@@ -197,13 +210,13 @@ static void read_devices(const struct candidates *candidates,
 	int r;
 
 	log_set_sink(drop_message);
-	for (i = first; i < candidates->nr; i++) {
+	for (i = first; i < search->nr; i++) {
 		memset(&answer, 0, sizeof(answer));
 		answer.candidate = i;
 		answer.kind = ANSWER_OPENING;
 		if (write(fd, &answer, sizeof(answer)) != sizeof(answer))
 			return;
-		device_path(candidates->devices[i], path, sizeof(path));
+		device_path(search->devices[i], path, sizeof(path));
 		r = read_device(path, &answer.restore);
 		if (!r)
 			continue;
@@ -212,6 +225,12 @@ static void read_devices(const struct candidates *candidates,
 		if (write(fd, &answer, sizeof(answer)) != sizeof(answer))
 			return;
 	}
+}
+
+static int answer_ms(const struct search *search)
+{
+	return search->is_quiet || search->nr_silent >= PATIENT_WITH ?
+	       HASTY_ANSWER_MS : ANSWER_MS;
 }
 
 static int add(struct unfinished_list *list, const struct unfinished *restore)
@@ -227,24 +246,36 @@ static int add(struct unfinished_list *list, const struct unfinished *restore)
 }
 
 /* Others, such as a drive without a medium, hold no metadata. */
-static void take_failure(struct unfinished_list *list, dev_t devt, int r)
+static void take_failure(struct search *search, dev_t devt, int r)
 {
 	char path[256];
 
-	if (r != -EIO)
+	if (r != -EIO || search->is_quiet)
 		return;
 	device_path(devt, path, sizeof(path));
 	warning("%s cannot be read (%s) and is left out; if it holds the metadata of a restore, resume that later: dmlive resume %s",
 		path, strerror(-r), path);
-	list->nr_silent++;
+	search->list->nr_silent++;
+}
+
+static void take_silence(struct search *search, dev_t devt)
+{
+	char path[256];
+
+	search->nr_silent++;
+	if (search->is_quiet)
+		return;
+	device_path(devt, path, sizeof(path));
+	warning("%s does not answer for %d seconds and is left out; if it holds the metadata of a restore, resume that later: dmlive resume %s",
+		path, answer_ms(search) / 1000, path);
+	search->list->nr_silent++;
 }
 
 /*
  * Take the answers of one process. Returns the number of the device that it does not
  * answer for; the number of candidates when it has read all; or a negative errno.
  */
-static int take_answers(const struct candidates *candidates,
-			struct unfinished_list *list, unsigned int first, int fd)
+static int take_answers(struct search *search, unsigned int first, int fd)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 	unsigned int current = first;
@@ -253,7 +284,7 @@ static int take_answers(const struct candidates *candidates,
 	int r;
 
 	for (;;) {
-		r = poll(&poll_fd, 1, ANSWER_MS);
+		r = poll(&poll_fd, 1, answer_ms(search));
 		if (r < 0 && errno == EINTR)
 			continue;
 		if (r < 0)
@@ -262,23 +293,22 @@ static int take_answers(const struct candidates *candidates,
 			return current;
 		n = read(fd, &answer, sizeof(answer));
 		if (!n)
-			return candidates->nr;
+			return search->nr;
 		if (n != sizeof(answer))
 			return n < 0 ? -errno : -EIO;
 		current = answer.candidate;
 		if (answer.kind == ANSWER_FAILED)
-			take_failure(list, candidates->devices[current],
+			take_failure(search, search->devices[current],
 				     answer.error);
 		else if (answer.kind == ANSWER_FOUND)
-			r = add(list, &answer.restore);
+			r = add(search->list, &answer.restore);
 		if (r < 0)
 			return r;
 	}
 }
 
 /* As take_answers(), and starts the process. */
-static int ask(const struct candidates *candidates, struct unfinished_list *list,
-	       unsigned int first)
+static int ask(struct search *search, unsigned int first)
 {
 	int fds[2], r;
 	pid_t pid;
@@ -295,13 +325,13 @@ static int ask(const struct candidates *candidates, struct unfinished_list *list
 	}
 	if (!pid) {
 		close(fds[0]);
-		read_devices(candidates, first, fds[1]);
+		read_devices(search, first, fds[1]);
 		_exit(0);
 	}
 	close(fds[1]);
-	r = take_answers(candidates, list, first, fds[0]);
+	r = take_answers(search, first, fds[0]);
 	close(fds[0]);
-	if (r == (int)candidates->nr) {
+	if (r == (int)search->nr) {
 		waitpid(pid, NULL, 0);
 		return r;
 	}
@@ -310,25 +340,22 @@ static int ask(const struct candidates *candidates, struct unfinished_list *list
 	return r;
 }
 
-static int find_metadata(struct unfinished_list *list)
+static int find_metadata(struct unfinished_list *list, bool is_quiet)
 {
-	struct candidates candidates = { 0 };
+	struct search search = { .list = list, .is_quiet = is_quiet };
 	unsigned int first = 0;
-	char path[256];
 	int r = 0;
 
-	sysfs_each_device(add_candidate, &candidates, "/sys/dev/block/*/dev");
-	while (r >= 0 && first < candidates.nr) {
-		r = ask(&candidates, list, first);
-		if (r < 0 || r == (int)candidates.nr)
+	sysfs_each_device(add_candidate, &search, "/sys/dev/block/*/dev");
+	while (r >= 0 && first < search.nr &&
+	       !(is_quiet && search.nr_silent == PATIENT_WITH)) {
+		r = ask(&search, first);
+		if (r < 0 || r == (int)search.nr)
 			break;
-		device_path(candidates.devices[r], path, sizeof(path));
-		warning("%s does not answer for %d seconds and is left out; if it holds the metadata of a restore, resume that later: dmlive resume %s",
-			path, ANSWER_MS / 1000, path);
-		list->nr_silent++;
+		take_silence(&search, search.devices[r]);
 		first = r + 1;
 	}
-	free(candidates.devices);
+	free(search.devices);
 	return r < 0 ? r : 0;
 }
 
@@ -361,9 +388,23 @@ int unfinished_find(struct unfinished_list *list)
 	memset(list, 0, sizeof(*list));
 	r = dm_for_each(add_mapped, list);
 	if (!r)
-		r = find_metadata(list);
+		r = find_metadata(list, false);
 	if (r)
 		error_errno(r, "cannot look for unfinished restores");
+	return r;
+}
+
+int unfinished_find_of(const char *identity, struct unfinished_list *list)
+{
+	unsigned int i, nr = 0;
+	int r;
+
+	memset(list, 0, sizeof(*list));
+	r = find_metadata(list, true);
+	for (i = 0; i < list->nr; i++)
+		if (!strcmp(list->restores[i].identity, identity))
+			list->restores[nr++] = list->restores[i];
+	list->nr = nr;
 	return r;
 }
 
