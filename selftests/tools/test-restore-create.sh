@@ -35,7 +35,8 @@ nothing_left()
 # Usage.
 for refused in "--thinpool pool" "--type raid1" "--create --type thin" \
 	"--create --type thin-pool" "--create --type linear --thinpool pool" \
-	"--create --thinpool a/b" "--create --target-is-zero"; do
+	"--create --thinpool a/b" "--create --target-is-zero" \
+	"--create --thinpool p --target-is-zero"; do
 	# shellcheck disable=SC2086
 	run 2 "$refused" dmlive restore image.qcow2 tvg/vm --name g $refused
 	says "$refused: the reason" "^dmlive: .*(--create|--thinpool|--type|--target-is-zero)"

@@ -134,8 +134,9 @@ int new_volume_check(struct restore_request *request)
 	status = check_type(request);
 	if (!status)
 		status = check_pool(request, &volume);
-	if (!status && request->target_is_zero && !request->thinpool) {
-		error("--target-is-zero: a new volume holds what its place had before, unless it is in a thin pool: leave that out");
+	/* Also a thin pool may hand out blocks that are not zeroed: lvchange -Z n. */
+	if (!status && request->target_is_zero) {
+		error("--target-is-zero: a new volume may hold what its place had before; leave that out: where it reads as zeros for certain, this is found by itself");
 		status = EXIT_USAGE;
 	}
 	if (!status)
