@@ -61,5 +61,14 @@ meta_table "$good"
 check "$label: udev" timeout 60 udevadm settle
 attached
 backup
+
+label="no space for marks"
+mkdir -p /run/dmlive-attach
+mount -t tmpfs -o nr_inodes=1 none /run/dmlive-attach || bail "mount"
+run 0 "$label: detach" dmlive detach t/vm1
+says "$label: what comes of it" "detached cannot be written .No space.*attached again"
+umount /run/dmlive-attach
+lvm "$label: refreshed" timeout 60 lvchange --refresh t/vm1
+attached
 run 0 "$label: detach" dmlive detach t/vm1 --persistent
 finish

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Marks of volumes that last as long as the machine runs, see persist.h. */
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "attach/persist.h"
+#include "base/log.h"
 
 #define MARK_FOLDER	"/run/dmlive-attach"
 
@@ -36,19 +38,39 @@ static void mark_path(const struct volume *volume, enum persist_mark mark,
 		 suffixes[mark]);
 }
 
-void persist_set_mark(const struct volume *volume, enum persist_mark mark)
+/* /run may be full. What the mark would have led to is then missing. */
+static void write_mark(const char *path, const char *text,
+		       const char *consequence)
 {
-	char path[PATH_MAX], number[32];
 	FILE *file;
+	int r = 0;
 
 	mkdir(MARK_FOLDER, 0755);
-	mark_path(volume, mark, path);
-	read_number(volume, number);
 	file = fopen(path, "we");
-	if (!file)
-		return;
-	fprintf(file, "%s\n", number);
-	fclose(file);
+	if (!file || fputs(text, file) < 0)
+		r = -errno;
+	if (file && fclose(file) && !r)
+		r = -errno;
+	if (r)
+		warning("%s cannot be written (%s): %s", path, strerror(-r),
+			consequence);
+}
+
+static const char *const consequences[] = {
+	[PERSIST_DETACHED] = "the volume is attached again at the next event",
+	[PERSIST_MISSED] = "attach the volume by hand: dmlive attach",
+	[PERSIST_FAILED] = "each event tries again to attach the volume",
+	[PERSIST_CHANGED] = "make the next backup of the volume with --full",
+};
+
+void persist_set_mark(const struct volume *volume, enum persist_mark mark)
+{
+	char path[PATH_MAX], text[34];
+
+	mark_path(volume, mark, path);
+	read_number(volume, text);
+	strcat(text, "\n");
+	write_mark(path, text, consequences[mark]);
 }
 
 void persist_clear_mark(const struct volume *volume, enum persist_mark mark)
@@ -95,18 +117,13 @@ uint64_t persist_changed_from(const struct volume *volume)
 
 void persist_note_changed(const struct volume *volume, uint64_t byte)
 {
-	char path[PATH_MAX];
-	FILE *file;
+	char path[PATH_MAX], text[32];
 
 	if (persist_changed_from(volume) <= byte)
 		return;
-	mkdir(MARK_FOLDER, 0755);
 	mark_path(volume, PERSIST_CHANGED, path);
-	file = fopen(path, "we");
-	if (!file)
-		return;
-	fprintf(file, "%" PRIu64 "\n", byte);
-	fclose(file);
+	snprintf(text, sizeof(text), "%" PRIu64 "\n", byte);
+	write_mark(path, text, consequences[PERSIST_CHANGED]);
 }
 
 static int is_missed(const struct dirent *entry)
