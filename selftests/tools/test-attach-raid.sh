@@ -36,7 +36,7 @@ make_raid()
 
 make_raid r1 raid1 "3 0 region_size 256" 2 1
 take_volume r1
-in_use 5 fails_late "killed attach 14" "killed detach 12"
+in_use 5 fails_late "killed attach 14 2" "killed detach 13 2"
 dmsetup suspend r1 && dmsetup resume r1
 check "raid1: both legs hold the same" cmp "${legs[0]}" "${legs[1]}"
 is "raid1: it is in sync" "$(dmsetup status r1 | awk '{ print $6, $8 }')" "AA idle"
