@@ -66,6 +66,30 @@ like "status names the bitmap" "$(dmlive status a)" "bitmap B: 128.0 KiB changed
 check "in JSON too" sh -c "dmlive status a --json |
 	jq -e '.tracking.bitmaps[0] == { name: \"B\", granularity: 65536, recording: true,
 		frozen: false, set_bytes: 131072, generation: 0 }'"
+
+state=/var/lib/dmlive/backups
+rm -rf $state && on_exit rm -rf $state
+run 0 "never backed up" dmlive status --metrics
+is "no figure of a backup" "$(grep -c '^dmlive_backup' "$out")" 0
+start=$(date +%s)
+run 0 "backup" dmlive backup a a.qcow2
+run 0 "after a backup" dmlive status --metrics
+check "after a backup: it is valid" is_valid "$out"
+success=$(metric 'dmlive_backup_success_seconds{device="a"}')
+check "when it ended" [ "$success" -ge "$start" ]
+is "as the last one" "$(metric 'dmlive_backup_end_seconds{device="a"}')" "$success"
+is "it succeeded" "$(metric 'dmlive_backup_status{device="a"}')" 0
+is "what it copied" "$(metric 'dmlive_backup_bytes{device="a"}')" $((8 << 20))
+run 3 "a backup that is refused" dmlive backup a a.qcow2
+run 0 "after that" dmlive status --metrics
+is "it failed" "$(metric 'dmlive_backup_status{device="a"}')" 3
+is "when one succeeded is still known" \
+	"$(metric 'dmlive_backup_success_seconds{device="a"}')" "$success"
+is "and what that one copied" "$(metric 'dmlive_backup_bytes{device="a"}')" $((8 << 20))
+mount -t tmpfs -o nr_inodes=1 none $state || bail "mount"
+run 0 "no space for the record" dmlive backup a b.qcow2
+says "it says so" "how this backup ended cannot be recorded"
+umount $state
 run 0 "detach" dmlive detach a
 run 2 "one device" dmlive status --metrics a
 says "what is wrong" "no NAME with --metrics"

@@ -11,12 +11,14 @@
 #include <string.h>
 
 #include "backup/fleece-volume.h"
+#include "backup/history.h"
 #include "backup/reader.h"
 #include "backup/recovery.h"
 #include "backup/report.h"
 #include "backup/volume.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "base/time.h"
 #include "lines/cbw-status.h"
 
 #define POLL_MS 100
@@ -530,6 +532,7 @@ static int run_all(struct run *run)
 
 int backup_run(const struct backup_request *request)
 {
+	const uint64_t start_ns = monotonic_ns();
 	struct run run = { .request = request };
 	unsigned int i;
 	int status;
@@ -543,8 +546,11 @@ int backup_run(const struct backup_request *request)
 	report_start(&run.report, request->json);
 	status = run_all(&run);
 	report_end(&run.report, run.volumes, run.nr, &run.figures, status);
-	for (i = 0; i < run.nr; i++)
+	for (i = 0; i < run.nr; i++) {
+		history_note(&run.volumes[i],
+			     (monotonic_ns() - start_ns) / NS_PER_SECOND, status);
 		volume_close(&run.volumes[i]);
+	}
 	free(run.volumes);
 	return status;
 }

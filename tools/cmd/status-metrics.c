@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup/history.h"
 #include "base/json.h"
 #include "cmd/status.h"
 
@@ -75,6 +76,18 @@ static const struct metric metrics[] = {
 	{ "bitmap_generation",
 	  "Generation of the backup that it belongs to; 0: none.",
 	  "cbw", "bitmaps", "generation", GAUGE },
+	{ "backup_end_seconds",
+	  "When the last backup of the device ended, in seconds since 1970.",
+	  "backup", NULL, "end_seconds", GAUGE },
+	{ "backup_status", "Exit status of the last backup; 0: success.",
+	  "backup", NULL, "status", GAUGE },
+	{ "backup_success_seconds",
+	  "When the last successful backup ended; 0: there was none.",
+	  "backup", NULL, "success_seconds", GAUGE },
+	{ "backup_duration_seconds", "How long the last successful one took.",
+	  "backup", NULL, "duration_seconds", GAUGE },
+	{ "backup_bytes", "What the last successful backup copied.",
+	  "backup", NULL, "bytes", GAUGE },
 };
 
 static void print_escaped(const char *text)
@@ -191,9 +204,10 @@ static void print_leftovers(struct json_object *array)
 
 void status_print_metrics(struct json_object *array)
 {
-	const size_t nr = json_object_array_length(array);
-	size_t m, i;
+	size_t nr, m, i;
 
+	history_append(array);
+	nr = json_object_array_length(array);
 	for (m = 0; m < sizeof(metrics) / sizeof(*metrics); m++) {
 		const struct metric *metric = &metrics[m];
 
