@@ -88,36 +88,44 @@ static void compose_numbers(const struct progress *progress, uint64_t done_bytes
 			 duration_format(seconds, left));
 }
 
-void progress_update(struct progress *progress, uint64_t done_bytes,
-		     uint64_t total_bytes, const char *state)
+void progress_compose(const struct progress *progress, uint64_t done_bytes,
+		      uint64_t total_bytes, const char *state, char *line,
+		      size_t line_bytes)
 {
-	char line[512], numbers[160], bar[MAX_BAR + 1];
-	int columns, width, filled, length;
+	char numbers[160], bar[MAX_BAR + 1];
+	int columns, width, filled;
 
-	update_rate(progress, done_bytes);
-	if (!progress->on_terminal || !total_bytes)
-		return;
 	compose_numbers(progress, done_bytes, total_bytes, state, numbers,
 			sizeof(numbers));
-
 	columns = terminal_columns();
 	width = columns - 1 - (int)strlen(progress->name) - 5 -
 		(int)strlen(numbers);
 	if (width > MAX_BAR)
 		width = MAX_BAR;
 	if (width < MIN_BAR) {
-		length = snprintf(line, sizeof(line), "\r%.*s" CLEAR_TO_END,
-				  columns - 1, numbers);
-	} else {
-		filled = (int)((double)done_bytes * width / (double)total_bytes);
-		memset(bar, '#', filled);
-		memset(bar + filled, '.', width - filled);
-		bar[width] = '\0';
-		length = snprintf(line, sizeof(line),
-				  "\r%s  [%s] %s" CLEAR_TO_END, progress->name,
-				  bar, numbers);
+		snprintf(line, line_bytes, "%.*s", columns - 1, numbers);
+		return;
 	}
-	if (write(STDERR_FILENO, line, length) == length)
+	filled = (int)((double)done_bytes * width / (double)total_bytes);
+	memset(bar, '#', filled);
+	memset(bar + filled, '.', width - filled);
+	bar[width] = '\0';
+	snprintf(line, line_bytes, "%s  [%s] %s", progress->name, bar, numbers);
+}
+
+void progress_update(struct progress *progress, uint64_t done_bytes,
+		     uint64_t total_bytes, const char *state)
+{
+	char line[512], drawn[528];
+	int length;
+
+	update_rate(progress, done_bytes);
+	if (!progress->on_terminal || !total_bytes)
+		return;
+	progress_compose(progress, done_bytes, total_bytes, state, line,
+			 sizeof(line));
+	length = snprintf(drawn, sizeof(drawn), "\r%s" CLEAR_TO_END, line);
+	if (write(STDERR_FILENO, drawn, length) == length)
 		progress->drawn = true;
 }
 

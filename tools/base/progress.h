@@ -9,6 +9,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct progress {
@@ -29,6 +30,13 @@ void progress_init(struct progress *progress, const char *name);
  */
 void progress_update(struct progress *progress, uint64_t done_bytes,
 		     uint64_t total_bytes, const char *state);
+
+/*
+ * The line that progress_update() draws, as wide as the terminal is. @total_bytes is not 0.
+ */
+void progress_compose(const struct progress *progress, uint64_t done_bytes,
+		      uint64_t total_bytes, const char *state, char *line,
+		      size_t line_bytes);
 
 /* Seconds that are left at the present rate; -1: not known. */
 int64_t progress_seconds_left(const struct progress *progress,

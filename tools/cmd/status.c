@@ -13,24 +13,27 @@
 
 static const char help[] =
 "Usage: dmlive status [NAME|DEVICE] [--json]\n"
-"       dmlive status --metrics\n"
+"       dmlive status --metrics|--watch\n"
 "\n"
 "Shows the mapped device NAME (or its path, or VG/LV) if it is being restored\n"
 "(alloctrack), was restored, or is attached for backups (cbw). Without NAME,\n"
 "shows all devices that are being restored or attached, and what killed commands\n"
 "have left, with the command that cleans it up. --json prints an array of\n"
 "objects, or one object if NAME is given. --metrics prints numbers of all devices\n"
-"in the text format of OpenMetrics, for Prometheus and its node_exporter.\n";
+"in the text format of OpenMetrics, for Prometheus and its node_exporter.\n"
+"--watch shows all devices with progress and errors, until it is interrupted.\n";
 
 enum format {
 	FORMAT_TEXT,
 	FORMAT_JSON,
 	FORMAT_METRICS,
+	FORMAT_WATCH,
 };
 
 static const struct option options[] = {
 	{ "json", no_argument, NULL, FORMAT_JSON },
 	{ "metrics", no_argument, NULL, FORMAT_METRICS },
+	{ "watch", no_argument, NULL, FORMAT_WATCH },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ 0 }
 };
@@ -58,6 +61,19 @@ static int list_one(const char *name, void *argument)
 	if (r == -EPROTO)
 		listing->exit_status = EXIT_ERROR;
 	return 0;
+}
+
+/* For status_watch(). */
+static struct json_object *collect(void)
+{
+	struct listing listing = { .array = json_new_array() };
+
+	if (dm_for_each(list_one, &listing)) {
+		json_object_put(listing.array);
+		return NULL;
+	}
+	status_recovery(NULL, listing.array);
+	return listing.array;
 }
 
 static int list_all(enum format format)
@@ -180,13 +196,17 @@ int cmd_status(int argc, char **argv)
 		}
 		format = found;
 	}
-	if (format == FORMAT_METRICS && argc > optind)
-		return argument_error("status", "no NAME with --metrics");
+	if ((format == FORMAT_METRICS || format == FORMAT_WATCH) &&
+	    argc > optind)
+		return argument_error("status",
+				      "no NAME with --metrics and --watch");
 	if (argc - optind > 1)
 		return argument_error("status", "at most one NAME or DEVICE");
 	status = require("status", REQUIRE_DM);
 	if (status)
 		return status;
+	if (format == FORMAT_WATCH)
+		return status_watch(collect);
 	return optind == argc ? list_all(format) :
 				show_named(argv[optind], format == FORMAT_JSON);
 }

@@ -35,6 +35,12 @@ unsigned int status_recovery(const char *name, struct json_object *array);
  */
 void status_print_metrics(struct json_object *array);
 
+/*
+ * Show on the terminal, again each second, what @collect returns: what `dmlive status
+ * --json` prints of all devices, or NULL. Ends with a signal, or an exit status.
+ */
+int status_watch(struct json_object *(*collect)(void));
+
 /* status-device.c: what all kinds have. */
 struct status_device {
 	const char *name;
