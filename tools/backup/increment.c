@@ -211,7 +211,8 @@ static int plan_base(struct volume *volume,
 		     const struct backup_request *request, const char *base)
 {
 	const bool is_auto = base && !strcmp(base, BACKUP_BASE_AUTO);
-	struct image_error why;
+	/* The only failure of base_find() that it does not explain. */
+	struct image_error why = { .message = "out of memory" };
 	char *found;
 	int status;
 
