@@ -26,12 +26,13 @@ before[tvg-vol]=$(dmsetup table tvg-vol)
 content g g.raw
 
 # lvm2's commands note when a device is suspended. SLOW: they start later; KILL: their
-# caller is killed after them.
+# caller is killed after them; AT_REMOVE: what happens just before lvremove.
 mkdir fake
 for command in lvcreate lvremove lvs; do
 	cat > fake/$command <<FAKE
 #!/bin/sh
 dmsetup info -c --noheadings -o suspended | grep -qi '^suspended' && echo $command >> $TMP/bad
+[ $command != lvremove ] || eval "\${AT_REMOVE:-}"
 [ $command != lvcreate ] || { touch $TMP/is-called; sleep \${SLOW:-0}; }
 $(command -v $command) "\$@"
 status=\$?
@@ -81,7 +82,7 @@ label="the default"
 SPEED=6M start_backup g a.qcow2 --force --fleece tvg
 is "$label: its size" "$(has_column lv_size)" 16384.00
 like "$label: its tags" ",$(has_column lv_tags)," \
-	',dmlive,(.*,)?dmlive.by=[^:]+:[0-9a-f]{8}:[0-9]+:[0-9]+,(.*,)?dmlive.of=g,(.*,)?dmlive.role=fleece,'
+	',dmlive,(.*,)?dmlive.by=[0-9a-f]{32}:[0-9a-f]{8}:[0-9]+:[0-9]+,(.*,)?dmlive.of=g,(.*,)?dmlive.role=fleece,'
 check "$label: the guest writes" dd_write /dev/mapper/g $((25 << 20)) $((2 << 20))
 # A backup of another device at the same time leaves it alone.
 first=$backup first_volume=$(fleeces)
@@ -156,6 +157,27 @@ is "$label: no volume is left" "$(fleeces)" ""
 run 0 "$label: the next backup" dmlive backup g b.qcow2 --fleece tvg
 none_left "$label"
 
+# lose_tag LABEL: a volume that is on record is not removed.
+lose_tag()
+{
+	local volume
+	volume=tvg/$(fleeces)
+	run 0 "$1: the next backup" dmlive backup g b.raw --force --fleece .
+	says "$1: the way out" "$volume, which held old data .* is left alone: .*: lvremove $volume"
+	is "$1: the volume stays" "tvg/$(fleeces)" "$volume"
+	lvm_quietly lvremove -q -y "$volume"
+	none_left "$1"
+}
+label="killed after lvcreate, and the volume is another one"
+KILL=lvcreate dmlive backup g b.qcow2 --force --fleece tvg > "$out" 2> "$err"
+lvm_quietly lvchange -q --deltag "$(has_column lv_tags | grep -o 'dmlive.by=[^,]*')" \
+	--addtag dmlive.by=a:b:1:1 "tvg/$(fleeces)"
+lose_tag "$label"
+label="killed after lvcreate, and no tag is on record"
+KILL=lvcreate dmlive backup g b.qcow2 --force --fleece tvg > "$out" 2> "$err"
+jq 'del(.fleece_tag)' /run/dmlive/g.backup > record && cp record /run/dmlive/g.backup
+lose_tag "$label"
+
 label="killed, and a reboot"
 KILL=lvcreate dmlive backup g b.qcow2 --force --fleece tvg > "$out" 2> "$err"
 rm -rf /run/dmlive
@@ -173,6 +195,43 @@ for other in "dmlive.by=another:$boot:1:1" "$host:$boot:$$:$(cut -d ' ' -f 22 /p
 done
 retag "$host:00000000:$pid:$start"
 run 0 "$label: another boot" dmlive backup g b.qcow2 --force --fleece tvg
+says "$label: another boot, or a clone" "$volume is left alone: .*: lvremove $volume"
+is "$label: it stays" "tvg/$(fleeces)" "$volume"
+
+# with_uuid UUID COMMAND...: the firmware has that one for the machine.
+with_uuid()
+{
+	unshare -m bash -c 'mkdir -p class && mount --bind /sys/class class &&
+		mount -t tmpfs none /sys/class && mkdir -p /sys/class/dmi/id &&
+		echo "$1" > /sys/class/dmi/id/product_uuid && for name in $(ls class); do
+			mkdir "/sys/class/$name" && mount --bind "class/$name" "/sys/class/$name" ||
+				exit 99
+		done && shift && exec "$@"' bash "$@"
+}
+uuid=AAAAAAAA-0000-1111-2222-333333333333
+label="killed, a reboot, and a UUID of the machine"
+run 0 "$label: it was another machine" with_uuid $uuid dmlive backup tvg/vol v.qcow2 --force \
+	--fleece tvg:1%
+is "$label: it was another machine: it stays" "tvg/$(fleeces)" "$volume"
+lvm_quietly lvremove -q -y "$volume"
+KILL=lvcreate with_uuid ${uuid,,} dmlive backup g b.qcow2 --force --fleece tvg > "$out" 2> "$err"
+rm -rf /run/dmlive
+volume=tvg/$(fleeces) tag=$(has_column lv_tags | grep -o 'dmlive.by=[^,]*')
+check_fails "$label: it is in the tag" [ "${tag%%:*}" = "$host" ]
+IFS=: read -r host boot pid start <<< "$tag"
+retag "$host:00000000:$pid:$start"
+run 0 "$label: a clone" with_uuid ${uuid/A/B} dmlive backup tvg/vol v.qcow2 --force --fleece tvg:1%
+is "$label: a clone: it stays" "tvg/$(fleeces)" "$volume"
+AT_REMOVE='set -- "$@"; [ "${*%$VOLUME}" = "$*" ] ||
+	lvchange -q --deltag "$TAG" --addtag dmlive.by=a:b:1:1 $VOLUME > at-remove 2>&1' \
+	VOLUME=$volume TAG=$tag run 0 "$label: it changes" with_uuid $uuid dmlive backup tvg/vol \
+	v.qcow2 --force --fleece tvg:1%
+check "$label: it changes: lvremove was called" [ -e at-remove ]
+is "$label: it changes: it stays" "tvg/$(fleeces)" "$volume"
+tag=dmlive.by=a:b:1:1
+retag "$host:00000000:$pid:$start"
+run 0 "$label: the same machine" with_uuid $uuid dmlive backup g b.qcow2 --force --fleece tvg
+says "$label: it says so" "$volume was left by a backup that was killed, and is removed"
 none_left "$label"
 
 label="two devices"

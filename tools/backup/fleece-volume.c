@@ -15,6 +15,7 @@
 #include "backup/volume.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/size.h"
 #include "block/lvm.h"
 
@@ -27,6 +28,8 @@
 #define MIN_SLOTS 256
 
 #define ID_BYTES 9
+#define HOST_BYTES _UTSNAME_LENGTH
+_Static_assert(HOST_BYTES >= MACHINE_ID_BYTES, "for a name or an id");
 
 /* Of /proc/PID/stat, see proc(5). */
 #define NAME_FIELD 2
@@ -43,22 +46,23 @@ static bool read_id(const char *path, char id[ID_BYTES])
 	return found;
 }
 
-/* This machine, as the groups of several can be on one disk. */
-static void find_host(char host[_UTSNAME_LENGTH])
+/*
+ * This machine, as the groups of several can be on one disk. False: a clone of it, on
+ * another one, may be called the same.
+ */
+static bool find_host(char host[HOST_BYTES])
 {
-	char id[ID_BYTES];
 	struct utsname names;
 	char *at;
 
-	if (read_id("/etc/machine-id", id)) {
-		snprintf(host, _UTSNAME_LENGTH, "%s", id);
-		return;
-	}
-	snprintf(host, _UTSNAME_LENGTH, "%s",
+	if (machine_get_id(host))
+		return machine_differs_from_clones();
+	snprintf(host, HOST_BYTES, "%s",
 		 uname(&names) ? "unknown" : names.nodename);
 	for (at = host; *at; at++)
 		if (!isalnum((unsigned char)*at) && !strchr("-.", *at))
 			*at = '_';
+	return false;
 }
 
 static void find_boot(char boot[ID_BYTES])
@@ -89,7 +93,7 @@ static uint64_t start_of(pid_t pid)
 
 static void make_tag(char tag[LVM_TAG_BYTES])
 {
-	char host[_UTSNAME_LENGTH], boot[ID_BYTES];
+	char host[HOST_BYTES], boot[ID_BYTES];
 
 	find_host(host);
 	find_boot(boot);
@@ -97,23 +101,45 @@ static void make_tag(char tag[LVM_TAG_BYTES])
 		 (int)getpid(), start_of(getpid()));
 }
 
-/* Is it the volume of a process of this machine, which is gone? */
-static bool is_abandoned(const char *tags)
+/* The one of @tags that make_tag() has made, or "". */
+static void find_tag(const char *tags, char tag[LVM_TAG_BYTES])
 {
-	char host[_UTSNAME_LENGTH], boot[ID_BYTES], found[ID_BYTES];
-	const char *at = strstr(tags, TAG_BY);
+	tag[0] = '\0';
+	while (strncmp(tags, TAG_BY, strlen(TAG_BY))) {
+		tags = strchrnul(tags, ',');
+		if (!*tags++)
+			return;
+	}
+	snprintf(tag, LVM_TAG_BYTES, "%.*s", (int)strcspn(tags, ","), tags);
+}
+
+/*
+ * In use: or of another machine. Unknown: of an earlier boot, or of a clone of this
+ * machine, which runs.
+ */
+enum owner { OWNER_IN_USE, OWNER_GONE, OWNER_UNKNOWN };
+
+static enum owner find_owner(const char *tag)
+{
+	char host[HOST_BYTES], boot[ID_BYTES], found[ID_BYTES];
 	uint64_t start;
 	size_t length;
+	bool is_unique;
 	int pid;
 
-	find_host(host);
+	if (!*tag)
+		return OWNER_UNKNOWN;
+	is_unique = find_host(host);
 	find_boot(boot);
+	tag += strlen(TAG_BY);
 	length = strlen(host);
-	if (!at || strncmp(at + strlen(TAG_BY), host, length) ||
-	    sscanf(at + strlen(TAG_BY) + length, ":%8[^:]:%d:%" SCNu64, found,
-		   &pid, &start) != 3)
-		return false;
-	return strcmp(found, boot) || start_of(pid) != start;
+	if (strncmp(tag, host, length) ||
+	    sscanf(tag + length, ":%8[^:]:%d:%" SCNu64, found, &pid,
+		   &start) != 3)
+		return OWNER_IN_USE;
+	if (!strcmp(found, boot))
+		return start_of(pid) == start ? OWNER_IN_USE : OWNER_GONE;
+	return is_unique ? OWNER_GONE : OWNER_UNKNOWN;
 }
 
 /* Does a session use it? */
@@ -126,21 +152,37 @@ static bool is_open(const struct lvm_volume *volume)
 	       device.open_count;
 }
 
+static void remove_abandoned(const struct lvm_volume *volume, const char *tag)
+{
+	char reason[512], tags[1024];
+
+	if (lvm_remove_tagged(volume, tag, reason, sizeof(reason)))
+		warning("%s/%s was left by a backup that was killed, and cannot be removed: %s",
+			volume->group, volume->name, reason);
+	else if (!lvm_exists(volume, tags, sizeof(tags)))
+		warning("%s/%s was left by a backup that was killed, and is removed",
+			volume->group, volume->name);
+}
+
 static void sweep(const struct lvm_volume *volume, const char *tags,
 		  void *context)
 {
-	char reason[512];
+	char tag[LVM_TAG_BYTES];
+	enum owner owner;
 
 	(void)context;
-	if (!lvm_has_tag(tags, LVM_TAG) || !lvm_has_tag(tags, TAG_ROLE) ||
-	    !is_abandoned(tags) || is_open(volume))
+	if (!lvm_has_tag(tags, LVM_TAG) || !lvm_has_tag(tags, TAG_ROLE))
 		return;
-	if (lvm_remove(volume, reason, sizeof(reason)))
-		warning("%s/%s was left by a backup that was killed, and cannot be removed: %s",
-			volume->group, volume->name, reason);
+	find_tag(tags, tag);
+	owner = find_owner(tag);
+	if (owner == OWNER_IN_USE || is_open(volume))
+		return;
+	if (owner == OWNER_GONE)
+		remove_abandoned(volume, tag);
 	else
-		warning("%s/%s was left by a backup that was killed, and is removed",
-			volume->group, volume->name);
+		warning("%s/%s is left alone: a backup on a clone of this machine may use it, or one has left it that was killed; if none uses it: lvremove %s/%s",
+			volume->group, volume->name, volume->group,
+			volume->name);
 }
 
 /* Its group. False: it does not look like one. */
@@ -204,15 +246,15 @@ static uint64_t share(const struct volume *volume, unsigned int percent)
 	return bytes < volume->bytes ? bytes : volume->bytes;
 }
 
-/* Unique on all machines, as long as one backup at a time has this device. */
+/* Unique on all machines, and not used again soon. */
 static void choose_name(const struct volume *volume, struct lvm_volume *fleece)
 {
 	char boot[ID_BYTES];
 
 	find_boot(boot);
 	snprintf(fleece->name, sizeof(fleece->name),
-		 "dmlive_fleece_%s_%u_%u", boot, major(volume->devt),
-		 minor(volume->devt));
+		 "dmlive_fleece_%s_%u_%u_%d", boot, major(volume->devt),
+		 minor(volume->devt), (int)getpid());
 }
 
 /* The name of the volume that is backed up, without that of its group, if it has one. */
@@ -260,6 +302,7 @@ int fleece_volume_plan(struct volume *volume, const char *fleece)
 	if (status)
 		return status;
 	choose_name(volume, plan);
+	make_tag(volume->fleece_tag);
 	status = check_name(plan);
 	if (status)
 		plan->name[0] = '\0';
@@ -271,19 +314,17 @@ int fleece_volume_make(struct volume *volume, const char *fleece,
 {
 	char group[LVM_NAME_BYTES];
 	const char *size;
-	char of[DM_NAME_BYTES], tag[LVM_TAG_BYTES], reason[512];
-	char text[SIZE_TEXT_BYTES];
+	char of[DM_NAME_BYTES], reason[512], text[SIZE_TEXT_BYTES];
 	const struct lvm_plan plan = {
 		.volume = volume->fleece_volume,
 		.bytes = share(volume, split(fleece, group, &size) ?
 				       percent_of(size) : FLEECE_VOLUME_PERCENT),
 		.of = of,
 		.role = ROLE,
-		.tag = tag,
+		.tag = volume->fleece_tag,
 	};
 
 	find_origin(volume, of, sizeof(of));
-	make_tag(tag);
 	lvm_path(&plan.volume, path, PATH_MAX);
 	if (!lvm_create(&plan, reason, sizeof(reason)))
 		return EXIT_OK;
@@ -294,11 +335,11 @@ int fleece_volume_make(struct volume *volume, const char *fleece,
 	return EXIT_REFUSED;
 }
 
-static void remove_volume(const struct lvm_volume *volume)
+static void remove_volume(const struct lvm_volume *volume, const char *tag)
 {
 	char reason[512];
 
-	if (lvm_remove(volume, reason, sizeof(reason)))
+	if (lvm_remove_tagged(volume, tag, reason, sizeof(reason)))
 		warning("%s/%s, which held old data, cannot be removed: %s; the next backup with --fleece %s tries again, or: lvremove %s/%s",
 			volume->group, volume->name, reason, volume->group,
 			volume->group, volume->name);
@@ -312,11 +353,11 @@ void fleece_volume_remove(struct volume *volume)
 	if (volume->old_data_lock_fd >= 0)
 		close(volume->old_data_lock_fd);
 	volume->old_data_lock_fd = -1;
-	remove_volume(&volume->fleece_volume);
+	remove_volume(&volume->fleece_volume, volume->fleece_tag);
 	volume->fleece_volume.name[0] = '\0';
 }
 
-void fleece_volume_clear(const char *name)
+void fleece_volume_clear(const char *name, const char *tag)
 {
 	struct lvm_volume volume;
 	char tags[1024];
@@ -324,8 +365,13 @@ void fleece_volume_clear(const char *name)
 	if (sscanf(name, "%127[^/]/%127[^/]", volume.group, volume.name) != 2 ||
 	    !lvm_name_is_valid(volume.group) ||
 	    !lvm_name_is_valid(volume.name) ||
-	    !lvm_exists(&volume, tags, sizeof(tags)) ||
-	    !lvm_has_tag(tags, TAG_ROLE))
+	    !lvm_exists(&volume, tags, sizeof(tags)))
 		return;
-	remove_volume(&volume);
+	if (tag && !strncmp(tag, TAG_BY, strlen(TAG_BY)) &&
+	    lvm_has_tag(tags, LVM_TAG) && lvm_has_tag(tags, TAG_ROLE) &&
+	    lvm_has_tag(tags, tag))
+		remove_volume(&volume, tag);
+	else
+		warning("%s, which held old data of a backup that was killed, is left alone: its tags do not tell that it still is that volume; if it is: lvremove %s",
+			name, name);
 }

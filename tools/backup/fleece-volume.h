@@ -7,7 +7,7 @@
  * removed when the session has ended. Its name is on record, from before it is made, in
  * /run/dmlive/NAME.backup, so that recovery_lock_and_clear() removes it after a kill; and
  * its tags name the process that it belongs to, so that, after a reboot, the next backup
- * with a fleece device in the group does.
+ * with a fleece device in the group does, unless a clone of this machine may use it.
  *
  * lvm2 is never run while a device is suspended or lvm_lock() is held.
  */
@@ -30,7 +30,7 @@ bool fleece_volume_is_meant(const char *fleece);
 int fleece_volume_check(const char *fleece);
 
 /*
- * Choose the name, which is to be put on record before the volume is made; and remove
+ * Choose name and tag, which are to be put on record before the volume is made; and remove
  * volumes in the group that killed backups have left. An exit status, after a message.
  */
 int fleece_volume_plan(struct volume *volume, const char *fleece);
@@ -42,7 +42,10 @@ int fleece_volume_make(struct volume *volume, const char *fleece,
 /* Remove the volume, if there is one. A failure is only a warning. */
 void fleece_volume_remove(struct volume *volume);
 
-/* Remove "GROUP/NAME", which is on record for a backup that was killed. */
-void fleece_volume_clear(const char *name);
+/*
+ * Remove "GROUP/NAME", which is on record for a backup that was killed, if it has @tag,
+ * which is too, or NULL.
+ */
+void fleece_volume_clear(const char *name, const char *tag);
 
 #endif /* DMLIVE_BACKUP_FLEECE_VOLUME_H */

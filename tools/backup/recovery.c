@@ -39,6 +39,7 @@ int recovery_record(const struct volume *volume)
 			 volume->fleece_volume.group,
 			 volume->fleece_volume.name);
 		json_add_string(object, "fleece", path);
+		json_add_string(object, "fleece_tag", volume->fleece_tag);
 	}
 	json_add_bool(object, "by_job", volume->by_job);
 	if (volume->increment.bitmap)
@@ -227,7 +228,8 @@ static int recovery_clear(const char *name)
 			remove_partial(output);
 		fleece = record ? json_get_string(record, "fleece") : NULL;
 		if (fleece)
-			fleece_volume_clear(fleece);
+			fleece_volume_clear(fleece, json_get_string(record,
+							"fleece_tag"));
 		report(name, record);
 		recovery_forget(name);
 	}

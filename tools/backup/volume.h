@@ -34,6 +34,7 @@
  * @old_data_fd: keeps the loop device of a temporary file until a table uses it
  * @old_data_lock_fd: lock of the device that the session writes to
  * @fleece_volume: the temporary volume for old data; no name: there is none
+ * @fleece_tag: its tag that no other volume has
  * @before: parameters of the table without the session
  * @during: parameters of the table with the session
  * @scope: what is copied
@@ -63,6 +64,7 @@ struct volume {
 	int old_data_fd;
 	int old_data_lock_fd;
 	struct lvm_volume fleece_volume;
+	char fleece_tag[LVM_TAG_BYTES];
 	char *before;
 	char *during;
 	struct extents scope;

@@ -196,6 +196,19 @@ int lvm_remove(const struct lvm_volume *volume, char *reason,
 	return run(&command, -1, reason, reason_bytes);
 }
 
+int lvm_remove_tagged(const struct lvm_volume *volume, const char *tag,
+		      char *reason, size_t reason_bytes)
+{
+	char name[2 * LVM_NAME_BYTES], select[LVM_TAG_BYTES + 16];
+	const struct command command = {
+		.argv = { "lvremove", "--quiet", "--yes", "--select", select,
+			  full_name(volume, name) },
+	};
+
+	snprintf(select, sizeof(select), "lv_tags={\"%s\"}", tag);
+	return run(&command, -1, reason, reason_bytes);
+}
+
 int lvm_remove_tag(const struct lvm_volume *volume, const char *tag,
 		   char *reason, size_t reason_bytes)
 {

@@ -108,6 +108,13 @@ int lvm_create(const struct lvm_plan *plan, char *reason, size_t reason_bytes);
 int lvm_remove(const struct lvm_volume *volume, char *reason,
 	       size_t reason_bytes);
 
+/*
+ * The same if it has @tag, which is checked under the group's lock: else nothing is done,
+ * and that is no failure.
+ */
+int lvm_remove_tagged(const struct lvm_volume *volume, const char *tag,
+		      char *reason, size_t reason_bytes);
+
 int lvm_remove_tag(const struct lvm_volume *volume, const char *tag,
 		   char *reason, size_t reason_bytes);
 
