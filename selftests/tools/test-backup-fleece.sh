@@ -157,6 +157,18 @@ is "$label: no volume is left" "$(fleeces)" ""
 run 0 "$label: the next backup" dmlive backup g b.qcow2 --fleece tvg
 none_left "$label"
 
+label="killed after lvcreate, and the device is in use by others"
+KILL=lvcreate dmlive backup g e.qcow2 --fleece tvg > "$out" 2> "$err"
+touch e.qcow2.partial
+dmsetup suspend g
+run 3 "$label: the next backup is refused" timeout 60 dmlive backup g b.raw --force --fleece .
+is "$label: the device stays suspended" "$(dmsetup info -c --noheadings -o suspended g)" Suspended
+dmsetup resume g
+check "$label: the output of another program stays" rm e.qcow2.partial
+says "$label: it says so" "$(fleeces).* is not removed, as g is suspended"
+run 0 "$label: when it is resumed" dmlive backup g b.qcow2 --force --fleece tvg
+none_left "$label"
+
 # lose_tag LABEL: a volume that is on record is not removed.
 lose_tag()
 {
@@ -177,6 +189,16 @@ label="killed after lvcreate, and no tag is on record"
 KILL=lvcreate dmlive backup g b.qcow2 --force --fleece tvg > "$out" 2> "$err"
 jq 'del(.fleece_tag)' /run/dmlive/g.backup > record && cp record /run/dmlive/g.backup
 lose_tag "$label"
+
+label="killed at lvremove"
+AT_REMOVE='ls > at-remove; kill -KILL $PPID; exit 0' dmlive backup g e.qcow2 --fleece tvg \
+	> "$out" 2> "$err"
+is "$label: the output is complete" "$(grep ^e.qcow2 at-remove)" e.qcow2
+same_image e.qcow2 g.raw
+run 0 "$label: the next backup" dmlive backup g b.raw --force --fleece .
+says "$label: it says so" "was interrupted, before its session began or after it had ended"
+same_image e.qcow2 g.raw
+none_left "$label"
 
 label="killed, and a reboot"
 KILL=lvcreate dmlive backup g b.qcow2 --force --fleece tvg > "$out" 2> "$err"

@@ -23,6 +23,7 @@ for state in full read-only; do
 	start_backup l l.raw --force
 	mount -t tmpfs -o "${limits[$state]}" none /run/dmlive || bail "mount"
 	ends 0 "$state: a backup that runs ends"
+	check_fails "$state: the record is not worth a word by then" grep -F l.backup "$err"
 	is "$state: its session too" "$(dmsetup table l)" "${before[l]}"
 	run 1 "$state: none begins" dmlive backup l l.raw --force
 	says "$state: the reason" "${reasons[$state]}"

@@ -145,8 +145,10 @@ static int use_group(struct volume *volumes, unsigned int nr,
 	int status = fleece_volume_plan(volume, fleece);
 
 	/* A process that is killed after this may leave a volume. */
-	if (!status && recovery_record(volume))
+	if (!status && recovery_record(volume, RECOVERY_FLEECE)) {
+		volume->fleece_volume.name[0] = '\0';
 		status = EXIT_ERROR;
+	}
 	volume->on_record |= !status;
 	if (!status)
 		status = fleece_volume_make(volume, fleece, path);

@@ -48,7 +48,7 @@ static int load_all(struct volume *volumes, unsigned int nr)
 	struct volume *volume;
 
 	for (volume = volumes; volume < volumes + nr; volume++) {
-		if (check_unchanged(volume) || recovery_record(volume))
+		if (check_unchanged(volume) || recovery_record(volume, RECOVERY_SESSION))
 			return -EIO;
 		volume->on_record = true;
 		if (dm_load(volume->name, volume->bytes / SECTOR_BYTES,

@@ -24,34 +24,59 @@
 
 #define RESUME_TRIES 3
 
-int recovery_record(const struct volume *volume)
+static void add_fleece(struct json_object *object, const struct volume *volume)
+{
+	char name[2 * LVM_NAME_BYTES];
+
+	if (!volume->fleece_volume.name[0])
+		return;
+	snprintf(name, sizeof(name), "%s/%s", volume->fleece_volume.group,
+		 volume->fleece_volume.name);
+	json_add_string(object, "fleece", name);
+	json_add_string(object, "fleece_tag", volume->fleece_tag);
+}
+
+static int save(const struct volume *volume, enum recovery_scope scope,
+		char path[PATH_MAX])
 {
 	struct json_object *object = json_new_object();
-	char path[PATH_MAX];
 	int r;
 
 	json_add_string(object, "name", volume->name);
-	json_add_string(object, "before", volume->before);
-	json_add_string(object, "store", volume->old_data_number);
-	json_add_string(object, "output", volume->output_path);
-	if (volume->fleece_volume.name[0]) {
-		snprintf(path, sizeof(path), "%s/%s",
-			 volume->fleece_volume.group,
-			 volume->fleece_volume.name);
-		json_add_string(object, "fleece", path);
-		json_add_string(object, "fleece_tag", volume->fleece_tag);
+	if (scope >= RECOVERY_SESSION) {
+		json_add_string(object, "before", volume->before);
+		json_add_string(object, "store", volume->old_data_number);
 	}
-	json_add_bool(object, "by_job", volume->by_job);
-	if (volume->increment.bitmap)
-		json_add_number(object, "generation",
-				volume->increment.generation);
+	if (scope >= RECOVERY_OUTPUT) {
+		json_add_string(object, "output", volume->output_path);
+		json_add_bool(object, "by_job", volume->by_job);
+		if (volume->increment.bitmap)
+			json_add_number(object, "generation",
+					volume->increment.generation);
+	}
+	add_fleece(object, volume);
 	runtime_path(path, volume->name, "backup");
 	r = json_save(object, path);
-	if (r)
-		error_errno(r, "%s cannot be written; without it, the session on %s could not be cleaned up if this process was killed",
-			    path, dm_name_now(volume->name));
 	json_object_put(object);
 	return r;
+}
+
+int recovery_record(const struct volume *volume, enum recovery_scope scope)
+{
+	char path[PATH_MAX];
+	int r = save(volume, scope, path);
+
+	if (r)
+		error_errno(r, "%s cannot be written; without it, what a backup of %s leaves could not be cleaned up if this process was killed",
+			    path, dm_name_now(volume->name));
+	return r;
+}
+
+void recovery_narrow(const struct volume *volume, enum recovery_scope scope)
+{
+	char path[PATH_MAX];
+
+	save(volume, scope, path);
 }
 
 void recovery_forget(const char *name)
@@ -189,11 +214,8 @@ static void remove_partial(const char *output)
 	close(fd);
 }
 
-static void report(const char *name, struct json_object *record)
+static void report(const char *name, const char *output, uint64_t generation)
 {
-	const char *output = json_get_string(record, "output");
-	uint64_t generation = json_get_number(record, "generation");
-
 	name = dm_name_now(name);
 	if (output && generation && base_generation_of(output) == generation)
 		warning("%s: a backup to %s was interrupted after its output was complete; its session has been ended; the generation of the bitmap (dmlive bitmap list) tells whether increments can be based on it",
@@ -203,12 +225,43 @@ static void report(const char *name, struct json_object *record)
 			name, output ? output : "an unknown place");
 }
 
+/* lvm2 would wait for a suspended device that it reads. */
+static void clear_fleece(const char *name, const char *fleece, const char *tag)
+{
+	if (dm_is_suspended(name))
+		warning("%s, which a backup of %s has left, is not removed, as %s is suspended; the next backup with --fleece and this volume group does it",
+			fleece, dm_name_now(name), dm_name_now(name));
+	else
+		fleece_volume_clear(fleece, tag);
+}
+
+/* @record: NULL if it cannot be read. */
+static void clear_files(const char *name, struct json_object *record)
+{
+	const char *output = NULL, *fleece = NULL;
+
+	if (record) {
+		output = json_get_string(record, "output");
+		fleece = json_get_string(record, "fleece");
+	}
+	if (output)
+		remove_partial(output);
+	if (fleece)
+		clear_fleece(name, fleece,
+			     json_get_string(record, "fleece_tag"));
+	if (fleece && !output)
+		warning("%s: a backup was interrupted, before its session began or after it had ended",
+			dm_name_now(name));
+	else
+		report(name, output, record ?
+		       json_get_number(record, "generation") : 0);
+}
+
 /* The caller has the lock. */
 static int recovery_clear(const char *name)
 {
 	struct json_object *record;
 	struct process_state state;
-	const char *output, *fleece;
 	char path[PATH_MAX];
 	int r;
 
@@ -223,14 +276,7 @@ static int recovery_clear(const char *name)
 		error("%s: cannot clean up after an interrupted backup; fix the reason above, then try again",
 		      dm_name_now(name));
 	} else {
-		output = record ? json_get_string(record, "output") : NULL;
-		if (output)
-			remove_partial(output);
-		fleece = record ? json_get_string(record, "fleece") : NULL;
-		if (fleece)
-			fleece_volume_clear(fleece, json_get_string(record,
-							"fleece_tag"));
-		report(name, record);
+		clear_files(name, record);
 		recovery_forget(name);
 	}
 	json_object_put(record);

@@ -5,7 +5,8 @@
 /*
  * Recovery of a killed backup, which leaves a session, a view, perhaps a suspended
  * device. /run/dmlive/NAME.backup records the backup from before the table is changed
- * until everything is undone.
+ * until everything is undone. Never more of it than there is: a device that somebody else
+ * suspends, or an output that somebody else writes, is none of our business.
  */
 
 #include <stdbool.h>
@@ -13,8 +14,18 @@
 
 struct volume;
 
+/* What there is to undo: each includes those before it. */
+enum recovery_scope {
+	RECOVERY_FLEECE,	/* the temporary volume for old data */
+	RECOVERY_OUTPUT,	/* an incomplete output */
+	RECOVERY_SESSION,
+};
+
 /* Record the backup of @volume. 0, or a negative errno after a message. */
-int recovery_record(const struct volume *volume);
+int recovery_record(const struct volume *volume, enum recovery_scope scope);
+
+/* No more than that is left to undo. If this fails, silently, all stays on record. */
+void recovery_narrow(const struct volume *volume, enum recovery_scope scope);
 
 /* Everything is undone: remove the record. */
 void recovery_forget(const char *name);

@@ -34,6 +34,7 @@ struct run {
 	struct reader *reader;
 	struct report report;
 	struct backup_figures figures;
+	bool ended[BACKUP_MAX_VOLUMES];	/* no session and no view is left */
 };
 
 static volatile sig_atomic_t got_signal;
@@ -446,10 +447,24 @@ static int copy(struct run *run)
 	return status;
 }
 
+/* The session has ended. What else can be left behind if this process is killed? */
+static void update_record(struct volume *volume)
+{
+	if (!volume->on_record)
+		return;
+	if (volume->writer || volume->output_fd >= 0) {
+		recovery_narrow(volume, RECOVERY_OUTPUT);
+	} else if (volume->fleece_volume.name[0]) {
+		recovery_narrow(volume, RECOVERY_FLEECE);
+	} else {
+		recovery_forget(volume->name);
+		volume->on_record = false;
+	}
+}
+
 /* Give the guests' devices their tables back. */
 static int end_sessions(struct run *run, bool cancel)
 {
-	bool ended[BACKUP_MAX_VOLUMES] = { false };
 	int status = EXIT_OK, r;
 	unsigned int i;
 
@@ -463,19 +478,30 @@ static int end_sessions(struct run *run, bool cancel)
 		if (run->volumes[i].in_session)
 			increment_abort(&run->volumes[i]);
 		r = view_remove(&run->volumes[i]);
-		ended[i] = !session_end(&run->volumes[i]) && !r;
-		if (!ended[i])
+		run->ended[i] = !session_end(&run->volumes[i]) && !r;
+		if (run->ended[i])
+			update_record(&run->volumes[i]);
+		else
 			status = EXIT_ERROR;
 	}
-	/* lvm2 may take its time, so all sessions end first. */
-	for (i = 0; i < run->nr; i++) {
-		if (!ended[i])
-			continue;
-		fleece_volume_remove(&run->volumes[i]);
-		if (run->volumes[i].on_record)
-			recovery_forget(run->volumes[i].name);
-	}
 	return status;
+}
+
+/* lvm2 may wait for long, so everything else comes first. */
+static void remove_fleeces(struct run *run)
+{
+	struct volume *volume = run->volumes;
+	unsigned int i;
+
+	for (i = 0; i < run->nr; i++)
+		if (run->ended[i])
+			update_record(&volume[i]);
+	for (i = 0; i < run->nr; i++) {
+		if (!run->ended[i])
+			continue;
+		fleece_volume_remove(&volume[i]);
+		update_record(&volume[i]);
+	}
 }
 
 /* With a bitmap, the session still exists: commit it once the image is durable. */
@@ -495,6 +521,8 @@ static int finish(struct run *run)
 
 	for (i = 0; i < run->nr; i++) {
 		r = finish_volume(&run->volumes[i]);
+		if (!r && run->ended[i])
+			update_record(&run->volumes[i]);
 		if (r)
 			status = r;
 		else if (run->nr > 1 && status)
@@ -527,6 +555,7 @@ static int run_all(struct run *run)
 		status = r;
 	for (i = 0; i < run->nr; i++)
 		destination_abort(&run->volumes[i]);
+	remove_fleeces(run);
 	return status;
 }
 
