@@ -159,6 +159,8 @@ none_left "$label"
 
 label="killed after lvcreate, and the device is in use by others"
 KILL=lvcreate dmlive backup g e.qcow2 --fleece tvg > "$out" 2> "$err"
+like "$label: status" "$(dmlive status g --json | jq -r '.leftovers[]|tostring')" \
+	"before its session began .* it has left tvg/$(fleeces), a logical volume"
 touch e.qcow2.partial
 dmsetup suspend g
 run 3 "$label: the next backup is refused" timeout 60 dmlive backup g b.raw --force --fleece .

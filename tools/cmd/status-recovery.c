@@ -224,19 +224,23 @@ static int report_device(const char *name, void *argument)
 static void report_backup(struct listing *listing, const char *name)
 {
 	char path[PATH_MAX], text[2 * PATH_MAX];
-	const char *output;
+	const char *output, *fleece;
 	struct json_object *record;
 	bool has_partial;
 
 	snprintf(path, sizeof(path), RUNTIME_FOLDER "/%s" BACKUP_SUFFIX, name);
 	record = json_object_from_file(path);
 	output = json_get_string(record, "output");
+	fleece = json_get_string(record, "fleece");
 	snprintf(path, sizeof(path), "%.4000s.partial", output ? output : "");
 	has_partial = output && !access(path, F_OK);
 	snprintf(text, sizeof(text), "a backup to %s was ended before it was complete; its session may still exist, so that guest writes are copied needlessly%s%s%s",
 		 output ? output : "an unknown place",
 		 has_partial ? "; it has left " : "", has_partial ? path : "",
 		 has_partial ? ", which is no backup" : "");
+	if (fleece && !output)
+		snprintf(text, sizeof(text), "a backup was ended before its session began or after it had ended; it has left %.300s, a logical volume for old data",
+			 fleece);
 	report(listing, "backup", name, name, text,
 	       "the next dmlive backup %s, or dmlive detach %s", name, name);
 	json_object_put(record);
