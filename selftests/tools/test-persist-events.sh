@@ -241,6 +241,21 @@ label="lvm2 at work, and waits"
 attached
 exec {lock}>&-
 
+# The command waits also while what was missed of the same volume is handled. The event
+# itself is in vain.
+label="lvm2 waits, and an event was missed"
+for name in t-vm1 t-bm; do
+	take_table
+	exec {lock}>> /run/lock/lvm/V_t
+	flock -x "$lock" || bail "flock"
+	cat "/sys/block/$(basename "$(realpath $V)")/diskseq" \
+		> "/run/dmlive-attach/$(uuid t-vm1).failed"
+	: > "/run/dmlive-attach/$(uuid t-vm1).missed"
+	SYNTH_UUID=0 DM_COOKIE=6332402 event $name > "$out" 2>&1
+	attached
+	exec {lock}>&-
+done
+
 # The next command handles what was missed before it does anything else.
 label="missed, and who handled it was killed"
 take_table

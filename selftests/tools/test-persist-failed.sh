@@ -52,9 +52,24 @@ udevadm trigger --action=change "/sys/block/$(basename "$(realpath $V)")"
 tried_once 1
 lvm "fails writes, refreshed again" timeout 60 lvchange --refresh t/vm1
 tried_once 2
+# An event without a change that came while another process was at work is no reason either.
+label="fails writes, and an event was missed"
+settle_udev
+tried=$(attempts) failed=$(ls /run/dmlive-attach/*.failed)
+mv "$failed" failed
+exec {lock}>> /run/lock/lvm/V_t
+flock -x "$lock" || bail "flock"
+SYNTH_UUID=0 dmlive attach --event /dev/mapper/t-vm1 > "$out" 2>&1
+exec {lock}>&-
+check "$label: there is a mark" [ -e "/run/dmlive-attach/$(uuid t-vm1).missed-synthetic" ]
+cp failed "$failed"
+SYNTH_UUID=0 dmlive attach --event /dev/mapper/t-vm1 > "$out" 2>&1
+tried_once "$tried"
+check_fails "$label: there is none any more" ls /run/dmlive-attach/*.missed*
 label="by hand"
+tried=$(attempts)
 run 1 "$label: attach" timeout 60 dmlive attach t/vm1 --meta /dev/mapper/m
-tried_once 2
+tried_once "$tried"
 
 label="good again"
 meta_table "$good"

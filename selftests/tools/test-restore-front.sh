@@ -54,9 +54,12 @@ dm_create slow "0 8192 linear $slow 0"
 settle_udev
 dmsetup suspend slow
 on_exit end_restore r
+# For the device, or for a lock of it that udev has while it waits.
 waits()
 {
-	grep -q '^State:.*D' "/proc/$(cat /run/dmlive/r.lock)/status" 2>/dev/null
+	local pid
+	pid=$(cat /run/dmlive/r.lock) || return
+	grep -q '^State:.*D' "/proc/$pid/status" || grep -q -- "-> FLOCK .* $pid " /proc/locks
 }
 set -m
 dmlive restore image.qcow2 "$disk" --name r --force --speed 1M --meta /dev/mapper/slow \

@@ -20,6 +20,7 @@
 static const char *const suffixes[] = {
 	[PERSIST_DETACHED] = ".detached",
 	[PERSIST_MISSED] = ".missed",
+	[PERSIST_MISSED_SYNTHETIC] = ".missed-synthetic",
 	[PERSIST_FAILED] = ".failed",
 	[PERSIST_CHANGED] = ".changed",
 };
@@ -59,6 +60,7 @@ static void write_mark(const char *path, const char *text,
 static const char *const consequences[] = {
 	[PERSIST_DETACHED] = "the volume is attached again at the next event",
 	[PERSIST_MISSED] = "attach the volume by hand: dmlive attach",
+	[PERSIST_MISSED_SYNTHETIC] = "attach the volume by hand: dmlive attach",
 	[PERSIST_FAILED] = "each event tries again to attach the volume",
 	[PERSIST_CHANGED] = "make the next backup of the volume with --full",
 };
@@ -132,6 +134,7 @@ static int is_missed(const struct dirent *entry)
 
 	return suffix && suffix != entry->d_name &&
 	       (!strcmp(suffix, suffixes[PERSIST_MISSED]) ||
+		!strcmp(suffix, suffixes[PERSIST_MISSED_SYNTHETIC]) ||
 		!strcmp(suffix, TAKEN_SUFFIX));
 }
 
@@ -148,22 +151,27 @@ bool persist_is_any_missed(void)
 }
 
 /* @each may set the mark again, so all are read first. */
-void persist_take_missed(void (*each)(const char *uuid))
+void persist_take_missed(void (*each)(const char *uuid, bool is_synthetic))
 {
 	struct dirent **entries;
-	char path[PATH_MAX], taken[PATH_MAX];
+	char path[PATH_MAX], taken[PATH_MAX], *suffix;
+	bool is_synthetic;
 	int i, nr;
 
+	/* Changes of tables come first: a synthetic event may be in vain after that. */
 	nr = scandir(MARK_FOLDER, &entries, is_missed, alphasort);
 	for (i = 0; i < nr; i++) {
 		snprintf(path, sizeof(path), MARK_FOLDER "/%s",
 			 entries[i]->d_name);
-		*strrchr(entries[i]->d_name, '.') = '\0';
+		suffix = strrchr(entries[i]->d_name, '.');
+		is_synthetic = !strcmp(suffix,
+				       suffixes[PERSIST_MISSED_SYNTHETIC]);
+		*suffix = '\0';
 		snprintf(taken, sizeof(taken), MARK_FOLDER "/%s" TAKEN_SUFFIX,
 			 entries[i]->d_name);
 		/* Another process that has taken it may have been killed. */
 		if (!rename(path, taken)) {
-			each(entries[i]->d_name);
+			each(entries[i]->d_name, is_synthetic);
 			unlink(taken);
 		}
 		free(entries[i]);

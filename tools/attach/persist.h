@@ -73,6 +73,8 @@ enum persist_mark {
 	PERSIST_DETACHED,
 	/* Something happened to it while another process was at work on it. */
 	PERSIST_MISSED,
+	/* The same, but it was no change of its table. */
+	PERSIST_MISSED_SYNTHETIC,
 	/* It could not be attached; only an event of device-mapper is worth another try. */
 	PERSIST_FAILED,
 	/* From some byte on, see persist_note_changed(). */
@@ -96,10 +98,10 @@ void persist_note_changed(const struct volume *volume, uint64_t byte);
 uint64_t persist_changed_from(const struct volume *volume);
 
 /*
- * Call @each with the UUIDs of volumes that have PERSIST_MISSED, which is cleared. What
- * a process that is killed has not handled is handled by the next one.
+ * Call @each with the UUIDs of volumes that have one of the PERSIST_MISSED marks, which is
+ * cleared. What a process that is killed has not handled is handled by the next one.
  */
-void persist_take_missed(void (*each)(const char *uuid));
+void persist_take_missed(void (*each)(const char *uuid, bool is_synthetic));
 bool persist_is_any_missed(void);
 
 #endif /* DMLIVE_ATTACH_PERSIST_H */

@@ -30,10 +30,12 @@ struct event {
 	char uuid[PERSIST_UUID_BYTES];
 	dev_t devt;			/* 0: not known */
 	bool was_missed;		/* and then nothing is said about it again */
-	bool is_awaited;		/* by the program that caused it */
 	bool is_synthetic;		/* no table was changed */
 	int status;
 };
+
+/* Of the device whose event this process is, if a program waits for that. */
+static char awaited_uuid[PERSIST_UUID_BYTES];
 
 /* Half a second for another handler: events often come in pairs. */
 #define LOCK_POLL_NS 50000000
@@ -92,17 +94,22 @@ static bool poll_lock(const struct volume *volume, const struct blockdev *meta,
 	return locks->volume >= 0;
 }
 
+static enum persist_mark missed_mark(const struct event *event)
+{
+	return event->is_synthetic ? PERSIST_MISSED_SYNTHETIC : PERSIST_MISSED;
+}
+
 /* False: the process that has it handles the event when it ends. */
 static bool lock(const struct volume *volume, const struct blockdev *meta,
-		 bool was_missed, struct locks *locks)
+		 const struct event *event, struct locks *locks)
 {
-	if (poll_lock(volume, meta, was_missed ? 1 : LOCK_TRIES, locks))
+	if (poll_lock(volume, meta, event->was_missed ? 1 : LOCK_TRIES, locks))
 		return true;
-	persist_set_mark(volume, PERSIST_MISSED);
+	persist_set_mark(volume, missed_mark(event));
 	/* It may have ended before it could see that. */
 	if (!try_lock(volume, meta, locks))
 		return false;
-	persist_clear_mark(volume, PERSIST_MISSED);
+	persist_clear_mark(volume, missed_mark(event));
 	return true;
 }
 
@@ -224,6 +231,7 @@ static int insert(struct volume *volume, const struct persist *persist,
 		 attach_insert(volume, &request, &trust, &inner);
 	if (!status) {
 		persist_clear_mark(volume, PERSIST_MISSED);
+		persist_clear_mark(volume, PERSIST_MISSED_SYNTHETIC);
 		persist_clear_mark(volume, PERSIST_FAILED);
 		persist_clear_mark(volume, PERSIST_CHANGED);
 		report(volume, &trust);
@@ -242,23 +250,36 @@ static bool is_awaited(void)
 	return cookie && strtoul(cookie, NULL, 10) & COOKIE_NUMBER;
 }
 
-/* A command waits for its own events: one of another group is not for the lock's holder. */
+/*
+ * A command waits for its own events: one of another group is not for the lock's holder. What
+ * others have missed meanwhile is handled here, too, if it is about the same volume: then the
+ * command is through with that.
+ */
 static bool is_holder_waiting(const struct volume *volume,
+			      const struct blockdev *meta,
 			      const struct event *event)
 {
-	return event->is_awaited && !strncmp(event->uuid, "LVM-", 4) &&
-	       strlen(event->uuid) >= LVM_GROUP_LENGTH &&
-	       !strncmp(event->uuid, volume->dm.uuid, LVM_GROUP_LENGTH);
+	char uuid[PERSIST_UUID_BYTES];
+
+	if (strncmp(awaited_uuid, "LVM-", 4) ||
+	    strlen(awaited_uuid) < LVM_GROUP_LENGTH ||
+	    strncmp(awaited_uuid, volume->dm.uuid, LVM_GROUP_LENGTH))
+		return false;
+	return !event->was_missed || !strcmp(awaited_uuid, volume->dm.uuid) ||
+	       (meta && blockdev_read_attribute(meta->devt, "dm/uuid", uuid,
+						sizeof(uuid)) &&
+		!strcmp(awaited_uuid, uuid));
 }
 
 /*
+ * @meta: its metadata device, or NULL.
  * False: a command of lvm2 is at work on the group, and may load another table meanwhile.
  * If that command waits for this process, this goes on without the lock.
  */
-static bool lock_lvm(struct volume *volume, const struct event *event,
-		     struct lvm_locks *locks)
+static bool lock_lvm(struct volume *volume, const struct blockdev *meta,
+		     const struct event *event, struct lvm_locks *locks)
 {
-	const bool is_waiting = is_holder_waiting(volume, event);
+	const bool is_waiting = is_holder_waiting(volume, meta, event);
 	int r;
 
 	/* Also with a missed event: a command of lvm2 may wait for this process. */
@@ -342,20 +363,25 @@ static int lock_and_insert(struct volume *volume, const struct persist *persist,
 			   const struct event *event)
 {
 	struct lvm_locks lvm_locks;
+	struct blockdev renamed;
 	struct locks locks;
 	int status = EXIT_OK;
 
-	if (!lock_lvm(volume, event, &lvm_locks)) {
-		persist_set_mark(volume, PERSIST_MISSED);
+	if (!lock_lvm(volume, meta, event, &lvm_locks)) {
+		persist_set_mark(volume, missed_mark(event));
 		give_up(volume, event,
 			"a command of lvm2 is at work on its group; the next event or command of dmlive attaches it");
-	} else if (!lock(volume, meta, event->was_missed, &locks)) {
+	} else if (!lock(volume, meta, event, &locks)) {
 		give_up(volume, event,
 			"another process of dmlive is at work on it or its metadata device, and attaches it when it ends");
 	} else {
 		/* Perhaps that has failed while the lock was waited for. */
 		if (!is_in_vain(volume, event))
 			status = insert(volume, persist, meta);
+		/* A command that renames the group goes on meanwhile. */
+		if (status && access(meta->path, F_OK) &&
+		    find_meta(persist, &renamed))
+			status = insert(volume, persist, &renamed);
 		unlock(volume, &locks);
 	}
 	lvm_unlock(&lvm_locks);
@@ -475,7 +501,7 @@ static void fence(struct event *event)
 	int fd = -1, tries = event->was_missed ? 1 : LOCK_TRIES;
 	const struct timespec pause = { .tv_nsec = LOCK_POLL_NS };
 	bool found = event_fence_find(event->uuid, &volume);
-	bool locked = found && lock_lvm(&volume, event, &lvm_locks);
+	bool locked = found && lock_lvm(&volume, NULL, event, &lvm_locks);
 
 	while (found && (fd = blockdev_try_lock(&volume.device)) < 0 &&
 	       --tries > 0)
@@ -503,9 +529,12 @@ static int handle_event(struct event *event)
 	return event->status;
 }
 
-static void handle_missed(const char *uuid)
+static void handle_missed(const char *uuid, bool is_synthetic)
 {
-	struct event event = { .was_missed = true };
+	struct event event = {
+		.was_missed = true,
+		.is_synthetic = is_synthetic,
+	};
 
 	snprintf(event.uuid, sizeof(event.uuid), "%s", uuid);
 	handle_event(&event);
@@ -548,7 +577,6 @@ static bool parse_device(const char *text, dev_t *devt)
 int attach_event(const char *device)
 {
 	struct event event = {
-		.is_awaited = is_awaited(),
 		/* By udev, when a program has closed a device, or by hand. */
 		.is_synthetic = getenv("SYNTH_UUID"),
 	};
@@ -566,6 +594,8 @@ int attach_event(const char *device)
 	/* Many machines have none. */
 	if (access(PERSIST_FOLDER, F_OK) && access(IN_PLACE_FOLDER, F_OK))
 		return EXIT_OK;
+	if (is_awaited())
+		snprintf(awaited_uuid, sizeof(awaited_uuid), "%s", event.uuid);
 	status = require("attach", REQUIRE_DM);
 	return status ? status : handle_event(&event);
 }
