@@ -3,7 +3,6 @@
 #
 # A backup has the content of the device at the point in time, in every format, size and
 # block size, and can be restored.
-# also on: stock
 
 . "$(dirname "$0")/backup-lib.sh"
 
