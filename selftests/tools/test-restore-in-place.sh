@@ -60,7 +60,15 @@ run 3 "$label: resume while it is in use" dmlive resume t/vm1
 exec 8<&-
 is_fenced "$label: resume while it is in use"
 cp "$record" record && rm "$record"
-run 0 "$label: resume by its metadata device" dmlive resume /dev/t/m --background
+run 3 "$label: no resume without a record" dmlive resume /dev/t/m --background
+says "$label: the reason, and the way out" "no record.*newer data.*--force"
+check "$label: lvm2's table stays" lvchange -q --refresh t/vm1
+check "$label: it is bare" has_own_table
+exec 8< /dev/mapper/$MAP
+run 3 "$label: no fence while it is in use" dmlive resume /dev/t/m --background --force
+exec 8<&-
+check "$label: it is bare still" has_own_table
+run 0 "$label: resume by its metadata device" dmlive resume /dev/t/m --background --force
 is "$label: the record is there again" "$(tail -n +2 "$record")" "$(tail -n +2 record)"
 dmlive stream $MAP speed 0
 ends_well "$label"
@@ -79,6 +87,12 @@ run 0 "$label: restore" in_place --speed 16K --background
 exec 8< /dev/mapper/$MAP
 run 3 "$label: not while it is in use" dmlive detach t/vm1 --force
 exec 8<&-
+metadata_uuid=$(dmsetup info -c --noheadings -o uuid t-m)
+sed -i "s/$metadata_uuid/LVM-none/" "$record"
+run 3 "$label: not without its metadata" dmlive detach t/vm1 --force
+says "$label: the ways out" "LVM-none.*activate.*wipe it and remove $record"
+is "$label: it is restored still" "$(dm_target $MAP)" alloctrack
+sed -i "s/LVM-none/$metadata_uuid/" "$record"
 run 0 "$label: detach --force" dmlive detach t/vm1 --force
 check "$label: its own table" is_over
 is "$label: nothing is reported" "$(dmlive status --json | jq -c .)" "[]"

@@ -195,14 +195,71 @@ static int open_data(struct server *server)
 	return blockdev_open(path, &server->data) ? EXIT_ERROR : EXIT_OK;
 }
 
+bool own_is_described(const struct restore_description *description,
+		      const char *uuid)
+{
+	return description->in_place && description->uuid &&
+	       !strcmp(description->uuid, uuid);
+}
+
+/* What a damaged record does not say is not compared. */
+static bool is_record_of(const struct in_place *record,
+			 const struct server *server)
+{
+	struct blockdev meta, recorded;
+	char path[PATH_MAX];
+
+	if (!*record->meta && !*record->meta_path)
+		return true;
+	return *in_place_meta(record, path) && !blockdev_open(path, &recorded) &&
+	       !blockdev_open(server->meta.path, &meta) &&
+	       meta.devt == recorded.devt;
+}
+
+int own_check_record(struct server *server, bool *is_complete)
+{
+	struct in_place record;
+	bool found = in_place_find(server->options.uuid, &record);
+
+	*is_complete = false;
+	if (found && is_record_of(&record, server)) {
+		*is_complete = record.complete;
+		return EXIT_OK;
+	}
+	if (server->request->force)
+		return EXIT_OK;
+	if (found)
+		error("%s is being restored in place with the metadata device %s, and not with %s; to continue that restore: dmlive resume %s; to use %s all the same: --force",
+		      server->name, *record.meta ? record.meta : record.meta_path,
+		      server->meta.path, server->name, server->meta.path);
+	else
+		error("there is no record (" IN_PLACE_FOLDER "/%s.conf) that %s is being restored in place: that restore was given up or has ended, and %s may hold newer data since; to continue it all the same, over these: --force",
+		      server->options.uuid, server->name, server->name);
+	return EXIT_REFUSED;
+}
+
+static bool is_bare(const struct volume *volume)
+{
+	return !in_place_is_live(volume, NULL) && !in_place_is_fenced(volume);
+}
+
+/* Who uses it since it is bare would lose what they write. */
+static int check_bare_unused(const struct volume *volume)
+{
+	return is_bare(volume) && blockdev_check_unused(&volume->device) ?
+	       EXIT_REFUSED : EXIT_OK;
+}
+
 int own_fence(struct server *server)
 {
 	struct own *own = &server->own;
 	struct in_place record;
-	int status = EXIT_OK;
+	int status;
 
-	/* The file may have been removed. */
-	if (!in_place_find(server->options.uuid, &record))
+	status = volume_refresh(&own->volume) ?: check_bare_unused(&own->volume);
+	/* With --force only. */
+	if (!status && (!in_place_find(server->options.uuid, &record) ||
+			!is_record_of(&record, server)))
 		status = write_record(server);
 	if (!status)
 		status = lock_lvm(server);
@@ -281,8 +338,12 @@ int own_undo(struct server *server)
 	int status = server->created ? undo_tables(server) : EXIT_OK;
 
 	unlock_lvm(server);
-	if (!status && server->own.recorded)
-		status = in_place_remove(server->options.uuid) ? EXIT_ERROR :
-								 EXIT_OK;
 	return status;
+}
+
+int own_undo_record(struct server *server)
+{
+	if (!server->own.recorded)
+		return EXIT_OK;
+	return in_place_remove(server->options.uuid) ? EXIT_ERROR : EXIT_OK;
 }

@@ -20,6 +20,7 @@
  * Functions return an exit status, after a message, unless they say otherwise.
  */
 
+#include "restore/description.h"
 #include "restore/server.h"
 
 /* A new restore: refuse a volume that cannot be restored in place. */
@@ -34,8 +35,21 @@ int own_clear(const char *name);
 /* Resume: find the volume by its UUID. */
 int own_find(struct server *server, const char *uuid);
 
+/*
+ * Resume: refuse a volume of which there is no record of this restore, unless forced: it was
+ * given up, and the volume may have newer data. @is_complete: only the end is left to do.
+ */
+int own_check_record(struct server *server, bool *is_complete);
+
 /* Resume: fence it. */
 int own_fence(struct server *server);
+
+/* Is it a restore in place of the volume with this UUID? */
+bool own_is_described(const struct restore_description *description,
+		      const char *uuid);
+
+/* 1: the device @path holds the metadata of such a restore. 0: not. Or a negative errno. */
+int own_holds_restore(const char *path, const char *uuid);
 
 /* Make the inner device, and hold lvm2's lock until own_start() or own_undo(). */
 int own_make(struct server *server);
@@ -45,6 +59,9 @@ int own_start(struct server *server);
 
 /* Undo what was done, however far that went. Resume: the volume is fenced again. */
 int own_undo(struct server *server);
+
+/* After that, and when its metadata cannot be resumed any more. */
+int own_undo_record(struct server *server);
 
 /* Is the device @name restored in place now? */
 bool own_is_live(const char *name);

@@ -16,9 +16,11 @@
 #include <unistd.h>
 
 #include "attach/in-place.h"
+#include "attach/swap.h"
 #include "base/exit.h"
 #include "base/log.h"
 #include "block/lvm.h"
+#include "qcow2/content.h"
 #include "restore/metadata.h"
 #include "restore/own-device.h"
 
@@ -102,12 +104,61 @@ void own_forget(const char *name)
 		in_place_remove(device.uuid);
 }
 
-static void retire(const struct in_place *record)
+int own_holds_restore(const char *path, const char *uuid)
+{
+	struct metadata metadata;
+	int r = blockdev_has_qcow2(path);
+
+	if (r <= 0)
+		return r;
+	r = metadata_open(path, &metadata);
+	/* After an I/O error it may still be this one. */
+	if (r)
+		return r == -EINVAL || r == -EOPNOTSUPP ? 0 : r;
+	r = own_is_described(&metadata.description, uuid);
+	metadata_close(&metadata);
+	return r;
+}
+
+/* A damaged record does not. */
+static bool names_metadata(const struct in_place *record)
+{
+	return *record->meta || *record->meta_path;
+}
+
+static int refuse_unretired(const struct in_place *record, const char *name,
+			    const char *path, int r)
+{
+	error("%s: the metadata of its restore, on %s, cannot be marked as finished (%s), so the restore could be resumed over newer data; activate that device and try again, or, if it is gone for good, wipe it and remove %s/%s.conf",
+	      name, *path ? path : *record->meta ? record->meta :
+	      record->meta_path, strerror(-r), IN_PLACE_FOLDER,
+	      record->volume);
+	return EXIT_REFUSED;
+}
+
+/*
+ * The metadata would let it be restored again, over newer data. That they cannot be reached
+ * now does not mean that they are gone. @may_be_gone: the end of the restore removes
+ * a companion volume before the record.
+ */
+static int retire(const struct in_place *record, const char *name,
+		  bool may_be_gone)
 {
 	char path[PATH_MAX];
+	int r = -ENXIO;
 
+	if (!names_metadata(record)) {
+		warning("%s: its record does not name the metadata device; if one still holds this restore, wipe it",
+			name);
+		return EXIT_OK;
+	}
 	if (*in_place_meta(record, path))
-		metadata_retire(path);
+		r = own_holds_restore(path, record->volume);
+	else if (may_be_gone)
+		r = 0;
+	if (r == 1)
+		r = metadata_retire(path);
+	return r ? refuse_unretired(record, name, path, r) : EXIT_OK;
 }
 
 bool own_tidy(const char *name)
@@ -119,9 +170,8 @@ bool own_tidy(const char *name)
 	    !in_place_find(device.uuid, &record) || !record.complete ||
 	    dm_runs_target(name, "alloctrack"))
 		return false;
-	if (own_finish(name))
+	if (own_finish(name) || retire(&record, name, true))
 		return true;
-	retire(&record);
 	in_place_remove(device.uuid);
 	info("%s: what was left of its restore is removed", name);
 	return true;
@@ -143,9 +193,21 @@ static int wait_for_server(const struct volume *volume)
 	return EXIT_OK;
 }
 
+/* The table of the restore has the metadata device open. */
+static int fence_live(struct volume *volume)
+{
+	if (!in_place_is_live(volume, NULL))
+		return EXIT_OK;
+	if (dm_load(volume->name, dm_table_sectors(&volume->table), "error", "",
+		    volume->dm.read_only) || swap_loaded(volume->name))
+		return EXIT_ERROR;
+	return volume_refresh(volume);
+}
+
 int own_give_up(struct volume *volume)
 {
 	struct in_place record;
+	char path[PATH_MAX];
 	int status;
 
 	if (!in_place_find(volume->dm.uuid, &record))
@@ -153,12 +215,18 @@ int own_give_up(struct volume *volume)
 	/* Who has it open would get what is not restored. */
 	if (blockdev_check_unused(&volume->device))
 		return EXIT_REFUSED;
-	status = give_back(volume);
+	if (names_metadata(&record) && !*in_place_meta(&record, path))
+		return refuse_unretired(&record, volume->name, path, -ENXIO);
+	status = fence_live(volume);
 	if (!status)
 		status = wait_for_server(volume);
+	/* First: else the volume could be in use again while it can still be restored. */
+	if (!status)
+		status = retire(&record, volume->name, false);
+	if (!status)
+		status = give_back(volume);
 	if (status)
 		return status;
-	retire(&record);
 	runtime_remove(volume->name, -1);
 	if (in_place_remove(volume->dm.uuid))
 		return EXIT_ERROR;

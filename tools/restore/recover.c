@@ -200,9 +200,8 @@ static int make(struct server *server, const struct metadata *metadata,
 
 static int end_in_place(struct server *server)
 {
-	if (own_finish(server->name))
+	if (own_finish(server->name) || metadata_retire(server->meta.path))
 		return EXIT_ERROR;
-	metadata_retire(server->meta.path);
 	own_forget(server->name);
 	return EXIT_OK;
 }
@@ -211,6 +210,7 @@ static int prepare(struct server *server, struct metadata *metadata,
 		   const struct blockdev *device)
 {
 	int status = check_metadata(metadata);
+	bool is_complete = false;
 
 	if (status)
 		return status;
@@ -218,10 +218,11 @@ static int prepare(struct server *server, struct metadata *metadata,
 	server->options.meta = strdup(server->meta.path);
 	status = open_volume(server, metadata);
 	if (!status && server->in_place)
-		status = own_find(server, metadata->description.uuid);
+		status = own_find(server, metadata->description.uuid) ?:
+			 own_check_record(server, &is_complete);
 	if (status)
 		return status;
-	if (server->nothing_left && server->in_place)
+	if (is_complete || (server->nothing_left && server->in_place))
 		return end_in_place(server);
 	if (server->nothing_left && is_swapped(server)) {
 		metadata_retire(server->meta.path);

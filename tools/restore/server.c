@@ -189,6 +189,7 @@ static void take_back(struct server *server)
 		runtime_remove(server->name, server->lock_fd);
 	}
 	create_undo_metadata(server);
+	own_undo_record(server);
 	tracking_undo(server);
 	new_volume_undo(server);
 }
