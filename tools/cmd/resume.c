@@ -184,6 +184,11 @@ static int resume_in_place(struct restore_request *request,
 		      name, *record->meta ? record->meta : record->meta_path);
 		return EXIT_REFUSED;
 	}
+	if (own_holds_restore(path, record->volume) != 1) {
+		error("%s does not hold the metadata of the restore in place of %s that its record, %s/%s.conf, names; to give that restore up: dmlive detach %s --force",
+		      path, name, IN_PLACE_FOLDER, record->volume, name);
+		return EXIT_REFUSED;
+	}
 	request->meta = path;
 	return find_name(request, name);
 }
