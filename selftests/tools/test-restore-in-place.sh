@@ -99,4 +99,23 @@ is "$label: nothing is reported" "$(dmlive status --json | jq -c .)" "[]"
 run 3 "$label: nothing to resume" dmlive resume /dev/t/m
 run 0 "$label: restore again" in_place
 ends_well "$label"
+
+label="extended while it is resumed"
+soil $V
+run 0 "$label: restore" in_place --speed 64K --background
+restart
+dmlive attach --event /dev/mapper/$MAP 2> "$err"
+exec 8< /dev/mapper/$MAP
+dmlive resume t/vm1 --background > resume.out 2>&1 8<&- &
+check "$label: it waits until nobody has it open" wait_until [ -e /run/dmlive/$MAP.lock ]
+sleep 1
+check "$label: lvextend" lvextend -q -L 13M t/vm1 8<&-
+exec 8<&-
+wait $!
+result $? "$label: resume" || diag "$(cat resume.out)"
+is "$label: it writes to the new table" "$(blockdev --getsize64 /dev/mapper/$INNER)" 13631488
+dmlive stream $MAP speed 0
+plain_table=$(dmsetup table $INNER)
+dd if=$V of=expected.raw bs=1M skip=12 seek=12 count=1 iflag=direct status=none
+ends_well "$label"
 finish

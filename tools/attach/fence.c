@@ -20,6 +20,20 @@
 
 #define FENCE_TARGET "error"
 
+bool in_place_is_loaded_by_other(const struct volume *volume)
+{
+	struct volume loaded = { 0 };
+	bool found;
+
+	if (!volume->dm.has_inactive_table ||
+	    dm_get_table(volume->name, true, &loaded.table, NULL))
+		return false;
+	found = !in_place_is_fenced(&loaded) &&
+		strcmp(loaded.table.lines[0].target, "alloctrack");
+	dm_table_free(&loaded.table);
+	return found;
+}
+
 /* LVM may have given the volume another table since the inner device was made. */
 static int renew(const struct volume *volume, const struct inner *inner)
 {

@@ -66,6 +66,12 @@ bool in_place_is_live(const struct volume *volume, struct inner *inner);
 bool in_place_is_fenced(const struct volume *volume);
 
 /*
+ * Has it an inactive table that dmlive has not loaded? A command of lvm2 that holds its lock
+ * will make that the live one.
+ */
+bool in_place_is_loaded_by_other(const struct volume *volume);
+
+/*
  * fence.c: let all I/O of the volume fail, since it must not be used with its own table.
  * That moves to the inner device, from where the restore takes it; if it cannot be moved,
  * it is lost until lvm2 loads it again. Nothing is done for a volume that is fenced, or

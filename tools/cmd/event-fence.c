@@ -28,28 +28,13 @@ bool event_fence_find(const char *uuid, struct volume *volume)
 	       is_bare(volume);
 }
 
-/* A command of lvm2 has loaded a table, which it will resume: that is another event. */
-static bool is_under_way(const struct volume *volume)
-{
-	struct volume loaded = { 0 };
-	bool found;
-
-	if (!volume->dm.has_inactive_table ||
-	    dm_get_table(volume->name, true, &loaded.table, NULL))
-		return false;
-	found = !in_place_is_fenced(&loaded) &&
-		strcmp(loaded.table.lines[0].target, "alloctrack");
-	dm_table_free(&loaded.table);
-	return found;
-}
-
 int event_fence(struct volume *volume, bool is_locked, bool is_stable)
 {
 	struct inner inner;
 	int status = volume_refresh(volume);
 
 	if (status || volume->dm.suspended || !is_bare(volume) ||
-	    (!is_locked && is_under_way(volume)) ||
+	    (!is_locked && in_place_is_loaded_by_other(volume)) ||
 	    !in_place_is_unfinished(volume->dm.uuid))
 		return status;
 	status = in_place_fence(volume, &inner, is_stable);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The mapped device of a restore in place, see own-device.h. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,14 +174,16 @@ int own_clear(const char *name)
 
 static int lock_lvm(struct server *server)
 {
-	return lvm_lock(&server->volume.devt, 1, true, &server->own.locks) ?
-	       EXIT_REFUSED : EXIT_OK;
+	server->own.is_locked = !lvm_lock(&server->volume.devt, 1, true,
+					  &server->own.locks);
+	return server->own.is_locked ? EXIT_OK : EXIT_REFUSED;
 }
 
 static void unlock_lvm(struct server *server)
 {
 	lvm_unlock(&server->own.locks);
 	memset(&server->own.locks, 0, sizeof(server->own.locks));
+	server->own.is_locked = false;
 }
 
 static int open_data(struct server *server)
@@ -192,7 +195,13 @@ static int open_data(struct server *server)
 		return EXIT_ERROR;
 	/* Its other node may not have been made. */
 	snprintf(path, sizeof(path), "/dev/dm-%u", inner.minor);
-	return blockdev_open(path, &server->data) ? EXIT_ERROR : EXIT_OK;
+	if (blockdev_open(path, &server->data))
+		return EXIT_ERROR;
+	if (server->data.bytes >= server->device_bytes)
+		return EXIT_OK;
+	error("%s is too small: %" PRIu64 " bytes available, %" PRIu64 " required",
+	      server->name, server->data.bytes, server->device_bytes);
+	return EXIT_REFUSED;
 }
 
 bool own_is_described(const struct restore_description *description,
@@ -250,6 +259,39 @@ static int check_bare_unused(const struct volume *volume)
 	       EXIT_REFUSED : EXIT_OK;
 }
 
+static int check_loaded(const struct volume *volume)
+{
+	if (!in_place_is_loaded_by_other(volume))
+		return EXIT_OK;
+	error("%s has an inactive table: someone else is changing it; if not: dmsetup clear %s",
+	      volume->name, volume->name);
+	return EXIT_REFUSED;
+}
+
+/*
+ * With lvm2's lock. The inner device must have the table that lvm2 has given the volume last:
+ * what another one maps may belong to another volume by now.
+ */
+static int fence_locked(struct server *server)
+{
+	struct own *own = &server->own;
+	int status;
+
+	if (!own->volume.table.nr_lines) {
+		error("%s has no table", server->name);
+		return EXIT_REFUSED;
+	}
+	status = in_place_fence(&own->volume, &own->inner, true);
+	if (status)
+		return status;
+	if (in_place_is_fenced(&own->volume) && own->inner.exists &&
+	    !dm_runs_target(own->inner.name, "error"))
+		return open_data(server);
+	error("%s has no table of its own that the restore could use; let lvm2 load it again: lvchange --refresh",
+	      server->name);
+	return EXIT_REFUSED;
+}
+
 int own_fence(struct server *server)
 {
 	struct own *own = &server->own;
@@ -264,38 +306,37 @@ int own_fence(struct server *server)
 	if (!status)
 		status = lock_lvm(server);
 	if (!status)
-		status = volume_refresh(&own->volume);
-	if (!status && !own->volume.table.nr_lines) {
-		error("%s has no table", server->name);
-		status = EXIT_REFUSED;
-	}
+		status = volume_refresh(&own->volume) ?:
+			 check_loaded(&own->volume);
 	if (!status)
-		status = in_place_fence(&own->volume, &own->inner, true);
+		status = fence_locked(server);
 	unlock_lvm(server);
-	if (status)
-		return status;
-	if (own->inner.exists && !dm_runs_target(own->inner.name, "error"))
-		return open_data(server);
-	error("%s has no table of its own that the restore could use; let lvm2 load it again: lvchange --refresh",
-	      server->name);
-	return EXIT_REFUSED;
+	return status;
 }
 
-/* The table of a new restore is the volume's own, that of a resumed one fails all I/O. */
+static int fill_inner(struct server *server)
+{
+	return in_place_fill_inner(&server->own.volume, &server->own.inner) ?:
+	       open_data(server);
+}
+
+/* Since the volume was checked, and fenced to be resumed, lvm2's lock was free. */
 int own_make(struct server *server)
 {
-	struct own *own = &server->own;
+	struct volume *volume = &server->own.volume;
 	int status = lock_lvm(server);
 
-	server->created = true;
 	if (!status)
-		status = volume_refresh(&own->volume);
-	if (!status && own->recorded)
-		status = check_own_table(&own->volume) ?:
-			 in_place_fill_inner(&own->volume, &own->inner);
-	else if (!status)
-		status = inner_find(&own->volume, &own->inner);
-	return status ? status : open_data(server);
+		status = volume_refresh(volume);
+	if (!status)
+		status = server->own.recorded ? check_own_table(volume) :
+						check_loaded(volume);
+	if (!status && blockdev_check_unused(&server->volume))
+		status = EXIT_REFUSED;
+	if (status)
+		return status;
+	server->created = true;
+	return server->own.recorded ? fill_inner(server) : fence_locked(server);
 }
 
 int own_start(struct server *server)
@@ -310,6 +351,8 @@ static int fence_again(struct own *own)
 {
 	if (in_place_is_fenced(&own->volume))
 		return EXIT_OK;
+	if (is_bare(&own->volume))
+		return in_place_fence(&own->volume, &own->inner, own->is_locked);
 	return dm_load(own->volume.name, dm_table_sectors(&own->volume.table),
 		       "error", "", own->volume.dm.read_only) ||
 	       swap_loaded(own->volume.name) ? EXIT_ERROR : EXIT_OK;
@@ -321,14 +364,18 @@ static int undo_tables(struct server *server)
 	int status = volume_refresh(&own->volume);
 
 	if (!status && own->volume.dm.has_inactive_table &&
+	    !in_place_is_loaded_by_other(&own->volume) &&
 	    dm_clear(server->name))
 		status = EXIT_ERROR;
 	if (status)
 		return status;
 	if (!own->recorded)
 		return fence_again(own);
-	if (in_place_is_live(&own->volume, &own->inner))
-		return in_place_give_back(&own->volume, &own->inner);
+	/* It may have been written to. The record and the metadata are kept. */
+	if (in_place_is_live(&own->volume, NULL)) {
+		fence_again(own);
+		return EXIT_INCOMPLETE;
+	}
 	return own->inner.exists && dm_remove(own->inner.name) ? EXIT_ERROR :
 								 EXIT_OK;
 }

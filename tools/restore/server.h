@@ -65,9 +65,11 @@ struct tracking {
  * The volume of a restore in place, see own-device.h.
  *
  * @recorded: by this process, so to be undone if something fails
+ * @is_locked: @locks are held, if it needs any
  */
 struct own {
 	bool recorded;
+	bool is_locked;
 	struct volume volume;
 	struct inner inner;
 	struct lvm_locks locks;
