@@ -43,6 +43,29 @@ static int lock_volume(const struct volume *volume)
 	return blockdev_lock(&volume->device);
 }
 
+/* A killed process may have loaded the volume's own table. */
+static int clear_loaded(const struct volume *volume, const struct inner *inner)
+{
+	struct dm_table own, loaded;
+	bool ours = !in_place_is_loaded_by_other(volume);
+
+	if (!volume->dm.has_inactive_table)
+		return EXIT_OK;
+	if (!ours && inner->exists &&
+	    !dm_get_table(inner->name, false, &own, NULL)) {
+		if (!dm_get_table(volume->name, true, &loaded, NULL)) {
+			ours = dm_table_equal(&own, &loaded);
+			dm_table_free(&loaded);
+		}
+		dm_table_free(&own);
+	}
+	if (ours)
+		return dm_clear(volume->name) ? EXIT_ERROR : EXIT_OK;
+	error("%s has an inactive table: someone else is changing it; if not: dmsetup clear %s",
+	      volume->name, volume->name);
+	return EXIT_REFUSED;
+}
+
 /* Whatever table it has: the restore's, one that fails all I/O, or its own. */
 static int give_back(struct volume *volume)
 {
@@ -54,11 +77,9 @@ static int give_back(struct volume *volume)
 		 EXIT_REFUSED : EXIT_OK;
 	if (!status)
 		status = volume_refresh(volume);
-	/* A killed process may have loaded it. */
-	if (!status && volume->dm.has_inactive_table && dm_clear(volume->name))
-		status = EXIT_ERROR;
 	if (!status)
-		status = inner_find(volume, &inner);
+		status = inner_find(volume, &inner) ?:
+			 clear_loaded(volume, &inner);
 	if (!status && (in_place_is_live(volume, &inner) ||
 			(in_place_is_fenced(volume) && inner.exists)))
 		status = in_place_give_back(volume, &inner);
