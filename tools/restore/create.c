@@ -229,6 +229,10 @@ int create_prepare(struct server *server)
 		status = create_make_metadata(server);
 	if (!status && server->in_place)
 		status = own_record(server);
+	/* Its users were looked for before the metadata were made. */
+	if (!status && server->in_place && server->to_clear &&
+	    blockdev_check_unused(&server->volume))
+		status = EXIT_REFUSED;
 	if (!status)
 		status = clear_volume(server, server_is_interrupted);
 	if (!status && server->in_place)
