@@ -2,7 +2,7 @@
 /*
  * For LD_PRELOAD: KILL_AT=N ends the process, by SIGKILL, before its Nth step: a change of
  * a mapped device, or of a file in /etc/dmlive. Each process counts its own; commands that
- * it runs are spared.
+ * it runs are spared. KILL_SIGNAL=N: another signal.
  */
 #include <dlfcn.h>
 #include <linux/dm-ioctl.h>
@@ -14,7 +14,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-static int steps_left;
+static int steps_left, signal_number = SIGKILL;
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -22,12 +22,15 @@ __attribute__((constructor)) static void begin(void)
 
 	steps_left = text ? atoi(text) : 0;
 	unsetenv("KILL_AT");
+	text = getenv("KILL_SIGNAL");
+	if (text)
+		signal_number = atoi(text);
 }
 
 static void step(void)
 {
 	if (steps_left && !--steps_left)
-		kill(getpid(), SIGKILL);
+		kill(getpid(), signal_number);
 }
 
 static int is_change(unsigned long request)

@@ -75,6 +75,23 @@ sweep()
 again() { soil $V; }
 sweep "restore" in_place
 
+# interrupted_at STEP - is it undone then? If not, it is restored.
+interrupted_at()
+{
+	! KILL_AT=$1 KILL_SIGNAL=15 LD_PRELOAD=$kill_at in_place > "$out" 2> "$err"
+}
+
+soil $V
+step=1
+while [ $step -lt 12 ] && interrupted_at $step; do
+	has_own_table && [ ! -e "$record" ] && cmp -s dirt $V &&
+		! dmsetup info $INNER > /dev/null 2>&1 || { tell $step; break; }
+	step=$((step + 1))
+done
+is "interrupted: undone before the swap, and not after that" $step 6
+check "interrupted: restored" wait_until -t 20 is_right
+lose_server
+
 # Killed while it is resumed, after a restart.
 again()
 {

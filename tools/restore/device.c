@@ -270,7 +270,12 @@ int device_start(struct server *server)
 	if (status)
 		return status;
 	if (server_is_interrupted() ||
-	    runtime_save(server->name, &server->options) || resume(server))
+	    runtime_save(server->name, &server->options))
+		return EXIT_ERROR;
+	/* The node exists already, and may be opened at once: it is too late to interrupt. */
+	if (server->in_place)
+		server_set_needed(true);
+	if (resume(server))
 		return EXIT_ERROR;
 	/* With nothing left to copy, the job has completed already. */
 	if (!server->nothing_left && device_message(server, "stream start"))

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "block/dm.h"
+#include "attach/in-place.h"
 #include "base/exit.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -342,6 +343,23 @@ static int take_line(struct front_end *front, const char *line)
 	return NOT_YET;
 }
 
+static void say_interrupted(const struct front_end *front)
+{
+	struct dm_device device;
+	struct in_place record;
+
+	if (!front->request->in_place)
+		error("interrupted before %s was usable; it has been removed",
+		      front->name);
+	else if (!dm_get_device(front->name, &device) &&
+		 in_place_find(device.uuid, &record))
+		error("interrupted before %s was usable; to continue its restore: dmlive resume %s",
+		      front->name, front->name);
+	else
+		error("interrupted before %s was usable; it has its own table",
+		      front->name);
+}
+
 /* The server has ended without a final report. */
 static int take_end(struct front_end *front)
 {
@@ -350,8 +368,7 @@ static int take_end(struct front_end *front)
 
 	progress_clear(&front->progress);
 	if (front->interrupted && !front->usable) {
-		error("interrupted before %s was usable; it has been removed",
-		      front->name);
+		say_interrupted(front);
 		return EXIT_ERROR;
 	}
 	if (!front->usable && known && WEXITSTATUS(status))
