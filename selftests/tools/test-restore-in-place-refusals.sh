@@ -81,6 +81,18 @@ says "$label: the reason" "metadata device"
 run 0 "$label: detach --force" dmlive detach t/vm1 --force
 check "$label: its own table" is_over
 
+# It could hide any restore, or none.
+label="a record that cannot be read"
+mkdir "$record"
+dmlive attach --event /dev/mapper/$MAP 2> "$err"
+check "$label: no fence" has_own_table
+says "$label: it is said" "cannot be read"
+refused "$label: restore" t/vm1 --meta /dev/t/m --force
+says "$label: the reason" "$record.*cannot be read"
+run 3 "$label: attach" dmlive attach t/vm1
+run 3 "$label: detach" dmlive detach t/vm1 --force
+rmdir "$record"
+
 label="thin"
 { lvcreate -q -y -L 12M -n pool t && lvconvert -q -y --type thin-pool t/pool &&
 	lvcreate -q -y -V 64M -T t/pool -n thin; } > lvm.log 2>&1 || bail "thin: $(cat lvm.log)"

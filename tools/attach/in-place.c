@@ -40,18 +40,20 @@ static bool take_value(const char *line, const char *key, char *value,
 	return true;
 }
 
-/* What cannot be read leaves the record as it is: that of a restore not complete. */
-static void read_file(const char *path, struct in_place *record)
+/* What is damaged leaves the record as it is: that of a restore not complete. */
+static int read_file(const char *path, struct in_place *record)
 {
 	char line[LINE_BYTES];
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+	int r = file ? 0 : -errno;
 
 	if (!file) {
 		if (fd >= 0)
 			close(fd);
-		return;
+		return r;
 	}
+	errno = EIO;
 	while (fgets(line, sizeof(line), file)) {
 		line[strcspn(line, "\r\n")] = '\0';
 		if (!take_value(line, key_meta, record->meta,
@@ -61,24 +63,31 @@ static void read_file(const char *path, struct in_place *record)
 		if (!strcmp(line, complete_line))
 			record->complete = true;
 	}
+	if (ferror(file))
+		r = -errno;
 	fclose(file);
+	return r;
+}
+
+int in_place_look(const char *uuid, struct in_place *record)
+{
+	char path[PATH_MAX];
+	int r;
+
+	memset(record, 0, sizeof(*record));
+	if (!*uuid || strchr(uuid, '/'))
+		return 0;
+	make_path(path, uuid);
+	snprintf(record->volume, sizeof(record->volume), "%s", uuid);
+	r = read_file(path, record);
+	if (r == -ENOENT || r == -ENOTDIR)
+		return 0;
+	return r ? r : 1;
 }
 
 bool in_place_find(const char *uuid, struct in_place *record)
 {
-	char path[PATH_MAX];
-	struct stat st;
-
-	memset(record, 0, sizeof(*record));
-	if (!*uuid || strchr(uuid, '/'))
-		return false;
-	make_path(path, uuid);
-	/* An error other than this may hide one. */
-	if (lstat(path, &st) && (errno == ENOENT || errno == ENOTDIR))
-		return false;
-	snprintf(record->volume, sizeof(record->volume), "%s", uuid);
-	read_file(path, record);
-	return true;
+	return in_place_look(uuid, record) > 0;
 }
 
 bool in_place_is_unfinished(const char *uuid)
@@ -86,6 +95,14 @@ bool in_place_is_unfinished(const char *uuid)
 	struct in_place record;
 
 	return in_place_find(uuid, &record) && !record.complete;
+}
+
+bool in_place_is_over(const char *uuid)
+{
+	struct in_place record;
+	int r = in_place_look(uuid, &record);
+
+	return !r || (r > 0 && record.complete);
 }
 
 static int say_failed(const char *path)
@@ -158,9 +175,12 @@ int in_place_write(const struct in_place *record, const char *comment)
 int in_place_complete(const char *uuid)
 {
 	struct in_place record;
+	int r = in_place_look(uuid, &record);
 
-	if (!in_place_find(uuid, &record) || record.complete)
-		return 0;
+	if (r < 0)
+		error_errno(r, IN_PLACE_FOLDER "/%s" SUFFIX, uuid);
+	if (r <= 0 || record.complete)
+		return r < 0 ? r : 0;
 	record.complete = true;
 	return in_place_write(&record,
 			      "All data are on the volume: this file may be removed");
@@ -223,7 +243,15 @@ const char *in_place_meta(const struct in_place *record, char path[PATH_MAX])
 
 int in_place_check_none(const struct volume *volume)
 {
-	if (!volume->is_mapped || !in_place_is_unfinished(volume->dm.uuid))
+	struct in_place record;
+	int r = volume->is_mapped ? in_place_look(volume->dm.uuid, &record) : 0;
+
+	if (r < 0) {
+		error_errno(r, IN_PLACE_FOLDER "/%s" SUFFIX " cannot be read, so %s may be restored in place, and is left alone; mend the file system, or, if there is no such restore, remove that file",
+			    volume->dm.uuid, volume->name);
+		return EXIT_REFUSED;
+	}
+	if (!r || record.complete)
 		return EXIT_OK;
 	error("%s is being restored in place, and that is not finished; to continue it: dmlive resume %s; to give it up, and with it what %s holds: dmlive detach %s --force",
 	      volume->name, volume->name, volume->name, volume->name);

@@ -34,11 +34,23 @@ struct in_place {
 	bool complete;
 };
 
-/* The restore of the volume with this UUID. False: there is none. Prints nothing. */
+/*
+ * The restore of the volume with this UUID. 1: it is on record. 0: it is not. A negative errno:
+ * that cannot be found out, as the file cannot be read. Prints nothing.
+ */
+int in_place_look(const char *uuid, struct in_place *record);
+
+/* Is it certainly on record? */
 bool in_place_find(const char *uuid, struct in_place *record);
 
-/* Is the volume with this UUID one that must not be used with its own table? */
+/*
+ * Is the volume with this UUID one that must not be used with its own table? If that cannot be
+ * found out, it is not: with a disk that fails, all volumes would be.
+ */
 bool in_place_is_unfinished(const char *uuid);
+
+/* Is it certain that it is none? For what can wait until it is. */
+bool in_place_is_over(const char *uuid);
 
 /* Write it, durably. @comment: a line for people. 0 or a negative errno, after a message. */
 int in_place_write(const struct in_place *record, const char *comment);

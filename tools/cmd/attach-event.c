@@ -146,7 +146,7 @@ static bool find_volume(const struct persist *persist, struct volume *volume)
 	       !volume_find(path, volume) && volume->is_mapped &&
 	       volume->table.nr_lines && !volume->dm.suspended &&
 	       !volume_is_cbw(volume, &cbw) &&
-	       !in_place_is_unfinished(volume->dm.uuid);
+	       in_place_is_over(volume->dm.uuid);
 }
 
 static void report(const struct volume *volume, const struct trust *trust)

@@ -61,7 +61,7 @@ static bool has_ended_in_place(const char *name)
 	ended = *options.uuid && !options.outer &&
 		strncmp(options.uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) &&
 		dm_name_of_uuid(options.uuid, found) &&
-		!in_place_find(options.uuid, &record) &&
+		!in_place_look(options.uuid, &record) &&
 		!dm_runs_target(found, "alloctrack");
 	restore_options_free(&options);
 	return ended;

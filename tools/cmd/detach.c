@@ -73,8 +73,8 @@ static int take_out(struct volume *volume, bool force, bool persistent,
 	if (found)
 		persist_set_mark(volume, PERSIST_DETACHED);
 	*inserted = true;
-	if (volume->is_mapped && in_place_is_unfinished(volume->dm.uuid))
-		status = force ? own_give_up(volume) :
+	if (volume->is_mapped && !in_place_is_over(volume->dm.uuid))
+		status = force && in_place_is_unfinished(volume->dm.uuid) ? own_give_up(volume) :
 				 in_place_check_none(volume);
 	/* Perhaps only its file is left. */
 	else if (!found || !persistent || volume_is_cbw(volume, &cbw))

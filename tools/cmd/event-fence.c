@@ -17,9 +17,15 @@ bool event_fence_find(const char *uuid, struct volume *volume)
 {
 	char name[DM_NAME_BYTES], path[32];
 	struct dm_device device;
+	struct in_place record;
+	int r;
 
 	memset(volume, 0, sizeof(*volume));
-	if (!in_place_is_unfinished(uuid) || !dm_name_of_uuid(uuid, name) ||
+	r = in_place_look(uuid, &record);
+	if (r < 0)
+		warning(IN_PLACE_FOLDER "/%s.conf cannot be read (%s): if its volume is restored in place, it may be used half restored",
+			uuid, strerror(-r));
+	if (r <= 0 || record.complete || !dm_name_of_uuid(uuid, name) ||
 	    dm_get_device(name, &device))
 		return false;
 	/* There may be no other node yet. */

@@ -228,9 +228,11 @@ static bool is_record_of(const struct in_place *record,
 int own_check_record(struct server *server, bool *is_complete)
 {
 	struct in_place record;
-	bool found = in_place_find(server->options.uuid, &record);
+	int found = in_place_look(server->options.uuid, &record);
 
 	*is_complete = false;
+	if (found < 0)
+		return in_place_check_none(&server->own.volume);
 	if (found && is_record_of(&record, server)) {
 		*is_complete = record.complete;
 		return EXIT_OK;

@@ -91,7 +91,7 @@ static int judge_gone(struct server *server)
 	if (dm_get_line(server->name, DM_LINE_TABLE, &line, NULL))
 		return judge_removed(server);
 	finished = server->in_place ?
-		   !in_place_is_unfinished(server->options.uuid) :
+		   in_place_is_over(server->options.uuid) :
 		   !strcmp(line.target, "linear");
 	dm_line_free(&line);
 	if (finished) {
