@@ -87,11 +87,17 @@ run 0 "$label: restore" in_place --speed 16K --background
 exec 8< /dev/mapper/$MAP
 run 3 "$label: not while it is in use" dmlive detach t/vm1 --force
 exec 8<&-
+lvreduce -q -y -f -L 11M t/vm1 > lvm.log 2>&1 && dmlive attach --event /dev/mapper/$MAP 2> "$err"
+check "$label: reduced: it is on record" grep -q Reduced=yes "$record"
+lvextend -q -L 12M t/vm1 > lvm.log 2>&1 && dmlive attach --event /dev/mapper/$MAP 2> "$err"
+is_fenced "$label: reduced, and extended again"
+run 3 "$label: and not resumed" dmlive resume t/vm1
+says "$label: the reason" "was reduced.*dmlive detach t-vm1 --force"
 metadata_uuid=$(dmsetup info -c --noheadings -o uuid t-m)
 sed -i "s/$metadata_uuid/LVM-none/" "$record"
 run 3 "$label: not without its metadata" dmlive detach t/vm1 --force
 says "$label: the ways out" "LVM-none.*activate.*wipe it and remove $record"
-is "$label: it is restored still" "$(dm_target $MAP)" alloctrack
+is_fenced "$label: still"
 sed -i "s/LVM-none/$metadata_uuid/" "$record"
 run 0 "$label: detach --force" dmlive detach t/vm1 --force
 check "$label: its own table" is_over

@@ -67,15 +67,32 @@ int in_place_fill_inner(const struct volume *volume, struct inner *inner)
 	return status;
 }
 
-/* What the inner device maps may belong to another volume by now. */
+/* How large was the volume when it was fenced last? 0: not known. */
+static uint64_t kept_sectors(const struct volume *volume, struct inner *inner)
+{
+	struct dm_table kept;
+	uint64_t nr_sectors;
+
+	if (inner_find(volume, inner) || !inner->exists ||
+	    dm_get_table(inner->name, false, &kept, NULL))
+		return 0;
+	nr_sectors = dm_table_sectors(&kept);
+	dm_table_free(&kept);
+	return nr_sectors;
+}
+
+/*
+ * What the inner device maps may belong to another volume by now. It keeps its size, which
+ * shows whether the volume is reduced.
+ */
 static void void_inner(const struct volume *volume, struct inner *inner)
 {
+	const uint64_t nr_sectors = kept_sectors(volume, inner);
 	uint32_t cookie = 0;
 
-	if (inner_find(volume, inner) || !inner->exists || !dm_remove(inner->name))
-		return;
-	if (!dm_load(inner->name, dm_table_sectors(&volume->table), FENCE_TARGET,
-		     "", volume->dm.read_only))
+	if (nr_sectors &&
+	    !dm_load(inner->name, nr_sectors, FENCE_TARGET, "",
+		     volume->dm.read_only))
 		dm_swap_private(inner->name, &cookie);
 	dm_wait_for_udev(cookie);
 }
@@ -112,7 +129,11 @@ int in_place_check_table(const struct volume *volume)
 static void move_table(const struct volume *volume, struct inner *inner,
 		       bool is_stable)
 {
-	if (!is_stable || in_place_check_table(volume) ||
+	const bool is_reduced = kept_sectors(volume, inner) >
+				dm_table_sectors(&volume->table);
+
+	if ((is_reduced && in_place_note_reduced(volume->dm.uuid)) ||
+	    !is_stable || in_place_check_table(volume) ||
 	    in_place_fill_inner(volume, inner))
 		void_inner(volume, inner);
 }

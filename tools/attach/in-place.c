@@ -22,6 +22,7 @@ static const char key_volume[] = "VolumeUUID=";
 static const char key_meta[] = "MetadataUUID=";
 static const char key_path[] = "Metadata=";
 static const char complete_line[] = "State=complete";
+static const char reduced_line[] = "Reduced=yes";
 
 static void make_path(char path[PATH_MAX], const char *uuid)
 {
@@ -62,6 +63,8 @@ static int read_file(const char *path, struct in_place *record)
 				   sizeof(record->meta_path));
 		if (!strcmp(line, complete_line))
 			record->complete = true;
+		if (!strcmp(line, reduced_line))
+			record->reduced = true;
 	}
 	if (ferror(file))
 		r = -errno;
@@ -147,6 +150,8 @@ static int write_file(const char *path, const struct in_place *record,
 		fprintf(file, "%s%s\n", key_path, record->meta_path);
 	if (record->complete)
 		fprintf(file, "%s\n", complete_line);
+	if (record->reduced)
+		fprintf(file, "%s\n", reduced_line);
 	if (fflush(file) || ferror(file) || fsync(fileno(file)))
 		r = say_failed(path);
 	fclose(file);
@@ -184,6 +189,18 @@ int in_place_complete(const char *uuid)
 	record.complete = true;
 	return in_place_write(&record,
 			      "All data are on the volume: this file may be removed");
+}
+
+int in_place_note_reduced(const char *uuid)
+{
+	struct in_place record;
+	int r = in_place_look(uuid, &record);
+
+	if (r <= 0 || record.reduced)
+		return r < 0 ? r : 0;
+	record.reduced = true;
+	return in_place_write(&record,
+			      "The volume was reduced: its restore in place cannot be resumed");
 }
 
 int in_place_remove(const char *uuid)

@@ -26,12 +26,14 @@
  * @volume: UUID of the mapped device
  * @meta, @meta_path: the metadata device of the restore, as in struct persist
  * @complete: all data are on the volume, so it may be used with its own table
+ * @reduced: it was smaller for some time: its end is lost, though the metadata have it
  */
 struct in_place {
 	char volume[PERSIST_UUID_BYTES];
 	char meta[PERSIST_UUID_BYTES];
 	char meta_path[PATH_MAX];
 	bool complete;
+	bool reduced;
 };
 
 /*
@@ -57,6 +59,9 @@ int in_place_write(const struct in_place *record, const char *comment);
 
 /* Note, durably, that all data are on the volume. The same. */
 int in_place_complete(const char *uuid);
+
+/* Note, durably, that the volume was reduced. The same. */
+int in_place_note_reduced(const char *uuid);
 
 /* Remove it, durably. That there is none is no error. The same. */
 int in_place_remove(const char *uuid);

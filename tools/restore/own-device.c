@@ -233,6 +233,11 @@ int own_check_record(struct server *server, bool *is_complete)
 	*is_complete = false;
 	if (found < 0)
 		return in_place_check_none(&server->own.volume);
+	if (record.reduced) {
+		error("%s was reduced while it was being restored in place, so what its end held is lost, and the metadata do not say so; give that restore up, and begin again: dmlive detach %s --force",
+		      server->name, server->name);
+		return EXIT_REFUSED;
+	}
 	if (found && is_record_of(&record, server)) {
 		*is_complete = record.complete;
 		return EXIT_OK;
