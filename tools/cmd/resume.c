@@ -167,17 +167,18 @@ static bool find_in_place(const struct restore_request *request,
 	       !dm_runs_target(name, "alloctrack");
 }
 
-/* @ended: there is nothing left to do. */
+/* @ended: there is nothing left to do, or it has failed. */
 static int resume_in_place(struct restore_request *request,
 			   const struct in_place *record,
 			   char name[DM_NAME_BYTES], bool *ended)
 {
 	static char path[PATH_MAX];
+	int status = own_tidy(name, ended);
 
-	*ended = own_tidy(name);
 	if (*ended) {
-		runtime_remove(name, -1);
-		return EXIT_OK;
+		if (!status)
+			runtime_remove(name, -1);
+		return status;
 	}
 	if (!*in_place_meta(record, path)) {
 		error("%s is being restored in place, and its metadata device %s is not active; activate it first: lvchange -ay",

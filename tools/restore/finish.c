@@ -81,13 +81,13 @@ static int swap(const char *name, const struct dm_line *line,
 	return swap_loaded(name);
 }
 
-static void retire_metadata(const struct alloctrack_table *table)
+static int retire_metadata(const struct alloctrack_table *table)
 {
 	char path[PATH_MAX];
 
-	if (strcmp(table->meta, "-"))
-		metadata_retire(blockdev_path_of(table->meta, path,
-						 sizeof(path)));
+	return !strcmp(table->meta, "-") ? 0 :
+	       metadata_retire(blockdev_path_of(table->meta, path,
+						sizeof(path)));
 }
 
 /* For `dmlive status`. */
@@ -110,10 +110,12 @@ int finish_device(const char *name)
 	struct alloctrack_table table;
 	struct dm_device device;
 	struct dm_line line = { 0 };
-	bool in_place;
+	bool in_place, tidied;
 	int r;
 
-	if (own_tidy(name))
+	if (own_tidy(name, &tidied))
+		return -EIO;
+	if (tidied)
 		return 0;
 	r = dm_get_line(name, DM_LINE_TABLE, &line, &device);
 	if (r == -ENXIO) {
@@ -149,9 +151,8 @@ int finish_device(const char *name)
 			       swap(name, &line, &table, device.read_only);
 	if (!r && !in_place)
 		note_finished(name, &device, &table);
-	if (!r)
-		retire_metadata(&table);
-	if (!r && in_place)
+	/* The record is kept while the metadata could be resumed. */
+	if (!r && !retire_metadata(&table) && in_place)
 		own_forget(name);
 free:
 	dm_line_free(&line);

@@ -77,9 +77,9 @@ void own_forget(const char *name);
 
 /*
  * Remove what is left of a restore of @name that has completed, and may have been killed
- * in the end. False: there is nothing.
+ * in the end. @found: there was something.
  */
-bool own_tidy(const char *name);
+int own_tidy(const char *name, bool *found);
 
 /* Give up the restore of @volume, which the caller has locked. */
 int own_give_up(struct volume *volume);

@@ -182,20 +182,25 @@ static int retire(const struct in_place *record, const char *name,
 	return r ? refuse_unretired(record, name, path, r) : EXIT_OK;
 }
 
-bool own_tidy(const char *name)
+int own_tidy(const char *name, bool *found)
 {
 	struct in_place record;
 	struct dm_device device;
+	int status;
 
-	if (dm_get_device(name, &device) ||
-	    !in_place_find(device.uuid, &record) || !record.complete ||
-	    dm_runs_target(name, "alloctrack"))
-		return false;
-	if (own_finish(name) || retire(&record, name, true))
-		return true;
-	in_place_remove(device.uuid);
-	info("%s: what was left of its restore is removed", name);
-	return true;
+	*found = !dm_get_device(name, &device) &&
+		 in_place_find(device.uuid, &record) && record.complete &&
+		 !dm_runs_target(name, "alloctrack");
+	if (!*found)
+		return EXIT_OK;
+	if (own_finish(name))
+		return EXIT_ERROR;
+	status = retire(&record, name, true);
+	if (!status && in_place_remove(device.uuid))
+		status = EXIT_ERROR;
+	if (!status)
+		info("%s: what was left of its restore is removed", name);
+	return status;
 }
 
 /* It ends by itself, and finds then that the restore has not completed. */
