@@ -43,8 +43,10 @@ static const struct option options[] = {
 	{ 0 }
 };
 
-static void print_result(const char *name, bool inserted, bool json)
+/* The restore in place of a volume may have been given up whose own table is lost. */
+static void print_result(const struct volume *volume, bool inserted, bool json)
 {
+	const char *name = volume->name;
 	struct json_object *object;
 
 	if (json) {
@@ -53,7 +55,8 @@ static void print_result(const char *name, bool inserted, bool json)
 		json_add_bool(object, "removed", !inserted);
 		json_print_line(object);
 	} else if (inserted) {
-		printf("%s has its own table again\n", name);
+		printf("%s has %s\n", name, in_place_is_fenced(volume) ?
+		       "a table that fails all I/O" : "its own table again");
 	} else {
 		printf("%s is removed\n", name);
 	}
@@ -114,7 +117,7 @@ static int detach(const char *device, bool force, bool persistent, bool json)
 	if (!status)
 		status = take_out(&volume, force, persistent, &inserted);
 	if (!status)
-		print_result(volume.name, inserted, json);
+		print_result(&volume, inserted, json);
 	if (backup_fd >= 0)
 		runtime_unlock(volume.name, backup_fd);
 	if (lock_fd >= 0)

@@ -66,8 +66,26 @@ static int clear_loaded(const struct volume *volume, const struct inner *inner)
 	return EXIT_REFUSED;
 }
 
-/* Whatever table it has: the restore's, one that fails all I/O, or its own. */
-static int give_back(struct volume *volume)
+/* Nothing can be trusted to be the volume's own table. */
+static bool has_lost_table(const struct volume *volume,
+			   const struct inner *inner)
+{
+	return in_place_is_fenced(volume) &&
+	       (!inner->exists || dm_runs_target(inner->name, "error"));
+}
+
+static int refuse_lost(const struct volume *volume)
+{
+	error("%s: all data are on it, but it fails all I/O, and its own table is not known; let lvm2 load it (lvchange --refresh), and then: dmlive finish %s",
+	      volume->name, volume->name);
+	return EXIT_REFUSED;
+}
+
+/*
+ * Whatever table it has: the restore's, one that fails all I/O, or its own. @may_be_lost: if
+ * its own is not known, it may be left failing all I/O.
+ */
+static int give_back(struct volume *volume, bool may_be_lost)
 {
 	struct lvm_locks locks;
 	struct inner inner;
@@ -80,8 +98,11 @@ static int give_back(struct volume *volume)
 	if (!status)
 		status = inner_find(volume, &inner) ?:
 			 clear_loaded(volume, &inner);
-	if (!status && (in_place_is_live(volume, &inner) ||
-			(in_place_is_fenced(volume) && inner.exists)))
+	if (!status && !may_be_lost && has_lost_table(volume, &inner))
+		status = refuse_lost(volume);
+	else if (!status && (in_place_is_live(volume, &inner) ||
+			     (in_place_is_fenced(volume) &&
+			      !has_lost_table(volume, &inner))))
 		status = in_place_give_back(volume, &inner);
 	else if (!status && inner.exists && dm_remove(inner.name))
 		status = EXIT_ERROR;
@@ -109,7 +130,7 @@ int own_finish(const char *name)
 		fd = lock_volume(&volume);
 		r = fd < 0 ? fd : in_place_complete(volume.dm.uuid);
 	}
-	if (!r && give_back(&volume))
+	if (!r && give_back(&volume, false))
 		r = -EIO;
 	if (fd >= 0)
 		close(fd);
@@ -250,7 +271,7 @@ int own_give_up(struct volume *volume)
 	if (!status)
 		status = retire(&record, volume->name, false);
 	if (!status)
-		status = give_back(volume);
+		status = give_back(volume, true);
 	if (status)
 		return status;
 	runtime_remove(volume->name, -1);
