@@ -124,4 +124,21 @@ dmlive stream $MAP speed 0
 plain_table=$(dmsetup table $INNER)
 dd if=$V of=expected.raw bs=1M skip=12 seek=12 count=1 iflag=direct status=none
 ends_well "$label"
+
+label="complete, but its own table is lost"
+truncate -s 12M expected.raw && truncate -s 13M expected.raw
+run 0 "$label: restore" in_place --no-finish
+for device in $MAP $INNER; do
+	dmsetup load $device --table "0 $(blockdev --getsz /dev/mapper/$device) error" &&
+		dmsetup resume $device || bail "dmsetup"
+done
+run 1 "$label: resume" dmlive resume t/vm1
+says "$label: the way out" "lvchange --refresh.*dmlive finish t-vm1"
+check "$label: it is on record" grep -q State=complete "$record"
+run 1 "$label: finish" dmlive finish t-vm1
+check "$label: refresh" lvchange -q --refresh t/vm1
+run 0 "$label: the handler" dmlive attach --event /dev/mapper/$MAP
+check "$label: no fence" has_own_table
+run 0 "$label: finish after that" dmlive finish t-vm1
+ends_well "$label"
 finish
