@@ -26,6 +26,13 @@ forget_rule()
 }
 on_exit forget_rule
 
+label="with the rule masked"
+mkdir -p /etc/udev/rules.d
+on_exit rm -f /etc/udev/rules.d/93-dmlive.rules
+ln -s /dev/null /etc/udev/rules.d/93-dmlive.rules || bail "mask"
+run 3 "$label: refused" dmlive restore image.qcow2 t/vm1 --in-place --meta /dev/t/m --force
+rm /etc/udev/rules.d/93-dmlive.rules
+
 begin()
 {
 	run 0 "$label: in place" dmlive restore image.qcow2 t/vm1 --in-place --meta /dev/t/m \

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "attach/in-place.h"
@@ -55,13 +56,15 @@ static int check_not_persistent(const struct volume *volume)
 }
 
 /* Does the rule call the handler for volumes with a record? */
-static bool has_rule(const char *folder)
+static bool has_rule(const char *folder, bool *exists)
 {
 	char path[PATH_MAX], line[512];
 	bool found = false;
+	struct stat st;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "%s/" RULE, folder);
+	*exists = !lstat(path, &st);
 	file = fopen(path, "re");
 	while (file && !found && fgets(line, sizeof(line), file))
 		found = line[0] != '#' && strstr(line, IN_PLACE_FOLDER);
@@ -78,11 +81,12 @@ static int check_handler(const struct server *server)
 		"/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d",
 		"/lib/udev/rules.d",
 	};
-	bool found = false;
+	bool found = false, exists = false;
 	unsigned int i;
 
-	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
-		found |= has_rule(folders[i]);
+	/* The first one masks the others, even if it is empty. */
+	for (i = 0; !exists && i < sizeof(folders) / sizeof(folders[0]); i++)
+		found = has_rule(folders[i], &exists);
 	if (found && !access("/run/udev/control", F_OK))
 		return EXIT_OK;
 	if (getenv("DM_DISABLE_UDEV")) {
