@@ -107,6 +107,8 @@ static const char *find_reason(const struct dm_table *table)
 	for (i = 0; i < table->nr_lines; i++)
 		if (!strcmp(table->lines[i].target, "crypt"))
 			return "its key could stay in the kernel when it is closed";
+	if (!movable_may_be_left(table))
+		return "while its I/O fails, its inner device would keep lvm2 from removing it";
 	return NULL;
 }
 
