@@ -34,6 +34,15 @@ bool in_place_is_loaded_by_other(const struct volume *volume)
 	return found;
 }
 
+bool in_place_is_inner_of_other(const struct volume *volume,
+				const struct inner *inner)
+{
+	struct dm_device device;
+
+	return strncmp(volume->dm.uuid, "LVM-", 4) &&
+	       !dm_get_device(inner->name, &device) && device.open_count > 0;
+}
+
 /* LVM may have given the volume another table since the inner device was made. */
 static int renew(const struct volume *volume, const struct inner *inner)
 {
@@ -47,6 +56,11 @@ static int renew(const struct volume *volume, const struct inner *inner)
 		dm_table_free(&present);
 	if (same)
 		return EXIT_OK;
+	if (in_place_is_inner_of_other(volume, inner)) {
+		error("%s is in use, perhaps by another volume that had the name %s; see dmsetup ls --tree",
+		      inner->name, volume->name);
+		return EXIT_REFUSED;
+	}
 	r = dm_load_table(inner->name, &volume->table, volume->dm.read_only) ?:
 	    dm_swap_private(inner->name, &cookie);
 	dm_wait_for_udev(cookie);
@@ -90,7 +104,7 @@ static void void_inner(const struct volume *volume, struct inner *inner)
 	const uint64_t nr_sectors = kept_sectors(volume, inner);
 	uint32_t cookie = 0;
 
-	if (nr_sectors &&
+	if (nr_sectors && !in_place_is_inner_of_other(volume, inner) &&
 	    !dm_load(inner->name, nr_sectors, FENCE_TARGET, "",
 		     volume->dm.read_only))
 		dm_swap_private(inner->name, &cookie);
@@ -153,7 +167,12 @@ int in_place_fence(struct volume *volume, struct inner *inner, bool is_stable)
 		else
 			status = volume_refresh(volume);
 	}
-	return status ? status : inner_find(volume, inner);
+	if (!status)
+		status = inner_find(volume, inner);
+	if (!status && in_place_is_fenced(volume) &&
+	    in_place_is_inner_of_other(volume, inner))
+		inner->exists = false;
+	return status;
 }
 
 int in_place_give_back(struct volume *volume, const struct inner *inner)

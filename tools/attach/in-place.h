@@ -103,6 +103,14 @@ int in_place_fence(struct volume *volume, struct inner *inner, bool is_stable);
 /* Can the volume, with its own table, be restored in place? The same. */
 int in_place_check_table(const struct volume *volume);
 
+/*
+ * Only the UUID of a logical volume stays with it when it is renamed. Is @inner, which has the
+ * name for that of @volume, in use by another volume, which had the name before? To be asked
+ * while @volume does not use it.
+ */
+bool in_place_is_inner_of_other(const struct volume *volume,
+				const struct inner *inner);
+
 /* Give the inner device, which is made if need be, the table of the volume. The same. */
 int in_place_fill_inner(const struct volume *volume, struct inner *inner);
 

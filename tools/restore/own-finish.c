@@ -71,7 +71,8 @@ static bool has_lost_table(const struct volume *volume,
 			   const struct inner *inner)
 {
 	return in_place_is_fenced(volume) &&
-	       (!inner->exists || dm_runs_target(inner->name, "error"));
+	       (!inner->exists || dm_runs_target(inner->name, "error") ||
+		in_place_is_inner_of_other(volume, inner));
 }
 
 static int refuse_lost(const struct volume *volume)
