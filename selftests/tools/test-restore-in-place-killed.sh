@@ -92,6 +92,15 @@ is "interrupted: undone before the swap, and not after that" $step 6
 check "interrupted: restored" wait_until -t 20 is_right
 lose_server
 
+label="killed before it began"
+soil $V
+KILL_AT=4 LD_PRELOAD=$kill_at in_place > "$out" 2> "$err"
+restart
+see
+run 0 "$label: resume --all" dmlive resume --all
+like "$label: it is said" "$(cat "$out")" "$MAP: .*has not begun.*dmlive resume $MAP"
+check "$label: resumed" end
+
 # Killed while it is resumed, after a restart.
 again()
 {

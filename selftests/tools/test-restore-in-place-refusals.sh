@@ -73,7 +73,15 @@ is "nothing is reported" "$(dmlive status --json | jq -c .)" "[]"
 
 # A record that cannot be read still fences the volume.
 label="a damaged record"
+dmlive restore image.qcow2 t/vm1 --name older --meta /dev/t/m --speed 16K --background \
+	--force > lvm.log 2>&1 || bail "restore: $(cat lvm.log)"
+pid=$(server_of older)
+kill -KILL "$pid" && wait_until is_gone "$pid"
+dmsetup remove --retry older || bail "dmsetup remove"
 : > "$record"
+run 3 "$label: an older restore is not resumed" dmlive resume /dev/t/m
+says "$label: the reason" "being restored in place"
+dd if=/dev/zero of=/dev/t/m bs=1M count=1 oflag=direct status=none
 run 0 "$label: the handler" dmlive attach --event /dev/mapper/$MAP
 is_fenced "$label"
 run 3 "$label: resume" dmlive resume t/vm1

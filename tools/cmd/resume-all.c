@@ -9,12 +9,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "attach/in-place.h"
 #include "base/exit.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/systemd.h"
 #include "block/require.h"
 #include "cmd/resume-all.h"
+#include "restore/metadata.h"
+#include "restore/runtime.h"
 #include "restore/unfinished.h"
 
 #define UNIT_PREFIX "dmlive-server@"
@@ -252,19 +255,57 @@ static int start_units(const struct unfinished_list *list, bool json)
 	return worst;
 }
 
+/* What is left if all is done that can be done unasked. */
+struct rest {
+	bool json;
+	unsigned int nr;
+};
+
+/*
+ * A restore in place that no target has begun counts as none, but its volume is fenced; and
+ * one without its metadata device cannot be found by that.
+ */
+static int say_fenced(const struct in_place *record, void *argument)
+{
+	struct unfinished restore = { .whose = UNFINISHED_OURS };
+	char path[PATH_MAX], what[256];
+	struct rest *rest = argument;
+
+	if (record->complete || !dm_name_of_uuid(record->volume, restore.name) ||
+	    dm_runs_target(restore.name, "alloctrack") ||
+	    runtime_server(restore.name) ||
+	    (*in_place_meta(record, path) &&
+	     metadata_probe(path, what, sizeof(what)) != METADATA_PREPARED))
+		return 0;
+	rest->nr++;
+	snprintf(restore.path, sizeof(restore.path), "%s",
+		 dm_node_path(restore.name));
+	if (rest->json)
+		say(&restore, true, "fenced", EXIT_OK);
+	else
+		printf("%s: %s, and its I/O fails until then; to continue it: dmlive resume %s\n",
+		       restore.path, *path ?
+		       "its restore in place has not begun" :
+		       "its restore in place needs its metadata device, which is not active",
+		       restore.name);
+	return 0;
+}
+
 int resume_all(bool with_systemd, bool json, int (*resume)(const char *path))
 {
+	struct rest rest = { .json = json };
 	struct unfinished_list list;
 	int status = require("resume", REQUIRE_DM);
 
 	if (status)
 		return status;
+	in_place_for_each(say_fenced, &rest);
 	if (unfinished_find(&list))
 		status = EXIT_ERROR;
 	else if (list.nr)
 		status = with_systemd ? start_units(&list, json) :
 					resume_here(&list, json, resume);
-	else if (!json)
+	else if (!json && !rest.nr)
 		printf("There is no unfinished restore.\n");
 	if (!status && list.nr_silent)
 		status = EXIT_ERROR;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "attach/in-place.h"
 #include "base/exit.h"
 #include "base/log.h"
 #include "restore/clear.h"
@@ -63,10 +64,13 @@ static void take_options(struct server *server, const struct metadata *metadata)
 static int check_metadata(const struct metadata *metadata)
 {
 	const char *path = metadata->store.path;
+	const char *name = metadata->description.in_place ?
+			   metadata->description.name : NULL;
 
 	if (metadata->description.finished) {
-		error("%s: its restore is over, there is nothing to resume",
-		      path);
+		error("%s: its restore is over, there is nothing to resume%s%s%s",
+		      path, name ? "; if a volume still fails all I/O for it: dmlive detach " : "",
+		      name ?: "", name ? " --force" : "");
 		return EXIT_REFUSED;
 	}
 	if (metadata->block_bytes < RESTORE_MIN_BLOCK_BYTES ||
@@ -121,6 +125,17 @@ static int open_volume(struct server *server, const struct metadata *metadata)
 	return check_identity(server, recorded);
 }
 
+/* An older restore, onto a volume that another one restores in place. */
+static int check_not_in_place(struct server *server)
+{
+	struct volume *volume = &server->own.volume;
+
+	if (server->in_place)
+		return EXIT_OK;
+	return volume_find(server->volume.path, volume) ?:
+	       in_place_check_none(volume);
+}
+
 static int check_volume(struct server *server)
 {
 	struct blockdev *volume = &server->volume;
@@ -131,7 +146,7 @@ static int check_volume(struct server *server)
 	}
 	if (blockdev_check_own_files(volume) || blockdev_check_unused(volume))
 		return EXIT_REFUSED;
-	return EXIT_OK;
+	return check_not_in_place(server);
 }
 
 static int open_image(struct server *server,
