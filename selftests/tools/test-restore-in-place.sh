@@ -59,6 +59,11 @@ exec 8< /dev/mapper/$MAP
 run 3 "$label: resume while it is in use" dmlive resume t/vm1
 exec 8<&-
 is_fenced "$label: resume while it is in use"
+dmsetup load $MAP <<< "$plain_table"
+run 3 "$label: resume while it is loaded" dmlive resume t/vm1
+says "$label: the reason" "has an inactive table"
+is "$label: it stays loaded" "$(dmsetup table --inactive $MAP)" "$plain_table"
+dmsetup clear $MAP
 cp "$record" record && rm "$record"
 run 3 "$label: no resume without a record" dmlive resume /dev/t/m --background
 says "$label: the reason, and the way out" "no record.*newer data.*--force"

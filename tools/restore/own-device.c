@@ -28,6 +28,11 @@ static int check_own_table(const struct volume *volume)
 		      volume->name);
 		return EXIT_REFUSED;
 	}
+	if (in_place_is_fenced(volume)) {
+		error("%s has a table that fails all I/O; let lvm2 load its own: lvchange --refresh",
+		      volume->name);
+		return EXIT_REFUSED;
+	}
 	if (inner_is(volume) ||
 	    (!strncmp(volume->dm.uuid, "LVM-", 4) &&
 	     strlen(volume->dm.uuid) > 4 + 64)) {

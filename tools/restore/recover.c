@@ -203,11 +203,12 @@ static int make(struct server *server, const struct metadata *metadata,
 		status = EXIT_ERROR;
 	if (!status && server_is_interrupted())
 		status = EXIT_ERROR;
+	/* First: with lvm2's lock, the inner device maps what belongs to the volume. */
+	if (!status && server->in_place)
+		status = own_make(server);
 	if (!status)
 		status = clear_resumed(server, metadata,
 				       server_is_interrupted);
-	if (!status && server->in_place)
-		status = own_make(server);
 	if (!status)
 		status = device_make(server);
 	return status ? status : device_start(server);
