@@ -64,6 +64,16 @@ run 3 "$label: resume while it is loaded" dmlive resume t/vm1
 says "$label: the reason" "has an inactive table"
 is "$label: it stays loaded" "$(dmsetup table --inactive $MAP)" "$plain_table"
 dmsetup clear $MAP
+lvcreate -q -y -L 1M -n x t > lvm.log 2>&1 || bail "LVM: $(cat lvm.log)"
+metadata_uuid=$(dmsetup info -c --noheadings -o uuid t-m)
+other_uuid=$(dmsetup info -c --noheadings -o uuid t-x)
+sed -i "s/$metadata_uuid/$other_uuid/" "$record"
+run 3 "$label: other metadata on record" dmlive resume t/vm1
+says "$label: the reason" "x does not hold the metadata.*detach t-vm1 --force"
+run 3 "$label: metadata that are not on record" dmlive resume /dev/t/m
+says "$label: the reason" "and not with .*--force"
+sed -i "s/$other_uuid/$metadata_uuid/" "$record"
+lvremove -q -y t/x > lvm.log 2>&1 || bail "LVM: $(cat lvm.log)"
 cp "$record" record && rm "$record"
 run 3 "$label: no resume without a record" dmlive resume /dev/t/m --background
 says "$label: the reason, and the way out" "no record.*newer data.*--force"
@@ -98,7 +108,6 @@ lvextend -q -L 12M t/vm1 > lvm.log 2>&1 && dmlive attach --event /dev/mapper/$MA
 is_fenced "$label: reduced, and extended again"
 run 3 "$label: and not resumed" dmlive resume t/vm1
 says "$label: the reason" "was reduced.*dmlive detach t-vm1 --force"
-metadata_uuid=$(dmsetup info -c --noheadings -o uuid t-m)
 sed -i "s/$metadata_uuid/LVM-none/" "$record"
 run 3 "$label: not without its metadata" dmlive detach t/vm1 --force
 says "$label: the ways out" "LVM-none.*activate.*wipe it and remove $record"
