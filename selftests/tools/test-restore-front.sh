@@ -54,12 +54,16 @@ dm_create slow "0 8192 linear $slow 0"
 settle_udev
 dmsetup suspend slow
 on_exit end_restore r
-# For the device, or for a lock of it that udev has while it waits.
+# For the device, or for a lock of it that udev has while it waits, or for lvm2, which reads
+# all devices.
 waits()
 {
-	local pid
+	local pid p
 	pid=$(cat /run/dmlive/r.lock) || return
-	grep -q '^State:.*D' "/proc/$pid/status" || grep -q -- "-> FLOCK .* $pid " /proc/locks
+	for p in "$pid" $(pgrep -P "$pid"); do
+		! grep -q '^State:.*D' "/proc/$p/status" || return 0
+	done
+	grep -q -- "-> FLOCK .* $pid " /proc/locks
 }
 set -m
 dmlive restore image.qcow2 "$disk" --name r --force --speed 1M --meta /dev/mapper/slow \
