@@ -54,16 +54,11 @@ dm_create slow "0 8192 linear $slow 0"
 settle_udev
 dmsetup suspend slow
 on_exit end_restore r
-# For the device, or for a lock of it that udev has while it waits, or for lvm2, which reads
-# all devices.
+# Sooner or later for the device, and first perhaps for lvm2, which reads all of them.
 waits()
 {
-	local pid p
-	pid=$(cat /run/dmlive/r.lock) || return
-	for p in "$pid" $(pgrep -P "$pid"); do
-		! grep -q '^State:.*D' "/proc/$p/status" || return 0
-	done
-	grep -q -- "-> FLOCK .* $pid " /proc/locks
+	local pid
+	pid=$(cat /run/dmlive/r.lock) && [ "$(ps -o sid= -p "$pid" | tr -d ' ')" = "$pid" ]
 }
 set -m
 dmlive restore image.qcow2 "$disk" --name r --force --speed 1M --meta /dev/mapper/slow \
