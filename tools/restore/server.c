@@ -70,8 +70,8 @@ static enum engine_end follow_kernel(struct server *server)
 }
 
 /*
- * By somebody who gives the restore up, or wants to make the device anew: only a command
- * resumes it then. At a shutdown, devices are removed too.
+ * By somebody who gives the restore up, or is about to make the device again: only a
+ * command resumes it then. At a shutdown, devices are removed too.
  */
 static int judge_removed(struct server *server)
 {
