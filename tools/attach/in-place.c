@@ -6,12 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "attach/in-place.h"
+#include "base/durable-file.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "base/words.h"
 #include "lines/status-line.h"
 
 #define SUFFIX		".conf"
@@ -108,41 +109,17 @@ bool in_place_is_over(const char *uuid)
 	return !r || (r > 0 && record.complete);
 }
 
-static int say_failed(const char *path)
+struct text {
+	const struct in_place *record;
+	const char *comment;
+};
+
+static void print(FILE *file, const void *context)
 {
-	int r = -errno;
+	const struct text *text = context;
+	const struct in_place *record = text->record;
 
-	error_errno(r, "%s", path);
-	return r;
-}
-
-static int sync_folder(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = fd >= 0 && !fsync(fd) ? 0 : say_failed(path);
-
-	if (fd >= 0)
-		close(fd);
-	return r;
-}
-
-/* Who has made it may have been killed before it was durable. */
-static int make_folder(const char *path, const char *parent)
-{
-	if (mkdir(path, 0755) && errno != EEXIST)
-		return say_failed(path);
-	return sync_folder(parent);
-}
-
-static int write_file(const char *path, const struct in_place *record,
-		      const char *comment)
-{
-	FILE *file = fopen(path, "we");
-	int r = 0;
-
-	if (!file)
-		return say_failed(path);
-	fprintf(file, "# %s\n" SECTION "\n%s%s\n", comment, key_volume,
+	fprintf(file, "# %s\n" SECTION "\n%s%s\n", text->comment, key_volume,
 		record->volume);
 	if (*record->meta)
 		fprintf(file, "%s%s\n", key_meta, record->meta);
@@ -152,29 +129,17 @@ static int write_file(const char *path, const struct in_place *record,
 		fprintf(file, "%s\n", complete_line);
 	if (record->reduced)
 		fprintf(file, "%s\n", reduced_line);
-	if (fflush(file) || ferror(file) || fsync(fileno(file)))
-		r = say_failed(path);
-	fclose(file);
-	return r;
 }
 
 int in_place_write(const struct in_place *record, const char *comment)
 {
-	char path[PATH_MAX], temporary[PATH_MAX];
-	int r = make_folder("/etc/dmlive", "/etc") ?:
-		make_folder(IN_PLACE_FOLDER, "/etc/dmlive");
+	const struct text text = { record, comment };
+	char path[PATH_MAX];
 
-	if (r)
-		return r;
 	make_path(path, record->volume);
-	snprintf(temporary, sizeof(temporary), IN_PLACE_FOLDER "/.%.200s.%d",
-		 record->volume, getpid());
-	r = write_file(temporary, record, comment);
-	if (!r && rename(temporary, path))
-		r = say_failed(path);
-	if (r)
-		unlink(temporary);
-	return r ? r : sync_folder(IN_PLACE_FOLDER);
+	return durable_folder_make("/etc/dmlive") ?:
+	       durable_folder_make(IN_PLACE_FOLDER) ?:
+	       durable_file_write(path, print, &text);
 }
 
 int in_place_complete(const char *uuid)
@@ -208,21 +173,17 @@ int in_place_remove(const char *uuid)
 	char path[PATH_MAX];
 
 	make_path(path, uuid);
-	if (unlink(path))
-		return errno == ENOENT ? 0 : say_failed(path);
-	return sync_folder(IN_PLACE_FOLDER);
+	return durable_file_remove(path);
 }
 
 /* Names that begin with a dot are those of files that are being written. */
 static bool take_name(const char *name, char uuid[PERSIST_UUID_BYTES])
 {
-	const size_t length = strlen(name), suffix = strlen(SUFFIX);
+	const size_t length = stem_length(name, SUFFIX);
 
-	if (name[0] == '.' || length <= suffix ||
-	    length - suffix >= PERSIST_UUID_BYTES ||
-	    strcmp(name + length - suffix, SUFFIX))
+	if (name[0] == '.' || !length || length >= PERSIST_UUID_BYTES)
 		return false;
-	snprintf(uuid, PERSIST_UUID_BYTES, "%.*s", (int)(length - suffix), name);
+	snprintf(uuid, PERSIST_UUID_BYTES, "%.*s", (int)length, name);
 	return true;
 }
 

@@ -13,8 +13,10 @@
 #include <unistd.h>
 
 #include "attach/persist.h"
+#include "base/durable-file.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "base/words.h"
 
 #define SUFFIX		".conf"
 #define SECTION		"[Attach]"
@@ -249,10 +251,7 @@ void persist_read(const char *path, struct persist *persist)
 /* Names that begin with a dot are those of files that are being written. */
 static int is_file_name(const struct dirent *entry)
 {
-	const size_t length = strlen(entry->d_name), suffix = strlen(SUFFIX);
-
-	return entry->d_name[0] != '.' && length > suffix &&
-	       !strcmp(entry->d_name + length - suffix, SUFFIX);
+	return entry->d_name[0] != '.' && stem_length(entry->d_name, SUFFIX);
 }
 
 int persist_for_each(int (*each)(const struct persist *persist, void *argument),
@@ -300,19 +299,18 @@ bool persist_find(const char *uuid, struct persist *persist)
 	return *uuid && persist_for_each(match, &search);
 }
 
-static int say_failed(const char *path)
-{
-	int r = -errno;
+struct text {
+	const struct persist *persist;
+	const char *comment;
+};
 
-	error_errno(r, "%s", path);
-	return r;
-}
-
-static void print(FILE *file, const struct persist *persist,
-		  const char *comment)
+static void print(FILE *file, const void *context)
 {
-	if (comment)
-		fprintf(file, "# %s\n", comment);
+	const struct text *text = context;
+	const struct persist *persist = text->persist;
+
+	if (text->comment)
+		fprintf(file, "# %s\n", text->comment);
 	fprintf(file, SECTION "\nVolumeUUID=%s\n", persist->volume);
 	if (*persist->meta)
 		fprintf(file, "MetadataUUID=%s\n", persist->meta);
@@ -324,67 +322,34 @@ static void print(FILE *file, const struct persist *persist,
 		fprintf(file, "BlockSize=%" PRIu64 "\n", persist->block_bytes);
 }
 
-/* What was renamed or removed there lasts. */
-static int sync_folder(void)
-{
-	int fd = open(PERSIST_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = fd >= 0 && !fsync(fd) ? 0 : say_failed(PERSIST_FOLDER);
-
-	if (fd >= 0)
-		close(fd);
-	return r;
-}
-
-static int write_file(const char *path, const struct persist *persist,
-		      const char *comment)
-{
-	FILE *file = fopen(path, "we");
-	bool good;
-	int r = 0;
-
-	if (!file)
-		return say_failed(path);
-	print(file, persist, comment);
-	good = !fflush(file) && !ferror(file) && !fsync(fileno(file));
-	if (!good)
-		r = say_failed(path);
-	fclose(file);
-	return r;
-}
-
 int persist_write(const struct persist *persist, const char *comment)
 {
-	char path[PATH_MAX], temporary[PATH_MAX];
+	const struct text text = { persist, comment };
 	struct persist present;
-	int r;
+	char path[PATH_MAX];
 
-	mkdir("/etc/dmlive", 0755);
-	mkdir(PERSIST_FOLDER, 0755);
 	if (persist_find(persist->volume, &present))
 		snprintf(path, sizeof(path), "%s", present.path);
 	else
 		snprintf(path, sizeof(path), PERSIST_FOLDER "/%s" SUFFIX,
 			 persist->volume);
-	snprintf(temporary, sizeof(temporary), PERSIST_FOLDER "/.%s.%d",
-		 persist->volume, getpid());
-	r = write_file(temporary, persist, comment);
-	if (!r && rename(temporary, path))
-		r = say_failed(path);
-	if (r)
-		unlink(temporary);
-	return r ? r : sync_folder();
+	return durable_folder_make("/etc/dmlive") ?:
+	       durable_folder_make(PERSIST_FOLDER) ?:
+	       durable_file_write(path, print, &text);
 }
 
 int persist_remove(const char *uuid, bool *found)
 {
 	struct persist present;
+	int r;
 
 	*found = false;
 	/* There may be several. */
 	while (persist_find(uuid, &present)) {
 		*found = true;
-		if (unlink(present.path))
-			return say_failed(present.path);
+		r = durable_file_remove(present.path);
+		if (r)
+			return r;
 	}
-	return *found ? sync_folder() : 0;
+	return 0;
 }

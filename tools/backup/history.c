@@ -11,6 +11,7 @@
 
 #include "backup/history.h"
 #include "base/log.h"
+#include "base/words.h"
 #include "block/dm.h"
 
 #define STATE_FOLDER	"/var/lib/dmlive"
@@ -99,10 +100,7 @@ static void append(struct json_object *array, struct json_object *record)
 
 static int is_record(const struct dirent *entry)
 {
-	const size_t length = strlen(entry->d_name), suffix = strlen(SUFFIX);
-
-	return length > suffix &&
-	       !strcmp(entry->d_name + length - suffix, SUFFIX);
+	return stem_length(entry->d_name, SUFFIX) > 0;
 }
 
 void history_append(struct json_object *array)

@@ -73,6 +73,15 @@ bool has_word(const char *text, const char *word)
 	return false;
 }
 
+size_t stem_length(const char *text, const char *suffix)
+{
+	const size_t length = strlen(text), suffix_length = strlen(suffix);
+
+	return length > suffix_length &&
+	       !strcmp(text + length - suffix_length, suffix) ?
+	       length - suffix_length : 0;
+}
+
 int name_index(const char *const *names, size_t nr, const char *name)
 {
 	size_t i;

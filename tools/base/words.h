@@ -28,6 +28,9 @@ int next_block_size(const char **text, uint64_t *block_bytes);
 /* Is @word among the words of @text? */
 bool has_word(const char *text, const char *word);
 
+/* The length of what is before @suffix; 0: @text does not end with it, or is nothing else. */
+size_t stem_length(const char *text, const char *suffix);
+
 /* The index of @name, or -EINVAL. */
 int name_index(const char *const *names, size_t nr, const char *name);
 

@@ -18,6 +18,7 @@
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/machine.h"
+#include "base/words.h"
 #include "block/lvm.h"
 #include "block/stacking.h"
 #include "qcow2/content.h"
@@ -339,17 +340,6 @@ int metadata_mark_cleared(const char *path)
 	return r;
 }
 
-/* The description may be a copy, on a volume that dmlive has not made. */
-static bool is_automatic(const struct lvm_volume *volume)
-{
-	const size_t suffix_bytes = strlen(METADATA_LV_SUFFIX);
-	const size_t length = strlen(volume->name);
-
-	return length > suffix_bytes &&
-	       !strcmp(volume->name + length - suffix_bytes,
-		       METADATA_LV_SUFFIX);
-}
-
 static void remove_volume(const char *path)
 {
 	struct lvm_volume volume;
@@ -358,7 +348,9 @@ static void remove_volume(const char *path)
 
 	if (blockdev_open(path, &device))
 		return;
-	if (!lvm_find(&device, &volume) || !is_automatic(&volume) ||
+	/* The description may be a copy, on a volume that dmlive has not made. */
+	if (!lvm_find(&device, &volume) ||
+	    !stem_length(volume.name, METADATA_LV_SUFFIX) ||
 	    lvm_remove(&volume, reason, sizeof(reason)))
 		warning("%s is no longer needed, but could not be removed (%s)",
 			path, reason);

@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/words.h"
 #include "block/lvm.h"
 #include "store/generation.h"
 #include "store/registry.h"
@@ -25,18 +26,6 @@
 
 /* Devices on devices that are looked below. */
 #define MAX_DEPTH	8
-
-static void save(const char *path, struct json_object *object)
-{
-	char temporary[PATH_MAX + 8];
-
-	mkdir(STATE_FOLDER, 0755);
-	mkdir(REGISTRY_FOLDER, 0755);
-	snprintf(temporary, sizeof(temporary), "%s.new", path);
-	if (json_object_to_file_ext(temporary, object, JSON_C_TO_STRING_PRETTY) ||
-	    rename(temporary, path))
-		unlink(temporary);
-}
 
 void registry_note(const struct meta_store *store, const char *identity)
 {
@@ -56,7 +45,9 @@ void registry_note(const struct meta_store *store, const char *identity)
 	blockdev_identity(&device, meta, sizeof(meta));
 	json_add_string(object, "meta-identity", *meta ? meta : NULL);
 	snprintf(path, sizeof(path), REGISTRY_FOLDER "/%s" SUFFIX, uuid);
-	save(path, object);
+	mkdir(STATE_FOLDER, 0755);
+	mkdir(REGISTRY_FOLDER, 0755);
+	json_save(object, path);
 	json_object_put(object);
 }
 
@@ -125,13 +116,6 @@ static void look_at(const struct blockdev *volume, const char *identity,
 		void_recorded(volume, bound, meta, uuid);
 }
 
-static bool is_record(const char *name)
-{
-	size_t length = strlen(name), suffix = strlen(SUFFIX);
-
-	return length > suffix && !strcmp(name + length - suffix, SUFFIX);
-}
-
 static void void_stores_of(const struct blockdev *volume, const char *except)
 {
 	char identity[QCOW2_DMLIVE_IDENTITY_BYTES + 1], path[PATH_MAX];
@@ -141,7 +125,7 @@ static void void_stores_of(const struct blockdev *volume, const char *except)
 
 	blockdev_identity(volume, identity, sizeof(identity));
 	while (folder && *identity && (entry = readdir(folder))) {
-		if (!is_record(entry->d_name))
+		if (!stem_length(entry->d_name, SUFFIX))
 			continue;
 		snprintf(path, sizeof(path), REGISTRY_FOLDER "/%s",
 			 entry->d_name);
@@ -231,7 +215,7 @@ void registry_clean(void)
 	while (folder && (entry = readdir(folder))) {
 		snprintf(path, sizeof(path), REGISTRY_FOLDER "/%s",
 			 entry->d_name);
-		if (is_record(entry->d_name))
+		if (stem_length(entry->d_name, SUFFIX))
 			clean(path, &volumes);
 	}
 	if (folder)
