@@ -20,6 +20,12 @@
 
 #define FENCE_TARGET "error"
 
+bool in_place_is_fenced(const struct volume *volume)
+{
+	return volume->table.nr_lines == 1 &&
+	       !strcmp(volume->table.lines[0].target, FENCE_TARGET);
+}
+
 bool in_place_is_loaded_by_other(const struct volume *volume)
 {
 	struct volume loaded = { 0 };
@@ -32,6 +38,13 @@ bool in_place_is_loaded_by_other(const struct volume *volume)
 		strcmp(loaded.table.lines[0].target, "alloctrack");
 	dm_table_free(&loaded.table);
 	return found;
+}
+
+int in_place_refuse_loaded(const struct volume *volume)
+{
+	error("%s has an inactive table: someone else is changing it; if not: dmsetup clear %s",
+	      volume->name, volume->name);
+	return EXIT_REFUSED;
 }
 
 bool in_place_is_inner_of_other(const struct volume *volume,
@@ -154,18 +167,22 @@ static void move_table(const struct volume *volume, struct inner *inner,
 		void_inner(volume, inner);
 }
 
+int in_place_let_fail(struct volume *volume)
+{
+	if (dm_load(volume->name, dm_table_sectors(&volume->table), FENCE_TARGET,
+		    "", volume->dm.read_only) ||
+	    swap_loaded(volume->name))
+		return EXIT_ERROR;
+	return volume_refresh(volume);
+}
+
 int in_place_fence(struct volume *volume, struct inner *inner, bool is_stable)
 {
 	int status = EXIT_OK;
 
 	if (!in_place_is_fenced(volume) && !in_place_is_live(volume, inner)) {
 		move_table(volume, inner, is_stable);
-		if (dm_load(volume->name, dm_table_sectors(&volume->table),
-			    FENCE_TARGET, "", volume->dm.read_only) ||
-		    swap_loaded(volume->name))
-			status = EXIT_ERROR;
-		else
-			status = volume_refresh(volume);
+		status = in_place_let_fail(volume);
 	}
 	if (!status)
 		status = inner_find(volume, inner);

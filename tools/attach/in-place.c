@@ -251,9 +251,3 @@ bool in_place_is_live(const struct volume *volume, struct inner *inner)
 	snprintf(origin.origin, sizeof(origin.origin), "%.31s", table.file);
 	return inner_of_table(&origin, inner ? inner : &ignored);
 }
-
-bool in_place_is_fenced(const struct volume *volume)
-{
-	return volume->table.nr_lines == 1 &&
-	       !strcmp(volume->table.lines[0].target, "error");
-}

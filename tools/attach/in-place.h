@@ -88,6 +88,9 @@ bool in_place_is_fenced(const struct volume *volume);
  */
 bool in_place_is_loaded_by_other(const struct volume *volume);
 
+/* Refuse a volume with an inactive table. Returns an exit status. */
+int in_place_refuse_loaded(const struct volume *volume);
+
 /*
  * fence.c: let all I/O of the volume fail, since it must not be used with its own table.
  * That moves to the inner device, from where the restore takes it; if it cannot be moved,
@@ -99,6 +102,9 @@ bool in_place_is_loaded_by_other(const struct volume *volume);
  * Return: an exit status, after a message.
  */
 int in_place_fence(struct volume *volume, struct inner *inner, bool is_stable);
+
+/* Let all I/O fail, whatever table the volume has, which is not kept. The same. */
+int in_place_let_fail(struct volume *volume);
 
 /* Can the volume, with its own table, be restored in place? The same. */
 int in_place_check_table(const struct volume *volume);

@@ -9,11 +9,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "block/blockdev.h"
 #include "base/log.h"
 
+#define POLL_NS 50000000
 #define LOCK_PATH "/run/dmlive-devices.lock"
 
 /* One byte of the file stands for each device. */
@@ -34,6 +36,18 @@ int blockdev_try_lock(const struct blockdev *device)
 	if (fd >= 0)
 		close(fd);
 	return r;
+}
+
+int blockdev_poll_lock(const struct blockdev *device, unsigned int tries)
+{
+	const struct timespec pause = { .tv_nsec = POLL_NS };
+	int fd = blockdev_try_lock(device);
+
+	for (; fd == -EBUSY && tries > 1; tries--) {
+		nanosleep(&pause, NULL);
+		fd = blockdev_try_lock(device);
+	}
+	return fd;
 }
 
 int blockdev_lock(const struct blockdev *device)

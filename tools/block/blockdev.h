@@ -51,6 +51,9 @@ int blockdev_lock(const struct blockdev *device);
 /* The same without a message. */
 int blockdev_try_lock(const struct blockdev *device);
 
+/* The same, with a pause of 50 ms between several tries. */
+int blockdev_poll_lock(const struct blockdev *device, unsigned int tries);
+
 /* Does a process hold such a lock of any device? */
 bool blockdev_any_is_locked(void);
 

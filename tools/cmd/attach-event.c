@@ -253,7 +253,7 @@ static bool is_awaited(void)
 /*
  * A command waits for its own events: one of another group is not for the lock's holder. What
  * others have missed meanwhile is handled here, too, if it is about the same volume: then the
- * command is through with that.
+ * command has finished with that one.
  */
 static bool is_holder_waiting(const struct volume *volume,
 			      const struct blockdev *meta,
@@ -498,14 +498,13 @@ static void fence(struct event *event)
 {
 	struct lvm_locks lvm_locks = { 0 };
 	struct volume volume;
-	int fd = -1, tries = event->was_missed ? 1 : LOCK_TRIES;
-	const struct timespec pause = { .tv_nsec = LOCK_POLL_NS };
+	int fd = -1;
 	bool found = event_fence_find(event->uuid, &volume);
 	bool locked = found && lock_lvm(&volume, NULL, event, &lvm_locks);
 
-	while (found && (fd = blockdev_try_lock(&volume.device)) < 0 &&
-	       --tries > 0)
-		nanosleep(&pause, NULL);
+	if (found)
+		fd = blockdev_poll_lock(&volume.device,
+					event->was_missed ? 1 : LOCK_TRIES);
 	/* Without lvm2's lock too: it must not stay as it is. */
 	if (fd >= 0)
 		event->status = event_fence(&volume, lvm_locks.nr, locked);

@@ -277,11 +277,8 @@ static int check_bare_unused(const struct volume *volume)
 
 static int check_loaded(const struct volume *volume)
 {
-	if (!in_place_is_loaded_by_other(volume))
-		return EXIT_OK;
-	error("%s has an inactive table: someone else is changing it; if not: dmsetup clear %s",
-	      volume->name, volume->name);
-	return EXIT_REFUSED;
+	return in_place_is_loaded_by_other(volume) ?
+	       in_place_refuse_loaded(volume) : EXIT_OK;
 }
 
 /*
@@ -369,9 +366,7 @@ static int fence_again(struct own *own)
 		return EXIT_OK;
 	if (is_bare(&own->volume))
 		return in_place_fence(&own->volume, &own->inner, own->is_locked);
-	return dm_load(own->volume.name, dm_table_sectors(&own->volume.table),
-		       "error", "", own->volume.dm.read_only) ||
-	       swap_loaded(own->volume.name) ? EXIT_ERROR : EXIT_OK;
+	return in_place_let_fail(&own->volume);
 }
 
 static int undo_tables(struct server *server)

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "attach/in-place.h"
-#include "attach/swap.h"
 #include "base/exit.h"
 #include "base/log.h"
 #include "block/lvm.h"
@@ -28,19 +27,11 @@
 #define LOCK_POLL_NS 50000000
 #define LOCK_TRIES 200
 
-static const struct timespec lock_pause = { .tv_nsec = LOCK_POLL_NS };
-
 static int lock_volume(const struct volume *volume)
 {
-	int fd, tries = 0;
+	int fd = blockdev_poll_lock(&volume->device, LOCK_TRIES);
 
-	do {
-		fd = blockdev_try_lock(&volume->device);
-		if (fd != -EBUSY)
-			return fd;
-		nanosleep(&lock_pause, NULL);
-	} while (++tries < LOCK_TRIES);
-	return blockdev_lock(&volume->device);
+	return fd < 0 ? blockdev_lock(&volume->device) : fd;
 }
 
 /* A killed process may have loaded the volume's own table. */
@@ -61,9 +52,7 @@ static int clear_loaded(const struct volume *volume, const struct inner *inner)
 	}
 	if (ours)
 		return dm_clear(volume->name) ? EXIT_ERROR : EXIT_OK;
-	error("%s has an inactive table: someone else is changing it; if not: dmsetup clear %s",
-	      volume->name, volume->name);
-	return EXIT_REFUSED;
+	return in_place_refuse_loaded(volume);
 }
 
 /* Nothing can be trusted to be the volume's own table. */
@@ -228,6 +217,7 @@ int own_tidy(const char *name, bool *found)
 /* It ends by itself, and finds then that the restore has not completed. */
 static int wait_for_server(const struct volume *volume)
 {
+	const struct timespec pause = { .tv_nsec = LOCK_POLL_NS };
 	int tries = 0;
 
 	while (runtime_server(volume->name)) {
@@ -236,20 +226,9 @@ static int wait_for_server(const struct volume *volume)
 			      volume->name, runtime_server(volume->name));
 			return EXIT_REFUSED;
 		}
-		nanosleep(&lock_pause, NULL);
+		nanosleep(&pause, NULL);
 	}
 	return EXIT_OK;
-}
-
-/* The table of the restore has the metadata device open. */
-static int fence_live(struct volume *volume)
-{
-	if (!in_place_is_live(volume, NULL))
-		return EXIT_OK;
-	if (dm_load(volume->name, dm_table_sectors(&volume->table), "error", "",
-		    volume->dm.read_only) || swap_loaded(volume->name))
-		return EXIT_ERROR;
-	return volume_refresh(volume);
 }
 
 int own_give_up(struct volume *volume)
@@ -265,7 +244,9 @@ int own_give_up(struct volume *volume)
 		return EXIT_REFUSED;
 	if (names_metadata(&record) && !*in_place_meta(&record, path))
 		return refuse_unretired(&record, volume->name, path, -ENXIO);
-	status = fence_live(volume);
+	/* The table of the restore has the metadata device open. */
+	status = in_place_is_live(volume, NULL) ? in_place_let_fail(volume) :
+						  EXIT_OK;
 	if (!status)
 		status = wait_for_server(volume);
 	/* First: else the volume could be in use again while it can still be restored. */
