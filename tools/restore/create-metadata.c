@@ -21,7 +21,6 @@
 #include "restore/companion.h"
 #include "restore/metadata.h"
 #include "restore/server.h"
-#include "restore/unfinished.h"
 
 #define AUTOMATIC "auto"
 
@@ -85,20 +84,23 @@ static int act_on_record(const char *name,
  */
 static int with_each_found(struct server *server, act_fn act)
 {
-	const struct unfinished *restore;
-	struct unfinished_list list;
-	char identity[512];
+	const struct unfinished_list *list = &server->earlier;
 	int status = EXIT_OK;
+	unsigned int i;
 
-	if (!*blockdev_identity(&server->volume, identity, sizeof(identity)))
-		return EXIT_OK;
-	unfinished_find_of(identity, &list);
-	for (restore = list.restores;
-	     !status && restore < list.restores + list.nr; restore++)
-		if (restore->whose == UNFINISHED_OURS)
-			status = act(server, restore->path);
-	unfinished_free(&list);
+	for (i = 0; !status && i < list->nr; i++)
+		if (list->restores[i].whose == UNFINISHED_OURS)
+			status = act(server, list->restores[i].path);
 	return status;
+}
+
+/* Once: from then on the volume is locked. */
+static void find_earlier(struct server *server)
+{
+	char identity[512];
+
+	if (*blockdev_identity(&server->volume, identity, sizeof(identity)))
+		unfinished_find_of(identity, &server->earlier);
 }
 
 /* Call @act for each device that may hold metadata of an earlier restore. */
@@ -118,6 +120,7 @@ static int with_each_begun(struct server *server, act_fn act)
 
 int create_check_begun(struct server *server)
 {
+	find_earlier(server);
 	return with_each_begun(server, check_begun);
 }
 

@@ -126,7 +126,7 @@ static bool is_complete(const struct metadata *metadata)
 	return metadata->allocated_bytes == metadata->store.header.size_bytes;
 }
 
-static enum metadata_state state_of(const struct metadata *metadata)
+enum metadata_state metadata_state(const struct metadata *metadata)
 {
 	const struct qcow2_store_header *header = &metadata->store.header;
 
@@ -164,7 +164,7 @@ int metadata_probe(const char *path, char *what, size_t what_bytes)
 		return r == -EINVAL || r == -EOPNOTSUPP ? METADATA_FOREIGN : r;
 	if (metadata.store.header.nr_bitmaps > 1)
 		snprintf(what, what_bytes, "store with more than one bitmap");
-	r = state_of(&metadata);
+	r = metadata_state(&metadata);
 	metadata_close(&metadata);
 	return r;
 }

@@ -44,6 +44,9 @@ struct metadata {
 int metadata_open(const char *path, struct metadata *metadata);
 void metadata_close(struct metadata *metadata);
 
+/* What is recorded on an open device. */
+enum metadata_state metadata_state(const struct metadata *metadata);
+
 /*
  * The name of the mapped device that has the metadata device open, "" when there
  * is none. 0 or a negative errno after a message.

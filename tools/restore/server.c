@@ -162,6 +162,7 @@ static void release(struct server *server)
 	server->image = NULL;
 	if (server->lock_fd >= 0)
 		runtime_unlock(server->name, server->lock_fd);
+	unfinished_free(&server->earlier);
 	volume_free(&server->own.volume);
 	free(server->tracking.identity);
 	restore_options_free(&server->options);

@@ -30,6 +30,7 @@
 #include "block/dm.h"
 #include "block/lvm.h"
 #include "restore/runtime.h"
+#include "restore/unfinished.h"
 #include "lines/status-line.h"
 #include "store/generation.h"
 #include "store/track.h"
@@ -103,6 +104,7 @@ struct server {
 	struct blockdev volume;
 	struct blockdev data;
 	struct companion meta;
+	struct unfinished_list earlier;	/* restores onto the volume, found on any device */
 	struct alloctrack_features features;
 	uint64_t image_bytes;
 	uint64_t device_bytes;

@@ -171,25 +171,24 @@ static enum unfinished_whose find_whose(const struct restore_description *descri
 /* 1: it holds an unfinished restore; 0: it does not; or a negative errno. */
 static int read_device(const char *path, struct unfinished *restore)
 {
+	enum metadata_state state;
 	struct metadata metadata;
 	struct blockdev device;
-	char what[256];
-	int state, r;
+	int r;
 
 	/* Cheap, and what most devices fail. */
 	r = blockdev_has_qcow2(path);
 	if (r <= 0)
 		return r;
-	state = metadata_probe(path, what, sizeof(what));
-	if (state < 0)
-		return state;
-	if (state != METADATA_UNFINISHED && state != METADATA_COMPLETE)
-		return 0;
-	r = blockdev_open(path, &device);
-	if (!r)
-		r = metadata_open(path, &metadata);
+	r = blockdev_open(path, &device) ?: metadata_open(path, &metadata);
+	/* It is something else. */
 	if (r)
-		return r;
+		return r == -EINVAL || r == -EOPNOTSUPP ? 0 : r;
+	state = metadata_state(&metadata);
+	if (state != METADATA_UNFINISHED && state != METADATA_COMPLETE) {
+		metadata_close(&metadata);
+		return 0;
+	}
 	blockdev_stable_path(&device, restore->path, sizeof(restore->path));
 	copy(restore->name, sizeof(restore->name), metadata.description.name);
 	copy(restore->volume, sizeof(restore->volume),
@@ -262,13 +261,13 @@ static void take_silence(struct search *search, dev_t devt)
 {
 	char path[256];
 
+	if (!search->is_quiet) {
+		device_path(devt, path, sizeof(path));
+		warning("%s does not answer for %d seconds and is left out; if it holds the metadata of a restore, resume that later: dmlive resume %s",
+			path, answer_ms(search) / 1000, path);
+		search->list->nr_silent++;
+	}
 	search->nr_silent++;
-	if (search->is_quiet)
-		return;
-	device_path(devt, path, sizeof(path));
-	warning("%s does not answer for %d seconds and is left out; if it holds the metadata of a restore, resume that later: dmlive resume %s",
-		path, answer_ms(search) / 1000, path);
-	search->list->nr_silent++;
 }
 
 /*
