@@ -66,7 +66,7 @@ bool persist_is_uuid(const char *name, const char *uuid);
 
 /*
  * persist-mark.c: what the present run of the machine knows of a volume, in
- * /run/dmlive-attach. A mark that cannot be written is as good as none.
+ * /run/dmlive-attach. A mark that cannot be written is missing, after a warning.
  */
 enum persist_mark {
 	/* It was detached on purpose, until it is activated again. */

@@ -13,8 +13,6 @@
 #include "base/sha256.h"
 #include "block/lvm.h"
 
-
-
 bool lvm_name_is_valid(const char *name)
 {
 	const char *at;

@@ -157,21 +157,25 @@ void description_free(struct restore_description *description)
 	memset(description, 0, sizeof(*description));
 }
 
-/* Of the one digit that is the value of @key. */
-static long offset_of(const char *text, size_t text_bytes, const char *key)
+/* Of the value of @key, of which @value_bytes more are in the text. -1: there is none. */
+static long find_value(const char *text, size_t text_bytes, const char *key,
+		       size_t value_bytes)
 {
 	const size_t key_bytes = strlen(key);
 	const char *found = memmem(text, text_bytes, key, key_bytes);
-	size_t offset;
 
-	if (!found)
+	if (!found || found + key_bytes + value_bytes > text + text_bytes)
 		return -1;
-	offset = found - text + key_bytes;
-	if (offset + 1 >= text_bytes ||
-	    (text[offset] != '0' && text[offset] != '1') ||
-	    !strchr(",}", text[offset + 1]))
-		return -1;
-	return offset;
+	return found - text + key_bytes;
+}
+
+/* Of the one digit that is the value of @key. */
+static long offset_of(const char *text, size_t text_bytes, const char *key)
+{
+	const long offset = find_value(text, text_bytes, key, 2);
+
+	return offset >= 0 && (text[offset] == '0' || text[offset] == '1') &&
+	       strchr(",}", text[offset + 1]) ? offset : -1;
 }
 
 long description_finished_offset(const char *text, size_t text_bytes)
@@ -184,20 +188,14 @@ long description_cleared_offset(const char *text, size_t text_bytes)
 	return offset_of(text, text_bytes, cleared_key);
 }
 
+/* With the quote behind it. */
 long description_machine_offset(const char *text, size_t text_bytes)
 {
-	const size_t key_bytes = strlen(machine_key);
-	const char *found = memmem(text, text_bytes, machine_key, key_bytes);
-	size_t offset;
+	const long offset = find_value(text, text_bytes, machine_key,
+				       MACHINE_ID_BYTES);
 
-	if (!found)
-		return -1;
-	offset = found - text + key_bytes;
-	if (offset + MACHINE_ID_BYTES > text_bytes ||
-	    memchr(text + offset, '"', MACHINE_ID_BYTES) !=
-		    text + offset + MACHINE_ID_BYTES - 1)
-		return -1;
-	return offset;
+	return offset >= 0 && memchr(text + offset, '"', MACHINE_ID_BYTES) ==
+			      text + offset + MACHINE_ID_BYTES - 1 ? offset : -1;
 }
 
 void image_identity_get(const char *path, uint64_t bytes,

@@ -8,6 +8,7 @@
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "base/words.h"
 #include "block/lvm.h"
 #include "restore/new-volume.h"
 #include "restore/report.h"
@@ -23,21 +24,11 @@ static const char *const types[] = {
 	"raid6_zr", "raid6_nr", "raid6_nc", "raid6_n_6", "raid10", "thin",
 };
 
-static bool is_type(const char *word)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (!strcmp(types[i], word))
-			return true;
-	return false;
-}
-
 static int check_type(const struct restore_request *request)
 {
 	const char *type = request->type;
 
-	if (type && !is_type(type)) {
+	if (type && name_index(types, sizeof(types) / sizeof(types[0]), type) < 0) {
 		error("--type %s: must be a type of lvcreate for plain volumes: linear (the default), striped, mirror, raid0 to raid10, or thin",
 		      type);
 		return EXIT_USAGE;
