@@ -88,7 +88,7 @@ for i in 0 1; do
 done
 while ! has_ended $tracer; do
 	kill -CONT "$pid" 2> /dev/null
-	sleep 0.05
+	nap 0.05
 done
 wait $tracer
 is "detach fails: status" $? 1

@@ -97,7 +97,7 @@ static int refuse_rival(const struct unfinished *restore,
 	return EXIT_REFUSED;
 }
 
-/* What it says is not printed as it is: anybody may have written it. */
+/* What a foreign one says is not printed as it is: anybody may have written it. */
 static int leave_alone(const struct unfinished *restore, bool json)
 {
 	const bool is_foreign = restore->whose == UNFINISHED_FOREIGN;
@@ -127,13 +127,8 @@ static int resume_quietly(const char *path, int (*resume)(const char *path))
 	return resume(path);
 }
 
-static int begin(struct job *job, const struct unfinished_list *list,
-		 int (*resume)(const char *path))
+static int start_process(struct job *job, int (*resume)(const char *path))
 {
-	const struct unfinished *rival = find_rival(list, job->restore);
-
-	if (rival)
-		return refuse_rival(job->restore, rival);
 	fflush(NULL);
 	job->pid = fork();
 	if (!job->pid)
@@ -182,35 +177,6 @@ static bool any_is_under_way(const struct job *jobs, unsigned int nr)
 	return false;
 }
 
-/* All at the same time: one whose image does not answer must not hold up the others. */
-static int resume_here(const struct unfinished_list *list, bool json,
-		       int (*resume)(const char *path))
-{
-	struct job *jobs = calloc(list->nr, sizeof(*jobs));
-	int status, worst = EXIT_OK;
-	unsigned int i;
-
-	if (!jobs)
-		return EXIT_ERROR;
-	for (i = 0; i < list->nr; i++) {
-		jobs[i].restore = &list->restores[i];
-		if (jobs[i].restore->whose == UNFINISHED_OURS) {
-			status = begin(&jobs[i], list, resume);
-			if (status)
-				say(jobs[i].restore, json, "failed", status);
-		} else {
-			status = leave_alone(jobs[i].restore, json);
-		}
-		worst = worst ?: status;
-	}
-	while (any_is_under_way(jobs, list->nr)) {
-		status = take_end(jobs, list->nr, json);
-		worst = worst ?: status;
-	}
-	free(jobs);
-	return worst;
-}
-
 static int start_unit(const struct unfinished *restore)
 {
 	char unit[NAME_MAX + 1];
@@ -231,27 +197,48 @@ static int start_unit(const struct unfinished *restore)
 	return r ? EXIT_ERROR : EXIT_OK;
 }
 
-/*
- * The jobs are only queued: their servers may wait for file systems that are mounted
- * after this command has ended.
- */
-static int start_units(const struct unfinished_list *list, bool json)
+/* @resume: NULL: by its unit, whose job is only queued. */
+static int begin(struct job *job, const struct unfinished_list *list, bool json,
+		 int (*resume)(const char *path))
 {
-	const struct unfinished *restore, *rival;
-	int status, worst = EXIT_OK;
+	const struct unfinished *rival;
+	int status;
 
-	for (restore = list->restores; restore < list->restores + list->nr;
-	     restore++) {
-		if (restore->whose == UNFINISHED_OURS) {
-			rival = find_rival(list, restore);
-			status = rival ? refuse_rival(restore, rival) :
-					 start_unit(restore);
-			say(restore, json, status ? "failed" : "queued", status);
-		} else {
-			status = leave_alone(restore, json);
-		}
+	if (job->restore->whose != UNFINISHED_OURS)
+		return leave_alone(job->restore, json);
+	rival = find_rival(list, job->restore);
+	status = rival ? refuse_rival(job->restore, rival) :
+		 resume ? start_process(job, resume) : start_unit(job->restore);
+	if (status || !resume)
+		say(job->restore, json, status ? "failed" : "queued", status);
+	return status;
+}
+
+/*
+ * All at the same time: one whose image does not answer must not hold up the others. Servers
+ * that are units may wait for file systems that are mounted after this command has ended.
+ */
+static int begin_all(const struct unfinished_list *list, bool json,
+		     int (*resume)(const char *path))
+{
+	struct job *jobs = calloc(list->nr, sizeof(*jobs));
+	int status, worst = EXIT_OK;
+	unsigned int i;
+
+	if (!jobs) {
+		error("out of memory");
+		return EXIT_ERROR;
+	}
+	for (i = 0; i < list->nr; i++) {
+		jobs[i].restore = &list->restores[i];
+		status = begin(&jobs[i], list, json, resume);
 		worst = worst ?: status;
 	}
+	while (any_is_under_way(jobs, list->nr)) {
+		status = take_end(jobs, list->nr, json);
+		worst = worst ?: status;
+	}
+	free(jobs);
 	return worst;
 }
 
@@ -303,8 +290,7 @@ int resume_all(bool with_systemd, bool json, int (*resume)(const char *path))
 	if (unfinished_find(&list))
 		status = EXIT_ERROR;
 	else if (list.nr)
-		status = with_systemd ? start_units(&list, json) :
-					resume_here(&list, json, resume);
+		status = begin_all(&list, json, with_systemd ? NULL : resume);
 	else if (!json && !rest.nr)
 		printf("There is no unfinished restore.\n");
 	if (!status && list.nr_silent)
