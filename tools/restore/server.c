@@ -71,13 +71,14 @@ static enum engine_end follow_kernel(struct server *server)
 
 /*
  * By somebody who gives the restore up, or is about to make the device again: only a
- * command resumes it then. At a shutdown, devices are removed too.
+ * command resumes it then. At a shutdown, devices are removed too; and a restore in place
+ * has a record, which stays when its volume is deactivated.
  */
 static int judge_removed(struct server *server)
 {
 	error("%s was removed before all data were on the volume",
 	      server->name);
-	if (server->options.meta && system_is_running())
+	if (server->options.meta && !server->in_place && system_is_running())
 		metadata_forget_machine(server->options.meta);
 	return EXIT_INCOMPLETE;
 }
