@@ -28,6 +28,8 @@ usage "--name" --name x
 says "--name: the reason" "exclude each other"
 usage "--track" --track B
 usage "--size image" --size image
+usage "--no-private" --no-private
+says "--no-private: the reason" "--no-private exclude each other"
 refused "a disk" "$disk"
 says "a disk: the way out" "not a mapped device.*--name NAME"
 run 1 "no such volume" dmlive restore image.qcow2 t/none --in-place

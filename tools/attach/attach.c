@@ -11,6 +11,7 @@
 #include "attach/swap.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "block/dm-uuid.h"
 #include "block/stacking.h"
 #include "store/registry.h"
 
@@ -174,7 +175,7 @@ static int check_mapped(const struct volume *volume)
 		      volume->name, volume->name);
 		return EXIT_REFUSED;
 	}
-	if (!strncmp(dm->uuid, "LVM-", 4) && strlen(dm->uuid) > 4 + 64) {
+	if (dm_uuid_is_lv_part(dm->uuid)) {
 		error("%s is an inner part of a logical volume, which only lvm2 may change; attach the logical volume",
 		      volume->name);
 		return EXIT_REFUSED;

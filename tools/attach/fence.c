@@ -17,6 +17,7 @@
 #include "attach/swap.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "block/dm-uuid.h"
 
 #define FENCE_TARGET "error"
 
@@ -52,7 +53,7 @@ bool in_place_is_inner_of_other(const struct volume *volume,
 {
 	struct dm_device device;
 
-	return strncmp(volume->dm.uuid, "LVM-", 4) &&
+	return !dm_uuid_is_lv(volume->dm.uuid) &&
 	       !dm_get_device(inner->name, &device) && device.open_count > 0;
 }
 

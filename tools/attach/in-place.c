@@ -13,6 +13,7 @@
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/words.h"
+#include "block/dm-uuid.h"
 #include "lines/status-line.h"
 
 #define SUFFIX		".conf"
@@ -243,7 +244,7 @@ bool in_place_is_live(const struct volume *volume, struct inner *inner)
 	struct inner ignored;
 
 	if (!volume->is_mapped || inner_is(volume) ||
-	    !strncmp(volume->dm.uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) ||
+	    dm_uuid_is_ours(volume->dm.uuid) ||
 	    volume->table.nr_lines != 1 ||
 	    strcmp(volume->table.lines[0].target, "alloctrack") ||
 	    table_line_parse(volume->table.lines[0].params, &table))

@@ -8,8 +8,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/words.h"
-
-#define LVM_PREFIX "LVM-"
+#include "block/dm-uuid.h"
 
 struct rule {
 	const char *target;
@@ -105,7 +104,7 @@ static int check_mirror(const struct volume *volume, const char *params)
 /* The constructor of a second cache may run before the first one has saved its state. */
 static int check_not_lvm(const struct volume *volume, const char *target)
 {
-	if (strncmp(volume->dm.uuid, LVM_PREFIX, strlen(LVM_PREFIX)))
+	if (!dm_uuid_is_lv(volume->dm.uuid))
 		return EXIT_OK;
 	return refuse(volume, target,
 		      "an lvm2 command that reloads it while cbw is inserted would start a second cache on the same metadata, and data would be lost; separate the cache first: lvconvert --splitcache or --uncache");

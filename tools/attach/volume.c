@@ -10,6 +10,7 @@
 
 #include "attach/volume.h"
 #include "block/device-name.h"
+#include "block/dm-uuid.h"
 #include "base/exit.h"
 #include "base/log.h"
 
@@ -103,7 +104,7 @@ static bool find_restored(const struct volume *volume, struct blockdev *below)
 	uint64_t start;
 
 	if (!volume->is_mapped || table->nr_lines != 1 ||
-	    strncmp(volume->dm.uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) ||
+	    !dm_uuid_is_ours(volume->dm.uuid) ||
 	    strcmp(table->lines[0].target, "linear") ||
 	    sscanf(table->lines[0].params, "%u:%u %" SCNu64, &major, &minor,
 		   &start) != 3)

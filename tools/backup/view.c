@@ -9,6 +9,7 @@
 #include "backup/volume.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "block/dm-uuid.h"
 #include "lines/cbw-table.h"
 
 void view_name(char name[32], dev_t devt)
@@ -18,10 +19,9 @@ void view_name(char name[32], dev_t devt)
 
 int view_make(struct volume *volume)
 {
-	char uuid[64], params[32];
+	char uuid[DM_UUID_BYTES], params[32];
 
-	snprintf(uuid, sizeof(uuid), DM_UUID_PREFIX "VIEW-%u-%u",
-		 major(volume->devt), minor(volume->devt));
+	dm_uuid_make_view(major(volume->devt), minor(volume->devt), uuid);
 	snprintf(params, sizeof(params), "%u:%u", major(volume->devt),
 		 minor(volume->devt));
 	if (dm_create_empty(volume->view, uuid))

@@ -8,6 +8,7 @@
 
 #include "block/dm.h"
 #include "block/dm-task.h"
+#include "block/dm-uuid.h"
 #include "base/log.h"
 #include "base/process.h"
 
@@ -70,6 +71,20 @@ bool dm_split_lv_name(const char *dm_name, char *group, size_t group_bytes,
 #define PRIVATE_FLAGS (DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG | \
 		       DM_UDEV_DISABLE_DISK_RULES_FLAG |	\
 		       DM_UDEV_DISABLE_OTHER_RULES_FLAG)
+
+/*
+ * The flags for the event of a device of this name, which is resumed: a restored device that
+ * is private is not probed, but announced, as systemd may wait for it.
+ */
+static uint16_t with_flags_of(const char *name, uint16_t flags)
+{
+	struct dm_device device;
+
+	if (!dm_get_device(name, &device) && dm_uuid_is_private(device.uuid))
+		flags |= DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG |
+			 DM_UDEV_DISABLE_DISK_RULES_FLAG;
+	return flags;
+}
 
 /*
  * For 93-dmlive.rules: attaching the volume has just failed, and the event of its resume
@@ -290,7 +305,8 @@ static int resume(const char *name, uint16_t flags)
 
 	if (!task)
 		return -ENOMEM;
-	return task_end(task, name, "resume", task_run_with_udev(task, flags));
+	return task_end(task, name, "resume",
+			task_run_with_udev(task, with_flags_of(name, flags)));
 }
 
 int dm_resume(const char *name)
@@ -323,7 +339,8 @@ static int resume_in_group(const char *name, uint16_t flags,
 	if (!task)
 		return -ENOMEM;
 	return task_end(task, name, "resume",
-			run_with_cookie(task, flags, cookie));
+			run_with_cookie(task, with_flags_of(name, flags),
+					cookie));
 }
 
 int dm_resume_undone(const char *name, uint32_t *cookie)
@@ -356,7 +373,7 @@ int dm_replace(const char *name, bool frozen, uint32_t *cookie)
 		return -EINVAL;
 	}
 	return task_end(task, name, "suspend and resume",
-			run_with_cookie(task, 0, cookie));
+			run_with_cookie(task, with_flags_of(name, 0), cookie));
 }
 
 /* The resume of a device that is not suspended suspends it to swap its tables. */
@@ -371,7 +388,7 @@ int dm_swap(const char *name)
 		return -EINVAL;
 	}
 	return task_end(task, name, "swap its table",
-			task_run_with_udev(task, 0));
+			task_run_with_udev(task, with_flags_of(name, 0)));
 }
 
 int dm_swap_private(const char *name, uint32_t *cookie)

@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define DM_NAME_BYTES	128
-#define DM_UUID_PREFIX	"DMLIVE-"
+#define DM_UUID_PREFIX	"DMLIVE-"	/* see dm-uuid.h */
 
 struct dm_device {
 	unsigned int major, minor;

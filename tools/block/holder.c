@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "block/dm.h"
+#include "block/dm-uuid.h"
 #include "block/holder.h"
 #include "block/sysfs.h"
 
@@ -64,7 +65,7 @@ static void look_at(const char *device, struct holder *holder)
 		snprintf(holder->target, sizeof(holder->target), "%s",
 			 line.target);
 	dm_line_free(&line);
-	if (!has_prefix(holder->uuid, LVM_PREFIX) || is_inner(holder) ||
+	if (!dm_uuid_is_lv(holder->uuid) || is_inner(holder) ||
 	    !dm_split_lv_name(holder->name, holder->group,
 			      sizeof(holder->group), holder->volume,
 			      sizeof(holder->volume)))

@@ -13,10 +13,10 @@
 
 #include "block/blockdev.h"
 #include "block/dm.h"
+#include "block/dm-uuid.h"
 #include "base/log.h"
 #include "block/lvm.h"
 
-#define LVM_UUID_PREFIX "LVM-"
 #define UUID_CHARACTERS 32
 
 #define CONFIGURATION "/etc/lvm/lvm.conf"
@@ -34,7 +34,7 @@ bool lvm_find(const struct blockdev *device, struct lvm_volume *volume)
 
 	if (!blockdev_read_attribute(device->devt, "dm/uuid", word,
 				     sizeof(word)) ||
-	    strncmp(word, LVM_UUID_PREFIX, strlen(LVM_UUID_PREFIX)) ||
+	    !dm_uuid_is_lv(word) ||
 	    !blockdev_read_attribute(device->devt, "dm/name", word,
 				     sizeof(word)))
 		return false;

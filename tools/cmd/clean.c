@@ -15,6 +15,7 @@
 #include "backup/recovery.h"
 #include "base/log.h"
 #include "block/dm.h"
+#include "block/dm-uuid.h"
 #include "cmd/clean.h"
 #include "restore/finished.h"
 #include "restore/metadata.h"
@@ -59,7 +60,7 @@ static bool has_ended_in_place(const char *name)
 	if (runtime_load(name, &options))
 		return false;
 	ended = *options.uuid && !options.outer &&
-		strncmp(options.uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) &&
+		!dm_uuid_is_ours(options.uuid) &&
 		dm_name_of_uuid(options.uuid, found) &&
 		!in_place_look(options.uuid, &record) &&
 		!dm_runs_target(found, "alloctrack");

@@ -79,6 +79,10 @@ static const char restore_help[] =
 "                     streams (IMAGE is raw, on a block device); otherwise it is\n"
 "                     always so\n"
 "  --no-finish        do not swap to a linear mapping in the end\n"
+"  --private          hide NAME from the host's LVM, md, multipath, btrfs and\n"
+"                     /dev/disk, also when all is restored (the default)\n"
+"  --no-private       let the host look into NAME, for a volume that it uses\n"
+"                     itself\n"
 "  --json             print one JSON object per line\n";
 
 static const char resume_help[] =
@@ -124,7 +128,9 @@ enum {
 	OPTION_NO_DETECT_ZEROES,
 	OPTION_NO_DISCARD,
 	OPTION_NO_FINISH,
+	OPTION_NO_PRIVATE,
 	OPTION_ON_ERROR,
+	OPTION_PRIVATE,
 	OPTION_SERVE,
 	OPTION_SIZE,
 	OPTION_SNAPSHOT,
@@ -162,7 +168,9 @@ static const struct option restore_options[] = {
 	{ "meta", required_argument, NULL, OPTION_META },
 	{ "no-detect-zeroes", no_argument, NULL, OPTION_NO_DETECT_ZEROES },
 	{ "no-discard", no_argument, NULL, OPTION_NO_DISCARD },
+	{ "no-private", no_argument, NULL, OPTION_NO_PRIVATE },
 	{ "on-error", required_argument, NULL, OPTION_ON_ERROR },
+	{ "private", no_argument, NULL, OPTION_PRIVATE },
 	{ "size", required_argument, NULL, OPTION_SIZE },
 	{ "speed", required_argument, NULL, OPTION_SPEED },
 	{ "target-is-zero", no_argument, NULL, OPTION_TARGET_IS_ZERO },
@@ -283,6 +291,16 @@ static bool take_create_option(struct restore_request *request, int option)
 	}
 }
 
+/* Who else sees the device. False: it is none of these options. */
+static bool take_private_option(struct restore_request *request, int option)
+{
+	if (option != OPTION_PRIVATE && option != OPTION_NO_PRIVATE)
+		return false;
+	request->is_private = option == OPTION_PRIVATE;
+	request->is_public = !request->is_private;
+	return true;
+}
+
 static bool take_option(struct restore_request *request, int option)
 {
 	switch (option) {
@@ -343,6 +361,7 @@ static bool take_option(struct restore_request *request, int option)
 		return take_write_option(request, option) ||
 		       take_resume_option(request, option) ||
 		       take_create_option(request, option) ||
+		       take_private_option(request, option) ||
 		       take_threads(request);
 	}
 }
@@ -390,6 +409,8 @@ static int check_in_place(struct restore_request *request)
 	const char *other = request->name ? "--name" :
 			    request->track ? "--track" :
 			    request->create ? "--create" :
+			    request->is_private ? "--private" :
+			    request->is_public ? "--no-private" :
 			    request->size_is_given && !request->whole_volume ?
 			    "--size image" : NULL;
 

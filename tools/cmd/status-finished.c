@@ -8,6 +8,7 @@
 
 #include "base/size.h"
 #include "block/blockdev.h"
+#include "block/dm-uuid.h"
 #include "cmd/status.h"
 #include "restore/finished.h"
 
@@ -46,7 +47,7 @@ static int collect(const char *name, struct report *report)
 	finished_load(name, report->device.dm.uuid, &report->finished);
 	/* Without a record, the UUID tells a restored device. */
 	if (report->finished.time_s ||
-	    (has_prefix(report->device.dm.uuid, DM_UUID_PREFIX) &&
+	    (dm_uuid_is_ours(report->device.dm.uuid) &&
 	     !has_prefix(report->device.dm.uuid, CBW_UUID_PREFIX)))
 		return 0;
 	return -ENOENT;

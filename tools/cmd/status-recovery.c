@@ -12,6 +12,7 @@
 #include "attach/inner.h"
 #include "backup/view.h"
 #include "block/blockdev.h"
+#include "block/dm-uuid.h"
 #include "cmd/status.h"
 #include "lines/cbw-table.h"
 #include "restore/runtime.h"
@@ -180,7 +181,7 @@ static bool is_ours(const char *name, const struct dm_device *device,
 
 	snprintf(inner, sizeof(inner), "%s" INNER_SUFFIX, name);
 	return !strcmp(target, "cbw") || !strcmp(target, "alloctrack") ||
-	       !strncmp(device->uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) ||
+	       dm_uuid_is_ours(device->uuid) ||
 	       inner_is_uuid(device->uuid) ||
 	       (strlen(inner) < DM_NAME_BYTES && !dm_get_device(inner, NULL));
 }

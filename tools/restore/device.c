@@ -14,6 +14,7 @@
 
 #include "base/exit.h"
 #include "base/log.h"
+#include "block/dm-uuid.h"
 #include "restore/metadata.h"
 #include "restore/own-device.h"
 #include "restore/report.h"
@@ -75,16 +76,7 @@ int device_check_name(struct server *server)
 
 void device_make_uuid(struct server *server)
 {
-	char random[40] = "";
-	FILE *file = fopen("/proc/sys/kernel/random/uuid", "re");
-
-	if (file) {
-		if (fscanf(file, "%36s", random) != 1)
-			random[0] = '\0';
-		fclose(file);
-	}
-	snprintf(server->options.uuid, sizeof(server->options.uuid), "%s%s",
-		 DM_UUID_PREFIX, random);
+	dm_uuid_make(!server->request->is_public, server->options.uuid);
 }
 
 static int number_of(const char *path, char *number, size_t number_bytes)

@@ -13,6 +13,7 @@
 #include "attach/swap.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "block/dm-uuid.h"
 #include "restore/metadata.h"
 #include "restore/own-device.h"
 
@@ -33,9 +34,7 @@ static int check_own_table(const struct volume *volume)
 		      volume->name);
 		return EXIT_REFUSED;
 	}
-	if (inner_is(volume) ||
-	    (!strncmp(volume->dm.uuid, "LVM-", 4) &&
-	     strlen(volume->dm.uuid) > 4 + 64)) {
+	if (inner_is(volume) || dm_uuid_is_lv_part(volume->dm.uuid)) {
 		error("%s is an inner part of a volume; restore the volume",
 		      volume->name);
 		return EXIT_REFUSED;

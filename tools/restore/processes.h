@@ -48,6 +48,8 @@ struct restore_request {
 	bool allow_paths;		/* that the image names */
 	bool no_finish;
 	bool in_place;			/* @name is the volume itself */
+	/* The option --private or --no-private is given; without, it is private. */
+	bool is_private, is_public;
 	bool background;
 	bool json;
 	bool all;			/* resume: see resume-all.h */

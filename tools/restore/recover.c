@@ -15,6 +15,7 @@
 #include "attach/in-place.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "block/dm-uuid.h"
 #include "restore/clear.h"
 #include "restore/metadata.h"
 #include "restore/own-device.h"
@@ -48,8 +49,7 @@ static void take_options(struct server *server, const struct metadata *metadata)
 	/* The same: it must not be the UUID of another kind of device. */
 	if (server->in_place)
 		options->uuid[0] = '\0';
-	else if (recorded->uuid && !strncmp(recorded->uuid, DM_UUID_PREFIX,
-					    strlen(DM_UUID_PREFIX)))
+	else if (recorded->uuid && dm_uuid_is_ours(recorded->uuid))
 		snprintf(options->uuid, sizeof(options->uuid), "%s",
 			 recorded->uuid);
 	else
