@@ -25,6 +25,9 @@
 #include "base/log.h"
 #include "qcow2/content.h"
 
+/* What is written behind a gap of this size shows whether a file can have holes. */
+#define GAP_BYTES (4u << 20)
+
 /* Another process may take a free loop device first. */
 #define LOOP_TRIES 64
 
@@ -111,6 +114,29 @@ static int make_loop(struct volume *volume, int file, const char *folder)
 	return EXIT_OK;
 }
 
+/*
+ * On some file systems, FAT for example, a file has no holes: to make it as large as the
+ * volume would write as many zeros, and the guest waits for the first slot behind them.
+ * Not all file systems have SEEK_HOLE, and XFS may count what it has only reserved.
+ */
+static int check_holes(int file, const struct volume *volume,
+		       const char *folder)
+{
+	uint64_t gap = volume->bytes / 2 < GAP_BYTES ? volume->bytes / 2 :
+						       GAP_BYTES;
+	struct stat st;
+
+	if (pwrite(file, "", 1, gap) != 1 || fstat(file, &st))
+		return -errno;
+	if (lseek(file, 0, SEEK_HOLE) >= (off_t)gap &&
+	    (uint64_t)st.st_blocks * SECTOR_BYTES >= gap) {
+		error("%s: files cannot have holes there, so a temporary file for old data would take the whole size of %s at once; name another folder, or a device, with --fleece",
+		      folder, volume->name);
+		return EXIT_REFUSED;
+	}
+	return ftruncate(file, 0) ? -errno : EXIT_OK;
+}
+
 static int use_file(struct volume *volumes, unsigned int nr,
 		    struct volume *volume, const char *folder)
 {
@@ -126,11 +152,14 @@ static int use_file(struct volume *volumes, unsigned int nr,
 	if (volumes_hold(volumes, nr, folder, folder))
 		return EXIT_REFUSED;
 	file = open_nameless(folder);
-	if (file < 0 || ftruncate(file, blocks * volume->block_bytes)) {
-		error_errno(errno, "%s: cannot make a temporary file for old data; name another folder, or a device, with --fleece",
+	status = file < 0 ? -errno : check_holes(file, volume, folder);
+	if (!status && ftruncate(file, blocks * volume->block_bytes))
+		status = -errno;
+	if (status < 0) {
+		error_errno(status, "%s: cannot make a temporary file for old data; name another folder, or a device, with --fleece",
 			    folder);
 		status = EXIT_ERROR;
-	} else {
+	} else if (!status) {
 		status = make_loop(volume, file, folder);
 	}
 	if (file >= 0)
