@@ -20,6 +20,8 @@
 
 #include "qcow2/writer.h"
 
+struct backup_guest;
+
 /* Devices in one command, at most. */
 #define BACKUP_MAX_VOLUMES 64
 
@@ -66,6 +68,8 @@ struct backup_request {
 	bool no_full;			/* fail if no increment is possible */
 	/* Add a bitmap that records from now on. 0, or a status after a message. */
 	int (*add_bitmap)(const char *name, const char *bitmap);
+	/* The virtual machine that the devices belong to, or NULL: see guest.h. */
+	const struct backup_guest *guest;
 	bool force;
 	bool json;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The point in time: load all tables, freeze all file systems, suspend all devices,
- * resume all devices, thaw all file systems.
+ * The point in time: load all tables, freeze the guest, freeze all file systems, suspend
+ * all devices, resume all devices, thaw all file systems, thaw the guest.
  *
  * While a device is suspended, this process must not depend on it, so it is independent
  * (see process.h), and cannot be stopped. A signal to terminate only interrupts a
@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "backup/guest.h"
 #include "backup/recovery.h"
 #include "backup/volume.h"
 #include "base/exit.h"
@@ -121,7 +122,7 @@ static unsigned int count_to_suspend(struct volume *const *volumes,
 /*
  * What is held at the point in time. @sorted: the volumes in the order of suspending;
  * @devices: their numbers; @freeze: the file systems on them; @current: the device that
- * is being suspended.
+ * is being suspended; @guest: may be NULL; @is_guest_late: it is being frozen.
  */
 struct order {
 	struct volume *sorted[BACKUP_MAX_VOLUMES];
@@ -130,6 +131,8 @@ struct order {
 	struct lvm_locks locks;
 	struct freeze *freeze;
 	struct guard guard;
+	const struct backup_guest *guest;
+	bool is_guest_late;
 	const char *current;
 };
 
@@ -220,6 +223,7 @@ static int hold_and_switch(struct order *order)
 		drop_unused(order);
 	}
 	freeze_thaw(order->freeze, false);
+	guest_thaw(order->guest, false);
 	if (all_run)
 		dm_wait_for_udev(cookie);
 	return r;
@@ -234,6 +238,7 @@ static void free_all(void *context)
 
 	all_run = recovery_resume(order->sorted, order->nr, &cookie);
 	freeze_thaw(order->freeze, guard_is_alone(&order->guard));
+	guest_thaw(order->guest, guard_is_alone(&order->guard));
 	if (all_run)
 		dm_wait_for_udev(cookie);
 }
@@ -266,7 +271,10 @@ static void say_too_late(const struct order *order, unsigned int limit_s)
 {
 	const char *target = freeze_current(order->freeze);
 
-	if (target)
+	if (order->is_guest_late)
+		error("no point in time within %u s (--freeze-timeout): freezing the file systems of the guest took too long; nothing was changed",
+		      limit_s);
+	else if (target)
 		error("no point in time within %u s (--freeze-timeout): freezing the file system on %s took too long; nothing was changed",
 		      limit_s, target);
 	else
@@ -276,9 +284,10 @@ static void say_too_late(const struct order *order, unsigned int limit_s)
 }
 
 int point_in_time_begin(struct volume *volumes, unsigned int nr,
-			unsigned int limit_s, uint64_t *suspended_ns)
+			unsigned int limit_s, const struct backup_guest *guest,
+			uint64_t *suspended_ns)
 {
-	struct order order = { .nr = nr };
+	struct order order = { .nr = nr, .guest = guest };
 	struct process_state state;
 	uint64_t start_ns;
 	unsigned int i;
@@ -292,6 +301,8 @@ int point_in_time_begin(struct volume *volumes, unsigned int nr,
 	}
 	if (prepare(volumes, &order, limit_s))
 		return EXIT_ERROR;
+	order.is_guest_late = true;
+	order.is_guest_late = guest_freeze(guest, limit_s, may_continue, &order);
 	process_become_independent(&state, true);
 	start_ns = monotonic_ns();
 	r = hold_and_switch(&order);

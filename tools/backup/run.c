@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "backup/fleece-volume.h"
+#include "backup/guest.h"
 #include "backup/history.h"
 #include "backup/reader.h"
 #include "backup/recovery.h"
@@ -236,7 +237,7 @@ static int begin(struct run *run)
 		return status;
 	status = point_in_time_begin(run->volumes, run->nr,
 				     run->request->freeze_timeout_s,
-				     &suspended_ns);
+				     run->request->guest, &suspended_ns);
 	if (status)
 		return status;
 	for (i = 0; i < run->nr && !is_interrupted(&status); i++)
@@ -553,6 +554,9 @@ static int run_all(struct run *run)
 		status = finish(run);
 	if (!status)
 		status = r;
+	if (!status)
+		status = guest_complete(run->request->guest, run->volumes,
+					run->nr);
 	for (i = 0; i < run->nr; i++)
 		destination_abort(&run->volumes[i]);
 	remove_fleeces(run);

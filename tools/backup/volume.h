@@ -161,10 +161,12 @@ int view_remove(struct volume *volume);
 /*
  * Begin all sessions at one point in time. @limit_s: fail if devices would be suspended
  * or file systems frozen for longer; 0: no limit. @suspended_ns: for how long they
- * were. If it fails, all devices are as before.
+ * were. @guest: whose file systems are frozen meanwhile, or NULL. If it fails, all
+ * devices are as before.
  */
 int point_in_time_begin(struct volume *volumes, unsigned int nr,
-			unsigned int limit_s, uint64_t *suspended_ns);
+			unsigned int limit_s, const struct backup_guest *guest,
+			uint64_t *suspended_ns);
 
 /* session.c */
 

@@ -13,6 +13,7 @@
 #include "cmd/bitmap.h"
 #include "cmd/cmd.h"
 #include "cmd/image-options.h"
+#include "vm/backup-vm.h"
 
 #define MAX_THREADS	64
 #define MAX_CBW_TIMEOUT_S	(UINT64_MAX / 1000000000)
@@ -23,11 +24,16 @@
 
 static const char backup_help[] =
 "Usage: dmlive backup NAME OUT [NAME OUT]... [OPTION]...\n"
+"       dmlive backup --vm DOMAIN FOLDER [OPTION]...\n"
 "\n"
 "Copies what the mapped device NAME holds now to OUT, while it stays in use. OUT\n"
 "is a new file, or a block device. NAME, its path, or VG/LV must have been\n"
 "attached (dmlive attach). All devices of one command are copied as of the same\n"
 "point in time.\n"
+"\n"
+"With --vm: all disks of a virtual machine that libvirt knows, as qcow2 images in\n"
+"FOLDER, with its definition. They are restored by dmlive restore --vm FOLDER.\n"
+"Its file systems are frozen if its guest agent answers.\n"
 "\n"
 "  --format FORMAT      qcow2 or raw; default: by OUT's suffix: .qcow2, or .raw,\n"
 "                       .img or none for raw\n"
@@ -64,6 +70,10 @@ static const char backup_help[] =
 "  --freeze-timeout S   fail if file systems would stay frozen, and devices\n"
 "                       suspended, for longer than S seconds; 0: no limit;\n"
 "                       default: 30\n"
+"  --vm DOMAIN          name, UUID or ID of a virtual machine\n"
+"  --connect URI        with --vm: of libvirt, as for virsh\n"
+"  --exclude-disk DISK  with --vm: leave out this disk, such as vdb\n"
+"  --no-agent           with --vm: do not ask the guest agent\n"
 "  --force              replace a file OUT, unless another image in its folder is\n"
 "                       based on it; overwrite a device that holds data\n"
 "  --json               print one JSON object a line\n";
@@ -74,16 +84,20 @@ enum {
 	OPTION_CBW_TIMEOUT,
 	OPTION_CLUSTER_SIZE,
 	OPTION_COMPRESSION,
+	OPTION_CONNECT,
+	OPTION_EXCLUDE_DISK,
 	OPTION_FLEECE,
 	OPTION_FORCE,
 	OPTION_FORMAT,
 	OPTION_FREEZE_TIMEOUT,
 	OPTION_FULL,
 	OPTION_JSON,
+	OPTION_NO_AGENT,
 	OPTION_NO_FULL,
 	OPTION_ON_CBW_ERROR,
 	OPTION_SPEED,
 	OPTION_THREADS,
+	OPTION_VM,
 };
 
 static const struct option backup_options[] = {
@@ -92,16 +106,20 @@ static const struct option backup_options[] = {
 	{ "cbw-timeout", required_argument, NULL, OPTION_CBW_TIMEOUT },
 	{ "cluster-size", required_argument, NULL, OPTION_CLUSTER_SIZE },
 	{ "compression", required_argument, NULL, OPTION_COMPRESSION },
+	{ "connect", required_argument, NULL, OPTION_CONNECT },
+	{ "exclude-disk", required_argument, NULL, OPTION_EXCLUDE_DISK },
 	{ "fleece", required_argument, NULL, OPTION_FLEECE },
 	{ "force", no_argument, NULL, OPTION_FORCE },
 	{ "format", required_argument, NULL, OPTION_FORMAT },
 	{ "freeze-timeout", required_argument, NULL, OPTION_FREEZE_TIMEOUT },
 	{ "full", no_argument, NULL, OPTION_FULL },
 	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "no-agent", no_argument, NULL, OPTION_NO_AGENT },
 	{ "no-full", no_argument, NULL, OPTION_NO_FULL },
 	{ "on-cbw-error", required_argument, NULL, OPTION_ON_CBW_ERROR },
 	{ "speed", required_argument, NULL, OPTION_SPEED },
 	{ "threads", required_argument, NULL, OPTION_THREADS },
+	{ "vm", required_argument, NULL, OPTION_VM },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ 0 }
 };
@@ -148,6 +166,30 @@ static bool take_number(const char *option, unsigned int max,
 		return false;
 	*value = number;
 	return true;
+}
+
+/* Options about virtual machines. False: it is none of them. */
+static bool take_vm_option(struct backup_vm *vm, int option)
+{
+	switch (option) {
+	case OPTION_CONNECT:
+		vm->uri = optarg;
+		return true;
+	case OPTION_EXCLUDE_DISK:
+		if (vm->nr_excluded < VM_MAX_EXCLUDED)
+			vm->excluded[vm->nr_excluded++] = optarg;
+		else
+			vm->has_too_many = true;
+		return true;
+	case OPTION_NO_AGENT:
+		vm->no_agent = true;
+		return true;
+	case OPTION_VM:
+		vm->domain = optarg;
+		return true;
+	default:
+		return false;
+	}
 }
 
 static bool take_option(struct backup_request *request, int option)
@@ -226,6 +268,39 @@ static int add_bitmap(const char *name, const char *bitmap)
 	return bitmap_online(name, &arguments);
 }
 
+static int check_vm(const struct backup_vm *vm,
+		    struct backup_request *request, int argc)
+{
+	if (!vm->domain) {
+		error("backup: --connect, --exclude-disk and --no-agent need --vm DOMAIN");
+		return EXIT_USAGE;
+	}
+	if (argc != 1)
+		return argument_error("backup", "--vm DOMAIN FOLDER");
+	if (vm->has_too_many) {
+		error("--exclude-disk: at most %d are possible", VM_MAX_EXCLUDED);
+		return EXIT_USAGE;
+	}
+	/* It would be an option of virsh. */
+	if (!vm->domain[0] || vm->domain[0] == '-') {
+		error("--vm %s: must be the name, UUID or ID of a virtual machine",
+		      vm->domain);
+		return EXIT_USAGE;
+	}
+	if (request->format_is_given && request->image.format != WRITER_QCOW2) {
+		error("backup: images of --vm are qcow2; leave out --format");
+		return EXIT_USAGE;
+	}
+	if (request->nr_bases && strcmp(request->bases[0], BACKUP_BASE_AUTO)) {
+		error("--base %s: with --vm, it is auto, the default",
+		      request->bases[0]);
+		return EXIT_USAGE;
+	}
+	if (request->bitmap && !request->full && !request->nr_bases)
+		request->bases[request->nr_bases++] = BACKUP_BASE_AUTO;
+	return EXIT_OK;
+}
+
 static int check_bitmap(const struct backup_request *request)
 {
 	if (!request->bitmap &&
@@ -282,14 +357,11 @@ static bool needs_loop(const struct backup_request *request)
 	return false;
 }
 
-int cmd_backup(int argc, char **argv)
+/* Returns an exit status, EXIT_OK to continue; -1: help was printed. */
+static int parse(int argc, char **argv, struct backup_request *request,
+		 struct backup_vm *vm)
 {
-	struct backup_request request = {
-		.add_bitmap = add_bitmap,
-		.cbw_timeout_ms = TIMEOUT_DEFAULT,
-		.freeze_timeout_s = BACKUP_FREEZE_TIMEOUT_S,
-	};
-	int found, status;
+	int found;
 
 	optind = 0;
 	opterr = 0;
@@ -299,23 +371,61 @@ int cmd_backup(int argc, char **argv)
 			return option_error(argv[0], found, argv);
 		if (found == OPTION_HELP) {
 			fputs(backup_help, stdout);
-			return EXIT_OK;
+			return -1;
 		}
-		if (!take_option(&request, found))
+		if (take_vm_option(vm, found))
+			vm->is_meant = true;
+		else if (!take_option(request, found))
 			return EXIT_USAGE;
 	}
 	/* A guest's write must not fail because of a default timeout. */
-	if (request.cbw_timeout_ms == TIMEOUT_DEFAULT)
-		request.cbw_timeout_ms = request.break_guest_write ? 0 :
-					 BACKUP_CBW_TIMEOUT_S * 1000;
-	status = take_pairs(&request, argc - optind, argv + optind);
+	if (request->cbw_timeout_ms == TIMEOUT_DEFAULT)
+		request->cbw_timeout_ms = request->break_guest_write ? 0 :
+					  BACKUP_CBW_TIMEOUT_S * 1000;
+	return EXIT_OK;
+}
+
+/* The pairs are known. */
+static int run(struct backup_request *request)
+{
+	int status = find_paths(request);
+
+	if (!status && needs_loop(request))
+		status = require("backup", REQUIRE_LOOP);
+	return status ? status : backup_run(request);
+}
+
+static int run_vm(struct backup_vm *vm, struct backup_request *request)
+{
+	int status = backup_vm_open(vm, request);
+
+	if (!status)
+		status = run(request);
+	backup_vm_close(vm);
+	return status;
+}
+
+int cmd_backup(int argc, char **argv)
+{
+	struct backup_request request = {
+		.add_bitmap = add_bitmap,
+		.cbw_timeout_ms = TIMEOUT_DEFAULT,
+		.freeze_timeout_s = BACKUP_FREEZE_TIMEOUT_S,
+	};
+	struct backup_vm vm = { 0 };
+	int status = parse(argc, argv, &request, &vm);
+
+	if (status)
+		return status < 0 ? EXIT_OK : status;
+	status = vm.is_meant ? check_vm(&vm, &request, argc - optind) :
+			       take_pairs(&request, argc - optind,
+					  argv + optind);
 	if (!status)
 		status = check_bitmap(&request);
 	if (!status)
 		status = require("backup", REQUIRE_DM | REQUIRE_CBW);
-	if (!status)
-		status = find_paths(&request);
-	if (!status && needs_loop(&request))
-		status = require("backup", REQUIRE_LOOP);
-	return status ? status : backup_run(&request);
+	if (status)
+		return status;
+	vm.folder = argv[optind];
+	return vm.is_meant ? run_vm(&vm, &request) : run(&request);
 }

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Running virsh, see virsh.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/time.h"
+#include "vm/virsh.h"
+
+#define MAX_ARGUMENTS 16
+#define POLL_MS 20
+
+/* Of virsh that cannot be run; no status of its own. */
+#define STATUS_MISSING 127
+
+static void exec_virsh(const struct virsh *virsh, pid_t parent,
+		       const char *const *arguments, int output_fd, int error_fd)
+{
+	const char *argv[MAX_ARGUMENTS + 5] = { "virsh", "--quiet" };
+	int null = open("/dev/null", O_RDWR), signal_number;
+	unsigned int nr = 2, i;
+	sigset_t none;
+
+	/* A guard has them blocked. */
+	for (signal_number = 1; signal_number < NSIG; signal_number++)
+		signal(signal_number, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (!virsh->outlives) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* It may have gone before. */
+		if (getppid() != parent)
+			_exit(STATUS_MISSING);
+	}
+	if (virsh->uri) {
+		argv[nr++] = "--connect";
+		argv[nr++] = virsh->uri;
+	}
+	for (i = 0; arguments[i] && i < MAX_ARGUMENTS; i++)
+		argv[nr++] = arguments[i];
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+	    dup2(output_fd < 0 ? null : output_fd, STDOUT_FILENO) < 0 ||
+	    dup2(error_fd, STDERR_FILENO) < 0)
+		_exit(STATUS_MISSING);
+	setenv("LC_ALL", "C", 1);
+	execvp(argv[0], (char *const *)argv);
+	_exit(STATUS_MISSING);
+}
+
+/* Returns the status as of waitpid(), or a negative errno after it was killed. */
+static int wait_for(const struct virsh *virsh, pid_t pid)
+{
+	const uint64_t end_ns = monotonic_ns() + virsh->limit_ms * NS_PER_MS;
+	int status, r = 0;
+
+	while (!r && waitpid(pid, &status, WNOHANG) != pid) {
+		if (monotonic_ns() >= end_ns)
+			r = -ETIMEDOUT;
+		else if (virsh->may_go_on && !virsh->may_go_on(virsh->argument))
+			r = -ECANCELED;
+		else
+			poll(NULL, 0, POLL_MS);
+	}
+	if (!r)
+		return status;
+	kill(-pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return r;
+}
+
+/* What is in the file, ended by a zero. NULL: it is too large, or memory is short. */
+static char *read_all(int fd)
+{
+	struct stat st;
+	char *text;
+	ssize_t n;
+
+	if (fstat(fd, &st) || st.st_size > VIRSH_MAX_OUTPUT_BYTES)
+		return NULL;
+	text = malloc(st.st_size + 1);
+	n = text ? pread(fd, text, st.st_size, 0) : -1;
+	if (n < 0) {
+		free(text);
+		return NULL;
+	}
+	text[n] = '\0';
+	return text;
+}
+
+/* As one line, without "error: ", which begins each line of virsh. */
+static void take_reason(int fd, char *reason)
+{
+	static const char prefix[] = "error: ";
+	char *text = read_all(fd), *line, *next;
+	size_t used = 0;
+
+	for (line = text; line && *line; line = next) {
+		next = strchrnul(line, '\n');
+		if (*next)
+			*next++ = '\0';
+		if (!strncmp(line, prefix, strlen(prefix)))
+			line += strlen(prefix);
+		if (!*line || used >= VIRSH_REASON_BYTES - 1)
+			continue;
+		used += snprintf(reason + used, VIRSH_REASON_BYTES - used,
+				 "%s%s", used ? "; " : "", line);
+	}
+	free(text);
+	if (!reason[0])
+		snprintf(reason, VIRSH_REASON_BYTES, "virsh failed");
+}
+
+static int take_result(const struct virsh *virsh, int status, int error_fd,
+		       char *reason)
+{
+	if (status == -ETIMEDOUT)
+		snprintf(reason, VIRSH_REASON_BYTES,
+			 "no answer of libvirt within %u s",
+			 virsh->limit_ms / 1000);
+	if (status < 0)
+		return status;
+	if (WIFEXITED(status) && !WEXITSTATUS(status))
+		return 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == STATUS_MISSING) {
+		snprintf(reason, VIRSH_REASON_BYTES,
+			 "virsh cannot be run; is libvirt-clients installed?");
+		return -ENOENT;
+	}
+	take_reason(error_fd, reason);
+	return -EIO;
+}
+
+static int run(const struct virsh *virsh, const char *const *arguments,
+	       int output_fd, int error_fd, char *reason)
+{
+	const pid_t parent = getpid();
+	pid_t pid = fork();
+	int r;
+
+	if (!pid) {
+		/* A Ctrl-C is for this program. */
+		setpgid(0, 0);
+		exec_virsh(virsh, parent, arguments, output_fd, error_fd);
+	}
+	if (pid < 0) {
+		r = -errno;
+		snprintf(reason, VIRSH_REASON_BYTES, "%s", strerror(-r));
+		return r;
+	}
+	setpgid(pid, pid);
+	return take_result(virsh, wait_for(virsh, pid), error_fd, reason);
+}
+
+int virsh_run(const struct virsh *virsh, const char *const *arguments,
+	      char **output, char reason[VIRSH_REASON_BYTES])
+{
+	int output_fd = output ? memfd_create("output", MFD_CLOEXEC) : -1;
+	int error_fd = memfd_create("error", MFD_CLOEXEC), r = -EMFILE;
+
+	snprintf(reason, VIRSH_REASON_BYTES, "no memory for what virsh says");
+	if (error_fd >= 0 && (!output || output_fd >= 0)) {
+		reason[0] = '\0';
+		r = run(virsh, arguments, output_fd, error_fd, reason);
+	}
+	if (!r && output) {
+		*output = read_all(output_fd);
+		r = *output ? 0 : -EFBIG;
+	}
+	if (r == -EFBIG)
+		snprintf(reason, VIRSH_REASON_BYTES,
+			 "virsh prints more than %u MiB",
+			 VIRSH_MAX_OUTPUT_BYTES >> 20);
+	if (output_fd >= 0)
+		close(output_fd);
+	if (error_fd >= 0)
+		close(error_fd);
+	return r;
+}
