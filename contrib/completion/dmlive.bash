@@ -41,6 +41,12 @@ _dmlive_bitmaps()
 	done | sort -u
 }
 
+# Virtual machines, as libvirt names them.
+_dmlive_domains()
+{
+	virsh --quiet list --all --name 2> /dev/null < /dev/null
+}
+
 # _dmlive_words COMMAND PREVIOUS WORD...: what may stand behind these words.
 _dmlive_words()
 {
@@ -49,6 +55,8 @@ _dmlive_words()
 	--format|--target-format) echo qcow2 raw ;;
 	--compression)	echo none zlib zstd ;;
 	--base)		echo auto none ;;
+	--vm)		[ "$1" != backup ] || _dmlive_domains ;;
+	--vg)		vgs --noheadings -o vg_name 2> /dev/null ;;
 	--fleece)	vgs --noheadings -o vg_name 2> /dev/null; echo none ;;
 	--type)		echo linear striped mirror raid0 raid1 raid5 raid6 raid10 thin ;;
 	*)	case $1 in

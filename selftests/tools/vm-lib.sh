@@ -8,6 +8,8 @@
 #	frozen			is there while the guest is frozen
 #	agent			if it is there, the agent answers
 #	slow, hang, kill	what domfsfreeze does if one of these is there
+#	refuse			if it is there, define fails
+#	list--uuid, list--name	of all domains
 #	defined.xml		the last one that was defined
 
 # shellcheck source=increment-lib.sh
@@ -37,7 +39,10 @@ domfsfreeze)
 	[ ! -e kill ] || kill -KILL $PPID ;;
 domfsthaw)
 	rm -f frozen ;;
+list)
+	cat "list$3" 2> /dev/null; true ;;
 define)
+	[ ! -e refuse ] || { echo "error: unsupported configuration" >&2; exit 1; }
 	cp "$2" defined.xml ;;
 esac
 STUB

@@ -7,6 +7,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/restore.h"
+#include "cmd/restore-vm.h"
 #include "block/blockdev.h"
 #include "block/device-name.h"
 #include "block/dm.h"
@@ -470,11 +471,17 @@ int cmd_restore(int argc, char **argv)
 {
 	struct restore_request request = { 0 };
 	char name[DM_NAME_BYTES];
-	int status = parse(argc, argv, restore_options, restore_help,
-			   &request);
+	int status;
 
+	if (restore_vm_is_meant(argc, argv))
+		return cmd_restore_vm(argc, argv);
+	status = parse(argc, argv, restore_options, restore_help, &request);
+	if (status < 0) {
+		fputs(restore_vm_help, stdout);
+		return EXIT_OK;
+	}
 	if (status)
-		return status < 0 ? EXIT_OK : status;
+		return status;
 	if (argc - optind != 2)
 		return argument_error("restore",
 				      "IMAGE DEVICE --name NAME, or --in-place");

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Defining a restored virtual machine. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/exit.h"
+#include "base/log.h"
+#include "vm/domain.h"
+#include "vm/restore-vm.h"
+#include "vm/virsh.h"
+
+#define LIMIT_MS 30000
+
+static int ask(const char *uri, const char *const *arguments, char **output)
+{
+	const struct virsh virsh = { .uri = uri, .limit_ms = LIMIT_MS };
+	char reason[VIRSH_REASON_BYTES];
+
+	if (!virsh_run(&virsh, arguments, output, reason))
+		return EXIT_OK;
+	error("virsh %s: %s", arguments[0], reason);
+	return EXIT_ERROR;
+}
+
+/* Is @line one of the lines of @text? */
+static bool has_line(const char *text, const char *line)
+{
+	const size_t length = strlen(line);
+	const char *at = text, *end;
+
+	for (; *at; at = *end ? end + 1 : end) {
+		end = strchrnul(at, '\n');
+		if ((size_t)(end - at) == length && !strncmp(at, line, length))
+			return true;
+	}
+	return false;
+}
+
+/* @what: --uuid or --name of all domains. */
+static int find(const char *uri, const char *what, const char *wanted,
+		bool *found)
+{
+	const char *const arguments[] = { "list", "--all", what, NULL };
+	char *text;
+	int status = ask(uri, arguments, &text);
+
+	if (status)
+		return status;
+	*found = has_line(text, wanted);
+	free(text);
+	return EXIT_OK;
+}
+
+/* A disk of the one that is defined, which the new definition would replace. */
+static int check_disk(const struct domain *domain,
+		      const struct domain_disk *old)
+{
+	const struct domain_disk *new = domain_find(domain, old->target);
+
+	if (!old->source || (new && new->source &&
+			     !strcmp(new->source, old->source)))
+		return EXIT_OK;
+	error("--define: %s is defined already, and its disk %s is %s, not %s; rename it or remove its definition (virsh domrename, virsh undefine), or leave out --define and use --xml FILE",
+	      domain->name, old->target, old->source,
+	      new && new->source ? new->source : "there");
+	return EXIT_REFUSED;
+}
+
+static int check_old(const struct domain *domain, const char *uri)
+{
+	const char *const arguments[] = { "dumpxml", domain->uuid, NULL };
+	struct domain old = { 0 };
+	unsigned int i;
+	char *text;
+	int status = ask(uri, arguments, &text);
+
+	if (status)
+		return status;
+	status = domain_parse(text, domain->uuid, &old);
+	free(text);
+	if (!status && old.runs) {
+		error("--define: %s, which has the same UUID, runs; shut it down first: virsh shutdown %s",
+		      old.name, old.name);
+		status = EXIT_REFUSED;
+	}
+	for (i = 0; !status && i < old.nr_disks; i++)
+		status = check_disk(domain, &old.disks[i]);
+	domain_free(&old);
+	return status;
+}
+
+int definition_check(const struct domain *domain, const char *uri)
+{
+	bool same, called;
+	int status = find(uri, "--uuid", domain->uuid, &same);
+
+	if (!status && same)
+		return check_old(domain, uri);
+	if (!status)
+		status = find(uri, "--name", domain->name, &called);
+	if (status || !called)
+		return status;
+	error("--define: another virtual machine is called %s; rename it (virsh domrename), or leave out --define and use --xml FILE",
+	      domain->name);
+	return EXIT_REFUSED;
+}
+
+int definition_make(const struct domain *domain, const char *uri,
+		    const char *xml)
+{
+	char path[] = "/tmp/dmlive-define-XXXXXX";
+	const char *const arguments[] = { "define", path, NULL };
+	int fd = mkstemp(path), status = EXIT_ERROR;
+
+	if (fd < 0) {
+		error("%s: no temporary file: %m", domain->name);
+		return EXIT_ERROR;
+	}
+	if (write(fd, xml, strlen(xml)) == (ssize_t)strlen(xml))
+		status = ask(uri, arguments, NULL);
+	else
+		error("%s: %m", path);
+	close(fd);
+	unlink(path);
+	return status;
+}
