@@ -164,6 +164,10 @@ run 1 "bad XML" dmlive backup --vm "my vm" d
 says "it says so" "is not the XML of a libvirt domain"
 run 1 "no such machine" dmlive backup --vm missing d
 says "what virsh says" "missing: libvirt does not give its definition: failed to get domain 'missing'"
+echo qemu+ssh://other/system > "$VIRSH/uri"
+run 3 "another machine" dmlive backup --vm "my vm" d
+says "the way out" "qemu.ssh://other/system is the libvirt of another machine.*run dmlive there"
+rm "$VIRSH/uri"
 PATH=$CHECKOUT/build/tools run 1 "no virsh" dmlive backup --vm "my vm" d
 says "the way out" "is libvirt-clients installed"
 for wrong in "--vm x" "--vm x d d" "--vm -x d" "--vm x d --format raw" "--vm x d --bitmap B --base y" \

@@ -3,6 +3,7 @@
 #
 # For tests of virtual machines, on top of increment-lib.sh: a virsh that is made of files in $VIRSH.
 #
+#	uri			of it; default: qemu:///system
 #	live.xml, kept.xml	definitions of the one domain
 #	calls			what it was called with, a line each
 #	frozen			is there while the guest is frozen
@@ -26,6 +27,8 @@ done
 cd "$VIRSH" || exit 1
 echo "$LC_ALL $* $(dmsetup info -c --noheadings -o suspended a 2> /dev/null)" >> calls
 case $1 in
+uri)
+	cat uri 2> /dev/null || echo qemu:///system ;;
 dumpxml)
 	[ "$2" != missing ] || { echo "error: failed to get domain 'missing'" >&2; exit 1; }
 	[[ -e live.xml ]] || exit 1
@@ -52,8 +55,8 @@ PATH=$TMP/bin:$PATH
 # disk_xml TARGET SOURCE [DEVICE [TYPE [MORE]]]
 disk_xml()
 {
-	local attribute=dev
-	[ "${4:-block}" = block ] || attribute=file
+	local attribute=file
+	[ "${4:-block}" != block ] || attribute='dev'
 	echo "<disk type='${4:-block}' device='${3:-disk}'>"
 	[ -z "$2" ] || echo "<source $attribute='$2'/>"
 	echo "<target dev='$1' bus='virtio'/>${5:-}</disk>"

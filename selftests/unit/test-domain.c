@@ -15,6 +15,9 @@
 #define TARGET "<target dev='vda'/>"
 #define BLOCK "<disk type='block'><source dev='/dev/v'/>" TARGET
 
+#define DOCTYPE(definition) "<!DOCTYPE domain " definition ">"
+#define ENTITY "<domain><name>&a;</name><uuid>" UUID "</uuid></domain>"
+
 static void check_disk(const char *xml, const char *reason, bool fails)
 {
 	struct domain domain;
@@ -89,11 +92,9 @@ static void test_hostile(void **state)
 	refuse(HEAD "<disk><target dev='-x'/></disk>" TAIL);
 	refuse(HEAD "<disk><target dev='abcdefghijklmnopqrstuvwxyzabcdefg'/></disk>" TAIL);
 	refuse(HEAD BLOCK "</disk>" BLOCK "</disk>" TAIL);
-	refuse("<!DOCTYPE domain [<!ENTITY a SYSTEM 'file:///etc/passwd'>]>"
-	       "<domain><name>&a;</name><uuid>" UUID "</uuid></domain>");
-	refuse("<!DOCTYPE domain [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;'>"
-	       "<!ENTITY c '&b;&b;&b;'>]>" HEAD TAIL);
-	refuse("<!DOCTYPE domain SYSTEM 'http://example.org/x.dtd'>" HEAD TAIL);
+	refuse(DOCTYPE("[<!ENTITY a SYSTEM 'file:///etc/passwd'>]") ENTITY);
+	refuse(DOCTYPE("[<!ENTITY b 'bb'><!ENTITY a '&b;&b;'>]") ENTITY);
+	refuse(DOCTYPE("SYSTEM 'http://example.org/x.dtd'") HEAD TAIL);
 }
 
 /* @depth elements, one in the other. */

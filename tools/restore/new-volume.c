@@ -45,8 +45,7 @@ static int check_type(const struct restore_request *request)
 	return EXIT_OK;
 }
 
-/* "GROUP/VOLUME", or a path of its node. */
-static bool parse_name(const char *given, struct lvm_volume *volume)
+bool new_volume_parse(const char *given, struct lvm_volume *volume)
 {
 	static const char mapper[] = "/dev/mapper/", dev[] = "/dev/";
 	const char *slash;
@@ -106,7 +105,7 @@ int new_volume_check(struct restore_request *request)
 
 	if (!request->create)
 		return check_alone(request);
-	if (!parse_name(request->volume, &volume)) {
+	if (!new_volume_parse(request->volume, &volume)) {
 		error("--create: %s cannot be made: only logical volumes can; name one as VG/LV",
 		      request->volume);
 		return EXIT_USAGE;
@@ -160,7 +159,7 @@ int new_volume_make(struct server *server)
 		.pool = request->thinpool,
 	};
 
-	if (!parse_name(request->volume, &plan.volume))
+	if (!new_volume_parse(request->volume, &plan.volume))
 		return EXIT_ERROR;
 	if (lvm_exists(&plan.volume, tags, sizeof(tags)))
 		return refuse_existing(&plan.volume, tags);
@@ -185,7 +184,7 @@ int new_volume_keep(struct server *server)
 
 	if (!server->new_volume_is_made)
 		return EXIT_OK;
-	if (!parse_name(server->request->volume, &volume))
+	if (!new_volume_parse(server->request->volume, &volume))
 		return EXIT_ERROR;
 	if (!lvm_remove_tag(&volume, TAG_UNUSED, reason, sizeof(reason)))
 		return EXIT_OK;
@@ -200,7 +199,7 @@ void new_volume_undo(struct server *server)
 	char reason[512];
 
 	if (!server->new_volume_is_made ||
-	    !parse_name(server->request->volume, &volume))
+	    !new_volume_parse(server->request->volume, &volume))
 		return;
 	/* The number of the device may soon be that of another one. */
 	device_unlock_all(server);

@@ -13,8 +13,12 @@
 
 #include <stdbool.h>
 
+struct lvm_volume;
 struct restore_request;
 struct server;
+
+/* "GROUP/VOLUME", or a path of its node: which volume? False: it is neither. */
+bool new_volume_parse(const char *given, struct lvm_volume *volume);
 
 /*
  * Check the options, and turn request->volume, "GROUP/VOLUME" or a path of it, into the

@@ -13,9 +13,11 @@
 struct agent;
 
 /*
- * @domain and @uri: as for virsh; @name: of the domain, for messages. All must outlive the
- * agent. Does the agent answer? If
- * not, nothing will be frozen, and the reason is printed. @ask: if not, nothing is. NULL after a message: memory is short.
+ * Does the agent answer? If not, nothing will be frozen, and the reason is printed. NULL after
+ * a message: memory is short.
+ *
+ * @domain, @uri: as for virsh; @name: of the domain, for messages. All outlive the agent.
+ * @ask: if not, nothing will be frozen, and nothing is printed.
  */
 struct agent *agent_open(const char *domain, const char *name, const char *uri,
 			 bool ask);

@@ -243,6 +243,7 @@ static int complete(void *context, const unsigned long long *bytes)
 	struct json_object *record = json_new_object();
 	char *path = make_path(vm, NULL, ".json");
 	int status = EXIT_ERROR;
+	const char *text;
 
 	json_add_string(record, "format", RECORD_FORMAT);
 	json_add_number(record, "version", 1);
@@ -253,9 +254,9 @@ static int complete(void *context, const unsigned long long *bytes)
 	json_add_string(record, "xml", strrchr(vm->xml_path, '/') + 1);
 	json_add(record, "disks", make_disks(vm, bytes));
 	json_add(record, "left_out", json_object_get(vm->left_out));
-	if (path)
-		status = record_write(path, json_object_to_json_string_ext(record,
-						JSON_C_TO_STRING_PRETTY), true);
+	text = json_object_to_json_string_ext(record, JSON_C_TO_STRING_PRETTY);
+	if (path && text)
+		status = record_write(path, text, true);
 	if (status)
 		error("%s: the images are complete, but which files belong together is not on record: make another backup",
 		      vm->live.name);
@@ -323,9 +324,16 @@ int backup_vm_open(struct backup_vm *vm, struct backup_request *request)
 	};
 	status = find_folder(vm);
 	if (!status)
+		status = virsh_check_local(vm->uri);
+	if (!status)
 		status = dump(vm, NULL, &vm->live, NULL);
 	if (!status)
 		status = dump(vm, "--inactive", &vm->kept, &xml);
+	if (!status && strcmp(vm->live.uuid, vm->kept.uuid)) {
+		error("%s names another virtual machine than just now; try again",
+		      vm->domain);
+		status = EXIT_ERROR;
+	}
 	if (!status)
 		status = prepare(vm, xml);
 	free(xml);

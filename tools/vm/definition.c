@@ -94,8 +94,10 @@ static int check_old(const struct domain *domain, const char *uri)
 int definition_check(const struct domain *domain, const char *uri)
 {
 	bool same, called;
-	int status = find(uri, "--uuid", domain->uuid, &same);
+	int status = virsh_check_local(uri);
 
+	if (!status)
+		status = find(uri, "--uuid", domain->uuid, &same);
 	if (!status && same)
 		return check_old(domain, uri);
 	if (!status)

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "block/device-name.h"
 #include "block/lvm.h"
+#include "restore/new-volume.h"
 #include "vm/domain.h"
 #include "vm/record.h"
 #include "vm/restore-vm.h"
@@ -218,20 +219,9 @@ static int use_maps(struct run *run)
 /* A volume that is to be made. */
 static int plan_volume(struct disk *disk)
 {
-	static const char dev[] = "/dev/";
-	const char *given = disk->device, *slash;
 	char path[PATH_MAX], tags[1024];
 
-	if (!strncmp(given, dev, strlen(dev)))
-		given += strlen(dev);
-	slash = strchr(given, '/');
-	snprintf(disk->volume.group, sizeof(disk->volume.group), "%.*s",
-		 slash ? (int)(slash - given) : 0, given);
-	snprintf(disk->volume.name, sizeof(disk->volume.name), "%s",
-		 slash ? slash + 1 : "");
-	if (!slash || !strcmp(disk->volume.group, "mapper") ||
-	    !lvm_name_is_valid(disk->volume.group) ||
-	    !lvm_name_is_valid(disk->volume.name)) {
+	if (!new_volume_parse(disk->device, &disk->volume)) {
 		error("--create: the disk %s cannot be made as %s; name a logical volume: --map %s=VG/LV, or --vg VG",
 		      disk->target, disk->device, disk->target);
 		return EXIT_USAGE;

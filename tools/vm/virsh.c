@@ -13,11 +13,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/exit.h"
+#include "base/log.h"
 #include "base/time.h"
 #include "vm/virsh.h"
 
 #define MAX_ARGUMENTS 16
 #define POLL_MS 20
+#define URI_MS 30000
 
 /* Of virsh that cannot be run; no status of its own. */
 #define STATUS_MISSING 127
@@ -185,4 +188,33 @@ int virsh_run(const struct virsh *virsh, const char *const *arguments,
 	if (error_fd >= 0)
 		close(error_fd);
 	return r;
+}
+
+/* As of DRIVER[+TRANSPORT]://[USER@][HOST]/... */
+static bool is_local(const char *uri)
+{
+	const char *host = strstr(uri, "://");
+
+	return host && host[3] == '/';
+}
+
+int virsh_check_local(const char *uri)
+{
+	static const char *const arguments[] = { "uri", NULL };
+	const struct virsh virsh = { .uri = uri, .limit_ms = URI_MS };
+	char reason[VIRSH_REASON_BYTES], *text;
+	int status = EXIT_OK;
+
+	if (virsh_run(&virsh, arguments, &text, reason)) {
+		error("libvirt cannot be asked: %s", reason);
+		return EXIT_ERROR;
+	}
+	text[strcspn(text, "\n")] = '\0';
+	if (!is_local(text)) {
+		error("%s is the libvirt of another machine, and its devices are not here; run dmlive there, or choose one of this machine: --connect URI",
+		      text);
+		status = EXIT_REFUSED;
+	}
+	free(text);
+	return status;
 }

@@ -38,4 +38,10 @@ struct virsh {
 int virsh_run(const struct virsh *virsh, const char *const *arguments,
 	      char **output, char reason[VIRSH_REASON_BYTES]);
 
+/*
+ * Is it the libvirt of this machine? The devices of another one are not here, or, worse,
+ * others of the same names are. Return: an exit status, after a message.
+ */
+int virsh_check_local(const char *uri);
+
 #endif /* DMLIVE_VIRSH_H */
