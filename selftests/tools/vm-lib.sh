@@ -25,10 +25,13 @@ while [[ $1 == -* ]]; do
 	shift
 done
 cd "$VIRSH" || exit 1
-echo "$LC_ALL $* $(dmsetup info -c --noheadings -o suspended a 2> /dev/null)" >> calls
+state=
+[[ $1 != domfs* ]] || state=" $(dmsetup info -c --noheadings -o suspended a 2> /dev/null)"
+echo "$LC_ALL $*$state" >> calls
 case $1 in
 uri)
-	cat uri 2> /dev/null || echo qemu:///system ;;
+	[ ! -e uri ] || exec cat uri
+	echo qemu:///system ;;
 dumpxml)
 	[ "$2" != missing ] || { echo "error: failed to get domain 'missing'" >&2; exit 1; }
 	[[ -e live.xml ]] || exit 1

@@ -22,8 +22,47 @@ struct domain_disk *domain_find(const struct domain *domain, const char *target)
 
 #ifdef DMLIVE_LIBXML2
 
+#include <dlfcn.h>
 #include <libxml/parser.h>
 #include <libxml/tree.h>
+
+/*
+ * The library is loaded when it is needed. It and what it brings have 35 MiB, which every
+ * process that serves a disk would lock in memory.
+ */
+static struct {
+	__typeof__(xmlReadMemory) *read_memory;
+	__typeof__(xmlDocGetRootElement) *root_element;
+	__typeof__(xmlGetNoNsProp) *get_attribute;
+	__typeof__(xmlSetProp) *set_attribute;
+	__typeof__(xmlNodeGetContent) *get_content;
+	__typeof__(xmlDocDumpMemory) *dump;
+	__typeof__(xmlFreeDoc) *free_document;
+	xmlFreeFunc *free;
+} xml;
+
+static bool load_library(const char *from)
+{
+	void *library = dlopen(DMLIVE_LIBXML2, RTLD_NOW | RTLD_LOCAL);
+
+	if (library) {
+		xml.read_memory = dlsym(library, "xmlReadMemory");
+		xml.root_element = dlsym(library, "xmlDocGetRootElement");
+		xml.get_attribute = dlsym(library, "xmlGetNoNsProp");
+		xml.set_attribute = dlsym(library, "xmlSetProp");
+		xml.get_content = dlsym(library, "xmlNodeGetContent");
+		xml.dump = dlsym(library, "xmlDocDumpMemory");
+		xml.free_document = dlsym(library, "xmlFreeDoc");
+		xml.free = dlsym(library, "xmlFree");
+	}
+	if (xml.read_memory && xml.root_element && xml.get_attribute &&
+	    xml.set_attribute && xml.get_content && xml.dump &&
+	    xml.free_document && xml.free)
+		return true;
+	error("%s: the XML of virtual machines cannot be read without libxml2: %s; install it",
+	      from, dlerror() ?: DMLIVE_LIBXML2);
+	return false;
+}
 
 /* More than libvirt allows. */
 #define MAX_DISKS 4096
@@ -47,11 +86,11 @@ static xmlNode *child(const xmlNode *node, const char *name)
 /* To be freed. NULL: there is none. */
 static char *attribute(const xmlNode *node, const char *name)
 {
-	xmlChar *value = xmlGetNoNsProp((xmlNode *)node,
+	xmlChar *value = xml.get_attribute((xmlNode *)node,
 					(const xmlChar *)name);
 	char *copy = value ? strdup((char *)value) : NULL;
 
-	xmlFree(value);
+	(*xml.free)(value);
 	return copy;
 }
 
@@ -67,10 +106,10 @@ static char *attribute_or(const xmlNode *node, const char *name,
 static char *text_of(const xmlNode *node, const char *name)
 {
 	xmlNode *found = child(node, name);
-	xmlChar *value = found ? xmlNodeGetContent(found) : NULL;
+	xmlChar *value = found ? xml.get_content(found) : NULL;
 	char *copy = value ? strdup((char *)value) : NULL;
 
-	xmlFree(value);
+	(*xml.free)(value);
 	return copy;
 }
 
@@ -192,17 +231,19 @@ static int take_domain(struct domain *domain, const xmlNode *root,
 	return devices ? take_disks(domain, devices, from) : EXIT_OK;
 }
 
-int domain_parse(const char *xml, const char *from, struct domain *domain)
+int domain_parse(const char *text, const char *from, struct domain *domain)
 {
 	xmlDoc *document;
 	xmlNode *root;
 
 	memset(domain, 0, sizeof(*domain));
-	document = xmlReadMemory(xml, strlen(xml), NULL, NULL,
+	if (!load_library(from))
+		return EXIT_ERROR;
+	document = xml.read_memory(text, strlen(text), NULL, NULL,
 				 XML_PARSE_NONET | XML_PARSE_NOERROR |
 				 XML_PARSE_NOWARNING);
 	domain->document = document;
-	root = document ? xmlDocGetRootElement(document) : NULL;
+	root = document ? xml.root_element(document) : NULL;
 	if (!root || document->intSubset || !is_called(root, "domain")) {
 		error("%s is not the XML of a libvirt domain%s", from,
 		      !document ? ": it cannot be parsed" :
@@ -227,7 +268,7 @@ void domain_free(struct domain *domain)
 	free(domain->name);
 	free(domain->uuid);
 	if (domain->document)
-		xmlFreeDoc(domain->document);
+		xml.free_document(domain->document);
 	memset(domain, 0, sizeof(*domain));
 }
 
@@ -245,14 +286,14 @@ static bool is_disk(const xmlNode *node, const char *target)
 int domain_set_source(struct domain *domain, const char *target,
 		      const char *path)
 {
-	xmlNode *root = xmlDocGetRootElement(domain->document);
+	xmlNode *root = xml.root_element(domain->document);
 	xmlNode *node = child(root, "devices"), *source;
 
 	for (node = node ? node->children : NULL; node; node = node->next)
 		if (is_disk(node, target))
 			break;
 	source = node ? child(node, "source") : NULL;
-	if (source && xmlSetProp(source, (const xmlChar *)"dev",
+	if (source && xml.set_attribute(source, (const xmlChar *)"dev",
 				 (const xmlChar *)path))
 		return EXIT_OK;
 	error("%s: the disk %s has no source that could be changed",
@@ -266,9 +307,9 @@ char *domain_print(const struct domain *domain)
 	char *copy;
 	int bytes;
 
-	xmlDocDumpMemory(domain->document, &text, &bytes);
+	xml.dump(domain->document, &text, &bytes);
 	copy = text ? strdup((char *)text) : NULL;
-	xmlFree(text);
+	(*xml.free)(text);
 	if (!copy)
 		error("out of memory");
 	return copy;
@@ -276,9 +317,9 @@ char *domain_print(const struct domain *domain)
 
 #else /* DMLIVE_LIBXML2 */
 
-int domain_parse(const char *xml, const char *from, struct domain *domain)
+int domain_parse(const char *text, const char *from, struct domain *domain)
 {
-	(void)xml;
+	(void)text;
 	memset(domain, 0, sizeof(*domain));
 	error("%s: this dmlive was built without libxml2, so it cannot read the XML of virtual machines; build it where libxml2-dev is installed",
 	      from);

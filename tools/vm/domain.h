@@ -41,7 +41,7 @@ struct domain {
  * Parse what virsh dumpxml has printed, or has been kept of it. @from: for messages.
  * Whether it fails or not, domain_free() is due.
  */
-int domain_parse(const char *xml, const char *from, struct domain *domain);
+int domain_parse(const char *text, const char *from, struct domain *domain);
 void domain_free(struct domain *domain);
 
 struct domain_disk *domain_find(const struct domain *domain, const char *target);

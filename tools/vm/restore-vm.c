@@ -380,7 +380,8 @@ static int restore_disks(struct run *run)
 			return EXIT_INCOMPLETE;
 		}
 		status = restore_disk(run, disk);
-		disk->has_begun = !status;
+		/* Interrupted when it could be used, it goes on. */
+		disk->has_begun = !status || status == EXIT_DETACHED;
 		if (status)
 			error("%s: the disk %s cannot be restored to %s, see above",
 			      run->domain.name, disk->target, disk->device);
