@@ -294,7 +294,7 @@ int domain_set_source(struct domain *domain, const char *target,
 			break;
 	source = node ? child(node, "source") : NULL;
 	if (source && xml.set_attribute(source, (const xmlChar *)"dev",
-				 (const xmlChar *)path))
+					(const xmlChar *)path))
 		return EXIT_OK;
 	error("%s: the disk %s has no source that could be changed",
 	      domain->name, target);
