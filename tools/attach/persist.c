@@ -3,16 +3,14 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "attach/persist.h"
+#include "base/conf-file.h"
 #include "base/durable-file.h"
 #include "base/log.h"
 #include "base/size.h"
@@ -20,7 +18,6 @@
 
 #define SUFFIX		".conf"
 #define SECTION		"[Attach]"
-#define LINE_BYTES	4096
 
 #define MIN_BLOCK_BYTES	4096u
 #define MAX_BLOCK_BYTES	(2u << 20)
@@ -123,30 +120,18 @@ static void take_value(struct persist *persist, unsigned int line,
 		set_problem(persist, line, "there is no setting '%.128s'", key);
 }
 
-/* Without white space at both ends; the text is cut. */
-static char *trim(char *text)
-{
-	size_t length;
-
-	text += strspn(text, " \t\r\n");
-	for (length = strlen(text);
-	     length && strchr(" \t\r\n", text[length - 1]); length--)
-		text[length - 1] = '\0';
-	return text;
-}
-
-/* What was read so far. */
+/* What was read so far: a bit for each of keys[]. */
 struct progress {
-	bool in_section;
-	unsigned int keys;		/* a bit for each of keys[] */
+	struct persist *persist;
+	unsigned int keys;
 };
 
 static const char *const keys[] = {
 	"VolumeUUID", "MetadataUUID", "Metadata", "OnMetaError", "BlockSize",
 };
 
-static void check_first(struct persist *persist, unsigned int line,
-			const char *key, struct progress *progress)
+static void check_first(struct progress *progress, unsigned int line,
+			const char *key)
 {
 	unsigned int i;
 
@@ -154,38 +139,24 @@ static void check_first(struct persist *persist, unsigned int line,
 		if (strcmp(key, keys[i]))
 			continue;
 		if (progress->keys & 1u << i)
-			set_problem(persist, line, "%s= is given twice", key);
+			set_problem(progress->persist, line,
+				    "%s= is given twice", key);
 		progress->keys |= 1u << i;
 	}
 }
 
-static void take_line(struct persist *persist, unsigned int line, char *text,
-		      struct progress *progress)
+static void take(void *context, unsigned int line, const char *key,
+		 const char *value)
 {
-	char *equals, *key;
+	struct progress *progress = context;
 
-	text = trim(text);
-	if (!*text || *text == '#' || *text == ';')
-		return;
-	if (*text == '[') {
-		progress->in_section = !strcmp(text, SECTION);
-		if (!progress->in_section)
-			set_problem(persist, line,
-				    "there is no section '%.128s', only " SECTION,
-				    text);
-		return;
-	}
-	equals = strchr(text, '=');
-	if (!equals || equals == text) {
-		set_problem(persist, line, "must be KEY=VALUE: '%.128s'", text);
-		return;
-	}
-	if (!progress->in_section)
-		set_problem(persist, line, "the section " SECTION " must come first");
-	*equals = '\0';
-	key = trim(text);
-	check_first(persist, line, key, progress);
-	take_value(persist, line, key, trim(equals + 1));
+	check_first(progress, line, key);
+	take_value(progress->persist, line, key, value);
+}
+
+static void take_problem(void *context, unsigned int line, const char *text)
+{
+	set_problem(((struct progress *)context)->persist, line, "%s", text);
 }
 
 static void check_complete(struct persist *persist)
@@ -203,48 +174,20 @@ static void check_complete(struct persist *persist)
 			    "VolumeUUID= and MetadataUUID= are the same");
 }
 
-/* Something else, a FIFO for example, could keep udev waiting. */
-static FILE *open_file(struct persist *persist)
-{
-	int fd = open(persist->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	FILE *file = NULL;
-	struct stat st;
-
-	if (fd >= 0 && !fstat(fd, &st) && !S_ISREG(st.st_mode))
-		set_problem(persist, 0, "is not a regular file");
-	else if (fd >= 0)
-		file = fdopen(fd, "r");
-	if (!file)
-		set_problem(persist, 0, "%s", strerrordesc_np(errno));
-	if (!file && fd >= 0)
-		close(fd);
-	return file;
-}
-
 void persist_read(const char *path, struct persist *persist)
 {
-	char text[LINE_BYTES];
-	struct progress progress = { 0 };
-	unsigned int line = 0;
-	FILE *file;
+	struct progress progress = { .persist = persist };
+	const struct conf_reader reader = {
+		.section = SECTION,
+		.take = take,
+		.problem = take_problem,
+		.context = &progress,
+	};
 
 	memset(persist, 0, sizeof(*persist));
 	snprintf(persist->path, sizeof(persist->path), "%s", path);
-	file = open_file(persist);
-	if (!file)
-		return;
 	/* All lines, even behind a wrong one: which volume is it about? */
-	while (fgets(text, sizeof(text), file)) {
-		line++;
-		if (!strchr(text, '\n') && !feof(file)) {
-			set_problem(persist, line, "the line is too long");
-			break;
-		}
-		take_line(persist, line, text, &progress);
-	}
-	if (ferror(file))
-		set_problem(persist, 0, "cannot be read");
-	fclose(file);
+	conf_read(path, &reader);
 	check_complete(persist);
 }
 
