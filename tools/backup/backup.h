@@ -37,6 +37,7 @@ struct backup_guest;
 /* Defaults. Proxmox VE has the same --cbw-timeout. */
 #define BACKUP_CBW_TIMEOUT_S	45
 #define BACKUP_FREEZE_TIMEOUT_S	30
+#define BACKUP_HOOK_TIMEOUT_S	60
 
 struct backup_pair {
 	const char *name;		/* a mapped device's name, or a path */
@@ -56,6 +57,10 @@ struct backup_request {
 	uint64_t cbw_timeout_ms;	/* 0: none */
 	bool break_guest_write;
 	unsigned int freeze_timeout_s;	/* 0: none */
+	/* Commands around the point in time, or NULL; their time limit, 0: none. */
+	const char *before;
+	const char *after;
+	unsigned int hook_timeout_s;
 	/*
 	 * The bitmap, on each device, that records changes since the previous backup,
 	 * or NULL; and these backups: one for each pair, in order, one "auto" for all, or

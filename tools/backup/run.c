@@ -13,6 +13,7 @@
 #include "backup/fleece-volume.h"
 #include "backup/guest.h"
 #include "backup/history.h"
+#include "backup/hook.h"
 #include "backup/reader.h"
 #include "backup/recovery.h"
 #include "backup/report.h"
@@ -36,6 +37,7 @@ struct run {
 	struct report report;
 	struct backup_figures figures;
 	bool ended[BACKUP_MAX_VOLUMES];	/* no session and no view is left */
+	int hook_status;		/* of the command after the point in time */
 };
 
 static volatile sig_atomic_t got_signal;
@@ -227,6 +229,21 @@ static int create_destinations(struct run *run)
 	return status;
 }
 
+static int begin_all(struct run *run, uint64_t *suspended_ns)
+{
+	struct hook hook;
+	int status = hook_before(run->request, &hook);
+
+	if (!is_interrupted(&status))
+		status = point_in_time_begin(run->volumes, run->nr,
+					     run->request->freeze_timeout_s,
+					     run->request->guest, suspended_ns);
+	/* The backup goes on nevertheless: it is as good as without the command. */
+	if (hook_after(&hook))
+		run->hook_status = EXIT_ERROR;
+	return status;
+}
+
 static int begin(struct run *run)
 {
 	uint64_t suspended_ns, speed = run->request->speed;
@@ -235,9 +252,7 @@ static int begin(struct run *run)
 
 	if (is_interrupted(&status))
 		return status;
-	status = point_in_time_begin(run->volumes, run->nr,
-				     run->request->freeze_timeout_s,
-				     run->request->guest, &suspended_ns);
+	status = begin_all(run, &suspended_ns);
 	if (status)
 		return status;
 	for (i = 0; i < run->nr && !is_interrupted(&status); i++)
@@ -585,5 +600,5 @@ int backup_run(const struct backup_request *request)
 		volume_close(&run.volumes[i]);
 	}
 	free(run.volumes);
-	return status;
+	return status ? status : run.hook_status;
 }

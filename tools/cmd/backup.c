@@ -10,6 +10,7 @@
 #include "block/blockdev.h"
 #include "block/device-name.h"
 #include "block/require.h"
+#include "cmd/backup-job.h"
 #include "cmd/bitmap.h"
 #include "cmd/cmd.h"
 #include "cmd/image-options.h"
@@ -25,6 +26,7 @@
 static const char backup_help[] =
 "Usage: dmlive backup NAME OUT [NAME OUT]... [OPTION]...\n"
 "       dmlive backup --vm DOMAIN FOLDER [OPTION]...\n"
+"       dmlive backup --job JOB [--full|--no-full] [--json]\n"
 "\n"
 "Copies what the mapped device NAME holds now to OUT, while it stays in use. OUT\n"
 "is a new file, or a block device. NAME, its path, or VG/LV must have been\n"
@@ -74,12 +76,20 @@ static const char backup_help[] =
 "  --connect URI        with --vm: of libvirt, as for virsh\n"
 "  --exclude-disk DISK  with --vm: leave out this disk, such as vdb\n"
 "  --no-agent           with --vm: do not ask the guest agent\n"
+"  --before COMMAND     run it, by the shell, before the point in time, and fail\n"
+"                       if it fails\n"
+"  --after COMMAND      run it after the point in time, in every case\n"
+"  --hook-timeout S     kill either after S seconds; 0: no limit; default: 60\n"
+"  --job JOB            do what /etc/dmlive/backup.d/JOB.conf says, or the file\n"
+"                       JOB if there is a slash in it: see dmlive-backup.d(5)\n"
 "  --force              replace a file OUT, unless another image in its folder is\n"
 "                       based on it; overwrite a device that holds data\n"
 "  --json               print one JSON object a line\n";
 
 enum {
-	OPTION_BASE = 256,
+	OPTION_AFTER = 256,
+	OPTION_BASE,
+	OPTION_BEFORE,
 	OPTION_BITMAP,
 	OPTION_CBW_TIMEOUT,
 	OPTION_CLUSTER_SIZE,
@@ -91,6 +101,8 @@ enum {
 	OPTION_FORMAT,
 	OPTION_FREEZE_TIMEOUT,
 	OPTION_FULL,
+	OPTION_HOOK_TIMEOUT,
+	OPTION_JOB,
 	OPTION_JSON,
 	OPTION_NO_AGENT,
 	OPTION_NO_FULL,
@@ -101,7 +113,9 @@ enum {
 };
 
 static const struct option backup_options[] = {
+	{ "after", required_argument, NULL, OPTION_AFTER },
 	{ "base", required_argument, NULL, OPTION_BASE },
+	{ "before", required_argument, NULL, OPTION_BEFORE },
 	{ "bitmap", required_argument, NULL, OPTION_BITMAP },
 	{ "cbw-timeout", required_argument, NULL, OPTION_CBW_TIMEOUT },
 	{ "cluster-size", required_argument, NULL, OPTION_CLUSTER_SIZE },
@@ -113,6 +127,8 @@ static const struct option backup_options[] = {
 	{ "format", required_argument, NULL, OPTION_FORMAT },
 	{ "freeze-timeout", required_argument, NULL, OPTION_FREEZE_TIMEOUT },
 	{ "full", no_argument, NULL, OPTION_FULL },
+	{ "hook-timeout", required_argument, NULL, OPTION_HOOK_TIMEOUT },
+	{ "job", required_argument, NULL, OPTION_JOB },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "no-agent", no_argument, NULL, OPTION_NO_AGENT },
 	{ "no-full", no_argument, NULL, OPTION_NO_FULL },
@@ -192,6 +208,25 @@ static bool take_vm_option(struct backup_vm *vm, int option)
 	}
 }
 
+/* What concerns the point in time. */
+static bool take_option_of_point(struct backup_request *request, int option)
+{
+	switch (option) {
+	case OPTION_AFTER:
+		request->after = optarg;
+		return true;
+	case OPTION_BEFORE:
+		request->before = optarg;
+		return true;
+	case OPTION_FREEZE_TIMEOUT:
+		return take_number("--freeze-timeout", MAX_FREEZE_TIMEOUT_S,
+				   &request->freeze_timeout_s);
+	default:
+		return take_number("--hook-timeout", MAX_FREEZE_TIMEOUT_S,
+				   &request->hook_timeout_s);
+	}
+}
+
 static bool take_option(struct backup_request *request, int option)
 {
 	switch (option) {
@@ -215,9 +250,11 @@ static bool take_option(struct backup_request *request, int option)
 	case OPTION_FORMAT:
 		request->format_is_given = true;
 		return option_format("--format", &request->image);
+	case OPTION_AFTER:
+	case OPTION_BEFORE:
 	case OPTION_FREEZE_TIMEOUT:
-		return take_number("--freeze-timeout", MAX_FREEZE_TIMEOUT_S,
-				   &request->freeze_timeout_s);
+	case OPTION_HOOK_TIMEOUT:
+		return take_option_of_point(request, option);
 	case OPTION_FULL:
 		request->full = true;
 		return true;
@@ -357,9 +394,87 @@ static bool needs_loop(const struct backup_request *request)
 	return false;
 }
 
+static bool take_named(const char *name, const char *value,
+		       struct backup_request *request)
+{
+	const struct option *option = backup_options;
+
+	while (strcmp(option->name, name))
+		option++;
+	optarg = (char *)value;
+	return take_option(request, option->val);
+}
+
+/* What can be said before the devices are known. */
+static int check(struct backup_request *request)
+{
+	int status = check_bitmap(request);
+
+	/* A guest's write must not fail because of a default timeout. */
+	if (request->cbw_timeout_ms == TIMEOUT_DEFAULT)
+		request->cbw_timeout_ms = request->break_guest_write ? 0 :
+					  BACKUP_CBW_TIMEOUT_S * 1000;
+	return status ? status : require("backup", REQUIRE_DM | REQUIRE_CBW);
+}
+
+/* The pairs are known. */
+static int run(struct backup_request *request)
+{
+	int status = find_paths(request);
+
+	if (!status && needs_loop(request))
+		status = require("backup", REQUIRE_LOOP);
+	return status ? status : backup_run(request);
+}
+
+static int check_and_run(struct backup_request *request)
+{
+	int status = check(request);
+
+	return status ? status : run(request);
+}
+
+static int run_vm(struct backup_vm *vm, struct backup_request *request)
+{
+	int status = check(request);
+
+	if (status)
+		return status;
+	status = backup_vm_open(vm, request);
+	if (!status)
+		status = run(request);
+	backup_vm_close(vm);
+	return status;
+}
+
+static const struct backup_command job_command = {
+	.take = take_named,
+	.run = check_and_run,
+};
+
+/* What is not part of the request. */
+struct arguments {
+	struct backup_vm vm;
+	const char *job;
+	/* What cannot stand beside --job, or NULL. */
+	const char *beside_job;
+};
+
+/* @nr: of arguments that are no options. */
+static int run_job(const struct arguments *arguments, struct backup_request *request, int nr)
+{
+	const char *other = arguments->beside_job;
+
+	if (!nr && !other)
+		return backup_job_run(arguments->job, request, &job_command);
+	error("backup --job %s: cannot be combined with %s: what is to be backed up, and how, is in the job's file",
+	      arguments->job, other ? other : "NAME and OUT");
+	return EXIT_USAGE;
+}
+
 /* Returns an exit status, EXIT_OK to continue; -1: help was printed. */
 static int parse(int argc, char **argv, struct backup_request *request,
-		 struct backup_vm *vm)
+		 struct arguments *arguments)
 {
 	int found;
 
@@ -373,36 +488,17 @@ static int parse(int argc, char **argv, struct backup_request *request,
 			fputs(backup_help, stdout);
 			return -1;
 		}
-		if (take_vm_option(vm, found))
-			vm->is_meant = true;
+		if (found == OPTION_JOB)
+			arguments->job = optarg;
+		else if (take_vm_option(&arguments->vm, found))
+			arguments->vm.is_meant = true;
 		else if (!take_option(request, found))
 			return EXIT_USAGE;
+		if (found != OPTION_JOB && found != OPTION_JSON && found != OPTION_FULL &&
+		    found != OPTION_NO_FULL)
+			arguments->beside_job = "other options than --full, --no-full and --json";
 	}
-	/* A guest's write must not fail because of a default timeout. */
-	if (request->cbw_timeout_ms == TIMEOUT_DEFAULT)
-		request->cbw_timeout_ms = request->break_guest_write ? 0 :
-					  BACKUP_CBW_TIMEOUT_S * 1000;
 	return EXIT_OK;
-}
-
-/* The pairs are known. */
-static int run(struct backup_request *request)
-{
-	int status = find_paths(request);
-
-	if (!status && needs_loop(request))
-		status = require("backup", REQUIRE_LOOP);
-	return status ? status : backup_run(request);
-}
-
-static int run_vm(struct backup_vm *vm, struct backup_request *request)
-{
-	int status = backup_vm_open(vm, request);
-
-	if (!status)
-		status = run(request);
-	backup_vm_close(vm);
-	return status;
 }
 
 int cmd_backup(int argc, char **argv)
@@ -411,21 +507,23 @@ int cmd_backup(int argc, char **argv)
 		.add_bitmap = add_bitmap,
 		.cbw_timeout_ms = TIMEOUT_DEFAULT,
 		.freeze_timeout_s = BACKUP_FREEZE_TIMEOUT_S,
+		.hook_timeout_s = BACKUP_HOOK_TIMEOUT_S,
 	};
-	struct backup_vm vm = { 0 };
-	int status = parse(argc, argv, &request, &vm);
+	struct arguments arguments = { 0 };
+	struct backup_vm *vm = &arguments.vm;
+	int status = parse(argc, argv, &request, &arguments);
 
 	if (status)
 		return status < 0 ? EXIT_OK : status;
-	status = vm.is_meant ? check_vm(&vm, &request, argc - optind) :
-			       take_pairs(&request, argc - optind,
-					  argv + optind);
-	if (!status)
-		status = check_bitmap(&request);
-	if (!status)
-		status = require("backup", REQUIRE_DM | REQUIRE_CBW);
-	if (status)
-		return status;
-	vm.folder = argv[optind];
-	return vm.is_meant ? run_vm(&vm, &request) : run(&request);
+	argc -= optind;
+	argv += optind;
+	if (arguments.job)
+		return run_job(&arguments, &request, argc);
+	if (!vm->is_meant) {
+		status = take_pairs(&request, argc, argv);
+		return status ? status : check_and_run(&request);
+	}
+	status = check_vm(vm, &request, argc);
+	vm->folder = argv[0];
+	return status ? status : run_vm(vm, &request);
 }
