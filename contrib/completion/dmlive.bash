@@ -47,6 +47,14 @@ _dmlive_domains()
 	virsh --quiet list --all --name 2> /dev/null < /dev/null
 }
 
+_dmlive_jobs()
+{
+	local file
+	for file in /etc/dmlive/backup.d/*.conf; do
+		[[ ! -e $file ]] || basename "$file" .conf
+	done
+}
+
 # _dmlive_words COMMAND PREVIOUS WORD...: what may stand behind these words.
 _dmlive_words()
 {
@@ -57,6 +65,7 @@ _dmlive_words()
 	--base)		echo auto none ;;
 	--vm)		[ "$1" != backup ] || _dmlive_domains ;;
 	--vg)		vgs --noheadings -o vg_name 2> /dev/null ;;
+	--job)		_dmlive_jobs ;;
 	--fleece)	vgs --noheadings -o vg_name 2> /dev/null; echo none ;;
 	--type)		echo linear striped mirror raid0 raid1 raid5 raid6 raid10 thin ;;
 	*)	case $1 in

@@ -316,22 +316,6 @@ static int plan_and_begin(struct run *run)
 	return EXIT_REFUSED;
 }
 
-static void explain_broken(const struct volume *volume,
-			   const struct cbw_status *status)
-{
-	if (status->target_errors && no_space_explain(volume, status))
-		return;
-	if (status->target_errors)
-		error("%s: the session broke: old data could not be written to %s; see the kernel log",
-		      volume_called(volume), volume->old_data);
-	else if (status->source_errors)
-		error("%s: the session broke: old data could not be read from the device; see the kernel log",
-		      volume_called(volume));
-	else
-		error("%s: the session broke: it was cancelled, or a guest write waited too long (--cbw-timeout)",
-		      volume_called(volume));
-}
-
 static int get_status(const struct volume *volume, struct cbw_status *status)
 {
 	if (!cbw_status_get(volume->name, status, NULL) &&
@@ -347,7 +331,7 @@ static int check_volume(const struct volume *volume,
 			const struct cbw_status *status, bool *is_done)
 {
 	if (status->session == CBW_SESSION_BROKEN) {
-		explain_broken(volume, status);
+		session_explain_broken(volume, status);
 		return EXIT_INCOMPLETE;
 	}
 	if (!volume->by_job) {

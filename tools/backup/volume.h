@@ -142,11 +142,8 @@ int fleece_open(struct volume *volumes, unsigned int nr, struct volume *volume,
 
 struct cbw_status;
 
-/*
- * no-space.c: if old data could not be kept because their device, file system or thin
- * pool is full, print that. False: that is not the reason.
- */
-bool no_space_explain(const struct volume *volume, const struct cbw_status *status);
+/* broken.c: prints why the session is broken. */
+void session_explain_broken(const struct volume *volume, const struct cbw_status *status);
 
 /* view.c */
 int view_make(struct volume *volume);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A session breaks if its old data cannot be written. Here it is found out whether the
- * reason is a full fleece device, a full file system, or a full thin pool.
+ * Why a session is broken. If its old data could not be written, the reason may be a full
+ * fleece device, a full file system, or a full thin pool.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -104,10 +104,25 @@ static bool explain_pool(const struct volume *volume)
 	return true;
 }
 
-bool no_space_explain(const struct volume *volume, const struct cbw_status *status)
+static bool explain_no_space(const struct volume *volume, const struct cbw_status *status)
 {
 	/* The file is as large as the volume, so its file system is full first. */
 	if (volume->old_data_folder[0])
 		return explain_folder(volume, status);
 	return explain_pool(volume) || explain_device(volume, status);
+}
+
+void session_explain_broken(const struct volume *volume, const struct cbw_status *status)
+{
+	if (status->target_errors && explain_no_space(volume, status))
+		return;
+	if (status->target_errors)
+		error("%s: the session broke: old data could not be written to %s; see the kernel log",
+		      volume_called(volume), volume->old_data);
+	else if (status->source_errors)
+		error("%s: the session broke: old data could not be read from the device; see the kernel log",
+		      volume_called(volume));
+	else
+		error("%s: the session broke: it was cancelled, or a guest write waited too long (--cbw-timeout)",
+		      volume_called(volume));
 }
