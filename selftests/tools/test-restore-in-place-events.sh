@@ -61,7 +61,12 @@ check "$label: content at once" has_content 6
 check "$label: udev" udevadm trigger --settle --action=change "/sys/block/$(basename "$(realpath $V)")"
 is "$label: an event changes nothing" "$(dm_target $MAP)" alloctrack
 lvm "refreshed" lvchange -q --refresh t/vm1
+is "$label: nobody used it" "$(dmesg | grep -c 'was in use when lvm2')" 0
 resume 5
+exec {used}< $V
+lvm "refreshed while it is in use" lvchange -q --refresh t/vm1
+is "$label: said" "$(dmesg | grep -c 'was in use when lvm2')" 1
+exec {used}<&-
 lvm "refreshed twice" sh -c 'lvchange -q --refresh t/vm1 && lvchange -q --refresh t/vm1'
 lvm "activated again" sh -c 'lvchange -q -an t/vm1 && vgchange -q -an t && vgchange -q -ay t'
 resume 4

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "attach/in-place.h"
+#include "base/exit.h"
 #include "base/log.h"
 #include "cmd/event-fence.h"
 
@@ -44,8 +45,13 @@ int event_fence(struct volume *volume, bool is_locked, bool is_stable)
 	    !in_place_is_unfinished(volume->dm.uuid))
 		return status;
 	status = in_place_fence(volume, &inner, is_stable);
-	if (!status)
-		info("%s is being restored in place, and that is not finished: its I/O fails until it is continued: dmlive resume %s",
-		     volume->name, volume->name);
-	return status;
+	if (status)
+		return status;
+	info("%s is being restored in place, and that is not finished: its I/O fails until it is continued: dmlive resume %s",
+	     volume->name, volume->name);
+	/* No bitmap has what was written before the fence. */
+	if (volume->dm.open_count > 0)
+		warning("%s was in use when lvm2 gave it its own table: anything that was written in that moment will be lost when the restore is continued",
+			volume->name);
+	return EXIT_OK;
 }
