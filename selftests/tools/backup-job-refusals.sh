@@ -50,6 +50,9 @@ named()
 }
 
 named "/etc/dmlive/backup.d/not-there.conf: No such file" --job not-there
+printf '%s\n' "[Backup]" Volume=a Folder=/b > "$TMP/w.conf"
+chmod 666 "$TMP/w.conf"
+named "$TMP/w.conf: may hold commands, and others than root can write it" --job "$TMP/w.conf"
 mkdir "$TMP/folder"
 named "$TMP/folder: is not a regular file" --job "$TMP/folder"
 named "name of a job has letters, digits" --job a.b

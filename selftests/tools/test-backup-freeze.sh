@@ -92,7 +92,8 @@ for order in "a a.raw b b.raw" "b b.raw"; do
 	goes_on "in time: $order"
 done
 dmsetup resume low
-check "the I/O ends" wait $hanging
+wait $hanging
+result $? "the I/O ends"
 is_idle a "in time"
 is_idle b "in time"
 

@@ -83,6 +83,39 @@ run_job 0 "without it"
 check "its chain is removed" [ ! -e "$oldest" ]
 check "image chain" dmlive image chain "$(newest g)"
 
+# A part of the chain in use is elsewhere, behind a link; files that are not understood.
+run_job 0 "a chain" --full
+for i in 1 2; do
+	change g $((i * 100)) 8
+	run_job 0 "increment $i of it"
+done
+first=$(find "$images" -name "nightly.g.*.qcow2" | sort | head -n 1)
+middle=$(find "$images" -name "nightly.g.*.qcow2" | sort | sed -n 2p)
+mkdir "$TMP/moved"
+mv "$middle" "$TMP/moved/" && ln -s "$TMP/moved/${middle##*/}" "$middle"
+run_job 0 "with a link"
+check "the first image of the chain stays" test -e "$first"
+check "image chain, with a link" dmlive image chain "$(newest g)"
+run_job 0 "a new chain, with a link" --full
+check "an image that is behind a link stays" test -e "$TMP/moved/${middle##*/}"
+check "as does what it lies on" test -e "$first"
+rm "$middle"; mv "$TMP/moved/${middle##*/}" "$images/"
+head -c 100 "$(newest g)" > "$images/damaged.qcow2"
+run_job 1 "with an image that cannot be read" --full
+says "the image that cannot be read" "damaged.qcow2: it cannot be found out which image it is based on"
+check "nothing is removed" test -e "$first"
+rm "$images/damaged.qcow2"
+# A backup of another volume of this name, as another machine would write it.
+other=$images/nightly.g.20250101T000000Z.qcow2
+cp "$first" "$other"
+store=$(dmlive image chain "$first" | grep -o 'store [0-9a-f-]*' | head -n 1)
+store=${store#store }
+sed -i "s/$store/00000000-0000-4000-8000-000000000000/" "$other"
+run_job 0 "beside another machine's" --full
+check "another machine's image stays" test -e "$other"
+check "its own are removed" [ ! -e "$first" ]
+rm "$other"
+
 # Hooks.
 # shellcheck disable=SC2016 # for the shell of the hook
 write_job "Before=echo before >> $TMP/hooks; ls $images/*.partial > $TMP/seen" \
@@ -100,22 +133,26 @@ write_job "Before=sleep 100" "After=echo thawed > $TMP/thawed" HookTimeout=1
 run_job 1 "the first hangs"
 says "the limit" "did not end within 1 s, and was killed"
 check "the other one runs" test -e "$TMP/thawed"
-write_job "After=exit 4"
+write_job "After=exit 4" KeepChains=9
 run_job 1 "the last fails"
 check "the backup is complete" [ "$(count g)" -eq $((nr + 1)) ]
 
 # Killed while the first hook runs: it is thawed; two at once; what is left is removed.
 rm "$TMP/thawed"
-write_job "Before=touch $TMP/frozen; sleep 30" "After=echo thawed > $TMP/thawed"
+write_job "Before=touch $TMP/frozen; sleep 3; echo frozen > $TMP/thawed" \
+	"After=echo thawed > $TMP/thawed"
 dmlive backup --job "$job" > /dev/null 2>&1 &
 pid=$!
 check "frozen" wait_until -t 20 test -e "$TMP/frozen"
 run 3 "two at once" dmlive backup --job "$job"
 says "two at once" "job nightly is running already"
+check "not thawed before it is killed" [ ! -e "$TMP/thawed" ]
 partial=$(echo "$images"/nightly.g.*.partial)
 kill -KILL $pid
 wait $pid 2> /dev/null
 check "it is thawed nevertheless" wait_until -t 20 test -e "$TMP/thawed"
+sleep 3.5
+is "it does not freeze after that" "$(< "$TMP/thawed")" thawed
 check "a partial image is left" test -e "$partial"
 write_job
 change g 700 8

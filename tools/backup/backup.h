@@ -61,6 +61,8 @@ struct backup_request {
 	const char *before;
 	const char *after;
 	unsigned int hook_timeout_s;
+	/* Where the status of @after goes; NULL: it is that of a backup that succeeded. */
+	int *after_status;
 	/*
 	 * The bitmap, on each device, that records changes since the previous backup,
 	 * or NULL; and these backups: one for each pair, in order, one "auto" for all, or

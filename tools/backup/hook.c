@@ -25,6 +25,9 @@
 
 #define POLL_MS 20
 
+/* 10 s. */
+#define END_TRIES 500
+
 static void set_signals(void (*handler)(int number))
 {
 	sigset_t none;
@@ -51,6 +54,13 @@ static void run_shell(const char *command, void (*handler)(int number))
 	_exit(127);
 }
 
+/* A pipe takes so few bytes in one piece, and at once. */
+static void tell(int fd, pid_t pid)
+{
+	if (fd >= 0 && write(fd, &pid, sizeof(pid)) < 0)
+		warning("the process for --after: %s", strerror(errno));
+}
+
 static int explain(const char *option, const char *command, int state)
 {
 	if (WIFEXITED(state) && !WEXITSTATUS(state))
@@ -64,9 +74,13 @@ static int explain(const char *option, const char *command, int state)
 	return EXIT_ERROR;
 }
 
-/* What the command has left in the background is not waited for. */
+/*
+ * What the command has left in the background is not waited for. Its process, and 0 when
+ * it has ended, are told to @tell_fd, if that is not -1.
+ */
 static int run_command(const char *option, const char *command,
-		       void (*handler)(int number), unsigned int limit_s)
+		       void (*handler)(int number), unsigned int limit_s,
+		       int tell_fd)
 {
 	const uint64_t end_ns = monotonic_ns() + limit_s * NS_PER_SECOND;
 	pid_t pid = fork(), ended;
@@ -78,26 +92,41 @@ static int run_command(const char *option, const char *command,
 		error_errno(errno, "%s: '%s'", option, command);
 		return EXIT_ERROR;
 	}
+	tell(tell_fd, pid);
 	while (!(ended = waitpid(pid, &state, WNOHANG)) ||
 	       (ended < 0 && errno == EINTR)) {
 		if (limit_s && monotonic_ns() >= end_ns) {
 			kill(-pid, SIGKILL);
 			kill(pid, SIGKILL);
 			waitpid(pid, &state, 0);
+			tell(tell_fd, 0);
 			error("%s: '%s' did not end within %u s, and was killed; to allow more: --hook-timeout",
 			      option, command, limit_s);
 			return EXIT_ERROR;
 		}
 		poll(NULL, 0, POLL_MS);
 	}
+	tell(tell_fd, 0);
 	return explain(option, command, state);
+}
+
+/*
+ * The process that ran the command in front was killed meanwhile. What that command does
+ * would come behind what the other one takes back.
+ */
+static void end_command(pid_t pid)
+{
+	unsigned int tries = END_TRIES;
+
+	while (pid && (!kill(-pid, SIGKILL) || !kill(pid, SIGKILL)) && --tries)
+		poll(NULL, 0, POLL_MS);
 }
 
 /* In the child. It keeps no lock of this process. */
 static void wait_and_run(const struct backup_request *request, int fd)
 {
+	pid_t pid, running = 0;
 	ssize_t nr;
-	char byte;
 
 	setpgid(0, 0);
 	set_signals(SIG_IGN);
@@ -105,11 +134,14 @@ static void wait_and_run(const struct backup_request *request, int fd)
 	log_set_sink(NULL);
 	dup2(fd, STDERR_FILENO + 1);
 	close_range(STDERR_FILENO + 2, ~0u, 0);
-	do
-		nr = read(STDERR_FILENO + 1, &byte, 1);
-	while (nr < 0 && errno == EINTR);
+	do {
+		nr = read(STDERR_FILENO + 1, &pid, sizeof(pid));
+		if (nr == sizeof(pid))
+			running = pid;
+	} while (nr > 0 || (nr < 0 && errno == EINTR));
+	end_command(running);
 	_exit(run_command("--after", request->after, SIG_IGN,
-			  request->hook_timeout_s));
+			  request->hook_timeout_s, -1));
 }
 
 static int start_child(const struct backup_request *request, struct hook *hook)
@@ -143,7 +175,7 @@ int hook_before(const struct backup_request *request, struct hook *hook)
 		status = start_child(request, hook);
 	if (!status && request->before)
 		status = run_command("--before", request->before, SIG_DFL,
-				     request->hook_timeout_s);
+				     request->hook_timeout_s, hook->fd);
 	return status;
 }
 

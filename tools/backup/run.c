@@ -584,5 +584,8 @@ int backup_run(const struct backup_request *request)
 		volume_close(&run.volumes[i]);
 	}
 	free(run.volumes);
-	return status ? status : run.hook_status;
+	if (!request->after_status)
+		return status ? status : run.hook_status;
+	*request->after_status = run.hook_status;
+	return status;
 }

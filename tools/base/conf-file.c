@@ -67,15 +67,23 @@ static void take_line(const struct conf_reader *reader, unsigned int line,
 	reader->take(reader->context, line, trim(text), trim(equals + 1));
 }
 
+static bool others_write(const struct stat *st)
+{
+	return (st->st_uid && st->st_uid != geteuid()) || (st->st_mode & S_IWOTH) ||
+	       ((st->st_mode & S_IWGRP) && st->st_gid);
+}
+
 /* Something else, a FIFO for example, could keep udev waiting. */
 static FILE *open_file(const char *path, const struct conf_reader *reader)
 {
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct stat st = { 0 };
 	FILE *file = NULL;
-	struct stat st;
 
 	if (fd >= 0 && !fstat(fd, &st) && !S_ISREG(st.st_mode)) {
 		say(reader, 0, "is not a regular file");
+	} else if (fd >= 0 && reader->runs_commands && others_write(&st)) {
+		say(reader, 0, "may hold commands, and others than root can write it; chown root, chmod go-w");
 	} else {
 		file = fd >= 0 ? fdopen(fd, "r") : NULL;
 		if (!file)

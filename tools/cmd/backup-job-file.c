@@ -216,6 +216,7 @@ int backup_job_read(const char *job_name, struct job *job,
 	};
 	const struct conf_reader reader = {
 		.section = "[Backup]",
+		.runs_commands = true,
 		.take = take,
 		.problem = take_problem,
 		.context = &progress,

@@ -191,14 +191,15 @@ static void summarize(const struct run *run, int status)
 static int print_metrics(int fd)
 {
 	char *arguments[] = { "status", "--metrics", NULL };
-	int saved = dup(STDOUT_FILENO), status;
+	int saved = dup(STDOUT_FILENO);
+	int status;
 
 	fflush(stdout);
 	if (saved < 0 || dup2(fd, STDOUT_FILENO) < 0)
 		return EXIT_ERROR;
-	status = cmd_status(2, arguments);
-	if (fflush(stdout))
-		status = EXIT_ERROR;
+	/* Its status may be about a device of which the figures are no part. */
+	cmd_status(2, arguments);
+	status = fflush(stdout) || !lseek(fd, 0, SEEK_CUR) ? EXIT_ERROR : EXIT_OK;
 	dup2(saved, STDOUT_FILENO);
 	close(saved);
 	return status;
@@ -230,8 +231,9 @@ static int write_metrics(const char *path)
 
 static int run_locked(struct run *run)
 {
-	int status = check_folder(&run->job), r;
+	int status = check_folder(&run->job), after_status = EXIT_OK, r;
 
+	run->request->after_status = &after_status;
 	if (!status)
 		status = name_outputs(run);
 	if (!status) {
@@ -241,6 +243,8 @@ static int run_locked(struct run *run)
 			status = remove_old(run);
 	}
 	summarize(run, status);
+	if (!status)
+		status = after_status;
 	if (run->job.metrics_file) {
 		r = write_metrics(run->job.metrics_file);
 		if (!status)
