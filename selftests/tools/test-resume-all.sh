@@ -198,7 +198,8 @@ is "it is the server itself" "$(server_of a)" $service
 is "the end of a shutdown spares it" "$(head -c 1 /proc/$service/cmdline)" @
 kill -TERM $service
 ends_well a "--serve"
-check "--serve ends when all is restored" wait $service
+wait $service
+result $? "--serve ends when all is restored"
 check "--serve said so" notifications "STATUS=a: all data"
 
 run 0 "the other one" dmlive resume --all

@@ -191,7 +191,8 @@ held_too_long()
 		status=none &
 	writer=$!
 	put_back l "$plain" "held"
-	check "held: waiting I/O continues" wait $writer
+	wait $writer
+	result $? "held: waiting I/O continues"
 	kill -CONT "$pid"
 	wait $tracer
 	is "held: the attach fails" $? 1
