@@ -291,9 +291,10 @@ bool job_files_full_is_due(const struct job_files *set, unsigned int nr,
 {
 	struct file *file, *newest = NULL, *root;
 	const uint64_t now = time(NULL);
+	bool is_due = false;
 	unsigned int found;
 	struct list list;
-	bool is_due = false;
+	uint64_t age_s;
 
 	/* What cannot be read is reported when old images are to be removed. */
 	if ((!nr && !days) || read_list(set, &list))
@@ -308,10 +309,9 @@ bool job_files_full_is_due(const struct job_files *set, unsigned int nr,
 		 * A timer is not exact: to the nearest day. If the clock was wrong, nobody
 		 * knows how old it is.
 		 */
-		if (days)
-			is_due = root->time_s > now + SECONDS_PER_DAY ||
-				 (now + SECONDS_PER_DAY / 2 - root->time_s) /
-				 SECONDS_PER_DAY >= days;
+		age_s = now + SECONDS_PER_DAY / 2 - root->time_s;
+		if (days && (root->time_s > now || age_s / SECONDS_PER_DAY >= days))
+			is_due = true;
 	}
 	free(list.files);
 	return is_due;

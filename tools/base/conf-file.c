@@ -69,8 +69,8 @@ static void take_line(const struct conf_reader *reader, unsigned int line,
 
 static bool others_write(const struct stat *st)
 {
-	return (st->st_uid && st->st_uid != geteuid()) || (st->st_mode & S_IWOTH) ||
-	       ((st->st_mode & S_IWGRP) && st->st_gid);
+	return (st->st_uid && st->st_uid != geteuid()) || (st->st_mode & 0002) ||
+	       ((st->st_mode & 0020) && st->st_gid);
 }
 
 /* Something else, a FIFO for example, could keep udev waiting. */
