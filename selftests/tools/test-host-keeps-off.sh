@@ -36,12 +36,13 @@ links()
 	find /dev/disk -lname "*/$(basename "$(realpath "/dev/mapper/$1")")"
 }
 
-# unseen NAME - nobody has looked into it.
+# unseen NAME [BCACHE] - nobody has looked into it. BCACHE: 1 if the rules of bcache-tools have.
 unseen()
 {
 	check "$label: its node is there" test -b "/dev/mapper/$1"
 	is "$label: udev does not probe it" "$(property "$1" ID_FS_TYPE)" ""
 	is "$label: no links in /dev/disk" "$(links "$1")" ""
+	is "$label: bcache-tools do not probe it" "$(property "$1" BCACHE_TOOLS_PROBED)" "${2-}"
 	is "$label: lvm2 sees the host's own only" \
 		"$(pvs --noheadings -o pv_name,vg_name 2>&1 | xargs)" "$pv t"
 	is "$label: no group of the guest is activated" "$(dmsetup ls | grep -c '^guest')" 0
@@ -66,20 +67,36 @@ hidden()
 	label=$what
 }
 
-install_rules()
+# The lines of 69-bcache.rules that choose what is probed.
+install_bcache_rules()
 {
 	mkdir -p /run/udev/rules.d
-	for name in 10-dmlive 93-dmlive; do
-		sed "s:@SBINDIR@/dmlive:$(command -v dmlive):" "$rules/$name.rules" \
-			> /run/udev/rules.d/$name.rules || bail "the rules"
-	done
+	cat > /run/udev/rules.d/69-x.rules <<- 'END' || bail "the rules"
+		SUBSYSTEM!="block", GOTO="x_end"
+		ACTION=="remove", GOTO="x_end"
+		KERNEL!="dm-[0-9]*", GOTO="x_end"
+		ENV{DM_UDEV_DISABLE_OTHER_RULES_FLAG}=="1", GOTO="x_end"
+		ENV{ID_FS_TYPE}=="?*", GOTO="x_end"
+		ENV{BCACHE_TOOLS_PROBED}="1"
+		LABEL="x_end"
+	END
 	udevadm control --reload || bail "udevadm"
 	on_exit forget_rules
 }
 
+install_rules()
+{
+	local file
+	for file in "$rules"/*.rules; do
+		sed "s:@SBINDIR@/dmlive:$(command -v dmlive):" "$file" \
+			> "/run/udev/rules.d/${file##*/}" || bail "the rules"
+	done
+	udevadm control --reload || bail "udevadm"
+}
+
 forget_rules()
 {
-	rm -f /run/udev/rules.d/{10,93}-dmlive.rules
+	rm -f /run/udev/rules.d/{69-x,*-dmlive}.rules
 	udevadm control --reload
 }
 
@@ -90,10 +107,11 @@ start()
 }
 make_guest
 
-# The flags that dmlive gives suffice while udev keeps its database.
+# The flags that dmlive gives suffice while udev keeps its database, except for bcache-tools.
+install_bcache_rules
 label="a restored device, without the rules"
 start
-unseen a-b
+unseen a-b 1
 check_fails "$label: no link of lvm2" test -e /dev/a/b
 is "$label: systemd knows it" "$(property a-b SYSTEMD_READY)" 1
 is "$label: mount and blkid can look into it" "$(blkid -p -s TYPE -o value /dev/mapper/a-b)" \
@@ -102,9 +120,9 @@ label="a restored device that is complete, without the rules"
 dmlive stream a-b speed 0
 wait_until -t 60 is_linear a-b
 udevadm settle
-unseen a-b
+unseen a-b 1
 udevadm trigger --settle --subsystem-match=block --action=change || bail "trigger"
-unseen a-b
+unseen a-b 1
 same "$label: content" /dev/mapper/a-b $V
 end_restore a-b
 
