@@ -83,6 +83,20 @@ run 0 "resume" dmlive resume r --background
 is "its name is the same" "$(jq -r .image /run/dmlive/r.json)" /dev/tvg/vm
 end_restore r
 
+# lvm2's name of a layer of the volume, of which blkdeactivate does not let go.
+run 3 "a layer's name" dmlive restore mon.qcow2 /dev/tvg/target --name tvg-target-restored --force \
+	--allow-paths
+says "the reason, the way out" "tvg-target-restored: .*called tvg-target.*another name.*--no-priv"
+check_fails "a layer's name: there is no device" dmsetup info tvg-target-restored
+run 3 "a layer's name, of a new volume" dmlive restore image.qcow2 tvg/new --name tvg-new-r --create
+check_fails "the volume is not kept" lvs tvg/new
+for name in tvg-target-restored tvg-target--restored tvg-targetrestored; do
+	only=
+	[ $name != tvg-target-restored ] || only=--no-private
+	run 0 "$name $only" start_restore /dev/tvg/vm /dev/tvg/target $name --format raw --force $only
+	end_restore $name
+done
+
 # In another group, or not a volume.
 other=$(make_loop 24) || bail "disk"
 qemu-img create -q -u -f qcow2 -b "$other" -F raw /dev/tvg/mon 24M || bail "qemu-img"

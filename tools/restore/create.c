@@ -213,6 +213,8 @@ int create_prepare(struct server *server)
 		status = make_volume(server);
 	if (!status)
 		status = check_volume(server);
+	if (!status && !server->in_place)
+		status = device_check_layer(server);
 	if (status || server_is_interrupted())
 		return status ? status : EXIT_ERROR;
 	choose_block_size(server);

@@ -74,6 +74,31 @@ int device_check_name(struct server *server)
 	return status ? status : check_name(server->name);
 }
 
+/*
+ * blkdeactivate, which lvm2 runs at shutdown, takes a device with "LVM-" in its UUID and a
+ * name "VG-LV-LAYER" for a layer of VG/LV. It deactivates VG/LV, for which it first
+ * deactivates what is on it: this device, and so on without end. Two dashes are part of a
+ * logical volume's name.
+ */
+int device_check_layer(const struct server *server)
+{
+	const char *name = server->outer ? server->outer : server->name;
+	char volume[DM_NAME_BYTES];
+	size_t length;
+
+	if (server->request->is_public ||
+	    !dm_name_of(major(server->volume.devt),
+			minor(server->volume.devt), volume))
+		return EXIT_OK;
+	length = strlen(volume);
+	if (strncmp(name, volume, length) || name[length] != '-' ||
+	    name[length + 1] == '-')
+		return EXIT_OK;
+	error("%s: lvm2 would take this name for a layer of the volume, which is called %s, and blkdeactivate would not end at shutdown; choose another name, or give --no-private",
+	      name, volume);
+	return EXIT_REFUSED;
+}
+
 void device_make_uuid(struct server *server)
 {
 	dm_uuid_make(!server->request->is_public, server->options.uuid);

@@ -151,6 +151,9 @@ void device_unlock_all(struct server *server);
 /* Refuse a name that exists. */
 int device_check_name(struct server *server);
 
+/* Refuse the name of a private device that lvm2 would take for a layer of the volume. */
+int device_check_layer(const struct server *server);
+
 /* Put a new UUID for the mapped device into the options. */
 void device_make_uuid(struct server *server);
 
