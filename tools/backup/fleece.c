@@ -12,10 +12,12 @@
 #include <libgen.h>
 #include <limits.h>
 #include <linux/loop.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "backup/fleece-volume.h"
@@ -114,6 +116,22 @@ static int make_loop(struct volume *volume, int file, const char *folder)
 	return EXIT_OK;
 }
 
+/* On CephFS and SMB, a file's blocks are computed from its size, though it can have holes. */
+static bool blocks_are_made_up(int file)
+{
+	struct statfs fs;
+
+	if (fstatfs(file, &fs))
+		return false;
+	switch ((uint32_t)fs.f_type) {
+	case CEPH_SUPER_MAGIC:
+	case CIFS_SUPER_MAGIC:
+	case SMB2_SUPER_MAGIC:
+		return true;
+	}
+	return false;
+}
+
 /*
  * On some file systems, FAT for example, a file has no holes: to make it as large as the
  * volume would write as many zeros, and the guest waits for the first slot behind them.
@@ -128,7 +146,8 @@ static int check_holes(int file, const struct volume *volume,
 
 	if (pwrite(file, "", 1, gap) != 1 || fstat(file, &st))
 		return -errno;
-	if (lseek(file, 0, SEEK_HOLE) >= (off_t)gap &&
+	if (!blocks_are_made_up(file) &&
+	    lseek(file, 0, SEEK_HOLE) >= (off_t)gap &&
 	    (uint64_t)st.st_blocks * SECTOR_BYTES >= gap) {
 		error("%s: files cannot have holes there, so a temporary file for old data would take the whole size of %s at once; name another folder, or a device, with --fleece",
 		      folder, volume->name);
