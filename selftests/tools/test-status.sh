@@ -80,6 +80,8 @@ dmsetup suspend a
 cleans "suspended" a
 dmsetup create -n empty -u DMLIVE-cbw-empty
 cleans "without a table" empty
+dmsetup create -n dmlive-view-7-7 -u "LVM-DMLIVE-VIEW-7-$(printf '%060u' 7)"
+cleans "a view without a table" dmlive-view-7-7
 
 # A backup that is killed.
 dmlive backup a out.raw --speed 1K > backup.out 2>&1 &

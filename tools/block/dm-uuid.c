@@ -34,9 +34,14 @@ bool dm_uuid_is_private(const char *uuid)
 	       !strchr(uuid + strlen(PRIVATE_PREFIX), '-');
 }
 
+bool dm_uuid_is_view(const char *uuid)
+{
+	return has_prefix(uuid, VIEW_PREFIX);
+}
+
 bool dm_uuid_is_lv(const char *uuid)
 {
-	return has_prefix(uuid, "LVM-") && !has_prefix(uuid, VIEW_PREFIX) &&
+	return has_prefix(uuid, "LVM-") && !dm_uuid_is_view(uuid) &&
 	       !dm_uuid_is_private(uuid);
 }
 

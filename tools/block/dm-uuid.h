@@ -27,6 +27,9 @@ bool dm_uuid_is_ours(const char *uuid);
 /* A private restored device. */
 bool dm_uuid_is_private(const char *uuid);
 
+/* The view of a backup. Those of earlier versions are dm_uuid_is_ours(). */
+bool dm_uuid_is_view(const char *uuid);
+
 /* A logical volume or a part of one; also an inner device. */
 bool dm_uuid_is_lv(const char *uuid);
 bool dm_uuid_is_lv_part(const char *uuid);

@@ -182,6 +182,7 @@ static bool is_ours(const char *name, const struct dm_device *device,
 	snprintf(inner, sizeof(inner), "%s" INNER_SUFFIX, name);
 	return !strcmp(target, "cbw") || !strcmp(target, "alloctrack") ||
 	       dm_uuid_is_ours(device->uuid) ||
+	       dm_uuid_is_view(device->uuid) ||
 	       inner_is_uuid(device->uuid) ||
 	       (strlen(inner) < DM_NAME_BYTES && !dm_get_device(inner, NULL));
 }
