@@ -69,6 +69,18 @@ run 0 "--no-agent" dmlive backup --vm "my vm" d --no-agent
 is "--no-agent: not asked" "$(called '(domfs|qemu).*')" 0
 
 forget
+domain_xml "${both[@]}" > "$VIRSH/live.xml"
+echo 11111111-2222-3333-4444-555555555555 > "$VIRSH/list--with-managed-save"
+run 0 "a managed save" dmlive backup --vm "my vm" d
+says "the warning" "my vm: .* has a managed save image: .* as after a power cut, without its memory"
+is "a managed save: on record" "$(the_record .consistency)" crash
+rm "$VIRSH/list--with-managed-save"
+forget
+run 0 "shut off" dmlive backup --vm "my vm" d
+is "shut off: on record" "$(the_record .consistency)" off
+set_domain "${both[@]}"
+
+forget
 : > "$VIRSH/hang"
 run 0 "a freeze that hangs" dmlive backup --vm "my vm" d --freeze-timeout 6
 says "the reason" "could not be frozen, and the backup is as after a power cut: no answer of libvirt within 3 s"

@@ -86,6 +86,9 @@ refuses 3 "defined already, and its disk vda is /dev/mapper/a, not /dev/t/x" "${
 : > "$VIRSH/list--uuid"
 echo "my vm" > "$VIRSH/list--name"
 refuses 3 "another virtual machine is called my vm" "${new[@]}" --define
+echo "$uuid" > "$VIRSH/list--with-managed-save"
+refuses 3 "my vm has a managed save image.*virsh managedsave-remove $uuid" "${new[@]}"
+rm "$VIRSH/list--with-managed-save"
 refuses 3 "my.xml: it exists already" "${new[@]}" --xml my.xml
 refuses 2 "the backup has no disk vdq" "${new[@]}" --map vdq=t/z
 refuses 2 "would both be restored to /dev/t/x" "${new[@]}" --map vdb=t/x

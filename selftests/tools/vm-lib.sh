@@ -10,7 +10,7 @@
 #	agent			if it is there, the agent answers
 #	slow, hang, kill	what domfsfreeze does if one of these is there
 #	refuse			if it is there, define fails
-#	list--uuid, list--name	of all domains
+#	list--uuid, list--name	of all domains; list--with-managed-save: their UUIDs
 #	defined.xml		the last one that was defined
 
 # shellcheck source=increment-lib.sh
@@ -46,7 +46,7 @@ domfsfreeze)
 domfsthaw)
 	rm -f frozen ;;
 list)
-	cat "list$3" 2> /dev/null; true ;;
+	cat "list${4:-$3}" 2> /dev/null; true ;;
 define)
 	[ ! -e refuse ] || { echo "error: unsupported configuration" >&2; exit 1; }
 	cp "$2" defined.xml ;;

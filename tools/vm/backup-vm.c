@@ -205,7 +205,7 @@ static int choose_disks(struct backup_vm *vm)
 
 static const char *consistency(const struct backup_vm *vm)
 {
-	return !vm->live.runs ? "off" :
+	return !vm->live.runs && !vm->is_saved ? "off" :
 	       agent_froze(vm->agent) ? "agent" : "crash";
 }
 
@@ -285,6 +285,31 @@ static void thaw(void *context, bool abandoned)
 	agent_thaw(vm->agent, abandoned);
 }
 
+/*
+ * A machine that virsh managedsave has ended is not running, but its disks are as in the
+ * middle of its work. They can be used as after a power cut, so they are backed up.
+ */
+static int check_saved(struct backup_vm *vm)
+{
+	char reason[VIRSH_REASON_BYTES];
+	int r;
+
+	if (vm->live.runs)
+		return EXIT_OK;
+	r = virsh_list_has(vm->uri, "--with-managed-save", "--uuid",
+			   vm->live.uuid, reason);
+	if (r < 0) {
+		error("%s: libvirt does not say whether it has a managed save image: %s",
+		      vm->live.name, reason);
+		return EXIT_ERROR;
+	}
+	vm->is_saved = r;
+	if (vm->is_saved)
+		warning("%s: it is not shut off, but has a managed save image: its disks are backed up as after a power cut, without its memory",
+			vm->live.name);
+	return EXIT_OK;
+}
+
 static int prepare(struct backup_vm *vm, const char *xml)
 {
 	int status;
@@ -294,6 +319,8 @@ static int prepare(struct backup_vm *vm, const char *xml)
 	if (!vm->name)
 		return EXIT_ERROR;
 	status = choose_disks(vm);
+	if (!status)
+		status = check_saved(vm);
 	if (status)
 		return status;
 	vm->agent = agent_open(vm->live.uuid, vm->live.name, vm->uri,
@@ -348,7 +375,8 @@ void backup_vm_close(struct backup_vm *vm)
 	/* Not beside the progress line. */
 	if (vm->record_path && !vm->request->json)
 		printf("%s: the backup is recorded in %s (%s)\n", vm->live.name,
-		       vm->record_path, !vm->live.runs ? "it was off" :
+		       vm->record_path,
+		       !strcmp(consistency(vm), "off") ? "it was off" :
 		       agent_froze(vm->agent) ? "frozen by its agent" :
 		       "as after a power cut");
 	agent_close(vm->agent);

@@ -45,6 +45,7 @@ struct backup_vm {
 	char *name;				/* in names of files */
 	char *xml_path;
 	char *record_path;			/* NULL: it is not complete */
+	bool is_saved;				/* it has a managed save image */
 	struct agent *agent;
 	struct backup_guest guest;
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Defining a restored virtual machine. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,33 +25,17 @@ static int ask(const char *uri, const char *const *arguments, char **output)
 	return EXIT_ERROR;
 }
 
-/* Is @line one of the lines of @text? */
-static bool has_line(const char *text, const char *line)
-{
-	const size_t length = strlen(line);
-	const char *at = text, *end;
-
-	for (; *at; at = *end ? end + 1 : end) {
-		end = strchrnul(at, '\n');
-		if ((size_t)(end - at) == length && !strncmp(at, line, length))
-			return true;
-	}
-	return false;
-}
-
-/* @what: --uuid or --name of all domains. */
 static int find(const char *uri, const char *what, const char *wanted,
 		bool *found)
 {
-	const char *const arguments[] = { "list", "--all", what, NULL };
-	char *text;
-	int status = ask(uri, arguments, &text);
+	char reason[VIRSH_REASON_BYTES];
+	int r = virsh_list_has(uri, NULL, what, wanted, reason);
 
-	if (status)
-		return status;
-	*found = has_line(text, wanted);
-	free(text);
-	return EXIT_OK;
+	*found = r > 0;
+	if (r >= 0)
+		return EXIT_OK;
+	error("virsh list: %s", reason);
+	return EXIT_ERROR;
 }
 
 /* A disk of the one that is defined, which the new definition would replace. */
@@ -107,6 +92,29 @@ int definition_check(const struct domain *domain, const char *uri)
 	error("--define: another virtual machine is called %s; rename it (virsh domrename), or leave out --define and use --xml FILE",
 	      domain->name);
 	return EXIT_REFUSED;
+}
+
+int definition_check_saved(const struct domain *domain, const char *uri,
+			   bool must_know)
+{
+	char reason[VIRSH_REASON_BYTES];
+	int r = virsh_list_has(uri, "--with-managed-save", "--uuid",
+			       domain->uuid, reason);
+
+	if (!r || (r == -ENOENT && !must_know))
+		return EXIT_OK;
+	if (r > 0) {
+		error("%s has a managed save image: virsh start would resume the old memory over the restored disks; remove it first: virsh managedsave-remove %s",
+		      domain->name, domain->uuid);
+		return EXIT_REFUSED;
+	}
+	if (!must_know) {
+		warning("%s: whether it has a managed save image, which must not be resumed over the restored disks, is not known: %s",
+			domain->name, reason);
+		return EXIT_OK;
+	}
+	error("virsh list: %s", reason);
+	return EXIT_ERROR;
 }
 
 int definition_make(const struct domain *domain, const char *uri,

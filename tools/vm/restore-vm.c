@@ -316,6 +316,9 @@ static int prepare(struct run *run)
 		domain_free(&changed);
 	}
 	if (!status)
+		status = definition_check_saved(&run->domain, request->uri,
+						request->define);
+	if (!status)
 		say_left_out(run);
 	return status;
 }

@@ -55,6 +55,13 @@ struct domain;
  */
 int definition_check(const struct domain *domain, const char *uri);
 
+/*
+ * Has the machine of this UUID a managed save image? Then it may not be restored.
+ * @must_know: libvirt is needed. Return: as above.
+ */
+int definition_check_saved(const struct domain *domain, const char *uri,
+			   bool must_know);
+
 /* Let libvirt define it, by its XML. Return: as above. */
 int definition_make(const struct domain *domain, const char *uri,
 		    const char *xml);

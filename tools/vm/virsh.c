@@ -20,7 +20,7 @@
 
 #define MAX_ARGUMENTS 16
 #define POLL_MS 20
-#define URI_MS 30000
+#define ASK_MS 30000
 
 /* Of virsh that cannot be run; no status of its own. */
 #define STATUS_MISSING 127
@@ -190,6 +190,35 @@ int virsh_run(const struct virsh *virsh, const char *const *arguments,
 	return r;
 }
 
+/* Is @line one of the lines of @text? */
+static bool has_line(const char *text, const char *line)
+{
+	const size_t length = strlen(line);
+	const char *at = text, *end;
+
+	for (; *at; at = *end ? end + 1 : end) {
+		end = strchrnul(at, '\n');
+		if ((size_t)(end - at) == length && !strncmp(at, line, length))
+			return true;
+	}
+	return false;
+}
+
+int virsh_list_has(const char *uri, const char *filter, const char *what,
+		   const char *wanted, char reason[VIRSH_REASON_BYTES])
+{
+	const char *const arguments[] = { "list", "--all", what, filter, NULL };
+	const struct virsh virsh = { .uri = uri, .limit_ms = ASK_MS };
+	char *text;
+	int r = virsh_run(&virsh, arguments, &text, reason);
+
+	if (r)
+		return r;
+	r = has_line(text, wanted);
+	free(text);
+	return r;
+}
+
 /* As of DRIVER[+TRANSPORT]://[USER@][HOST]/... */
 static bool is_local(const char *uri)
 {
@@ -201,7 +230,7 @@ static bool is_local(const char *uri)
 int virsh_check_local(const char *uri)
 {
 	static const char *const arguments[] = { "uri", NULL };
-	const struct virsh virsh = { .uri = uri, .limit_ms = URI_MS };
+	const struct virsh virsh = { .uri = uri, .limit_ms = ASK_MS };
 	char reason[VIRSH_REASON_BYTES], *text;
 	int status = EXIT_OK;
 

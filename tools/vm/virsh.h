@@ -39,6 +39,13 @@ int virsh_run(const struct virsh *virsh, const char *const *arguments,
 	      char **output, char reason[VIRSH_REASON_BYTES]);
 
 /*
+ * Is @wanted one of the lines of virsh list --all with the options @filter, which may be
+ * NULL, and @what, --uuid or --name? 1: yes. 0, or a negative errno and @reason as above.
+ */
+int virsh_list_has(const char *uri, const char *filter, const char *what,
+		   const char *wanted, char reason[VIRSH_REASON_BYTES]);
+
+/*
  * Is it the libvirt of this machine? The devices of another one are not here, or, worse,
  * others of the same names are. Return: an exit status, after a message.
  */
