@@ -17,7 +17,7 @@ both=("$(disk_xml vda /dev/mapper/a)" "$(disk_xml vdb /dev/mapper/b)")
 # forget - what virsh was called with, and the backups.
 forget()
 {
-	rm -rf d/* "$VIRSH"/{calls,slow,hang,kill,frozen}
+	rm -rf d/* "$VIRSH"/{calls,slow,hang,kill,frozen,none,expires}
 	: > "$VIRSH/calls"
 }
 
@@ -68,6 +68,21 @@ forget
 run 0 "--no-agent" dmlive backup --vm "my vm" d --no-agent
 is "--no-agent: not asked" "$(called '(domfs|qemu).*')" 0
 
+
+# crash FLAG REASON
+crash()
+{
+	forget
+	: > "$VIRSH/$1"
+	run 0 "$1" dmlive backup --vm "my vm" d
+	says "the reason" "$2.*after a power cut"
+	is "$1: on record" "$(the_record .consistency)" crash
+}
+
+crash none "froze no file system"
+crash expires "thawed too early"
+crash frozen "somebody else has frozen its file systems"
+is "frozen by somebody else: it stays so" "$(called 'domfs.*') $(ls "$VIRSH/frozen")" "0 $VIRSH/frozen"
 forget
 domain_xml "${both[@]}" > "$VIRSH/live.xml"
 echo 11111111-2222-3333-4444-555555555555 > "$VIRSH/list--with-managed-save"
@@ -84,8 +99,11 @@ forget
 : > "$VIRSH/hang"
 run 0 "a freeze that hangs" dmlive backup --vm "my vm" d --freeze-timeout 6
 says "the reason" "could not be frozen, and the backup is as after a power cut: no answer of libvirt within 3 s"
-is_thawed "a freeze that hangs"
+says "its way out" "thaw.* tried for 10 more minutes.*virsh domfsthaw 11111111-2222-3333-4444-555555555555"
 is "a freeze that hangs: on record" "$(the_record .consistency)" crash
+: > "$VIRSH/frozen"
+rm "$VIRSH/hang"
+is_thawed "a freeze that hangs, when the agent answers again"
 
 forget
 : > "$VIRSH/kill"

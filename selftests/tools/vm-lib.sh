@@ -8,7 +8,9 @@
 #	calls			what it was called with, a line each
 #	frozen			is there while the guest is frozen
 #	agent			if it is there, the agent answers
-#	slow, hang, kill	what domfsfreeze does if one of these is there
+#	slow, hang, kill	what domfsfreeze does if one of these is there; hang: so does domfsthaw
+#	none			if it is there, domfsfreeze freezes nothing
+#	expires			if it is there, the guest has thawed itself before domfsthaw
 #	refuse			if it is there, define fails
 #	list--uuid, list--name	of all domains; list--with-managed-save: their UUIDs
 #	defined.xml		the last one that was defined
@@ -20,7 +22,9 @@ export VIRSH=$TMP/virsh-state
 mkdir -p "$VIRSH" "$TMP/bin"
 cat > "$TMP/bin/virsh" <<'STUB'
 #!/bin/bash
+quiet=
 while [[ $1 == -* ]]; do
+	[ "$1" != --quiet ] || quiet=1
 	[ "$1" != --connect ] || shift
 	shift
 done
@@ -37,13 +41,19 @@ dumpxml)
 	[[ -e live.xml ]] || exit 1
 	cat "$([ "${3:-}" = --inactive ] && echo kept.xml || echo live.xml)" ;;
 qemu-agent-command)
-	[ -e agent ] || { echo "error: QEMU guest agent is not connected" >&2; exit 1; } ;;
+	[ -e agent ] || { echo "error: QEMU guest agent is not connected" >&2; exit 1; }
+	[[ ${*: -1} == *guest-fsfreeze-status* ]] || exit 1
+	echo "{\"return\":\"$([ -e frozen ] && echo frozen || echo thawed)\"}" ;;
 domfsfreeze)
 	[ ! -e slow ] || sleep 3
 	[ ! -e hang ] || sleep 1000
-	: > frozen
-	[ ! -e kill ] || kill -KILL $PPID ;;
+	[ -e none ] || : > frozen
+	[ ! -e kill ] || kill -KILL $PPID
+	[ "$quiet" ] || echo "Froze $([ -e none ] && echo 0 || echo 2) filesystem(s)" ;;
 domfsthaw)
+	[ ! -e hang ] || sleep 1000
+	[ ! -e expires ] || rm -f frozen
+	[ "$quiet" ] || echo "Thawed $([ -e frozen ] && echo 2 || echo 0) filesystem(s)"
 	rm -f frozen ;;
 list)
 	cat "list${4:-$3}" 2> /dev/null; true ;;

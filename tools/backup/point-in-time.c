@@ -272,7 +272,7 @@ static void say_too_late(const struct order *order, unsigned int limit_s)
 	const char *target = freeze_current(order->freeze);
 
 	if (order->is_guest_late)
-		error("no point in time within %u s (--freeze-timeout): freezing the file systems of the guest took too long; nothing was changed",
+		error("no point in time within %u s (--freeze-timeout): the guest agent took too long to freeze or thaw the file systems of the guest; nothing was changed",
 		      limit_s);
 	else if (target)
 		error("no point in time within %u s (--freeze-timeout): freezing the file system on %s took too long; nothing was changed",

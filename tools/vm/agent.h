@@ -13,7 +13,8 @@
 struct agent;
 
 /*
- * Does the agent answer? If not, nothing will be frozen, and the reason is printed. NULL after
+ * Does the agent answer, and is the guest not frozen? If not, nothing will be frozen, and the
+ * reason is printed. NULL after
  * a message: memory is short.
  *
  * @domain, @uri: as for virsh; @name: of the domain, for messages. All outlive the agent.
@@ -28,7 +29,7 @@ int agent_freeze(struct agent *agent, unsigned int limit_s,
 		 bool (*may_go_on)(void *argument), void *argument);
 void agent_thaw(struct agent *agent, bool abandoned);
 
-/* Were they frozen at the last point in time? */
+/* Were some of them frozen at the last point in time, until agent_thaw()? */
 bool agent_froze(const struct agent *agent);
 
 #endif /* DMLIVE_AGENT_H */

@@ -28,9 +28,9 @@
 static void exec_virsh(const struct virsh *virsh, pid_t parent,
 		       const char *const *arguments, int output_fd, int error_fd)
 {
-	const char *argv[MAX_ARGUMENTS + 5] = { "virsh", "--quiet" };
+	const char *argv[MAX_ARGUMENTS + 5] = { "virsh" };
 	int null = open("/dev/null", O_RDWR), signal_number;
-	unsigned int nr = 2, i;
+	unsigned int nr = 1, i;
 	sigset_t none;
 
 	/* A guard has them blocked. */
@@ -44,6 +44,8 @@ static void exec_virsh(const struct virsh *virsh, pid_t parent,
 		if (getppid() != parent)
 			_exit(STATUS_MISSING);
 	}
+	if (!virsh->talks)
+		argv[nr++] = "--quiet";
 	if (virsh->uri) {
 		argv[nr++] = "--connect";
 		argv[nr++] = virsh->uri;

@@ -18,12 +18,14 @@
 /*
  * @uri: as for virsh --connect; NULL: its default
  * @limit_ms: after which it is killed
+ * @talks: it prints what it has done, also where that is all that it prints
  * @outlives: it completes even if this process is killed; else it is killed then
  * @may_go_on: asked meanwhile; if it says no, virsh is killed; may be NULL
  */
 struct virsh {
 	const char *uri;
 	unsigned int limit_ms;
+	bool talks;
 	bool outlives;
 	bool (*may_go_on)(void *argument);
 	void *argument;
