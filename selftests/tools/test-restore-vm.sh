@@ -105,6 +105,22 @@ refuses 1 "the definition is that of another machine" d/evil.json
 refuses 1 "different virtual machines; name the one" d
 rm d/evil.json
 
+# Of volumes that are there, each is checked before the first is restored.
+lvcreate -q -y -L 8M -n p t > lvm.log 2>&1 && lvcreate -q -y -L 2M -n q t >> lvm.log 2>&1 &&
+	lvcreate -q -y -L 4M -n r t >> lvm.log 2>&1 || bail "LVM: $(cat lvm.log)"
+before=$(volumes)
+old=(d --map vda=t/p)
+refuses 2 "both be restored to" "${old[@]}" --map "vdb=$(readlink -f /dev/t/p)"
+refuses 3 "t/q, for the disk vdb, is too small" "${old[@]}" --map vdb=t/q
+mkfs.ext4 -q /dev/t/r || bail "mkfs"
+refuses 3 "t/r, for the disk vdb, holds a .*--force" "${old[@]}" --map vdb=t/r
+exec 7< /dev/t/r
+refuses 3 "in use" "${old[@]}" --map vdb=t/r --force
+exec 7<&-
+is "vda is not touched" "$(dm_target t-p)" linear
+lvremove -q -y t/p t/q t/r > lvm.log 2>&1 || bail "LVM: $(cat lvm.log)"
+before=$(volumes)
+
 # The second disk fails: the first one goes on, and the volume of the second is removed.
 mv d/my_vm-vdb-*.qcow2 "$TMP"
 refuses 1 "the image of vdb" "${new[@]}"

@@ -5,6 +5,7 @@
  * that volume is lost already; it is named, with the way to give it up.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,8 +18,10 @@
 #include "backup/backup.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "block/blockdev.h"
 #include "block/device-name.h"
 #include "block/lvm.h"
+#include "qcow2/content.h"
 #include "restore/new-volume.h"
 #include "vm/domain.h"
 #include "vm/record.h"
@@ -248,18 +251,76 @@ static int check_present(struct disk *disk)
 	return EXIT_ERROR;
 }
 
+/* Two paths may be of one device. */
+static bool is_same_device(const char *path, const char *other)
+{
+	struct stat st, other_st;
+
+	return !strcmp(path, other) ||
+	       (!stat(path, &st) && !stat(other, &other_st) &&
+		S_ISBLK(st.st_mode) && S_ISBLK(other_st.st_mode) &&
+		st.st_rdev == other_st.st_rdev);
+}
+
 static int check_unique(const struct run *run, const struct disk *disk)
 {
 	const struct disk *other;
 
 	for (other = run->disks; other < disk; other++) {
-		if (strcmp(other->device, disk->device))
+		if (!is_same_device(other->device, disk->device))
 			continue;
 		error("the disks %s and %s would both be restored to %s; choose another volume: --map %s=VG/LV",
 		      other->target, disk->target, disk->device, disk->target);
 		return EXIT_USAGE;
 	}
 	return EXIT_OK;
+}
+
+static bool is_passed(const struct run *run, const char *option)
+{
+	unsigned int i;
+
+	for (i = 0; i < run->request->nr_passed; i++)
+		if (!strcmp(run->request->passed[i], option))
+			return true;
+	return false;
+}
+
+/*
+ * As its restore will check it, which comes after those of other disks, whose volumes are
+ * overwritten by then.
+ */
+static int check_usable(const struct run *run, const struct disk *disk)
+{
+	struct blockdev device;
+	char what[256] = "";
+	int r;
+
+	if (blockdev_open(disk->device, &device))
+		return EXIT_ERROR;
+	if (device.read_only) {
+		error("%s, for the disk %s, is read-only", disk->device,
+		      disk->target);
+		return EXIT_REFUSED;
+	}
+	if (device.bytes < disk->bytes) {
+		error("%s, for the disk %s, is too small: %" PRIu64 " bytes, %" PRIu64 " are required; enlarge it, or choose another one: --map %s=VG/LV",
+		      disk->device, disk->target, device.bytes, disk->bytes,
+		      disk->target);
+		return EXIT_REFUSED;
+	}
+	if (blockdev_check_unused(&device))
+		return EXIT_REFUSED;
+	if (is_passed(run, "--force"))
+		return EXIT_OK;
+	r = blockdev_check_empty(&device, what, sizeof(what));
+	if (!r)
+		return EXIT_OK;
+	if (r != -EEXIST)
+		return EXIT_ERROR;
+	error("%s, for the disk %s, holds a %s; to overwrite it: --force",
+	      disk->device, disk->target, what);
+	return EXIT_REFUSED;
 }
 
 static int choose_devices(struct run *run)
@@ -298,6 +359,7 @@ static int prepare(struct run *run)
 	const struct restore_vm *request = run->request;
 	struct domain changed = { 0 };
 	int status = choose_devices(run);
+	unsigned int i;
 
 	if (!status) {
 		run->xml = domain_print(&run->domain);
@@ -318,6 +380,8 @@ static int prepare(struct run *run)
 	if (!status)
 		status = definition_check_saved(&run->domain, request->uri,
 						request->define);
+	for (i = 0; !status && !request->create && i < run->nr; i++)
+		status = check_usable(run, &run->disks[i]);
 	if (!status)
 		say_left_out(run);
 	return status;
