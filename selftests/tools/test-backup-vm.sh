@@ -189,6 +189,11 @@ says "the way out" "dmlive attach low"
 check "nothing is left" [ -z "$(ls -A d)" ]
 set_domain "$(disk_xml sda '' cdrom)"
 run 3 "no disk" dmlive backup --vm "my vm" d
+set_domain "${both[@]}"
+echo 5 > "$VIRSH/list--name"
+run 3 "an ID that is also a name" dmlive backup --vm 5 d
+says "the way out" "the ID of my vm .UUID 1.*give the UUID"
+rm "$VIRSH/list--name"
 echo "<domain><name>x</name>" > "$VIRSH/live.xml"
 run 1 "bad XML" dmlive backup --vm "my vm" d
 says "it says so" "is not the XML of a libvirt domain"

@@ -62,6 +62,28 @@ static int dump(const struct backup_vm *vm, const char *option,
 	return status;
 }
 
+/* virsh takes a number for an ID first, and only then for a name. */
+static int check_id(const struct backup_vm *vm)
+{
+	char reason[VIRSH_REASON_BYTES];
+	int r;
+
+	if (!strcmp(vm->domain, vm->live.name) ||
+	    !strcasecmp(vm->domain, vm->live.uuid))
+		return EXIT_OK;
+	r = virsh_list_has(vm->uri, NULL, "--name", vm->domain, reason);
+	if (!r)
+		return EXIT_OK;
+	if (r < 0) {
+		error("%s: libvirt does not say whether another virtual machine is called so: %s",
+		      vm->domain, reason);
+		return EXIT_ERROR;
+	}
+	error("--vm %s: this is the ID of %s (UUID %s), and the name of another virtual machine; give the UUID of the one that is meant: virsh list --all --name --uuid",
+	      vm->domain, vm->live.name, vm->live.uuid);
+	return EXIT_REFUSED;
+}
+
 static bool is_excluded(const struct backup_vm *vm, const char *target)
 {
 	unsigned int i;
@@ -354,6 +376,8 @@ int backup_vm_open(struct backup_vm *vm, struct backup_request *request)
 		status = virsh_check_local(vm->uri);
 	if (!status)
 		status = dump(vm, NULL, &vm->live, NULL);
+	if (!status)
+		status = check_id(vm);
 	if (!status)
 		status = dump(vm, "--inactive", &vm->kept, &xml);
 	if (!status && strcmp(vm->live.uuid, vm->kept.uuid)) {
