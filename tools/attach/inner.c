@@ -8,30 +8,14 @@
 #include "attach/inner.h"
 #include "base/exit.h"
 #include "base/log.h"
-
-#define LVM_PREFIX	"LVM-"
-#define OTHER_PREFIX	LVM_PREFIX "dmlive-"
-
-/* "LVM-" and the UUIDs of the group and the volume. */
-#define LVM_UUID_LENGTH	(strlen(LVM_PREFIX) + 64)
+#include "block/dm-uuid.h"
 
 /* Names and UUIDs are made from it, with something added. */
 #define MAX_NAME_LENGTH	110
 
-bool inner_is_uuid(const char *uuid)
+void inner_make_uuid(const char *name, char uuid[DM_UUID_BYTES])
 {
-	size_t length = strlen(uuid);
-
-	if (!strncmp(uuid, OTHER_PREFIX, strlen(OTHER_PREFIX)))
-		return true;
-	return !strncmp(uuid, LVM_PREFIX, strlen(LVM_PREFIX)) &&
-	       length == LVM_UUID_LENGTH + strlen(INNER_SUFFIX) &&
-	       !strcmp(uuid + LVM_UUID_LENGTH, INNER_SUFFIX);
-}
-
-void inner_make_uuid(const char *name, char uuid[INNER_UUID_BYTES])
-{
-	snprintf(uuid, INNER_UUID_BYTES, "%s%.*s", OTHER_PREFIX,
+	snprintf(uuid, DM_UUID_BYTES, "%s%.*s", DM_UUID_INNER_PREFIX,
 		 MAX_NAME_LENGTH, name);
 }
 
@@ -39,10 +23,9 @@ static void make_uuid(const struct volume *volume, struct inner *inner)
 {
 	const char *uuid = volume->dm.uuid;
 
-	if (strlen(uuid) == LVM_UUID_LENGTH &&
-	    !strncmp(uuid, LVM_PREFIX, strlen(LVM_PREFIX)))
+	if (strlen(uuid) == DM_UUID_LV_LENGTH && dm_uuid_is_lv(uuid))
 		snprintf(inner->uuid, sizeof(inner->uuid), "%.100s%s", uuid,
-			 INNER_SUFFIX);
+			 DM_UUID_INNER_SUFFIX);
 	else
 		inner_make_uuid(volume->name, inner->uuid);
 }
@@ -78,7 +61,7 @@ bool inner_of_table(const struct cbw_table *cbw, struct inner *inner)
 	if (sscanf(cbw->origin, "%u:%u", &major, &minor) != 2 ||
 	    !dm_name_of(major, minor, inner->name) ||
 	    dm_get_device(inner->name, &inner->dm) ||
-	    !inner_is_uuid(inner->dm.uuid))
+	    !dm_uuid_is_inner(inner->dm.uuid))
 		return false;
 	dm_pin(inner->name);
 	snprintf(inner->uuid, sizeof(inner->uuid), "%s", inner->dm.uuid);
@@ -88,7 +71,7 @@ bool inner_of_table(const struct cbw_table *cbw, struct inner *inner)
 
 bool inner_is(const struct volume *volume)
 {
-	return volume->is_mapped && inner_is_uuid(volume->dm.uuid);
+	return volume->is_mapped && dm_uuid_is_inner(volume->dm.uuid);
 }
 
 static int load(const struct volume *volume, enum movable how,

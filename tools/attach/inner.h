@@ -21,15 +21,14 @@
 
 #include "attach/movable.h"
 #include "attach/volume.h"
-
-#define INNER_UUID_BYTES 129
+#include "block/dm-uuid.h"
 
 /* Follows the name of the volume. */
 #define INNER_SUFFIX "-dmlive"
 
 struct inner {
 	char name[DM_NAME_BYTES];
-	char uuid[INNER_UUID_BYTES];
+	char uuid[DM_UUID_BYTES];
 	struct dm_device dm;
 	bool exists;
 };
@@ -41,10 +40,7 @@ int inner_find(const struct volume *volume, struct inner *inner);
 bool inner_of_table(const struct cbw_table *cbw, struct inner *inner);
 
 /* The UUID for the inner device of @name, if that is not a logical volume. */
-void inner_make_uuid(const char *name, char uuid[INNER_UUID_BYTES]);
-
-/* Does an inner device have this UUID? */
-bool inner_is_uuid(const char *uuid);
+void inner_make_uuid(const char *name, char uuid[DM_UUID_BYTES]);
 
 /* Is @volume itself an inner device? */
 bool inner_is(const struct volume *volume);

@@ -6,11 +6,8 @@
 #include "block/dm.h"
 #include "block/dm-uuid.h"
 
-#define PRIVATE_PREFIX	"LVM-DMLIVE"
+#define PRIVATE_PREFIX	DM_UUID_LVM_PREFIX "DMLIVE"
 #define VIEW_PREFIX	PRIVATE_PREFIX "-VIEW-"
-
-/* "LVM-" and the UUIDs of a group and a logical volume. */
-#define LV_UUID_LENGTH	(4 + 64)
 
 /* Makes a private UUID longer than that of a logical volume. */
 static const char filling[] =
@@ -30,7 +27,7 @@ bool dm_uuid_is_ours(const char *uuid)
 bool dm_uuid_is_private(const char *uuid)
 {
 	return has_prefix(uuid, PRIVATE_PREFIX) &&
-	       strlen(uuid) > LV_UUID_LENGTH &&
+	       strlen(uuid) > DM_UUID_LV_LENGTH &&
 	       !strchr(uuid + strlen(PRIVATE_PREFIX), '-');
 }
 
@@ -39,15 +36,23 @@ bool dm_uuid_is_view(const char *uuid)
 	return has_prefix(uuid, VIEW_PREFIX);
 }
 
+bool dm_uuid_is_inner(const char *uuid)
+{
+	return has_prefix(uuid, DM_UUID_INNER_PREFIX) ||
+	       (has_prefix(uuid, DM_UUID_LVM_PREFIX) &&
+		strlen(uuid) == DM_UUID_LV_LENGTH + strlen(DM_UUID_INNER_SUFFIX) &&
+		!strcmp(uuid + DM_UUID_LV_LENGTH, DM_UUID_INNER_SUFFIX));
+}
+
 bool dm_uuid_is_lv(const char *uuid)
 {
-	return has_prefix(uuid, "LVM-") && !dm_uuid_is_view(uuid) &&
+	return has_prefix(uuid, DM_UUID_LVM_PREFIX) && !dm_uuid_is_view(uuid) &&
 	       !dm_uuid_is_private(uuid);
 }
 
 bool dm_uuid_is_lv_part(const char *uuid)
 {
-	return dm_uuid_is_lv(uuid) && strlen(uuid) > LV_UUID_LENGTH;
+	return dm_uuid_is_lv(uuid) && strlen(uuid) > DM_UUID_LV_LENGTH;
 }
 
 static void read_random(char random[40])

@@ -8,7 +8,8 @@
  *   DMLIVE-*		restored devices that are not private, and "DMLIVE-cbw-NAME"
  *   LVM-DMLIVE*	private restored devices
  *   LVM-DMLIVE-VIEW-*	views of backups
- *   LVM-dmlive-NAME, LVM-*-dmlive	inner devices: attach/inner.h
+ *   LVM-dmlive-NAME	inner devices, see attach/inner.h
+ *   LVM-*-dmlive		those of logical volumes: with the volume's UUID in front
  *
  * lvm2 does not look for physical volumes on a device with "LVM-": it is a logical volume,
  * or, if the UUID is longer than that of one, a part of one, which it ignores even with
@@ -21,6 +22,13 @@
 
 #define DM_UUID_BYTES	129
 
+#define DM_UUID_LVM_PREFIX	"LVM-"
+#define DM_UUID_INNER_PREFIX	DM_UUID_LVM_PREFIX "dmlive-"
+#define DM_UUID_INNER_SUFFIX	"-dmlive"
+
+/* Of a logical volume: "LVM-" and the UUIDs of the group and the volume. */
+#define DM_UUID_LV_LENGTH	(4 + 64)
+
 /* Did dmlive make the device, not being an inner device or a view? */
 bool dm_uuid_is_ours(const char *uuid);
 
@@ -29,6 +37,9 @@ bool dm_uuid_is_private(const char *uuid);
 
 /* The view of a backup. Those of earlier versions are dm_uuid_is_ours(). */
 bool dm_uuid_is_view(const char *uuid);
+
+/* An inner device: attach/inner.h. */
+bool dm_uuid_is_inner(const char *uuid);
 
 /* A logical volume or a part of one; also an inner device. */
 bool dm_uuid_is_lv(const char *uuid);

@@ -12,13 +12,6 @@
 /* Devices can be stacked higher, but a message must end somewhere. */
 #define MAX_DEPTH 4
 
-#define LVM_PREFIX "LVM-"
-
-/* UUIDs of inner devices, see attach/inner.h. */
-#define INNER_PREFIX LVM_PREFIX "dmlive-"
-#define INNER_SUFFIX "-dmlive"
-#define LVM_UUID_LENGTH (strlen(LVM_PREFIX) + 64)
-
 struct holder {
 	const char *device;		/* in sysfs */
 	char name[DM_NAME_BYTES];	/* of a mapped device, or "" */
@@ -40,17 +33,6 @@ static bool has_prefix(const char *text, const char *prefix)
 	return !strncmp(text, prefix, strlen(prefix));
 }
 
-/* What `dmlive attach` has put under the device that it was called for. */
-static bool is_inner(const struct holder *holder)
-{
-	const char *uuid = holder->uuid;
-
-	return has_prefix(uuid, INNER_PREFIX) ||
-	       (has_prefix(uuid, LVM_PREFIX) &&
-		strlen(uuid) == LVM_UUID_LENGTH + strlen(INNER_SUFFIX) &&
-		!strcmp(uuid + LVM_UUID_LENGTH, INNER_SUFFIX));
-}
-
 static void look_at(const char *device, struct holder *holder)
 {
 	struct dm_line line = { 0 };
@@ -65,7 +47,7 @@ static void look_at(const char *device, struct holder *holder)
 		snprintf(holder->target, sizeof(holder->target), "%s",
 			 line.target);
 	dm_line_free(&line);
-	if (!dm_uuid_is_lv(holder->uuid) || is_inner(holder) ||
+	if (!dm_uuid_is_lv(holder->uuid) || dm_uuid_is_inner(holder->uuid) ||
 	    !dm_split_lv_name(holder->name, holder->group,
 			      sizeof(holder->group), holder->volume,
 			      sizeof(holder->volume)))
@@ -90,7 +72,7 @@ static const char *role_of(const struct holder *holder)
 		return ", which is attached for backups";
 	if (!strcmp(holder->target, "cbw-snapshot"))
 		return ", a view for a backup";
-	if (is_inner(holder))
+	if (dm_uuid_is_inner(holder->uuid))
 		return ", which is the inner device of an attached one";
 	return "";
 }
@@ -162,7 +144,7 @@ static void add_commands(const struct holder *holder,
 		add_removal(holder, text, text_bytes);
 	else if (is_cbw(holder))
 		add(text, text_bytes, "dmlive detach", holder->name);
-	else if (!is_inner(holder) || !found)
+	else if (!dm_uuid_is_inner(holder->uuid) || !found)
 		add_removal(holder, text, text_bytes);
 	else if (is_cbw(&upper))
 		/* After the detach the upper one has the inner one's table again. */

@@ -588,7 +588,7 @@ int attach_event(const char *device)
 	}
 	if (blockdev_read_attribute(event.devt, "dm/uuid", event.uuid,
 				    sizeof(event.uuid)) &&
-	    inner_is_uuid(event.uuid))
+	    dm_uuid_is_inner(event.uuid))
 		return EXIT_OK;
 	/* Many machines have none. */
 	if (access(PERSIST_FOLDER, F_OK) && access(IN_PLACE_FOLDER, F_OK))

@@ -70,7 +70,7 @@ static bool find_owner(const char *uuid, const char *inner_name,
 		       char owner[DM_NAME_BYTES])
 {
 	const size_t suffix_length = strlen(INNER_SUFFIX);
-	char text[INNER_UUID_BYTES];
+	char text[DM_UUID_BYTES];
 	size_t length;
 
 	snprintf(text, sizeof(text), "%s", uuid);
@@ -183,7 +183,7 @@ static bool is_ours(const char *name, const struct dm_device *device,
 	return !strcmp(target, "cbw") || !strcmp(target, "alloctrack") ||
 	       dm_uuid_is_ours(device->uuid) ||
 	       dm_uuid_is_view(device->uuid) ||
-	       inner_is_uuid(device->uuid) ||
+	       dm_uuid_is_inner(device->uuid) ||
 	       (strlen(inner) < DM_NAME_BYTES && !dm_get_device(inner, NULL));
 }
 
@@ -215,7 +215,7 @@ static int report_device(const char *name, void *argument)
 		return 0;
 	has_line = !dm_get_line(name, DM_LINE_TABLE, &line, &device);
 	report_state(listing, name, &device, has_line ? line.target : "");
-	if (has_line && inner_is_uuid(device.uuid) && !blockdev_any_is_locked())
+	if (has_line && dm_uuid_is_inner(device.uuid) && !blockdev_any_is_locked())
 		report_inner(listing, name, &device, line.target);
 	if (has_line && !strcmp(line.target, CBW_VIEW_TARGET))
 		report_view(listing, name, line.params);

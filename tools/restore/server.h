@@ -89,7 +89,7 @@ struct server {
 	const char *name;
 	const char *outer;
 	char inner[DM_NAME_BYTES];
-	char inner_uuid[INNER_UUID_BYTES];
+	char inner_uuid[DM_UUID_BYTES];
 	struct tracking tracking;
 	int lock_fd;
 	int device_locks[NR_DEVICE_LOCKS];

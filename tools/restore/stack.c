@@ -79,6 +79,6 @@ bool stack_is_record_of(const struct restore_options *options,
 {
 	/* options->uuid is that of the device over it. */
 	if (options->outer)
-		return inner_is_uuid(uuid);
+		return dm_uuid_is_inner(uuid);
 	return !strcmp(options->uuid, uuid);
 }

@@ -75,7 +75,7 @@ static int find_upper(struct server *server, const struct dm_device *device)
 	struct dm_line line = { 0 };
 	struct cbw_table cbw;
 
-	if (!inner_is_uuid(device->uuid))
+	if (!dm_uuid_is_inner(device->uuid))
 		return EXIT_OK;
 	server->tracking.online = stack_find_upper(server->name, name);
 	if (server->tracking.online) {
