@@ -2,6 +2,8 @@
 /* Reading and writing all of something at once, see io.h. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -63,4 +65,26 @@ int io_sync(int fd, const char *path)
 	r = -errno;
 	error_errno(r, "%s: cannot sync", path);
 	return r;
+}
+
+char *io_read_text(int fd, size_t max_bytes)
+{
+	struct stat st;
+	char *text;
+	ssize_t n;
+
+	if (fstat(fd, &st))
+		return NULL;
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > max_bytes) {
+		errno = EFBIG;
+		return NULL;
+	}
+	text = malloc(st.st_size + 1);
+	n = text ? pread(fd, text, st.st_size, 0) : -1;
+	if (n < 0) {
+		free(text);
+		return NULL;
+	}
+	text[n] = '\0';
+	return text;
 }

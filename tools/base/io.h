@@ -16,4 +16,10 @@ int io_write(int fd, const char *path, uint64_t offset, const void *from,
 	     size_t bytes);
 int io_sync(int fd, const char *path);
 
+/*
+ * All of the regular file @fd, ended by a zero; to be freed. NULL, without a message, and
+ * errno: EFBIG if it has more than @max_bytes or is something else.
+ */
+char *io_read_text(int fd, size_t max_bytes);
+
 #endif /* DMLIVE_IO_H */

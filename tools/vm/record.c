@@ -13,6 +13,7 @@
 
 #include "base/durable-file.h"
 #include "base/exit.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "vm/record.h"
 
@@ -69,36 +70,16 @@ int record_write(const char *path, const char *text, bool is_new)
 	return r ? EXIT_ERROR : EXIT_OK;
 }
 
-static char *read_text(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
-	char *text = NULL;
-	ssize_t n = -1;
-
-	if (fd < 0)
-		return NULL;
-	if (!fstat(fd, &st) && S_ISREG(st.st_mode) &&
-	    st.st_size <= MAX_RECORD_BYTES)
-		text = malloc(st.st_size + 1);
-	if (text)
-		n = pread(fd, text, st.st_size, 0);
-	close(fd);
-	if (n < 0) {
-		free(text);
-		return NULL;
-	}
-	text[n] = '\0';
-	return text;
-}
-
 /* NULL: it is none. */
 static struct json_object *read_record(const char *path)
 {
-	char *text = read_text(path);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char *text = fd >= 0 ? io_read_text(fd, MAX_RECORD_BYTES) : NULL;
 	struct json_object *record = text ? json_tokener_parse(text) : NULL;
 	const char *format;
 
+	if (fd >= 0)
+		close(fd);
 	free(text);
 	format = json_object_is_type(record, json_type_object) ?
 		 json_get_string(record, "format") : NULL;

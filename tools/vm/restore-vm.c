@@ -5,6 +5,7 @@
  * that volume is lost already; it is named, with the way to give it up.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 
 #include "backup/backup.h"
 #include "base/exit.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "block/blockdev.h"
 #include "block/device-name.h"
@@ -118,24 +120,15 @@ static int take_disks(struct run *run)
 
 static char *read_file(const char *path)
 {
-	FILE *file = fopen(path, "re");
-	struct stat st;
-	char *text = NULL;
-	size_t n = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char *text = fd >= 0 ? io_read_text(fd, MAX_XML_BYTES) : NULL;
 
-	if (file && !fstat(fileno(file), &st) && S_ISREG(st.st_mode) &&
-	    st.st_size <= MAX_XML_BYTES)
-		text = malloc(st.st_size + 1);
-	if (text)
-		n = fread(text, 1, st.st_size, file);
-	if (text)
-		text[n] = '\0';
-	else
+	if (!text)
 		error("%s cannot be read: %s", path,
-		      file ? "it is not a file of a sensible size" :
+		      errno == EFBIG ? "it is not a file of a sensible size" :
 		      strerror(errno));
-	if (file)
-		fclose(file);
+	if (fd >= 0)
+		close(fd);
 	return text;
 }
 

@@ -9,11 +9,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/exit.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/time.h"
 #include "vm/virsh.h"
@@ -83,30 +83,11 @@ static int wait_for(const struct virsh *virsh, pid_t pid)
 	return r;
 }
 
-/* What is in the file, ended by a zero. NULL: it is too large, or memory is short. */
-static char *read_all(int fd)
-{
-	struct stat st;
-	char *text;
-	ssize_t n;
-
-	if (fstat(fd, &st) || st.st_size > VIRSH_MAX_OUTPUT_BYTES)
-		return NULL;
-	text = malloc(st.st_size + 1);
-	n = text ? pread(fd, text, st.st_size, 0) : -1;
-	if (n < 0) {
-		free(text);
-		return NULL;
-	}
-	text[n] = '\0';
-	return text;
-}
-
 /* As one line, without "error: ", which begins each line of virsh. */
 static void take_reason(int fd, char *reason)
 {
 	static const char prefix[] = "error: ";
-	char *text = read_all(fd), *line, *next;
+	char *text = io_read_text(fd, VIRSH_MAX_OUTPUT_BYTES), *line, *next;
 	size_t used = 0;
 
 	for (line = text; line && *line; line = next) {
@@ -178,7 +159,7 @@ int virsh_run(const struct virsh *virsh, const char *const *arguments,
 		r = run(virsh, arguments, output_fd, error_fd, reason);
 	}
 	if (!r && output) {
-		*output = read_all(output_fd);
+		*output = io_read_text(output_fd, VIRSH_MAX_OUTPUT_BYTES);
 		r = *output ? 0 : -EFBIG;
 	}
 	if (r == -EFBIG)
