@@ -20,12 +20,13 @@
 #include "base/durable-file.h"
 #include "base/host-lock.h"
 #include "base/log.h"
+#include "base/time.h"
 #include "block/loop.h"
 #include "qcow2/backup-record.h"
 #include "qcow2/image.h"
+#include "qcow2/output.h"
 #include "qcow2/path.h"
 
-#define PARTIAL		".partial"
 #define SECONDS_PER_DAY	86400u
 
 /*
@@ -65,12 +66,12 @@ static bool is_name(const struct job_files *set, const char *name,
 	unsigned int i;
 
 	if (strncmp(name, set->prefix, length) ||
-	    strlen(time) < JOB_TIME_LENGTH ||
-	    strcmp(time + JOB_TIME_LENGTH, suffix))
+	    strlen(time) < TIME_STAMP_LENGTH ||
+	    strcmp(time + TIME_STAMP_LENGTH, suffix))
 		return false;
-	for (i = 0; i < JOB_TIME_LENGTH; i++)
+	for (i = 0; i < TIME_STAMP_LENGTH; i++)
 		if (i == 8 ? time[i] != 'T' :
-		    i == JOB_TIME_LENGTH - 1 ? time[i] != 'Z' :
+		    i == TIME_STAMP_LENGTH - 1 ? time[i] != 'Z' :
 					       !isdigit((unsigned char)time[i]))
 			return false;
 	return true;
@@ -90,7 +91,7 @@ void job_files_remove_partial(const struct job_files *set)
 	int fd;
 
 	while (dir && (entry = readdir(dir))) {
-		if (!is_name(set, entry->d_name, JOB_SUFFIX PARTIAL))
+		if (!is_name(set, entry->d_name, JOB_SUFFIX OUTPUT_PARTIAL))
 			continue;
 		path_of(set, entry->d_name, path);
 		fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -210,8 +211,8 @@ static bool is_partial(const char *name)
 {
 	size_t length = strlen(name);
 
-	return length > strlen(PARTIAL) &&
-	       !strcmp(name + length - strlen(PARTIAL), PARTIAL);
+	return length > strlen(OUTPUT_PARTIAL) &&
+	       !strcmp(name + length - strlen(OUTPUT_PARTIAL), OUTPUT_PARTIAL);
 }
 
 static int add_file(const struct job_files *set, struct list *list,

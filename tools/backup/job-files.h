@@ -4,7 +4,7 @@
 
 /*
  * The images of one volume that a job of dmlive-backup.d(5) has made, in its folder. The
- * job counts as their maker if their name is @prefix, a time and a suffix, they are
+ * job counts as their maker if their name is @prefix, a time_stamp() and a suffix, they are
  * backups with its bitmap, and nobody has written to them since.
  */
 
@@ -17,9 +17,6 @@ struct job_files {
 	const char *bitmap;
 };
 
-/* "20261201T013000Z", as in the names. */
-#define JOB_TIME_LENGTH 16
-#define JOB_TIME_FORMAT "%Y%m%dT%H%M%SZ"
 #define JOB_SUFFIX ".qcow2"
 
 /* Remove what killed runs have left. Nobody else may run the job. */

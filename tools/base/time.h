@@ -10,4 +10,8 @@
 /* Monotonic time in nanoseconds. */
 uint64_t monotonic_ns(void);
 
+/* The present time in UTC, for names of files: "20261201T013000Z". They sort by it. */
+#define TIME_STAMP_LENGTH 16
+void time_stamp(char text[TIME_STAMP_LENGTH + 1]);
+
 #endif /* DMLIVE_TIME_H */

@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "backup/increment.h"
@@ -20,6 +19,7 @@
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "base/time.h"
 #include "cmd/backup-job.h"
 #include "cmd/cmd.h"
 #include "qcow2/backup-record.h"
@@ -32,7 +32,7 @@ struct run {
 	struct backup_request *request;
 	const struct backup_command *command;
 	char prefixes[BACKUP_MAX_VOLUMES][PREFIX_BYTES];
-	char time[JOB_TIME_LENGTH + 1];
+	char time[TIME_STAMP_LENGTH + 1];
 	struct job_removed removed;
 };
 
@@ -257,8 +257,6 @@ int backup_job_run(const char *job_name, struct backup_request *request,
 		   const struct backup_command *command)
 {
 	static struct run run;
-	time_t now = time(NULL);
-	struct tm tm;
 	int status = backup_job_read(job_name, &run.job, request,
 				     command);
 
@@ -268,8 +266,7 @@ int backup_job_run(const char *job_name, struct backup_request *request,
 	run.command = command;
 	if (!request->bitmap)
 		request->bitmap = run.job.name;
-	strftime(run.time, sizeof(run.time), JOB_TIME_FORMAT,
-		 gmtime_r(&now, &tm));
+	time_stamp(run.time);
 	status = lock(&run.job);
 	return status ? status : run_locked(&run);
 }

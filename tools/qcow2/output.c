@@ -23,8 +23,6 @@
 #include "base/host-lock.h"
 #include "output.h"
 
-#define PARTIAL_SUFFIX ".partial"
-
 #define PARTIAL_TRIES 100
 #define FILE_MODE 0666		/* less the umask */
 
@@ -119,11 +117,11 @@ static int find_folder(struct output *output, struct image_error *err)
 	else if (snprintf(output->name, sizeof(output->name), "%s",
 			  slash ? slash + 1 : path) >= (int)sizeof(output->name) ||
 		 snprintf(output->partial, sizeof(output->partial),
-			  "%s" PARTIAL_SUFFIX, output->name) >=
+			  "%s" OUTPUT_PARTIAL, output->name) >=
 			  (int)sizeof(output->partial))
 		ret = image_fail(err, -ENAMETOOLONG,
 				 "%s: the name is too long: there must be room for '%s'",
-				 output->path, PARTIAL_SUFFIX);
+				 output->path, OUTPUT_PARTIAL);
 	else if (!*output->name)
 		ret = image_fail(err, -EISDIR, "%s: not the name of a file",
 				 output->path);
@@ -150,13 +148,13 @@ static int check_leftover(const struct output *output, int fd,
 
 	if (options->is_source && options->is_source(options->source, fd))
 		return image_fail(err, -EINVAL,
-				  "%s" PARTIAL_SUFFIX ": is part of the image that is to be read, and in the way; rename it or choose another target",
+				  "%s" OUTPUT_PARTIAL ": is part of the image that is to be read, and in the way; rename it or choose another target",
 				  output->path);
 	if (!fstat(fd, &st) && S_ISREG(st.st_mode) &&
 	    !host_lock_for_writing(fd) && is_partial(output, fd))
 		return 0;
 	return image_fail(err, -EBUSY,
-			  "%s" PARTIAL_SUFFIX ": another process is writing it",
+			  "%s" OUTPUT_PARTIAL ": another process is writing it",
 			  output->path);
 }
 
@@ -176,11 +174,11 @@ static int remove_leftover(const struct output *output, struct image_error *err)
 		errno = EBUSY;
 	if (fd < 0)
 		return errno == ENOENT ? 0 :
-		       fail_errno(output, "open its file '" PARTIAL_SUFFIX "'",
+		       fail_errno(output, "open its file '" OUTPUT_PARTIAL "'",
 				  err);
 	ret = check_leftover(output, fd, err);
 	if (!ret && unlinkat(output->folder_fd, output->partial, 0))
-		ret = fail_errno(output, "remove its file '" PARTIAL_SUFFIX "'",
+		ret = fail_errno(output, "remove its file '" OUTPUT_PARTIAL "'",
 				 err);
 	close(fd);
 	return ret;
@@ -215,7 +213,7 @@ static int make_partial(struct output *output, struct image_error *err)
 		ret = create_partial(output, err);
 		if (ret == -EEXIST && !output->options.replace)
 			return image_fail(err, -EEXIST,
-					  "%s" PARTIAL_SUFFIX ": exists, it is being written or left by an interrupted run: remove it in the latter case",
+					  "%s" OUTPUT_PARTIAL ": exists, it is being written or left by an interrupted run: remove it in the latter case",
 					  output->path);
 		if (ret == -EEXIST)
 			ret = remove_leftover(output, err);
@@ -225,7 +223,7 @@ static int make_partial(struct output *output, struct image_error *err)
 			return ret;
 	}
 	return image_fail(err, -EBUSY,
-			  "%s" PARTIAL_SUFFIX ": other processes make and remove it",
+			  "%s" OUTPUT_PARTIAL ": other processes make and remove it",
 			  output->path);
 }
 
@@ -411,7 +409,7 @@ int output_publish(struct output *output, struct image_error *err)
 		ret = image_fail(err, -errno,
 				 "%s: cannot get its name: %s; the image is complete and stays as %s%s",
 				 output->path, strerror(errno), output->path,
-				 PARTIAL_SUFFIX);
+				 OUTPUT_PARTIAL);
 	else if (!output->is_device && fsync(output->folder_fd))
 		ret = fail_errno(output, "make its name durable", err);
 	if (close(output->fd) && !ret)

@@ -17,6 +17,9 @@
 
 struct output;
 
+/* Follows the name of a file until it is complete. */
+#define OUTPUT_PARTIAL ".partial"
+
 /*
  * @replace: a regular file that exists, and a PATH.partial that nobody works on
  * @is_source: is the file that is open as @fd one that the data come from? Such a

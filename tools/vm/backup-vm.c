@@ -336,7 +336,7 @@ static int prepare(struct backup_vm *vm, const char *xml)
 {
 	int status;
 
-	record_time(vm->time);
+	time_stamp(vm->time);
 	vm->name = record_name(vm->live.name);
 	if (!vm->name)
 		return EXIT_ERROR;

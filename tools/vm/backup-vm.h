@@ -9,6 +9,7 @@
 
 #include "backup/backup.h"
 #include "backup/guest.h"
+#include "base/time.h"
 #include "vm/domain.h"
 #include "vm/record.h"
 
@@ -41,7 +42,7 @@ struct backup_vm {
 	struct domain kept;
 	const char *disks[BACKUP_MAX_VOLUMES];	/* targets, in order of the pairs */
 	struct json_object *left_out;
-	char time[RECORD_TIME_BYTES];
+	char time[TIME_STAMP_LENGTH + 1];
 	char *name;				/* in names of files */
 	char *xml_path;
 	char *record_path;			/* NULL: it is not complete */

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/durable-file.h"
@@ -19,15 +18,6 @@
 
 #define SUFFIX ".json"
 #define MAX_RECORD_BYTES (1 << 20)
-
-void record_time(char text[RECORD_TIME_BYTES])
-{
-	const time_t now = time(NULL);
-	struct tm tm;
-
-	gmtime_r(&now, &tm);
-	strftime(text, RECORD_TIME_BYTES, "%Y%m%dT%H%M%SZ", &tm);
-}
 
 char *record_name(const char *name)
 {

@@ -11,10 +11,6 @@
 
 #define RECORD_FORMAT "dmlive-vm-backup"
 
-/* The present time, as in names of files; they sort by it. */
-#define RECORD_TIME_BYTES 32
-void record_time(char text[RECORD_TIME_BYTES]);
-
 /*
  * What files of the domain @name are called: what could be misread in a path or by a shell
  * becomes "_". To be freed.
