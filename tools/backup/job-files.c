@@ -297,9 +297,13 @@ bool job_files_full_is_due(const struct job_files *set, unsigned int nr,
 	struct list list;
 	uint64_t age_s;
 
-	/* What cannot be read is reported when old images are to be removed. */
-	if ((!nr && !days) || read_list(set, &list))
+	if (!nr && !days)
 		return false;
+	/* Something cannot be read: that is a reason to keep images, not to make a full one. */
+	if (read_list(set, &list)) {
+		free(list.files);
+		return false;
+	}
 	for (file = list.files; file < list.files + list.nr; file++)
 		if (file->is_ours && (!newest || file->time_s >= newest->time_s))
 			newest = file;

@@ -338,8 +338,10 @@ static int prepare(struct backup_vm *vm, const char *xml)
 
 	time_stamp(vm->time);
 	vm->name = record_name(vm->live.name);
-	if (!vm->name)
+	if (!vm->name) {
+		error("out of memory");
 		return EXIT_ERROR;
+	}
 	status = choose_disks(vm);
 	if (!status)
 		status = check_saved(vm);

@@ -111,8 +111,10 @@ static int take_disks(struct run *run)
 	if (!nr || nr > BACKUP_MAX_VOLUMES)
 		return refuse_record(run, "the number of disks is not possible");
 	run->disks = calloc(nr, sizeof(*run->disks));
-	if (!run->disks)
+	if (!run->disks) {
+		error("out of memory");
 		return EXIT_ERROR;
+	}
 	for (i = 0; !status && i < nr; i++)
 		status = take_disk(run, json_object_array_get_idx(list, i));
 	return status;
@@ -191,7 +193,10 @@ static int use_group(struct run *run)
 		run->disks[i].device = device;
 	}
 	free(name);
-	return i == run->nr ? EXIT_OK : EXIT_ERROR;
+	if (i == run->nr)
+		return EXIT_OK;
+	error("out of memory");
+	return EXIT_ERROR;
 }
 
 static int use_maps(struct run *run)
@@ -229,7 +234,10 @@ static int plan_volume(struct disk *disk)
 		return EXIT_REFUSED;
 	}
 	disk->device = strdup(lvm_path(&disk->volume, path, sizeof(path)));
-	return disk->device ? EXIT_OK : EXIT_ERROR;
+	if (disk->device)
+		return EXIT_OK;
+	error("out of memory");
+	return EXIT_ERROR;
 }
 
 static int check_present(struct disk *disk)
