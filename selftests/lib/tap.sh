@@ -217,6 +217,12 @@ stop_process()
 	true
 }
 
+# elapsed START - seconds since $EPOCHREALTIME was START.
+elapsed()
+{
+	awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f", b - a }'
+}
+
 # is_running PID - false for a child that has ended, also before it is waited for; true
 # while it has other threads, which keep its files open and locked.
 is_running()

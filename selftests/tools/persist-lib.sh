@@ -81,8 +81,3 @@ lvm()
 	check "$label: lvm2" "${@:2}"
 	diag "$label: $(elapsed "$start") s"
 }
-
-elapsed()
-{
-	awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f", b - a }'
-}

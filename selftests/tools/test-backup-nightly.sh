@@ -139,7 +139,7 @@ check "the backup is complete" [ "$(count g)" -eq $((nr + 1)) ]
 
 # Killed while the first hook runs: it is thawed; two at once; what is left is removed.
 rm "$TMP/thawed"
-write_job "Before=touch $TMP/frozen; sleep 3; echo frozen > $TMP/thawed" \
+write_job "Before=echo \$\$ > $TMP/hook; touch $TMP/frozen; sleep 3; echo frozen > $TMP/thawed" \
 	"After=echo thawed > $TMP/thawed"
 dmlive backup --job "$job" > /dev/null 2>&1 &
 pid=$!
@@ -151,7 +151,7 @@ partial=$(echo "$images"/nightly.g.*.partial)
 kill -KILL $pid
 wait $pid 2> /dev/null
 check "it is thawed nevertheless" wait_until -t 20 test -e "$TMP/thawed"
-sleep 3.5
+check "it has ended" wait_until -t 20 has_ended "$(< "$TMP/hook")"
 is "it does not freeze after that" "$(< "$TMP/thawed")" thawed
 check "a partial image is left" test -e "$partial"
 write_job
